@@ -140,7 +140,7 @@ def axis_number(axis: Any, ndim: int, *, name: str = "axis") -> int:
 
 
 def lag_limit(max_lag: Any, n: int, *, name: str = "max_lag") -> int:
-    """Longest lag along an axis of ``n`` voxels: ``None`` gives ``n // 2``, else ``0 ... n - 1``."""
+    """Longest lag along an axis of ``n`` voxels: ``None`` is ``n // 2``, else ``0 ... n - 1``."""
     if max_lag is None:
         return min(n // 2, n - 1)
     return integer(max_lag, name=name, minimum=0, maximum=n - 1)

@@ -1,0 +1,224 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Microstructure: a labelled voxel volume with what is known about it.
+
+Conventions: ``labels[z, y, x]``, uint8, phases ``0 ... P-1``, C-contiguous and read-only; voxel
+size ``(dz, dy, dx)`` in metres, where 1.0 (the default) means "in voxels"; provenance is plain
+JSON; fields are further arrays on the same voxels, ``(nz, ny, nx)`` or ``(nz, ny, nx, k)``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from micro3d_fast import _checks
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Microstructure:
+    """A labelled voxel volume, its voxel size, phase names and provenance.
+
+    Parameters
+    ----------
+    labels : array of bool or integers, shape (nz, ny, nx)
+        Phase of every voxel, ``0 ... 255``; numpy, torch or cupy.  Stored as a read-only uint8
+        array; taken without a copy only if it already is one.
+    voxel_size : float or (dz, dy, dx)
+        In metres; the default 1.0 means "in voxels".
+    phase_names : sequence of str, optional
+        One distinct name per phase; also fixes the number of phases where the last ones do not
+        occur.  Default ``"phase 0"``, ``"phase 1"``, ...
+    provenance : mapping, optional
+        Where the volume comes from; anything JSON can hold, numpy scalars and arrays too.
+    fields : mapping of str to array, optional
+        Further arrays on the same voxels, of shape ``(nz, ny, nx)`` or ``(nz, ny, nx, k)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labels = np.zeros((4, 4, 4), dtype=np.uint8)
+    >>> labels[:, :, 3] = 1
+    >>> print(Microstructure(labels, voxel_size=1e-6, phase_names=("matrix", "fibre")))
+    Microstructure: 4 x 4 x 4 voxels (z, y, x) of 1e-06 m, matrix 0.7500, fibre 0.2500
+    """
+
+    labels: np.ndarray
+    voxel_size: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    phase_names: tuple[str, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        labels = read_only(_checks.as_labels(self.labels, ndim=3))
+        object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "voxel_size", _checks.voxel_size3(self.voxel_size))
+        names = phase_names_for(int(labels.max()) + 1, self.phase_names)
+        object.__setattr__(self, "phase_names", names)
+        object.__setattr__(self, "provenance", plain_json(self.provenance, name="provenance"))
+        object.__setattr__(self, "fields", _checked_fields(self.fields, labels.shape))
+
+    # ------------------------------------------------------------------------------ properties
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """``(nz, ny, nx)`` in voxels."""
+        nz, ny, nx = self.labels.shape
+        return nz, ny, nx
+
+    @property
+    def n_phases(self) -> int:
+        """Number of phases P; the last ones may be absent from the volume."""
+        return len(self.phase_names)
+
+    @property
+    def size(self) -> tuple[float, float, float]:
+        """Edge lengths ``(lz, ly, lx)`` in metres."""
+        return tuple(n * d for n, d in zip(self.shape, self.voxel_size, strict=True))  # type: ignore[return-value]
+
+    @cached_property
+    def volume_fractions(self) -> np.ndarray:
+        """Volume fraction of every phase, shape (P,), dimensionless; exact counts divided once."""
+        return count_labels(self.labels, self.n_phases) / self.labels.size
+
+    # --------------------------------------------------------------------------------- methods
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The labels; read-only unless a copy is asked for."""
+        return np.array(self.labels, dtype=dtype, copy=copy)
+
+    def save(self, path: str | os.PathLike[str], **options: Any) -> Path:
+        """Write to a file in the format of its suffix; see :func:`micro3d_fast.io.save`."""
+        from micro3d_fast import io
+
+        return io.save(path, self, **options)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], **options: Any) -> Microstructure:
+        """Read from a file in the format of its suffix; see :func:`micro3d_fast.io.load`."""
+        from micro3d_fast import io
+
+        return io.load(path, **options)
+
+    def __repr__(self) -> str:
+        nz, ny, nx = self.shape
+        phases = ", ".join(
+            f"{name} {fraction:.4f}"
+            for name, fraction in zip(self.phase_names, self.volume_fractions, strict=True)
+        )
+        extra = f", fields {', '.join(self.fields)}" if self.fields else ""
+        size = describe_voxel_size(self.voxel_size)
+        return f"Microstructure: {nz} x {ny} x {nx} voxels (z, y, x){size}, {phases}{extra}"
+
+
+# ------------------------------------------------------------------------------------- helpers
+
+
+def count_labels(labels: np.ndarray, n_phases: int) -> np.ndarray:
+    """Exact number of voxels per phase, int64, shape (n_phases,)."""
+    flat = labels.reshape(-1)
+    counts = np.zeros(256, dtype=np.int64)
+    for start in range(0, flat.size, 1 << 22):  # bincount widens its input to 8 bytes
+        counts += np.bincount(flat[start : start + (1 << 22)], minlength=256)
+    return counts[:n_phases]
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """The array itself if nobody can write to it, else a read-only copy."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        if owner.flags.writeable:
+            array = array.copy()
+            break
+        owner = owner.base
+    else:
+        if owner is not None:  # memory of another library: somebody else may write to it
+            array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+def phase_names_for(n_phases: int, names: Iterable[str] | None) -> tuple[str, ...]:
+    """Checked phase names, or the default ones."""
+    wanted = "one distinct, non-empty name for each phase"
+    if isinstance(names, str | bytes) or (names is not None and not isinstance(names, Iterable)):
+        raise TypeError(f"`phase_names` must be a sequence of names, got {names!r}")
+    names = tuple(names or ())
+    if not names:
+        return tuple(f"phase {phase}" for phase in range(n_phases))
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"`phase_names` must be a sequence of names, got {names!r}")
+    if len(names) < n_phases:
+        raise ValueError(
+            f"`phase_names` must hold {wanted}, got {len(names)} names for {n_phases} phases"
+        )
+    if len(names) > 256:
+        raise ValueError(f"`phase_names` must hold at most 256 names, got {len(names)}")
+    if len(set(names)) != len(names) or not all(name.strip() for name in names):
+        raise ValueError(f"`phase_names` must hold {wanted}, got {names!r}")
+    return tuple(str(name) for name in names)
+
+
+def describe_voxel_size(voxel_size: Sequence[float]) -> str:
+    """``" of 1e-06 m"``, ``" of 1e-06 x 2e-06 x 2e-06 m"``, or nothing for the default 1.0."""
+    if all(size == 1.0 for size in voxel_size):
+        return ""
+    if len(set(voxel_size)) == 1:
+        return f" of {voxel_size[0]:.6g} m"
+    return f" of {' x '.join(f'{size:.6g}' for size in voxel_size)} m"
+
+
+def plain_json(value: Any, *, name: str) -> Any:
+    """A deep copy in plain JSON types; numpy values become lists and numbers, NaN and inf words."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, np.generic):
+        return plain_json(value.item(), name=name)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)  # JSON has no NaN
+    if isinstance(value, np.ndarray):
+        return plain_json(value.tolist(), name=name)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError(f"`{name}` must have strings as keys, got {list(value)!r}")
+        return {str(key): plain_json(item, name=name) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain_json(item, name=name) for item in value]
+    raise TypeError(f"`{name}` must hold what JSON can hold, got {type(value).__name__}")
+
+
+def _checked_fields(fields: Any, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    if not isinstance(fields, Mapping):
+        raise TypeError(f"`fields` must be a mapping of arrays, got {type(fields).__name__}")
+    checked = {}
+    for key, value in fields.items():
+        if not isinstance(key, str) or not key.isprintable() or not key.strip() or "/" in key:
+            raise ValueError(f"`fields` must have printable names without '/', got {key!r}")
+        if key == "labels":
+            raise ValueError("`fields` must not be named 'labels'")
+        array = _checks.to_host(value, name=f"fields[{key!r}]")
+        if array.dtype.kind not in "buif":
+            raise TypeError(f"`fields[{key!r}]` must hold real numbers, got dtype {array.dtype}")
+        if array.shape[:3] != shape or array.ndim not in (3, 4) or array.size == 0:
+            nz, ny, nx = shape
+            raise ValueError(
+                f"`fields[{key!r}]` must have shape ({nz}, {ny}, {nx}) or ({nz}, {ny}, {nx}, k), "
+                f"got {array.shape}"
+            )
+        checked[key] = read_only(np.ascontiguousarray(array))
+    return checked
+
+
+def provenance_text(provenance: Mapping[str, Any]) -> str:
+    """One line of JSON."""
+    return json.dumps(provenance, allow_nan=False)
