@@ -1,0 +1,26 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <string> // for string
+
+namespace micro3d {
+
+/// Usable CUDA devices; 0 where CUDA is not built in, has no driver or no device. Never throws.
+int cuda_device_count();
+
+/// One sentence: which devices there are, or why there are none.
+std::string cuda_status();
+
+/// Makes `device` current for its lifetime and restores the caller's device.
+class DeviceGuard {
+ public:
+  explicit DeviceGuard(int device);
+  ~DeviceGuard();
+  DeviceGuard(const DeviceGuard&) = delete;
+  DeviceGuard& operator=(const DeviceGuard&) = delete;
+
+ private:
+  int previous_;
+};
+
+} // namespace micro3d

@@ -1,0 +1,82 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""numpy, torch and cupy arrays without importing torch or cupy: whose array, and one more like it.
+
+Memory is always allocated by the caller's framework (its caching allocator owns it), so outputs live
+where their inputs live.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Array", "dtype_name", "empty_like", "framework", "is_cuda", "to_numpy", "zeros_like"]
+
+Array = Any  #: numpy.ndarray, torch.Tensor or cupy.ndarray
+
+
+def framework(array: Array) -> str | None:
+    """ "numpy", "torch" or "cupy"; None for anything else. Imports nothing."""
+    if isinstance(array, np.ndarray):
+        return "numpy"
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(array, torch.Tensor):
+        return "torch"
+    cupy = sys.modules.get("cupy")
+    if cupy is not None and isinstance(array, cupy.ndarray):
+        return "cupy"
+    return None
+
+
+def is_cuda(array: Array) -> bool:
+    """Whether the array's memory is on a CUDA device."""
+    kind = framework(array)
+    if kind == "numpy":
+        return False
+    if kind == "torch":
+        return bool(array.device.type == "cuda")
+    if kind == "cupy":
+        return True
+    device = getattr(array, "__dlpack_device__", None)
+    return device is not None and int(device()[0]) in (2, 13)
+
+
+def dtype_name(array: Array) -> str:
+    """ "float32", "bfloat16", "uint8", ... whatever the framework."""
+    return str(array.dtype).removeprefix("torch.")
+
+
+def _new(make: str, array: Array, shape: Sequence[int], dtype: str) -> Array:
+    shape = tuple(int(n) for n in shape)
+    kind = framework(array)
+    if kind == "torch":
+        torch = sys.modules["torch"]
+        return getattr(torch, make)(shape, dtype=getattr(torch, dtype), device=array.device)
+    if kind == "cupy":
+        with array.device:
+            return getattr(sys.modules["cupy"], make)(shape, dtype=dtype)
+    return getattr(np, make)(shape, dtype=dtype)
+
+
+def empty_like(array: Array, shape: Sequence[int], dtype: str) -> Array:
+    """Uninitialised C-contiguous memory of the framework and device of ``array``."""
+    return _new("empty", array, shape, dtype)
+
+
+def zeros_like(array: Array, shape: Sequence[int], dtype: str) -> Array:
+    """Zeros of the framework and device of ``array``."""
+    return _new("zeros", array, shape, dtype)
+
+
+def to_numpy(array: Array) -> np.ndarray:
+    """The array on the host; no copy where it is there already."""
+    kind = framework(array)
+    if kind == "torch":
+        return array.detach().cpu().numpy()
+    if kind == "cupy":
+        return array.get()
+    return np.asarray(array)

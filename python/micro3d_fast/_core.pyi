@@ -1,0 +1,10 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+
+__version__: str
+BUILT_WITH_CUDA: bool
+BUILT_WITH_OPENMP: bool
+
+def cuda_device_count() -> int: ...
+def cuda_status() -> str: ...
+def max_threads() -> int: ...
