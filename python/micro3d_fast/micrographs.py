@@ -18,19 +18,17 @@ Planes that were not given are borrowed:
 from __future__ import annotations
 
 import functools
-import glob
 import hashlib
-import os
-import re
+import itertools
+import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from micro3d_fast import _checks
+from micro3d_fast import _checks, _images
 from micro3d_fast.microstructure import (
     Microstructure,
     count_labels,
@@ -75,6 +73,85 @@ class Micrographs:
     sources: dict[str, list[str]]
 
     # ----------------------------------------------------------------------------- construction
+
+    @classmethod
+    def load(
+        cls,
+        images: Mapping[str, Any],
+        phases: Mapping[Any, int] | str | None = None,
+        *,
+        voxel_size: Any = 1.0,
+        phase_names: Sequence[str] | None = None,
+        threshold: float | Sequence[float] | str | None = None,
+        n_phases: int | None = None,
+        symmetry_axis: str = "auto",
+    ) -> Micrographs:
+        """Images of one, two or three planes, from files or arrays.
+
+        Parameters
+        ----------
+        images : dict
+            Plane (``"xy"``, ``"xz"``, ``"yz"``) to a glob pattern or path (.png, .tif with all its
+            pages, .jpg, .bmp, .npy, .npz; found files in natural order), an array
+            (rows, columns) or (n, rows, columns), or a list of these.  Sizes may differ.
+        phases : dict or "labels", optional
+            Grey value to phase, one map for all planes, such as ``{0: 0, 255: 1}``; several
+            values may share a phase.  ``"labels"``: the values are phases ``0 ... P-1`` already.
+            Boolean arrays need neither this nor a threshold.  One-bit files count as 0 and 1, or
+            as 0 and 255 if the map speaks of those.  Of palette images the grey values count, or
+            the indices where the palette is coloured.
+        voxel_size : float or (dz, dy, dx)
+            In metres; 1.0 means "in voxels".
+        phase_names : sequence of str, optional
+            One per phase.
+        threshold : float, increasing floats, "otsu" or "multi-otsu", optional
+            For grey images: class = number of thresholds that the value exceeds, so 0 is the
+            darkest; ``phases`` may then map class to phase, such as ``{0: 1, 1: 0}``.  The two
+            Otsu methods take the histogram of all images of all planes together.
+        n_phases : int, optional
+            Number of phases; needed by ``"multi-otsu"``.
+        symmetry_axis : {"auto", "x", "y", "z"}
+            Where two planes are given: the axis of transverse isotropy, normal to one of them.
+            ``"auto"`` takes that plane of the two for isotropic whose autocorrelation has the
+            more equal lengths along rows and columns.  See the head of this module for how
+            the missing plane is borrowed; ``borrowed`` and :meth:`check` tell what was done.
+
+        Returns
+        -------
+        Micrographs
+
+        Warns
+        -----
+        UserWarning
+            The planes contradict each other or the symmetry assumed; see :meth:`check`.
+
+        Raises
+        ------
+        FileNotFoundError
+            A pattern matches no file.
+        ValueError, TypeError
+            Unknown grey values, planes with different phases, colours, transparency, lossy
+            labels, unreadable files: one sentence with file, requirement, and what came.
+        """
+        if not isinstance(images, Mapping):
+            raise TypeError(
+                "`images` must be a dict of 'xy', 'xz', 'yz' to patterns, paths or arrays, "
+                f"got {type(images).__name__}"
+            )
+        planes = _plane_names(list(images), name="images")
+        found = {plane: _images.gather(images[plane], plane) for plane in planes}
+        given, count = _images.label_images(found, phases, threshold, n_phases)
+        names = phase_names_for(count, phase_names)
+        if len(names) != count:
+            raise ValueError(
+                f"`phase_names` must hold one name for each of {count} phases, got {len(names)}"
+            )
+        _refuse_different_phases(given, count)
+        sources = {plane: [image.source for image in found[plane]] for plane in planes}
+        made = _assemble(given, sources, names, voxel_size, symmetry_axis)
+        for warning in made.check().warnings:
+            warnings.warn(warning, UserWarning, stacklevel=2)
+        return made
 
     @classmethod
     def from_volume(
@@ -128,6 +205,17 @@ class Micrographs:
         return _assemble(
             given, sources, names, 1.0 if voxel_size is None else voxel_size, symmetry_axis
         )
+
+    def check(self) -> MicrographReport:
+        """Counts, sizes and fractions per plane, and where the planes contradict each other.
+
+        Two things are compared, each against the scatter between images as yardstick (between
+        parts of the images where a plane has fewer than eight): the volume fractions of the planes
+        given, and the autocorrelation along the direction that two planes share.  A plane that
+        stands for an isotropic one is compared with itself, rows against columns.  The report's
+        ``warnings`` are empty where everything agrees.
+        """
+        return _check(self)
 
     # ----------------------------------------------------------------------------------- numbers
 
@@ -244,7 +332,244 @@ class Micrographs:
         return f"Micrographs: {'; '.join(planes)}{size}; {phases}"
 
 
+# ------------------------------------------------------------------------------------- the check
+
+
+@dataclass(frozen=True)
+class PlaneReport:
+    """One plane: number and sizes of its images, volume fractions and their standard error."""
+
+    plane: str
+    images: int
+    sizes: str
+    fractions: tuple[float, ...]
+    standard_errors: tuple[float, ...]
+    lengths: tuple[float, float]  # 1/e of the autocorrelation along rows' and columns' axis, pixels
+    borrowed: str = ""
+
+
+@dataclass(frozen=True)
+class AxisReport:
+    """Autocorrelation along one axis as two planes show it.
+
+    ``difference`` is ``sum |a - b| / sum (a + b) / 2`` of the two normalized curves, ``scatter``
+    what that would be from the scatter between images alone.
+    """
+
+    axis: str
+    planes: tuple[str, str]
+    difference: float
+    scatter: float
+
+
+@dataclass(frozen=True, repr=False)
+class MicrographReport:
+    """What :meth:`Micrographs.check` found; prints as a small table."""
+
+    phase_names: tuple[str, ...]
+    voxel_size: tuple[float, float, float]
+    planes: tuple[PlaneReport, ...]
+    axes: tuple[AxisReport, ...]
+    warnings: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        lines = [f"Micrographs, voxel size (z, y, x) {self.voxel_size} m"]
+        if all(size == 1.0 for size in self.voxel_size):
+            lines = ["Micrographs, lengths in pixels"]
+        for p in self.planes:
+            if p.borrowed:
+                lines.append(f"  {p.plane}  borrowed: {p.borrowed}")
+                continue
+            fractions = ", ".join(
+                f"{name} {f:.4f} ± {e:.4f}"
+                for name, f, e in zip(self.phase_names, p.fractions, p.standard_errors, strict=True)
+            )
+            rows, columns = (_checks.AXIS_NAMES[axis] for axis in PLANE_AXES[p.plane])
+            lines.append(
+                f"  {p.plane}  {p.images} images of {p.sizes}; {fractions}; correlation length "
+                f"{rows} {p.lengths[0]:.1f}, {columns} {p.lengths[1]:.1f} pixels"
+            )
+        for a in self.axes:
+            first, second = a.planes
+            pair = f"{first} and {second}" if a.axis else f"rows and columns of {first}"
+            along = f" along {a.axis}" if a.axis else ""
+            lines.append(
+                f"  S2{along} of {pair} differs by {a.difference:.1%} "
+                f"(scatter between images {a.scatter:.1%})"
+            )
+        lines.extend(f"  warning: {warning}" for warning in self.warnings)
+        if not self.warnings:
+            lines.append("  the planes agree")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self)
+
+
+_UNITS = 8  # a plane with fewer images than this is split into parts to estimate the scatter
+_MOST = 32  # images of a plane that the autocorrelation looks at
+_SIGMAS = 3.0  # a difference counts from here, in standard errors, ...
+_FRACTION = 0.01  # ... and from here, absolutely: fractions
+_CURVE = 0.10  # ... and relative: autocorrelations
+
+
+def _check(micrographs: Micrographs) -> MicrographReport:
+    given, names = micrographs.given, micrographs.phase_names
+    reports, found = {}, []
+    for plane in PLANES:
+        images = micrographs.images[plane]
+        errors = _fraction_errors(images, micrographs.n_phases)
+        lengths = (correlation_length(images, 0), correlation_length(images, 1))
+        reports[plane] = PlaneReport(
+            plane=plane,
+            images=len(images),
+            sizes=_sizes(images),
+            fractions=tuple(micrographs.plane_fractions(plane).tolist()),
+            standard_errors=tuple(errors.tolist()),
+            lengths=lengths,
+            borrowed=micrographs.borrowed.get(plane, ""),
+        )
+    for first, second in itertools.combinations(given, 2):
+        found.extend(_fraction_warnings(reports[first], reports[second], names))
+    axes = []
+    for first, second in itertools.combinations(given, 2):
+        (shared,) = set(PLANE_AXES[first]) & set(PLANE_AXES[second])
+        a = _curves(micrographs.images[first], PLANE_AXES[first].index(shared))
+        b = _curves(micrographs.images[second], PLANE_AXES[second].index(shared))
+        difference, scatter = _curve_difference(a, b)
+        axis = _checks.AXIS_NAMES[shared]
+        axes.append(AxisReport(axis, (first, second), difference, scatter))
+        if difference > max(_SIGMAS * scatter, _CURVE):
+            found.append(
+                f"planes {first} and {second} share the direction {axis} but not the "
+                f"autocorrelation along it: S2 differs by {difference:.0%}, the scatter between "
+                f"images explains {scatter:.0%}; check the orientation of the images"
+            )
+    isotropic = _isotropic_plane(micrographs)
+    if isotropic:
+        a, b = (_curves(micrographs.images[isotropic], axis) for axis in (0, 1))
+        difference, scatter = _curve_difference(a, b)
+        axes.append(AxisReport("", (isotropic, isotropic), difference, scatter))
+        if difference > max(_SIGMAS * scatter, _CURVE):
+            rows, columns = (_checks.AXIS_NAMES[axis] for axis in PLANE_AXES[isotropic])
+            found.append(
+                f"plane {isotropic} is taken as isotropic ({', '.join(micrographs.borrowed)} "
+                f"borrowed), but S2 along {rows} and {columns} differs by {difference:.0%}, the "
+                f"scatter between images explains {scatter:.0%}; give the images of more planes"
+            )
+    return MicrographReport(
+        phase_names=names,
+        voxel_size=micrographs.voxel_size,
+        planes=tuple(reports[plane] for plane in PLANES),
+        axes=tuple(axes),
+        warnings=tuple(found),
+    )
+
+
+def _isotropic_plane(micrographs: Micrographs) -> str:
+    """The plane whose two directions the borrowing takes as equal, or nothing."""
+    if len(micrographs.given) == 1:
+        return micrographs.given[0]
+    for text in micrographs.borrowed.values():
+        source = text.split()[0]
+        return next(plane for plane in micrographs.given if plane != source)
+    return ""
+
+
+def _fraction_errors(images: Sequence[np.ndarray], n_phases: int) -> np.ndarray:
+    """Standard error of the plane's volume fractions from the scatter between its images."""
+    units: Sequence[np.ndarray] = images
+    if len(images) < _UNITS:
+        units = [
+            part
+            for image in images
+            for half in np.array_split(image, min(2, image.shape[0]), axis=0)
+            for part in np.array_split(half, min(2, image.shape[1]), axis=1)
+        ]
+    fractions = [count_labels(np.ascontiguousarray(u), n_phases) / u.size for u in units]
+    if len(units) < 2:
+        return np.zeros(n_phases)
+    return np.std(fractions, axis=0, ddof=1) / np.sqrt(len(units)) * _small_sample(len(units))
+
+
+def _fraction_warnings(a: PlaneReport, b: PlaneReport, names: tuple[str, ...]) -> list[str]:
+    worst, words = 0.0, ""
+    for phase, name in enumerate(names):
+        difference = abs(a.fractions[phase] - b.fractions[phase])
+        scatter = math.hypot(a.standard_errors[phase], b.standard_errors[phase])
+        if difference > max(_SIGMAS * scatter, _FRACTION, worst):
+            worst = difference
+            words = (
+                f"planes {a.plane} and {b.plane} contradict each other: volume fraction of "
+                f"{name} {a.fractions[phase]:.4f} and {b.fractions[phase]:.4f}, where the "
+                f"scatter between images explains ± {scatter:.4f}"
+            )
+    return [words] if words else []
+
+
+def _curves(images: Sequence[np.ndarray], axis: int) -> np.ndarray:
+    """Normalized autocorrelations along one axis, one row for each image or part of one."""
+    chosen = [np.moveaxis(image, axis, 1) for image in _spread(images, _MOST)]  # rows run along it
+    limit = max(min(min(rows.shape[1] for rows in chosen) // 2, 64), 1)
+    limit = min(limit, min(rows.shape[1] for rows in chosen) - 1)
+    fractions = sum(count_labels(np.ascontiguousarray(rows), 256) for rows in chosen)
+    random = float(np.sum((fractions / np.sum(fractions)) ** 2))
+    if random >= 1.0:
+        return np.ones((2, limit + 1))
+    parts = -(-_UNITS // len(chosen)) if len(chosen) < _UNITS else 1
+    curves = []
+    for rows in chosen:
+        budget = (1 << 21) // len(chosen)
+        for band in np.array_split(rows, min(parts, len(rows))):
+            step = max(1, parts * band.size // budget)
+            same = autocorrelation(band[::step], 1, limit)
+            curves.append((same - random) / (1.0 - random))
+    return np.array(curves)
+
+
+def _curve_difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """Relative difference of two mean curves, and what their scatter alone would make of it."""
+    lags = min(a.shape[1], b.shape[1])
+    mean_a, mean_b = a[:, :lags].mean(axis=0), b[:, :lags].mean(axis=0)
+    mean = (mean_a + mean_b) / 2
+    low = np.flatnonzero(mean < np.exp(-1.0))
+    lags = min(lags, 4 * int(low[0]) + 1) if low.size else lags  # the rest is noise about zero
+    total = np.sum(np.abs(mean[:lags]))
+    errors = np.zeros(lags)
+    for curves in (a, b):
+        n = len(curves)
+        if n > 1:
+            errors += (np.std(curves[:, :lags], axis=0, ddof=1) * _small_sample(n)) ** 2 / n
+    difference = np.sum(np.abs(mean_a - mean_b)[:lags]) / total
+    return float(difference), float(np.sum(np.sqrt(2.0 / np.pi * errors)) / total)
+
+
+def _small_sample(n: int) -> float:
+    """How much wider a standard error from n values must be read (Student's t, roughly)."""
+    return 1.0 + 2.0 / (n - 1)
+
+
 # ------------------------------------------------------------------------------------- assembling
+
+
+def _refuse_different_phases(given: dict[str, list[np.ndarray]], n_phases: int) -> None:
+    present = {
+        plane: np.flatnonzero(sum(count_labels(image, n_phases) for image in images))
+        for plane, images in given.items()
+    }
+    everywhere = set().union(*(set(phases.tolist()) for phases in present.values()))
+    if len(everywhere) < n_phases:
+        absent = min(set(range(n_phases)) - everywhere)
+        raise ValueError(f"every phase of `phases` must occur, got no pixel of phase {absent}")
+    for plane, phases in present.items():
+        absent = everywhere - set(phases.tolist())
+        if absent:
+            other = next(p for p in given if min(absent) in present[p])
+            raise ValueError(
+                f"all planes must hold the same phases, got phase {min(absent)} in plane {other} "
+                f"and not in plane {plane}"
+            )
 
 
 def _assemble(
