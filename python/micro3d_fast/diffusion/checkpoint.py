@@ -1,0 +1,246 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""A trained model and its files: safetensors for the weights, JSON for everything else.
+
+A model directory holds ``model.json`` and the weights file that it names.  The name of the weights
+carries their hash and ``model.json`` is renamed into place last, so a directory always holds one
+whole model, whenever the writer was killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._atomic import atomic_write
+from .schedule import Schedule
+
+if TYPE_CHECKING:
+    import torch
+
+    from .unet import UNet, UNetConfig
+
+FORMAT = 1
+BUNDLED = ("fibre-composite", "separator", "cathode")
+
+
+class ModelFileError(ValueError):
+    """A model directory is damaged or of a format that this version does not read."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Model:
+    """A conditional 2D denoiser for the three planes of one material.
+
+    Attributes
+    ----------
+    net : UNet
+        The network, weights of the exponential moving average.
+    schedule : Schedule
+        The forward process that it was trained on.
+    prediction : {"noise", "x0", "v"}
+        What its output means.
+    phase_names : tuple of str
+        One name a phase, in the order of the labels.
+    volume_fractions : tuple of float
+        Phase fractions of the training images, each plane weighing the same.
+    patch : int
+        Side of the training images, in pixels.
+    voxel_size : (dz, dy, dx)
+        In metres; 1.0 means "in voxels".
+    details : dict
+        Provenance: preset, steps, data fingerprint, seconds, versions.
+    """
+
+    net: UNet
+    config: UNetConfig
+    schedule: Schedule
+    prediction: str
+    phase_names: tuple[str, ...]
+    volume_fractions: tuple[float, ...]
+    patch: int
+    voxel_size: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_phases(self) -> int:
+        return len(self.phase_names)
+
+    @cached_property
+    def hash(self) -> str:
+        """First 16 hex digits of the SHA-256 of the weights as float32."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.net.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def __repr__(self) -> str:
+        parameters = sum(p.numel() for p in self.net.parameters())
+        phases = ", ".join(
+            f"{name} {fraction:.3f}"
+            for name, fraction in zip(self.phase_names, self.volume_fractions, strict=True)
+        )
+        return (
+            f"Model: {parameters / 1e6:.1f} M parameters, {self.prediction}-prediction, "
+            f"{self.schedule.kind} schedule of {self.schedule.steps} steps, "
+            f"{self.patch} x {self.patch} patches; phases {phases}"
+        )
+
+    def save(self, directory: str | Path, *, half: bool | None = None) -> Path:
+        """Write the model to a directory, whole or not at all.
+
+        Parameters
+        ----------
+        directory : path
+            Created if absent; a model already there is replaced.
+        half : bool, optional
+            Store the weights as float16; by default for models below 10 million parameters.
+
+        Returns
+        -------
+        Path
+            The directory.
+        """
+        import torch
+        from safetensors.torch import save
+
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        state = self.net.state_dict()
+        if half is None:
+            half = sum(t.numel() for t in state.values()) < 10_000_000
+        dtype = torch.float16 if half else torch.float32
+        data = save({k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()})
+        digest = hashlib.sha256(data).hexdigest()
+        name = f"weights-{digest[:12]}.safetensors"
+        with atomic_write(directory / name) as path:
+            path.write_bytes(data)
+        record = {
+            "format": FORMAT,
+            "weights": name,
+            "sha256": digest,
+            "config": asdict(self.config),
+            "schedule": asdict(self.schedule),
+            "prediction": self.prediction,
+            "phase_names": list(self.phase_names),
+            "volume_fractions": list(self.volume_fractions),
+            "patch": self.patch,
+            "voxel_size": list(self.voxel_size),
+            "details": self.details,
+        }
+        with atomic_write(directory / "model.json") as path:
+            path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        for old in directory.glob("weights-*.safetensors"):
+            if old.name != name:
+                old.unlink()
+        return directory
+
+    def with_weights(self, state: dict[str, torch.Tensor]) -> Model:
+        """The same model with other weights."""
+        from .unet import UNet
+
+        net = UNet(self.config)
+        net.load_state_dict(state)
+        return replace(self, net=net.eval().requires_grad_(False))
+
+
+def load_model(path_or_bundled_name: str | Path) -> Model:
+    """Load a model from a directory or by the name of a bundled one.
+
+    Parameters
+    ----------
+    path_or_bundled_name : path or {"fibre-composite", "separator", "cathode"}
+        A directory written by `Model.save` (or a run of `train`, whose ``model`` is taken).
+
+    Returns
+    -------
+    Model
+        On the CPU; `reconstruct` moves it.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such model; the sentence lists the bundled ones.
+    ModelFileError
+        The files are damaged or of another format (a ValueError).
+    """
+    import torch
+    from safetensors.torch import load
+
+    from .unet import UNet, UNetConfig
+
+    if not isinstance(path_or_bundled_name, str | Path):
+        raise TypeError(
+            "`path_or_bundled_name` must be a path or the name of a bundled model, got "
+            f"{type(path_or_bundled_name).__name__}"
+        )
+    directory = Path(path_or_bundled_name)
+    if str(path_or_bundled_name) in BUNDLED and not directory.exists():
+        bundled = resources.files("micro3d_fast").joinpath("models", str(path_or_bundled_name))
+        directory = Path(str(bundled))
+    if not (directory / "model.json").exists() and (directory / "model" / "model.json").exists():
+        directory = directory / "model"
+    file = directory / "model.json"
+    if not file.exists():
+        raise FileNotFoundError(
+            f"`path_or_bundled_name` must be a model directory or one of {', '.join(BUNDLED)}, "
+            f"got {str(path_or_bundled_name)!r}, which has no model.json"
+        )
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        if record.get("format") != FORMAT:
+            raise ModelFileError(
+                f"{file} must be of format {FORMAT}, got {record.get('format')!r}"
+            )
+        data = (directory / record["weights"]).read_bytes()
+        if hashlib.sha256(data).hexdigest() != record["sha256"]:
+            raise ModelFileError(
+                f"{directory / record['weights']} must have the hash that model.json gives, "
+                "but its content differs: the file is damaged"
+            )
+        config = UNetConfig(**record["config"])
+        with torch.device("meta"):
+            net = UNet(config)
+        state = {k: v.to(torch.float32) for k, v in load(data).items()}
+        net.load_state_dict(state, assign=True)
+        return Model(
+            net=net.eval().requires_grad_(False),
+            config=config,
+            schedule=Schedule(**record["schedule"]),
+            prediction=record["prediction"],
+            phase_names=tuple(record["phase_names"]),
+            volume_fractions=tuple(record["volume_fractions"]),
+            patch=int(record["patch"]),
+            voxel_size=tuple(record["voxel_size"]),
+            details=record["details"],
+        )
+    except ModelFileError:
+        raise
+    except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+        raise ModelFileError(
+            f"{directory} must hold a whole micro3d-fast model, but reading it failed: {error}"
+        ) from error
+
+
+def encode(labels: torch.Tensor, n_phases: int) -> torch.Tensor:
+    """Labels (B, H, W) to network channels: -1 / +1 for two phases, else one-hot in -1 / +1."""
+    import torch
+
+    if n_phases == 2:
+        return labels[:, None].float() * 2 - 1
+    one_hot = torch.nn.functional.one_hot(labels.long(), n_phases)
+    return one_hot.permute(0, 3, 1, 2).float() * 2 - 1
+
+
+def mean_field(volume_fractions: tuple[float, ...] | np.ndarray) -> np.ndarray:
+    """Mean of the encoded image, one number a channel."""
+    fractions = np.asarray(volume_fractions, dtype=np.float64)
+    return 2 * (fractions[1:] if len(fractions) == 2 else fractions) - 1

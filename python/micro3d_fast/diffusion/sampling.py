@@ -1,0 +1,695 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+r"""Multi-plane denoising with harmonizing passes (paper, Fig. 4, Eq. 5, 8, 9, 16, 17).
+
+The volume is one field x of logical index (C, z, y, x); a plane is only a way to slice it.  A pass
+is: the network looks at every slice of one plane, and one fused operator turns x and the network's
+output into the next x, already in the slice batch of the plane that comes next.
+
+Both samplers are the same loop.  ``"paper"`` visits all T steps and stays in one plane while it
+harmonizes; ``"fast"`` visits few steps, turns the plane inside the repeats, starts from the true
+terminal law and clips the predicted x0.  Two independent normals that enter a pass one after the
+other (the z of Eq. 5 and that of Eq. 16) are drawn as one normal of the summed variance: the same law
+for half the draws.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _checks, ops
+from ..microstructure import Microstructure
+from .checkpoint import Model, mean_field
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+PLANES = ("xy", "xz", "yz")
+# (C, z, y, x) from the axes of a slice batch [S, C, H, W], and the axes (S, H, W) of a plane.
+_TO_FIELD = {"xy": (1, 0, 2, 3), "xz": (1, 2, 0, 3), "yz": (1, 2, 3, 0)}
+_AXES = {"xy": (0, 1, 2), "xz": (1, 0, 2), "yz": (2, 0, 1)}
+_WRAP = 16  # margin that a periodic axis wraps by where its length is no multiple of the stride
+
+
+@dataclass(frozen=True)
+class SamplerSettings:
+    """What a sampler does, in the paper's symbols."""
+
+    steps: int  # outer steps of the reverse process
+    harmonize: int  # n_h: harmonizing passes a step
+    gamma: float  # weight of the harmonized sample in Eq. 17
+    rotate: bool = False  # turn the plane inside the repeats
+    variance: str = "beta"  # of the reverse step: "beta" (the paper's) or "posterior"
+    clip: bool = False  # clamp the predicted x0 to [-1, 1]
+    true_terminal: bool = False  # start from the law of x_T instead of N(0, I)
+    hold_mean: bool = False  # hold the mean of the predicted x0 at that of the training images
+    temperature: float = 1.0  # scale of the noise that a harmonizing pass draws
+
+    @property
+    def passes(self) -> int:
+        """Passes over the volume: no step harmonizes after the last denoising."""
+        return self.steps * (1 + self.harmonize) - self.harmonize
+
+
+def paper_settings(model: Model, harmonize: int = 4, gamma: float = 0.5) -> SamplerSettings:
+    """The paper's modified harmonized sampling, by our reading (Section 3.1: n_h = 4, gamma = 0.5)."""
+    return SamplerSettings(model.schedule.steps, harmonize, gamma)
+
+
+FAST_PASSES = 93
+
+
+def fast_settings(passes: int | None, harmonize: int | None, gamma: float) -> SamplerSettings:
+    """Few outer steps with several harmonizing passes each, plane rotating inside the repeats."""
+    n_h = 3 if harmonize is None else harmonize
+    steps = max(1, round(((FAST_PASSES if passes is None else passes) + n_h) / (1 + n_h)))
+    return SamplerSettings(
+        steps,
+        n_h,
+        gamma,
+        rotate=True,
+        variance="posterior",
+        clip=True,
+        true_terminal=True,
+    )
+
+
+# ------------------------------------------------------------------------------------ the public door
+
+
+def reconstruct(
+    volume_shape: Sequence[int],
+    model: Model,
+    *,
+    sampler: str = "fast",
+    passes: int | None = None,
+    harmonize: int | None = None,
+    gamma: float = 0.5,
+    guidance: float = 1.0,
+    periodic: bool | Sequence[bool] = False,
+    volume_fractions: Any = "auto",
+    seed: int = 0,
+    device: str | None = None,
+    callback: Callable[[dict[str, Any]], None] | None = None,
+    precision: str = "auto",
+    settings: SamplerSettings | None = None,
+) -> Microstructure:
+    r"""Reconstruct a 3D volume from a model of its 2D micrographs.
+
+    Parameters
+    ----------
+    volume_shape : (nz, ny, nx)
+        Voxels along each axis, any positive sizes.
+    model : Model
+        From `train` or `load_model`.
+    sampler : {"fast", "paper"}
+        ``"paper"`` is the modified harmonized sampling of Lee and Yun as we read it: all T steps,
+        each with ``harmonize`` repeats (Eq. 16, 17), so T (1 + n_h) - n_h, about 5000, passes of the
+        network.  ``"fast"`` spends the passes on few steps with several repeats each.
+    passes : int, optional
+        Network passes of the ``"fast"`` sampler (rounded to whole steps); default 93.
+    harmonize : int, optional
+        Harmonizing passes n_h a step; default 4 for ``"paper"``, 3 for ``"fast"``.
+    gamma : float
+        Weight of the harmonized sample against the one before it (Eq. 17), in [0, 1].
+    guidance : float
+        Classifier-free guidance weight (Eq. 9); 1 costs one evaluation a pass, others two.
+    periodic : bool or (bool, bool, bool)
+        Axes z, y, x along which the volume repeats.
+    volume_fractions : "auto", None or sequence of float
+        Phase fractions of the result: ``"auto"`` matches those of the training images for
+        ``"fast"`` and leaves ``"paper"`` raw; None leaves the field raw; else one number a phase,
+        summing to 1.  Raw and final fractions are both recorded in the provenance.
+    seed : int
+        0 ... 2^64 - 1.  The noise of a voxel is a function of (seed, draw, voxel) alone.
+    device : str, optional
+        ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; default: CUDA where there is one.
+    callback : callable, optional
+        Called after each pass with a dict: pass_index, passes, t, plane, seconds, eta.
+    precision : {"auto", "bfloat16", "float32"}
+        Of the network; the field itself is float32.
+    settings : SamplerSettings, optional
+        Every knob of the sampler at once; overrides ``sampler``, ``passes``, ``harmonize``, ``gamma``.
+
+    Returns
+    -------
+    Microstructure
+        Labels (nz, ny, nx), with voxel size, phase names and a provenance that says how it was made.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range; the sentence names it.
+
+    References
+    ----------
+    K.-H. Lee and G. J. Yun, "Denoising diffusion-based synthetic generation of three-dimensional (3D)
+    anisotropic microstructures from two-dimensional (2D) micrographs".
+    """
+    from .device import compute_dtype, find_device
+
+    shape = _checks.shape3(volume_shape, name="volume_shape")
+    if not isinstance(model, Model):
+        raise TypeError(f"`model` must be a Model, got {type(model).__name__}: see load_model")
+    _checks.choice(sampler, ("fast", "paper"), name="sampler")
+    if harmonize is not None:
+        harmonize = _checks.integer(harmonize, name="harmonize", minimum=0)
+    gamma = _checks.real(gamma, name="gamma", minimum=0.0, maximum=1.0)
+    guidance = _checks.real(guidance, name="guidance")
+    periodic = _checks.per_axis_bool(periodic, 3, name="periodic")
+    seed = _checks.integer(seed, name="seed", minimum=0, maximum=2**64 - 1)
+    if callback is not None and not callable(callback):
+        raise TypeError(f"`callback` must be callable, got {type(callback).__name__}")
+    if passes is not None:
+        passes = _checks.integer(passes, name="passes", minimum=1)
+        if sampler == "paper":
+            raise ValueError(
+                "`passes` must be None for sampler 'paper', whose passes follow from T and "
+                f"`harmonize`, got {passes}"
+            )
+    target = _target_fractions(volume_fractions, model, sampler)
+    if settings is None:
+        if sampler == "paper":
+            settings = paper_settings(model, 4 if harmonize is None else harmonize, gamma)
+        else:
+            settings = fast_settings(passes, harmonize, gamma)
+    where = find_device(device)
+    dtype = compute_dtype(precision, where)
+
+    started = time.perf_counter()
+    field = Field(shape, model, where, dtype, guidance=guidance, periodic=periodic, seed=seed)
+    sample(field, settings, callback)
+    x = field.result()  # (C, nz, ny, nx) on the host
+    raw = labels_of(x, model.n_phases)
+    raw_fractions = np.bincount(raw.ravel(), minlength=model.n_phases) / raw.size
+    labels = raw if target is None else match_fractions(x, target)
+    fractions = np.bincount(labels.ravel(), minlength=model.n_phases) / labels.size
+    seconds = time.perf_counter() - started
+    return Microstructure(
+        labels,
+        voxel_size=model.voxel_size,
+        phase_names=model.phase_names,
+        provenance={
+            "made_by": "micro3d_fast.reconstruct",
+            "model": model.hash,
+            "sampler": sampler,
+            "settings": {k: getattr(settings, k) for k in settings.__dataclass_fields__},
+            "passes": settings.passes,
+            "guidance": guidance,
+            "periodic": list(periodic),
+            "seed": seed,
+            "device": str(where),
+            "precision": str(dtype).removeprefix("torch."),
+            "raw_volume_fractions": [float(f) for f in raw_fractions],
+            "asked_volume_fractions": None if target is None else [float(f) for f in target],
+            "volume_fractions": [float(f) for f in fractions],
+            "seconds": round(seconds, 3),
+            "network_seconds": round(field.network_seconds, 3),
+        },
+    )
+
+
+# ------------------------------------------------------------------------------------- the algorithm
+
+
+def sample(
+    field: Field, settings: SamplerSettings, callback: Callable[[dict[str, Any]], None] | None = None
+) -> None:
+    """Modified harmonized sampling (Fig. 4b): denoise plane after plane until they agree."""
+    schedule, planes, g = field.model.schedule, field.planes, settings.gamma
+    times = schedule.respaced(settings.steps)
+    field.start(planes[0], times[0], settings.true_terminal)
+    turn, started = 0, time.perf_counter()
+    for k, t in enumerate(times):
+        s = times[k + 1] if k + 1 < len(times) else 0
+        beta = schedule.beta(t, s)
+        sigma2 = beta if settings.variance == "beta" else schedule.posterior_variance(t, s)
+        repeats = settings.harmonize if s > 0 else 0
+        if repeats:
+            field.keep()  # h0 = x
+        for repeat in range(repeats + 1):
+            last = repeat == repeats
+            turn += settings.rotate or last
+            update = field.reverse(t, s, settings)  # Eq. 8, 9: the mean of x_s
+            if last:  # x = y, in the slices of the next plane
+                update.finish(planes[turn % len(planes)], noise=sigma2**0.5 if s > 0 else 0.0)
+            else:  # Eq. 16: h = sqrt(1 - beta) y + sqrt(beta) z;  Eq. 17: g h + (1 - g) h0
+                noise = ((1 - beta) * sigma2 + beta) ** 0.5
+                update.finish(
+                    planes[turn % len(planes)],
+                    scale=g * (1 - beta) ** 0.5,
+                    noise=g * noise * settings.temperature,
+                    h0=1 - g,
+                )
+            if callback is not None:
+                done, seconds = field.draw - 1, time.perf_counter() - started
+                callback(
+                    {
+                        "pass_index": done,
+                        "passes": settings.passes,
+                        "t": t,
+                        "plane": update.plane,
+                        "seconds": seconds,
+                        "eta": seconds / done * (settings.passes - done),
+                    }
+                )
+
+
+class Field:
+    """The noisy volume x, in the slice batch of the plane that is denoised next.
+
+    Memory: x, the next x and h0 in float32, the network's input and output in its own precision:
+    12 + 4 bytes a voxel and channel with bfloat16, beside the network's activations for one chunk.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        model: Model,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        guidance: float = 1.0,
+        periodic: tuple[bool, bool, bool] = (False, False, False),
+        seed: int = 0,
+    ) -> None:
+        import torch
+
+        self.model, self.device, self.dtype = model, device, dtype
+        self.guidance, self.periodic, self.seed = guidance, periodic, seed
+        self.wanted = shape
+        self.planes, self.shape = _working_shape(shape, model, periodic)
+        self.channels = model.config.channels
+        self.net = _compute_copy(model, device, dtype)
+        size = self.channels * int(np.prod(self.shape))
+        self._x, self._next = (torch.empty(size, device=device) for _ in range(2))
+        self._h0: Tensor | None = None
+        self._eats = torch.empty(size, device=device, dtype=dtype)  # what the network reads
+        self._tells = [
+            torch.empty(size, device=device, dtype=dtype) for _ in range(1 if guidance == 1 else 2)
+        ]
+        self._h0_plane = self.plane = ""
+        self.draw = 0
+        self.network_seconds = 0.0
+        self._conditions: dict[tuple[int, int], Any] = {}
+
+    # -- memory
+
+    def batch(self, buffer: Tensor, plane: str, *, channels_last: bool = False) -> Tensor:
+        """A flat buffer as the slice batch [S, C, H, W] of a plane."""
+        s, h, w = (self.shape[axis] for axis in _AXES[plane])
+        if channels_last:
+            return buffer.view(s, h, w, self.channels).permute(0, 3, 1, 2)
+        return buffer.view(s, self.channels, h, w)
+
+    def volume(self, buffer: Tensor, plane: str, *, channels_last: bool = False) -> Tensor:
+        """A slice batch seen as the field (C, z, y, x)."""
+        return self.batch(buffer, plane, channels_last=channels_last).permute(_TO_FIELD[plane])
+
+    # -- the process
+
+    def start(self, plane: str, t: int, true_terminal: bool) -> None:
+        """Draw x_T: N(0, I) as the paper does, or the law of Eq. 3 with the mean image as x0."""
+        bar = float(self.model.schedule.alpha_bar[t]) if true_terminal else 0.0
+        mean = mean_field(self.model.volume_fractions)
+        x = self.batch(self._next, plane)
+        for c in range(self.channels):
+            x[:, c] = float(mean[c])
+        self._write(plane, plane, a=bar**0.5, b=0.0, noise=(1 - bar) ** 0.5, tells=None)
+
+    def keep(self) -> None:
+        """h0 = x."""
+        import torch
+
+        if self._h0 is None:
+            self._h0 = torch.empty_like(self._x)
+        self._h0.copy_(self._x)
+        self._h0_plane = self.plane
+
+    def reverse(self, t: int, s: int, settings: SamplerSettings) -> Update:
+        """One network pass at step t over every slice of the current plane."""
+        from .unet import NO_PLANE
+
+        begun = time.perf_counter()
+        self._evaluate(t, PLANES.index(self.plane), self._tells[0])
+        if self.guidance != 1:
+            self._evaluate(t, NO_PLANE, self._tells[1])
+        if self.device.type == "cpu":
+            self.network_seconds += time.perf_counter() - begun
+        p, q = self.model.schedule.x0_from(t, self.model.prediction)
+        a, b = self.model.schedule.posterior(t, s)
+        return Update(self, self.plane, a, b, p, q, settings.clip and s > 0)
+
+    def _evaluate(self, t: int, condition: int, out: Tensor) -> None:
+        """Network output of all slices of the current plane, in chunks."""
+        import torch
+
+        with torch.inference_mode():
+            if (t, condition) not in self._conditions:
+                steps = torch.tensor([t], device=self.device)
+                planes = torch.tensor([condition], device=self.device)
+                self._conditions[t, condition] = self.net.condition(steps, planes)
+            cond = self._conditions[t, condition]
+            eats = self.batch(self._eats, self.plane, channels_last=True)
+            tells = self.batch(out, self.plane, channels_last=True)
+            _, h, w = (self.shape[axis] for axis in _AXES[self.plane])
+            rows, columns = (self.periodic[axis] for axis in _AXES[self.plane][1:])
+            stride = self.model.config.stride
+            wrap_h, wrap_w = rows and h % stride != 0, columns and w % stride != 0
+            self.net.set_periodic(rows and not wrap_h, columns and not wrap_w)
+            row_index = _wrapped(h, stride, self.device) if wrap_h else None
+            column_index = _wrapped(w, stride, self.device) if wrap_w else None
+            chunk = max(1, self.chunk_pixels // (h * w))
+            for i in range(0, len(eats), chunk):
+                x = eats[i : i + chunk]
+                if row_index is not None:
+                    x = x.index_select(2, row_index)
+                if column_index is not None:
+                    x = x.index_select(3, column_index)
+                y = self.net(x.contiguous(memory_format=torch.channels_last), cond)
+                if row_index is not None:
+                    y = y[:, :, _WRAP : _WRAP + h]
+                if column_index is not None:
+                    y = y[:, :, :, _WRAP : _WRAP + w]
+                tells[i : i + chunk] = y
+
+    @property
+    def chunk_pixels(self) -> int:
+        """Pixels that the network takes at once: enough to fill the device, few enough for it."""
+        if self.device.type == "cpu":
+            return 32 * 64 * 64
+        import torch
+
+        free, _ = torch.cuda.mem_get_info(self.device)
+        width = self.model.config.dim * max(self.model.config.multipliers[:1])
+        return max(64 * 64, int(0.5 * free) // (16 * width))
+
+    def _write(
+        self,
+        plane: str,
+        x_plane: str,
+        *,
+        a: float,
+        b: float,
+        noise: float,
+        tells: list[Tensor] | None,
+        h0: float = 0.0,
+        clip: tuple[float, float] | None = None,
+    ) -> None:
+        """The fused operator: x and the network's output in, the next x out, in one pass."""
+        source, target = (self._next, self._x) if tells is None else (self._x, self._next)
+        field = self.volume(source, x_plane)
+        net = field if tells is None else self.volume(tells[0], x_plane, channels_last=True)
+        guided = tells is not None and len(tells) == 2
+        ops.reverse_step(
+            field,
+            net,
+            out=self.volume(target, plane),
+            a=a,
+            b=b,
+            noise=noise,
+            net_uncond=self.volume(tells[1], x_plane, channels_last=True) if guided else None,
+            guidance=self.guidance if guided else 1.0,
+            h0=self.volume(self._h0, self._h0_plane) if h0 else None,
+            h=h0,
+            clip=clip,
+            out_net=self.volume(self._eats, plane, channels_last=True),
+            seed=self.seed,
+            draw=self.draw,
+        )
+        self._x, self._next = target, source
+        self.plane = plane
+        self.draw += 1
+
+    def result(self) -> np.ndarray:
+        """The field (C, nz, ny, nx) of the wanted shape, on the host."""
+        nz, ny, nx = self.wanted
+        view = self.volume(self._x, self.plane)[:, :nz, :ny, :nx]
+        return np.ascontiguousarray(view.cpu().numpy())
+
+
+@dataclass(frozen=True)
+class Update:
+    """The mean of x_s, a x_t + b x0 with x0 = p x_t + q net, still to be written."""
+
+    field: Field
+    plane: str
+    a: float
+    b: float
+    p: float
+    q: float
+    clip: bool
+
+    def finish(
+        self, plane: str, *, noise: float, scale: float = 1.0, h0: float = 0.0
+    ) -> None:
+        """x = scale * mean + noise * z + h0 * h0, in the slice batch of ``plane``."""
+        a, b = scale * self.a, scale * self.b
+        if self.clip:
+            coefficients, clip = (a, b), (self.p, self.q)
+        else:
+            coefficients, clip = (a + b * self.p, b * self.q), None
+        self.field._write(
+            plane,
+            self.plane,
+            a=coefficients[0],
+            b=coefficients[1],
+            noise=noise,
+            tells=self.field._tells,
+            h0=h0,
+            clip=clip,
+        )
+
+
+# ------------------------------------------------------------------------------------------ 2D samples
+
+
+def sample_slices(
+    model: Model,
+    plane: str,
+    n: int = 16,
+    *,
+    size: int | tuple[int, int] | None = None,
+    steps: int = 32,
+    guidance: float = 1.0,
+    seed: int = 0,
+    device: str | None = None,
+    precision: str = "auto",
+) -> np.ndarray:
+    """Independent 2D samples of one plane: the network alone, to be judged beside every 3D result.
+
+    Deterministic reverse process (DDIM, Song et al. 2021) with ``steps`` steps.
+
+    Parameters
+    ----------
+    model : Model
+    plane : {"xy", "xz", "yz"}
+    n : int
+        Images.
+    size : int or (height, width), optional
+        Default: the training patch.
+    steps : int
+        Network passes.
+    guidance : float
+        Classifier-free guidance weight (Eq. 9).
+    seed : int
+    device, precision
+        As in `reconstruct`.
+
+    Returns
+    -------
+    array of uint8, shape (n, height, width)
+        Raw labels; no fraction is matched.
+    """
+    import torch
+
+    from .device import compute_dtype, find_device
+    from .unet import NO_PLANE
+
+    index = PLANES.index(_checks.choice(plane, PLANES, name="plane"))
+    n = _checks.integer(n, name="n", minimum=1)
+    steps = _checks.integer(steps, name="steps", minimum=1, maximum=model.schedule.steps)
+    h, w = (size, size) if not isinstance(size, tuple) else size
+    h, w = (model.patch if side is None else side for side in (h, w))
+    stride = model.config.stride
+    for side in (h, w):
+        _checks.integer(side, name="size", minimum=1)
+    where = find_device(device)
+    dtype = compute_dtype(precision, where)
+    net = _compute_copy(model, where, dtype)
+    schedule = model.schedule
+    times = schedule.respaced(steps)
+    generator = torch.Generator().manual_seed(seed)
+    padded = (-(-h // stride) * stride, -(-w // stride) * stride)
+    z = torch.randn((n, model.config.channels, *padded), generator=generator).to(where)
+    bar = float(schedule.alpha_bar[times[0]])
+    mean = torch.from_numpy(mean_field(model.volume_fractions)).float().to(where)
+    x = bar**0.5 * mean[None, :, None, None] + (1 - bar) ** 0.5 * z
+    with torch.inference_mode():
+        for k, t in enumerate(times):
+            s = times[k + 1] if k + 1 < steps else 0
+            x_net = x.to(dtype).contiguous(memory_format=torch.channels_last)
+
+            def told(condition: int, t: int = t, x_net: Tensor = x_net) -> Tensor:
+                cond = net.condition(
+                    torch.tensor([t], device=where), torch.tensor([condition], device=where)
+                )
+                return net(x_net, cond).float()
+
+            out = told(index)
+            if guidance != 1:
+                out = guidance * out + (1 - guidance) * told(NO_PLANE)
+            p, q = schedule.x0_from(t, model.prediction)
+            x0 = (p * x + q * out).clamp(-1, 1)
+            if s == 0:
+                x = p * x + q * out
+                break
+            bar_t, bar_s = float(schedule.alpha_bar[t]), float(schedule.alpha_bar[s])
+            noise = (x - bar_t**0.5 * x0) / (1 - bar_t) ** 0.5
+            x = bar_s**0.5 * x0 + (1 - bar_s) ** 0.5 * noise
+    return np.stack([labels_of(image, model.n_phases) for image in x[..., :h, :w].cpu().numpy()])
+
+
+# --------------------------------------------------------------------------------------------- helpers
+
+
+def labels_of(x: np.ndarray, n_phases: int) -> np.ndarray:
+    """Phases of a field (C, ...): its sign for two phases, the arg max for more."""
+    if n_phases == 2:
+        return (x[0] > 0).astype(np.uint8)
+    return x.argmax(axis=0).astype(np.uint8)
+
+
+def match_fractions(x: np.ndarray, fractions: np.ndarray) -> np.ndarray:
+    """Labels of a field whose phase fractions are the given ones, to one voxel.
+
+    Two phases: the quantile of the field.  More: arg max of x_p + w_p, where the weights w are those
+    whose counts come out right (the dual of the assignment of voxels to phases that keeps the
+    largest total of x).
+
+    Parameters
+    ----------
+    x : array of float, shape (C, ...)
+    fractions : array, shape (P,)
+
+    Returns
+    -------
+    array of uint8
+    """
+    n = int(np.prod(x.shape[1:]))
+    counts = _whole_counts(fractions, n)
+    if len(counts) == 2:
+        order = np.argpartition(x[0].ravel(), n - counts[1]) if 0 < counts[1] < n else None
+        flat = np.full(n, int(counts[1] == n), dtype=np.uint8)
+        if order is not None:
+            flat[order[n - counts[1] :]] = 1
+        return flat.reshape(x.shape[1:])
+    values = x.reshape(len(counts), n).astype(np.float64)
+    present = np.flatnonzero(counts)
+    values = values[present]
+    wanted = counts[present]
+    weights = np.zeros(len(present))
+    for _ in range(200):  # each weight in turn takes the value that gives its phase its count
+        for p in range(len(present)):
+            others = np.delete(values + weights[:, None], p, axis=0).max(axis=0, initial=-np.inf)
+            margin = others - values[p]  # phase p wins where its weight exceeds this
+            if 0 < wanted[p] < n:
+                cut = np.partition(margin, (wanted[p] - 1, wanted[p]))[wanted[p] - 1 : wanted[p] + 1]
+                weights[p] = cut.mean()
+        won = np.bincount((values + weights[:, None]).argmax(axis=0), minlength=len(present))
+        if np.abs(won - wanted).max() <= max(1, n // 100_000):
+            break
+    scores = values + weights[:, None]
+    flat = scores.argmax(axis=0)
+    # What ties and the last iterations left over: move the voxels that lose least.
+    won = np.bincount(flat, minlength=len(present))
+    while (won != wanted).any():
+        to, source = int(np.argmax(wanted - won)), int(np.argmax(won - wanted))
+        k = min(wanted[to] - won[to], won[source] - wanted[source])
+        here = np.flatnonzero(flat == source)
+        loss = scores[source, here] - scores[to, here]
+        moved = here[np.argpartition(loss, k - 1)[:k]]
+        flat[moved] = to
+        won = np.bincount(flat, minlength=len(present))
+    return present[flat].astype(np.uint8).reshape(x.shape[1:])
+
+
+def _whole_counts(fractions: np.ndarray, n: int) -> np.ndarray:
+    """Voxel counts nearest to the fractions that sum to n (largest remainders)."""
+    exact = np.asarray(fractions, dtype=np.float64) * n
+    counts = np.floor(exact).astype(np.int64)
+    short = n - int(counts.sum())
+    counts[np.argsort(counts - exact, kind="stable")[:short]] += 1
+    return counts
+
+
+def _target_fractions(value: Any, model: Model, sampler: str) -> np.ndarray | None:
+    """Phase fractions to match, or None for a raw result."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        _checks.choice(value, ("auto",), name="volume_fractions")
+        return None if sampler == "paper" else np.asarray(model.volume_fractions)
+    try:
+        fractions = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"`volume_fractions` must be 'auto', None or one number per phase, got {value!r}"
+        ) from None
+    if (
+        fractions.shape != (model.n_phases,)
+        or not np.isfinite(fractions).all()
+        or (fractions < 0).any()
+        or abs(fractions.sum() - 1) > 1e-6
+    ):
+        raise ValueError(
+            f"`volume_fractions` must be {model.n_phases} non-negative numbers that sum to 1, "
+            f"got {value!r}"
+        )
+    return fractions / fractions.sum()
+
+
+def _working_shape(
+    shape: tuple[int, int, int], model: Model, periodic: tuple[bool, bool, bool]
+) -> tuple[tuple[str, ...], tuple[int, int, int]]:
+    """(planes, shape) that are sampled; the wanted shape is cut out of it.
+
+    An axis that does not repeat is rounded up to the network's stride, and to half a training patch
+    where it is shorter.  A single slice is sampled in its own plane alone.
+    """
+    thin = [axis for axis in range(3) if shape[axis] == 1]
+    planes = PLANES
+    if len(thin) == 1:
+        planes = tuple(plane for plane in PLANES if _AXES[plane][0] == thin[0])
+    stride, least = model.config.stride, model.patch // 2
+    out = []
+    for axis, n in enumerate(shape):
+        if (len(thin) == 1 and axis == thin[0]) or periodic[axis]:
+            out.append(n)
+        else:
+            out.append(-(-max(n, least) // stride) * stride)
+    return planes, (out[0], out[1], out[2])
+
+
+def _wrapped(n: int, stride: int, device: torch.device) -> Tensor:
+    """Indices of an axis of length n, wrapped by a margin on both sides, a multiple of stride."""
+    import torch
+
+    total = -(-(n + 2 * _WRAP) // stride) * stride
+    return (torch.arange(total, device=device) - _WRAP) % n
+
+
+def _compute_copy(model: Model, device: torch.device, dtype: torch.dtype) -> Any:
+    """The network on its device, in its precision, channels last; the model keeps its own."""
+    import copy
+
+    import torch
+
+    net = copy.deepcopy(model.net).to(device, dtype)
+    return net.to(memory_format=torch.channels_last).eval()

@@ -1,0 +1,89 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+r"""The noise schedule and the affine forms of the reverse process (paper, Eq. 1-8).
+
+Notation: :math:`\bar\alpha_t = \prod_{s=1}^{t} (1 - \beta_s)` with :math:`\bar\alpha_0 = 1` (Eq. 4),
+:math:`x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \epsilon` (Eq. 3).  A respaced
+process visits a subset of the steps; between neighbours s < t it has
+:math:`\beta = 1 - \bar\alpha_t / \bar\alpha_s`, which for s = t - 1 is the paper's :math:`\beta_t`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .._checks import choice
+
+KINDS = ("linear", "cosine", "cosine-zero")
+PREDICTIONS = ("noise", "x0", "v")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A noise schedule of ``steps`` (the paper's T).
+
+    Parameters
+    ----------
+    kind : {"linear", "cosine", "cosine-zero"}
+        ``"linear"`` is the paper's: beta evenly spaced from ``beta_first`` to ``beta_last``.
+        ``"cosine"`` is Nichol and Dhariwal's (2021, Eq. 17), ``"cosine-zero"`` the same with a
+        terminal signal of exactly zero (Lin et al. 2024).
+    """
+
+    kind: str = "linear"
+    steps: int = 1000
+    beta_first: float = 1e-4
+    beta_last: float = 1e-2
+
+    def __post_init__(self) -> None:
+        choice(self.kind, KINDS, name="schedule")
+
+    @cached_property
+    def alpha_bar(self) -> np.ndarray:
+        """Signal power at t = 0 ... T, float64, shape (steps + 1,); the first is 1."""
+        if self.kind == "linear":
+            beta = np.linspace(self.beta_first, self.beta_last, self.steps)
+            return np.concatenate(([1.0], np.cumprod(1.0 - beta)))
+        t = np.arange(self.steps + 1) / self.steps
+        offset = 0.008 if self.kind == "cosine" else 0.0
+        bar = np.cos((t + offset) / (1 + offset) * np.pi / 2) ** 2
+        bar /= bar[0]
+        if self.kind == "cosine":  # beta is clipped at 0.999, so the end is not quite zero
+            ratio = np.maximum(bar[1:] / bar[:-1], 1e-3)
+            return np.concatenate(([1.0], np.cumprod(ratio)))
+        bar[-1] = 0.0
+        return bar
+
+    def beta(self, t: int, s: int) -> float:
+        """Variance that the forward process adds between steps s < t (Eq. 1)."""
+        return float(1.0 - self.alpha_bar[t] / self.alpha_bar[s])
+
+    def respaced(self, count: int) -> list[int]:
+        """``count`` steps, evenly spaced from T down; the next after the last is 0."""
+        return [round(self.steps * (count - i) / count) for i in range(count)]
+
+    def x0_from(self, t: int, prediction: str) -> tuple[float, float]:
+        """(p, q) with x0 = p x_t + q net: what the network's output says of the clean image."""
+        bar = float(self.alpha_bar[t])
+        if prediction == "x0":
+            return 0.0, 1.0
+        if prediction == "v":  # v = sqrt(bar) eps - sqrt(1 - bar) x0
+            return bar**0.5, -((1.0 - bar) ** 0.5)
+        return bar**-0.5, -((1.0 - bar) ** 0.5) * bar**-0.5  # Eq. 3 solved for x0
+
+    def posterior(self, t: int, s: int) -> tuple[float, float]:
+        """(a, b) with E[x_s | x_t, x0] = a x_t + b x0.
+
+        With x0 from the predicted noise this is Eq. 8,
+        m = (x_t - beta eps / sqrt(1 - bar_t)) / sqrt(1 - beta).
+        """
+        bar_t, bar_s = float(self.alpha_bar[t]), float(self.alpha_bar[s])
+        beta = 1.0 - bar_t / bar_s
+        return (1.0 - beta) ** 0.5 * (1.0 - bar_s) / (1.0 - bar_t), bar_s**0.5 * beta / (1.0 - bar_t)
+
+    def posterior_variance(self, t: int, s: int) -> float:
+        """Variance of x_s given x_t and x0; 0 at s = 0.  The paper takes beta instead."""
+        return self.beta(t, s) * float((1.0 - self.alpha_bar[s]) / (1.0 - self.alpha_bar[t]))

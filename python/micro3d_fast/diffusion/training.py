@@ -1,0 +1,507 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Training of the conditional 2D denoiser (paper, Eq. 6 reparameterized; Section 2.4).
+
+Every random choice of a step (images, crops, flips, times, noise, dropped conditions) is drawn from
+generators seeded by (seed, step), so a resumed run needs no generator state and repeats what the
+uninterrupted run would have done.  A checkpoint is one safetensors file: network, moving average
+and optimizer state together, written under a temporary name and renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _checks
+from .._atomic import atomic_write
+from .checkpoint import Model, encode
+from .schedule import PREDICTIONS, Schedule
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..micrographs import Micrographs
+    from .unet import UNet
+
+CHECKPOINT = "checkpoint.safetensors"
+SETTINGS = "settings.json"
+HISTORY = "history.csv"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a preset is trained."""
+
+    steps: int
+    learning_rate: float
+    prediction: str
+    schedule: str
+    ema: float  # decay of the moving average of the weights, reached after a warm-up
+    warmup: int  # steps of linear warm-up of the learning rate
+    decay: bool  # cosine decay of the learning rate to 2 % at the end
+    save_every: int
+
+
+RECIPES = {
+    # Table 1 and Section 2.4 of the paper: Adam, constant 1e-4, 60 000 steps, noise prediction.
+    "paper": Recipe(60_000, 1e-4, "noise", "linear", 0.9999, 0, False, 1000),
+    "base": Recipe(20_000, 3e-4, "v", "linear", 0.9995, 500, True, 1000),
+    "small": Recipe(3_000, 1.5e-3, "v", "linear", 0.998, 100, True, 250),
+}
+
+
+class ResumeError(ValueError):
+    """``out`` holds a run on other data or with other settings."""
+
+
+def train(
+    micrographs: Micrographs,
+    out: str | Path,
+    *,
+    preset: str = "small",
+    patch: int = 64,
+    steps: int | None = None,
+    batch_size: int = 32,
+    device: str | None = None,
+    seed: int = 0,
+    resume: bool = True,
+    callback: Callable[[dict[str, Any]], None] | None = None,
+    prediction: str | None = None,
+    schedule: str | None = None,
+    learning_rate: float | None = None,
+    condition_dropout: float = 0.1,
+    save_every: int | None = None,
+    samples_every: int | None = None,
+    precision: str = "auto",
+) -> Model:
+    r"""Train the conditional denoiser of the three planes on 2D micrographs.
+
+    Minimizes the squared error of the network's prediction of the noise (Eq. 6 of the paper after
+    the usual reparameterization), of x0, or of v, at uniformly random t, with the plane as the
+    condition, dropped with probability ``condition_dropout`` (Eq. 9, 13-15).
+
+    Parameters
+    ----------
+    micrographs : Micrographs
+        Labelled images of the planes.
+    out : path
+        Directory of the run: settings, checkpoint, loss history, pictures of 2D samples, and the
+        finished model in ``out/model``.
+    preset : {"small", "base", "paper"}
+        Network and recipe.  ``"small"`` has 2.8 million parameters and trains in minutes to half an
+        hour on two CPU cores, ``"base"`` 19 million, ``"paper"`` 253 million.
+    patch : int
+        Side of the training crops, in pixels; a multiple of the network's stride (8).
+    steps : int, optional
+        Optimizer steps; default 3000, 20 000 and 60 000 for the three presets.
+    batch_size : int
+        Crops a step.
+    device : str, optional
+        ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; default: CUDA where there is one.
+    seed : int
+        Seed of everything random.
+    resume : bool
+        Go on from the checkpoint in ``out`` if there is one.  A run on other data or settings is
+        refused.  With False an ``out`` that holds a run is refused.
+    callback : callable, optional
+        Called after each step with a dict: step, steps, loss (smoothed), seconds, eta.
+    prediction : {"noise", "x0", "v"}, optional
+        What the network predicts; default noise for ``"paper"``, v for the others.
+    schedule : {"linear", "cosine", "cosine-zero"}, optional
+        Noise schedule; default ``"linear"``, the paper's.
+    learning_rate : float, optional
+        Peak learning rate of Adam.
+    condition_dropout : float
+        Probability of dropping the plane.
+    save_every, samples_every : int, optional
+        Steps between checkpoints, and between pictures of 2D samples.
+    precision : {"auto", "bfloat16", "float32"}
+        Of the network's arithmetic (weights stay float32).  ``"auto"``: bfloat16 where the
+        processor computes with it.
+
+    Returns
+    -------
+    Model
+        With the moving average of the weights; also in ``out/model``.
+
+    Raises
+    ------
+    ResumeError
+        ``out`` holds a run on other data or settings (a ValueError).
+    ValueError, TypeError
+        An argument is out of range; images are smaller than ``patch``.
+    KeyboardInterrupt
+        Passed on after a checkpoint is written.
+
+    Notes
+    -----
+    Crops are flipped vertically and horizontally, never rotated (paper, Section 2.5).  On one device
+    and thread count a run repeats bit for bit, also when it was killed and resumed.
+    """
+    from .unet import PRESETS
+
+    _checks.choice(preset, tuple(RECIPES), name="preset")
+    recipe = RECIPES[preset]
+    steps = _checks.integer(recipe.steps if steps is None else steps, name="steps", minimum=1)
+    batch_size = _checks.integer(batch_size, name="batch_size", minimum=1)
+    seed = _checks.integer(seed, name="seed", minimum=0, maximum=2**63 - 1)
+    stride = PRESETS[preset].stride
+    patch = _checks.integer(patch, name="patch", minimum=stride)
+    if patch % stride:
+        raise ValueError(f"`patch` must be a multiple of {stride} for preset {preset!r}, got {patch}")
+    prediction = _checks.choice(prediction or recipe.prediction, PREDICTIONS, name="prediction")
+    noise_schedule = Schedule(schedule or recipe.schedule)
+    if prediction == "noise" and noise_schedule.alpha_bar[-1] == 0:
+        raise ValueError(
+            "`prediction` must be 'v' or 'x0' for a schedule whose terminal signal is zero, got "
+            "'noise'"
+        )
+    rate = recipe.learning_rate if learning_rate is None else learning_rate
+    rate = _checks.real(rate, name="learning_rate", minimum=0.0, open_ends=True)
+    condition_dropout = _checks.real(
+        condition_dropout, name="condition_dropout", minimum=0.0, maximum=1.0
+    )
+    save_every = _checks.integer(save_every or recipe.save_every, name="save_every", minimum=1)
+    samples_every = _checks.integer(
+        samples_every or max(steps // 4, 1), name="samples_every", minimum=1
+    )
+    if not hasattr(micrographs, "sample") or not hasattr(micrographs, "fingerprint"):
+        raise TypeError(f"`micrographs` must be a Micrographs, got {type(micrographs).__name__}")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"`callback` must be callable, got {type(callback).__name__}")
+
+    settings = {
+        "preset": preset,
+        "patch": patch,
+        "steps": steps,
+        "batch_size": batch_size,
+        "seed": seed,
+        "prediction": prediction,
+        "schedule": asdict(noise_schedule),
+        "learning_rate": rate,
+        "condition_dropout": condition_dropout,
+        "data": micrographs.fingerprint(),
+    }
+    run = _Run(micrographs, Path(out), settings, noise_schedule, recipe, device, precision)
+    run.open(resume)
+    run.loop(callback, save_every, samples_every)
+    return run.model()
+
+
+class _Run:
+    """One training run: what `train` promised, step by step."""
+
+    def __init__(
+        self,
+        micrographs: Micrographs,
+        out: Path,
+        settings: dict[str, Any],
+        schedule: Schedule,
+        recipe: Recipe,
+        device: str | None,
+        precision: str,
+    ) -> None:
+        import torch
+
+        from .device import compute_dtype, find_device
+        from .unet import PRESETS, UNet
+
+        self.micrographs, self.out, self.settings = micrographs, out, settings
+        self.schedule, self.recipe = schedule, recipe
+        self.device = find_device(device)
+        self.dtype = compute_dtype(precision, self.device)
+        self.n_phases = micrographs.n_phases
+        channels = 1 if self.n_phases == 2 else self.n_phases
+        base = asdict(PRESETS[settings["preset"]])
+        self.config = type(PRESETS["small"])(**{**base, "channels": channels})
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings["seed"])
+            self.net: UNet = UNet(self.config)
+        self.net.to(self.device, memory_format=torch.channels_last)
+        self.ema = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
+        self.optimizer = torch.optim.Adam(
+            self.net.parameters(), lr=settings["learning_rate"], betas=(0.9, 0.99), fused=True
+        )
+        self.step = 0
+        self.loss = math.nan  # smoothed
+        self.seconds = 0.0  # spent training, over all resumptions
+        self.history: list[tuple[int, float]] = []
+
+    # ---------------------------------------------------------------------------- the mathematics
+
+    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(x_t, target, t, plane) of one step: a pure function of (seed, step)."""
+        import torch
+
+        from .unet import NO_PLANE
+
+        s = self.settings
+        rng = np.random.default_rng([s["seed"], step])
+        labels, plane = self.micrographs.sample(rng, s["batch_size"], s["patch"])
+        plane = np.where(rng.random(len(plane)) < s["condition_dropout"], NO_PLANE, plane)
+        # Stratified over the batch: the same uniform law of t with less scatter of the loss.
+        n = len(plane)
+        u = (rng.permutation(n) + rng.random(n)) / n
+        t = 1 + np.minimum((u * self.schedule.steps).astype(np.int64), self.schedule.steps - 1)
+
+        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        x0 = encode(torch.from_numpy(labels), self.n_phases)
+        noise = torch.randn(x0.shape, generator=generator)
+        bar = torch.from_numpy(self.schedule.alpha_bar[t]).float()[:, None, None, None]
+        x_t = bar.sqrt() * x0 + (1 - bar).sqrt() * noise  # Eq. 3
+        if s["prediction"] == "noise":
+            target = noise
+        elif s["prediction"] == "x0":
+            target = x0
+        else:
+            target = bar.sqrt() * noise - (1 - bar).sqrt() * x0
+        move = {"device": self.device, "non_blocking": True}
+        return (
+            x_t.to(memory_format=torch.channels_last).to(**move),
+            target.to(**move),
+            torch.from_numpy(t).to(**move),
+            torch.from_numpy(plane.astype(np.int64)).to(**move),
+        )
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        rate = self.settings["learning_rate"]
+        if self.recipe.warmup:
+            rate *= min(1.0, (step + 1) / self.recipe.warmup)
+        if self.recipe.decay:
+            rate *= 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / self.settings["steps"]))
+        return rate
+
+    def advance(self) -> float:
+        """One optimizer step; returns the loss."""
+        import torch
+
+        x_t, target, t, plane = self.batch(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(self.step)
+        with torch.autocast(
+            self.device.type, self.dtype, enabled=self.dtype != torch.float32
+        ):
+            predicted = self.net(x_t, self.net.condition(t, plane))
+        loss = torch.nn.functional.mse_loss(predicted.float(), target)  # Eq. 6
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self.optimizer.step()
+        # The average forgets its start: at step n it reaches back over about n / 10 steps.
+        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        state = self.net.state_dict()
+        averages = [self.ema[k] for k in state]
+        torch._foreach_lerp_(averages, list(state.values()), 1 - decay)
+        self.step += 1
+        return float(loss.detach())
+
+    # ----------------------------------------------------------------------------------- the files
+
+    def open(self, resume: bool) -> None:
+        """Make ``out`` this run's, or go on with the run that is there."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        file = self.out / SETTINGS
+        if file.exists():
+            try:
+                there = json.loads(file.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise ResumeError(f"{file} must be JSON written by train, but is not: {error}") from error
+            if not resume:
+                raise ResumeError(
+                    f"`out` must be a directory without a run when `resume` is False, got {self.out}"
+                )
+            other = [k for k in self.settings if there.get(k) != self.settings[k]]
+            if other:
+                changes = ", ".join(
+                    "the micrographs differ"
+                    if k == "data"
+                    else f"{k} was {there.get(k)!r}, now {self.settings[k]!r}"
+                    for k in other
+                )
+                raise ResumeError(
+                    f"`out` must hold a run of the same data and settings to resume, got {self.out}, "
+                    f"where {changes}"
+                )
+        else:
+            with atomic_write(file) as path:
+                path.write_text(json.dumps(self.settings, indent=2) + "\n", encoding="utf-8")
+        if (self.out / CHECKPOINT).exists():
+            self.restore()
+
+    def save(self) -> None:
+        """Write the checkpoint: one file, whole or not at all."""
+        from safetensors.torch import save
+
+        tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
+        tensors |= {f"ema.{k}": v for k, v in self.ema.items()}
+        for name, p in self.net.named_parameters():
+            for key, value in self.optimizer.state.get(p, {}).items():
+                tensors[f"adam.{key}.{name}"] = value
+        tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+        meta = {"step": self.step, "loss": self.loss, "seconds": self.seconds}
+        meta |= {"history": self.history}
+        with atomic_write(self.out / CHECKPOINT) as path:
+            path.write_bytes(save(tensors, metadata={"run": json.dumps(meta)}))
+        with atomic_write(self.out / HISTORY) as path:
+            rows = "".join(f"{step},{loss:.6f}\n" for step, loss in self.history)
+            path.write_text("step,loss\n" + rows, encoding="utf-8")
+
+    def restore(self) -> None:
+        """Read the checkpoint back."""
+        from safetensors import safe_open
+
+        with safe_open(self.out / CHECKPOINT, framework="pt", device=str(self.device)) as file:
+            meta = json.loads(file.metadata()["run"])
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        self.net.load_state_dict({k: tensors[f"net.{k}"] for k in self.net.state_dict()})
+        self.ema = {k: tensors[f"ema.{k}"].clone() for k in self.ema}
+        for name, p in self.net.named_parameters():
+            moments = {
+                key: tensors[f"adam.{key}.{name}"].clone()
+                for key in ("step", "exp_avg", "exp_avg_sq")
+                if f"adam.{key}.{name}" in tensors
+            }
+            if moments:
+                for key in ("exp_avg", "exp_avg_sq"):
+                    moments[key] = _like(moments[key], p)
+                self.optimizer.state[p] = moments
+        self.step, self.loss = int(meta["step"]), float(meta["loss"])
+        self.seconds = float(meta["seconds"])
+        self.history = [(int(a), float(b)) for a, b in meta["history"]]
+
+    # ------------------------------------------------------------------------------------ the loop
+
+    def loop(
+        self, callback: Callable[[dict[str, Any]], None] | None, save_every: int, samples_every: int
+    ) -> None:
+        steps = self.settings["steps"]
+        started, before = time.monotonic(), self.seconds
+        first = self.step
+        try:
+            while self.step < steps:
+                loss = self.advance()
+                weight = max(0.01, 1 / self.step)
+                self.loss = loss if self.step == 1 else (1 - weight) * self.loss + weight * loss
+                if not math.isfinite(loss):
+                    raise FloatingPointError(
+                        f"the loss must stay finite, got {loss} at step {self.step}: "
+                        "lower `learning_rate`, or use precision='float32'"
+                    )
+                elapsed = time.monotonic() - started
+                self.seconds = before + elapsed
+                if self.step % 10 == 0 or self.step == steps:
+                    self.history.append((self.step, self.loss))
+                if callback is not None:
+                    eta = elapsed / (self.step - first) * (steps - self.step)
+                    callback(
+                        {
+                            "step": self.step,
+                            "steps": steps,
+                            "loss": self.loss,
+                            "seconds": self.seconds,
+                            "eta": eta,
+                        }
+                    )
+                if self.step % save_every == 0 or self.step == steps:
+                    self.save()
+                if self.step % samples_every == 0 or self.step == steps:
+                    self.picture()
+        except KeyboardInterrupt:
+            self.save()
+            raise
+        if not (self.out / "model" / "model.json").exists() or self.step > first:
+            self.model().save(self.out / "model")
+
+    def model(self) -> Model:
+        """The finished model: the moving average of the weights."""
+        import torch
+
+        from .unet import UNet
+
+        net = UNet(self.config)
+        net.load_state_dict({k: v.cpu() for k, v in self.ema.items()})
+        m = self.micrographs
+        return Model(
+            net=net.eval().requires_grad_(False),
+            config=self.config,
+            schedule=self.schedule,
+            prediction=self.settings["prediction"],
+            phase_names=tuple(m.phase_names),
+            volume_fractions=tuple(float(f) for f in m.volume_fractions()),
+            patch=self.settings["patch"],
+            voxel_size=tuple(m.voxel_size),
+            details={
+                "preset": self.settings["preset"],
+                "steps": self.step,
+                "batch_size": self.settings["batch_size"],
+                "learning_rate": self.settings["learning_rate"],
+                "condition_dropout": self.settings["condition_dropout"],
+                "seed": self.settings["seed"],
+                "loss": round(self.loss, 6),
+                "training_seconds": round(self.seconds, 1),
+                "data": self.settings["data"],
+                "images": {p: len(images) for p, images in m.images.items()},
+                "borrowed": dict(m.borrowed),
+                "torch": torch.__version__.split("+")[0],
+                "machine": platform.machine(),
+            },
+        )
+
+    def picture(self) -> None:
+        """Save 2D samples of each plane above crops of the micrographs."""
+        from .sampling import sample_slices
+        from .unet import PLANES
+
+        model = self.model()
+        rows = []
+        rng = np.random.default_rng(0)
+        for plane in PLANES:
+            made = sample_slices(model, plane, n=8, size=model.patch, seed=0, device=str(self.device))
+            images = self.micrographs.images[plane]
+            real = []
+            for _ in range(8):
+                image = images[rng.integers(len(images))]
+                y, x = (rng.integers(s - model.patch + 1) for s in image.shape)
+                real.append(image[y : y + model.patch, x : x + model.patch])
+            rows += [list(made), real]
+        _save_grid(self.out / "samples" / f"step-{self.step:06d}.png", rows, self.n_phases)
+
+
+def _like(moment: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
+    """A moment in the memory layout of its parameter, which the fused optimizer requires."""
+    import torch
+
+    out = torch.empty_like(parameter, dtype=moment.dtype)
+    return out.copy_(moment)
+
+
+def _save_grid(path: Path, rows: list[list[np.ndarray]], n_phases: int) -> None:
+    """Rows of label images as one grey PNG; odd rows (the micrographs) follow their samples."""
+    from PIL import Image
+
+    gap = 4
+    height = sum(row[0].shape[0] + gap for row in rows) + gap
+    width = max(sum(image.shape[1] + gap for image in row) + gap for row in rows)
+    canvas = np.full((height, width), 255, dtype=np.uint8)
+    top = gap
+    for row in rows:
+        left = gap
+        for image in row:
+            h, w = image.shape
+            canvas[top : top + h, left : left + w] = image * (220 // max(n_phases - 1, 1))
+            left += w + gap
+        top += row[0].shape[0] + gap
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as temporary:
+        Image.fromarray(canvas).save(temporary, format="PNG")
