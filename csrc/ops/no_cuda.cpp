@@ -5,5 +5,10 @@
 //
 //   void <op>_cuda(arguments as declared in <op>.hpp, names left out) { absent("<op>"); }
 #include "core/errors.hpp" // for absent
+#include "ops/run_lengths.hpp"
 
-namespace micro3d {} // namespace micro3d
+namespace micro3d {
+
+void run_lengths_cuda(const RunLengths&, std::uintptr_t) { absent("run_lengths"); }
+
+} // namespace micro3d

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""numpy, torch and cupy arrays without importing torch or cupy: whose array, and one more like it.
+"""numpy, torch and cupy arrays without importing torch or cupy: whose is it, one more like it.
 
-Memory is always allocated by the caller's framework (its caching allocator owns it), so outputs live
-where their inputs live.
+Memory is always allocated by the caller's framework (its caching allocator owns it), so outputs
+live where their inputs live.
 """
 
 from __future__ import annotations

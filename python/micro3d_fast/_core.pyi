@@ -8,3 +8,14 @@ BUILT_WITH_OPENMP: bool
 def cuda_device_count() -> int: ...
 def cuda_status() -> str: ...
 def max_threads() -> int: ...
+def run_lengths(
+    labels: Any,
+    mask: Any,
+    counts: Any,
+    full: Any,
+    axis: int,
+    periodic: bool,
+    stream: int | None,
+    threads: int,
+    phases_on_host: bool = ...,
+) -> None: ...

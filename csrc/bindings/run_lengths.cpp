@@ -1,0 +1,68 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#include "ops/run_lengths.hpp"
+
+#include "bindings/bindings.hpp"
+#include "core/device.hpp" // for DeviceGuard
+
+namespace micro3d {
+
+static void run_lengths(const py::object& labels, const py::object& mask, const py::object& counts,
+                        const py::object& full, int axis, bool periodic,
+                        std::optional<std::uintptr_t> stream, int threads, bool phases_on_host) {
+  const Array l(labels, "labels", Access::read, stream);
+  const Array c(counts, "counts", Access::write, stream);
+  const Array f(full, "full", Access::write, stream);
+  l.require_ndim(3);
+  l.require_dtype({DType::u8});
+  if (axis < 0 || axis > 2) throw py::value_error("`axis` must be 0, 1 or 2");
+  c.require_ndim(2);
+  c.require_shape({c.extent(0), l.extent(axis) + 1});
+  c.require_contiguous();
+  c.require_same_device(l);
+  f.require_shape({c.extent(0)});
+  f.require_contiguous();
+  f.require_same_device(l);
+  if (c.extent(0) < 1 || c.extent(0) > 256)
+    throw py::value_error("`n_phases` must lie in 1 ... 256, got " + std::to_string(c.extent(0)));
+  if (l.extent(axis) > 0x7fffffff)
+    throw py::value_error("`labels` must have fewer than 2^31 voxels along `axis`");
+
+  const int o = axis == 0 ? 1 : 0, i = axis == 2 ? 1 : 2;
+  RunLengths op{static_cast<const std::uint8_t*>(l.data_untyped()), nullptr, l.extent(axis),
+                l.extent(o), l.extent(i), l.stride(axis), l.stride(o), l.stride(i), 0, 0, 0,
+                c.data<std::int64_t>(), f.data<std::int64_t>(), static_cast<int>(c.extent(0)),
+                periodic};
+  std::optional<Array> m;
+  if (!mask.is_none()) {
+    m.emplace(mask, "mask", Access::read, stream);
+    m->require_shape(l.shape());
+    m->require_dtype({DType::u8});
+    m->require_same_device(l);
+    op.mask = static_cast<const std::uint8_t*>(m->data_untyped());
+    op.mask_step = m->stride(axis);
+    op.mask_outer = m->stride(o);
+    op.mask_inner = m->stride(i);
+  }
+  if (l.size() == 0) return;
+  if (phases_on_host && (l.is_cuda() || !packs(op)))
+    throw py::value_error("`labels` must be contiguous along `axis`, on the CPU");
+  const py::gil_scoped_release no_gil; // from here on no Python object is touched
+  if (l.is_cuda()) {
+    const DeviceGuard guard(l.device_id());
+    run_lengths_cuda(op, stream.value_or(1));
+  } else if (phases_on_host) {
+    run_lengths_phases_on_host(op);
+  } else {
+    run_lengths_cpu(op, threads);
+  }
+}
+
+static void bind_run_lengths(py::module_& m) {
+  m.def("run_lengths", &run_lengths, py::arg("labels"), py::arg("mask"), py::arg("counts"),
+        py::arg("full"), py::arg("axis"), py::arg("periodic"), py::arg("stream"),
+        py::arg("threads"), py::arg("phases_on_host") = false);
+}
+M3D_BINDING(bind_run_lengths);
+
+} // namespace micro3d

@@ -1,0 +1,212 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#include "ops/run_lengths.hpp"
+
+#include "core/for_each.hpp" // for omp_threads
+
+#include <algorithm> // for min
+#include <vector>    // for vector
+
+#if defined(__SSE2__)
+#include <emmintrin.h> // for _mm_cmpeq_epi8
+#endif
+
+namespace micro3d {
+
+namespace {
+
+/// One thread's histogram.
+struct Tally {
+  std::int64_t* counts;
+  std::int64_t* fulls;
+  void count(Index slot, int n) const { counts[slot] += n; }
+  void full(int phase, int n) const { fulls[phase] += n; }
+};
+
+inline int trailing_zeros(std::uint64_t bits) {
+#if defined(__GNUC__) || defined(__clang__)
+  return __builtin_ctzll(bits);
+#else
+  int n = 0;
+  while ((bits & 1u) == 0) bits >>= 1, ++n;
+  return n;
+#endif
+}
+
+/// Bit i: a[i] != b[i], for i < n <= 64.
+inline std::uint64_t differing(const std::uint8_t* a, const std::uint8_t* b, Index n) {
+  std::uint64_t bits = 0;
+  Index i = 0;
+#if defined(__SSE2__)
+  for (; i + 16 <= n; i += 16) {
+    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a + i));
+    const __m128i y = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b + i));
+    const unsigned same = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(x, y)));
+    bits |= static_cast<std::uint64_t>(same ^ 0xffffu) << i;
+  }
+#endif
+  for (; i + 8 <= n; i += 8) {
+    std::uint64_t x, y;
+    std::memcpy(&x, a + i, 8);
+    std::memcpy(&y, b + i, 8);
+    bits |= static_cast<std::uint64_t>(differing_bytes(x, y)) << i;
+  }
+  for (; i < n; ++i) bits |= static_cast<std::uint64_t>(a[i] != b[i]) << i;
+  return bits;
+}
+
+/// n bytes at a stride, as contiguous bytes: in place where they are, else through `buffer`.
+inline const std::uint8_t* contiguous(const std::uint8_t* in, Index stride, Index n,
+                                      std::uint8_t* buffer) {
+  if (stride == 1) return in;
+  for (Index i = 0; i < n; ++i) buffer[i] = in[i * stride];
+  return buffer;
+}
+/// The same for a mask, as 0 and 1.
+inline const std::uint8_t* contiguous_mask(const std::uint8_t* in, Index stride, Index n,
+                                           std::uint8_t* buffer) {
+  for (Index i = 0; i < n; ++i) buffer[i] = in[i * stride] != 0;
+  return buffer;
+}
+
+/// The axis runs through memory: each row is compared with itself, shifted by one.
+void scan_row(const RunLengths& op, const std::uint8_t* l, const std::uint8_t* m,
+              const Tally& tally) {
+  Index first = 0, last = 0;
+  for (Index base = 1; base < op.length; base += 64) {
+    const Index n = std::min<Index>(64, op.length - base);
+    std::uint64_t bits = differing(l + base, l + base - 1, n);
+    if (m) bits |= differing(m + base, m + base - 1, n);
+    if (first == 0 && bits != 0) first = base + trailing_zeros(bits);
+    while (bits != 0) {
+      const Index k = base + trailing_zeros(bits);
+      bits &= bits - 1;
+      const int phase = l[last];
+      if (phase < op.n_phases && (!m || m[last])) tally.count(op.slot(phase, k - last), 1);
+      last = k;
+    }
+  }
+  op.finish(l[last], !m || m[last], l[last] == l[0] && (!m || m[0]), first, last, tally);
+}
+
+/// The axis strides through memory: a block of neighbouring rows advances together, each slice of
+/// the block is compared with the slice before.
+struct ColumnBlock {
+  std::vector<std::int32_t> first, last;
+  std::vector<std::uint8_t> labels[2], mask[3];
+
+  void reserve(Index columns, bool masked) {
+    first.resize(std::size_t(columns));
+    last.resize(std::size_t(columns));
+    for (auto& buffer : labels) buffer.resize(std::size_t(columns));
+    if (masked)
+      for (auto& buffer : mask) buffer.resize(std::size_t(columns));
+  }
+
+  void scan(const RunLengths& op, const std::uint8_t* l, const std::uint8_t* m, Index columns,
+            const Tally& tally) {
+    std::fill_n(first.begin(), columns, 0);
+    std::fill_n(last.begin(), columns, 0);
+    const std::uint8_t* before = contiguous(l, op.inner, columns, labels[0].data());
+    const std::uint8_t* m_before =
+        m ? contiguous_mask(m, op.mask_inner, columns, mask[0].data()) : nullptr;
+    for (Index k = 1; k < op.length; ++k) {
+      const std::uint8_t* now =
+          contiguous(l + k * op.step, op.inner, columns, labels[k & 1].data());
+      const std::uint8_t* m_now = m ? contiguous_mask(m + k * op.mask_step, op.mask_inner, columns,
+                                                      mask[k & 1].data())
+                                    : nullptr;
+      for (Index base = 0; base < columns; base += 64) {
+        const Index n = std::min<Index>(64, columns - base);
+        std::uint64_t bits = differing(now + base, before + base, n);
+        if (m) bits |= differing(m_now + base, m_before + base, n);
+        while (bits != 0) {
+          const Index c = base + trailing_zeros(bits);
+          bits &= bits - 1;
+          const Index start = last[std::size_t(c)];
+          const int phase = before[c];
+          if (phase < op.n_phases && (!m || m_before[c]))
+            tally.count(op.slot(phase, k - start), 1);
+          if (start == 0) first[std::size_t(c)] = static_cast<std::int32_t>(k);
+          last[std::size_t(c)] = static_cast<std::int32_t>(k);
+        }
+      }
+      before = now;
+      m_before = m_now;
+    }
+    for (Index c = 0; c < columns; ++c) {
+      const int phase = before[c];
+      const bool joined =
+          phase == l[c * op.inner] && (!m || m[c * op.mask_inner] != 0);
+      op.finish(phase, !m || m_before[c], joined, first[std::size_t(c)], last[std::size_t(c)],
+                tally);
+    }
+  }
+};
+
+} // namespace
+
+void run_lengths_cpu(const RunLengths& given, int threads) {
+  RunLengths op = given;
+  if (op.length == 0 || op.n_outer * op.n_inner == 0) return;
+  const auto size = [](Index stride) { return stride < 0 ? -stride : stride; };
+  if (op.n_inner == 1 || (op.n_outer > 1 && size(op.outer) < size(op.inner))) {
+    std::swap(op.n_outer, op.n_inner); // the inner rows are the nearest neighbours in memory
+    std::swap(op.outer, op.inner);
+    std::swap(op.mask_outer, op.mask_inner);
+  }
+  if (op.outer == op.n_inner * op.inner && (!op.mask || op.mask_outer == op.n_inner * op.mask_inner)) {
+    op.n_inner *= op.n_outer; // one long run of neighbours
+    op.n_outer = 1;
+  }
+  const bool along = op.n_outer * op.n_inner == 1 || size(op.step) < size(op.inner);
+  const Index columns = along ? 1 : std::min<Index>(op.n_inner, 8192);
+  const Index blocks = (op.n_inner + columns - 1) / columns;
+  const Index tasks = op.n_outer * blocks;
+  const std::size_t slots = std::size_t(op.n_phases) * std::size_t(op.length + 1);
+  const Index worth = 1 + op.length * op.n_outer * op.n_inner / 65536; // waking a thread costs
+  [[maybe_unused]] const int team =
+      static_cast<int>(std::min<Index>({omp_threads(threads), tasks, worth}));
+
+#pragma omp parallel num_threads(team)
+  {
+    std::vector<std::int64_t> counts(slots, 0), full(std::size_t(op.n_phases), 0);
+    const Tally tally{counts.data(), full.data()};
+    ColumnBlock block;
+    std::vector<std::uint8_t> row, mask_row;
+    if (along) {
+      row.resize(op.step == 1 ? 0 : std::size_t(op.length));
+      mask_row.resize(op.mask ? std::size_t(op.length) : 0);
+    } else {
+      block.reserve(columns, op.mask != nullptr);
+    }
+#pragma omp for schedule(static)
+    for (Index task = 0; task < tasks; ++task) {
+      const Index o = task / blocks, i = task % blocks * columns;
+      const std::uint8_t* l = op.labels + o * op.outer + i * op.inner;
+      const std::uint8_t* m = op.mask ? op.mask + o * op.mask_outer + i * op.mask_inner : nullptr;
+      if (along)
+        scan_row(op, contiguous(l, op.step, op.length, row.data()),
+                 m ? contiguous_mask(m, op.mask_step, op.length, mask_row.data()) : nullptr, tally);
+      else
+        block.scan(op, l, m, std::min(columns, op.n_inner - i), tally);
+    }
+#pragma omp critical(m3d_run_lengths)
+    {
+      for (std::size_t i = 0; i < slots; ++i) op.counts[i] += counts[i];
+      for (std::size_t i = 0; i < full.size(); ++i) op.full[i] += full[i];
+    }
+  }
+}
+
+void run_lengths_phases_on_host(const RunLengths& op) {
+  const Tally tally{op.counts, op.full};
+  const RunLengthsPacked schedule = packed(op);
+  std::vector<std::uint32_t> shared(RunLengthsPacked::max_words);
+  for (Index tile = 0; tile < schedule.tiles(); ++tile) {
+    for (int t = 0; t < schedule.threads; ++t) schedule.pack(tile, t, shared.data());
+    for (int t = 0; t < schedule.threads; ++t) schedule.count(tile, t, shared.data(), tally);
+  }
+}
+
+} // namespace micro3d
