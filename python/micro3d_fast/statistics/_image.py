@@ -1,0 +1,145 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""What every descriptor does with its arguments before it counts anything."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import _checks
+
+Shape3 = tuple[int, int, int]
+Flags3 = tuple[bool, bool, bool]
+
+
+@dataclass(frozen=True)
+class Image:
+    """A labelled image as a volume; a 2D image is one slice, a batch is one slice an image."""
+
+    labels: np.ndarray  # uint8 (nz, ny, nx)
+    mask: np.ndarray | None  # bool (nz, ny, nx)
+    ndim: int  # dimensions of space: 2 or 3
+    batch: bool = False
+
+    @property
+    def shape(self) -> Shape3:
+        """(nz, ny, nx)."""
+        nz, ny, nx = self.labels.shape
+        return nz, ny, nx
+
+    @property
+    def space(self) -> tuple[int, ...]:
+        """Extents of the axes of space."""
+        return self.shape[3 - self.ndim :]
+
+    @property
+    def lead(self) -> int:
+        """Axes of the volume before those of space."""
+        return 3 - self.ndim
+
+    def periodic3(self, periodic: Any) -> Flags3:
+        """One flag per axis of the volume."""
+        flags = (False,) * self.lead + _checks.per_axis_bool(periodic, self.ndim)
+        return flags[0], flags[1], flags[2]
+
+    def indicator(self, phase: int) -> np.ndarray:
+        """Voxels of the phase (and of the mask), bool."""
+        inside = self.labels == phase
+        if self.mask is not None:
+            inside &= self.mask
+        return inside
+
+
+def load(labels: Any, mask: Any = None, *, batch: bool = False) -> Image:
+    """Check ``labels`` and ``mask`` and give them as one volume."""
+    batch = _checks.boolean(batch, name="batch")
+    array = _checks.as_labels(labels, ndim=3 if batch else (2, 3))
+    ndim = 2 if batch else array.ndim
+    volume = array if array.ndim == 3 else array[None]
+    if mask is None:
+        return Image(volume, None, ndim, batch)
+    inside = _checks.as_labels(mask, name="mask")
+    if inside.shape != array.shape:
+        raise ValueError(
+            f"`mask` must have the shape of `labels` {array.shape}, got {inside.shape}"
+        )
+    return Image(volume, (inside != 0).reshape(volume.shape), ndim, batch)
+
+
+def phase_pair(phase: Any, other: Any) -> tuple[int, int]:
+    """Two phase numbers; the second defaults to the first."""
+    first = _checks.phase_number(phase)
+    return first, first if other is None else _checks.phase_number(other, name="other")
+
+
+def lattice_direction(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Primitive lattice vector (one integer per axis) from an axis or from such a vector."""
+    if isinstance(axis, tuple | list | np.ndarray) and np.ndim(axis) == 1:
+        vector = tuple(_checks.integer(step, name="axis") for step in axis)
+        if len(vector) != ndim or math.gcd(*vector) != 1:
+            raise ValueError(
+                f"`axis` must be an axis or a primitive lattice vector of {ndim} integers without "
+                f"a common divisor, got {vector}"
+            )
+        return vector
+    number = _checks.axis_number(axis, ndim)
+    return tuple(int(k == number) for k in range(ndim))
+
+
+def steps_along(space: tuple[int, ...], direction: tuple[int, ...]) -> int:
+    """Lattice points of the longest line along ``direction`` that fits in the image."""
+    return 1 + min((n - 1) // abs(d) for n, d in zip(space, direction, strict=True) if d)
+
+
+def lag_limit(
+    max_lag: Any, space: tuple[int, ...], direction: tuple[int, ...], periodic: tuple[bool, ...]
+) -> int:
+    """Longest lag along ``direction``: default half of the longest line that fits."""
+    n = steps_along(space, direction)
+    if max_lag is None:
+        return _checks.lag_limit(None, n)
+    steps = list(zip(space, direction, periodic, strict=True))
+    ends = [(m - 1) // abs(d) + 1 for m, d, wrap in steps if d and not wrap]
+    if not ends:  # the line closes on itself
+        ends = [math.lcm(*(m // math.gcd(m, d) for m, d, _ in steps if d))]
+    return _checks.lag_limit(max_lag, min(ends))
+
+
+def thread_count(threads: Any) -> int:
+    """Threads to use; 0 is ``OMP_NUM_THREADS``, or every CPU this process may run on."""
+    number = _checks.integer(threads, name="threads", minimum=0)
+    if number:
+        return number
+    wished = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if wished.isdigit() and int(wished) > 0:
+        return int(wished)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def pieces(n: int, size: int) -> Iterator[tuple[int, int]]:
+    """[0, n) in pieces of at most ``size``."""
+    size = max(1, size)
+    for start in range(0, n, size):
+        yield start, min(n, start + size)
+
+
+def run_jobs(
+    job: Callable[[int, int], None], jobs: Iterable[tuple[int, int]], threads: int
+) -> None:
+    """Call ``job(start, stop)`` for every piece, on ``threads`` threads."""
+    if threads == 1:
+        for start, stop in jobs:
+            job(start, stop)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(job, start, stop) for start, stop in jobs]:
+            done.result()
