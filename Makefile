@@ -1,0 +1,51 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+# `make demo` and `make test` need Python 3.10+, a C++17 compiler, and nothing else.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+# AUTO builds the CUDA backend where nvcc is found; ON insists on it; OFF leaves it out.
+export MICRO3D_CUDA ?= AUTO
+export MPLBACKEND = Agg
+
+SOURCES = pyproject.toml CMakeLists.txt $(shell find csrc python -type f -not -name '*.pyc' -not -name '*.so' -not -path '*/.*' 2>/dev/null)
+
+.PHONY: help demo test test-slow lint bench install clean
+
+help:                 ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The stamp says which extras are installed; a change of any source installs again.
+$(VENV)/.installed: $(BIN)/python $(SOURCES)
+	$(BIN)/python -m pip install ".[test]"
+	touch $@
+
+install: $(VENV)/.installed   ## make the environment and install the package into it
+
+demo: $(VENV)/.installed      ## micrographs -> training -> 3D volume -> proof, into demo/report.html
+	$(BIN)/micro3d demo --out demo
+
+test: $(VENV)/.installed      ## all tests but the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.installed ## the slow tests
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.installed      ## ruff, clang-format, mypy
+	$(BIN)/python -m pip install -q ".[dev]"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	find csrc -path csrc/third_party -prune -o -type f \( -name '*.?pp' -o -name '*.cu' -o -name '*.cuh' \) -print0 \
+	  | xargs -0 $(BIN)/clang-format --dry-run --Werror
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed     ## benchmarks: checks each result, times it, appends to benchmarks/results.csv
+	$(BIN)/python -m pip install -q ".[bench]"
+	$(BIN)/python -m pytest benchmarks --benchmark-only
+
+clean:                ## remove the environment, builds and demo
+	rm -rf $(VENV) build demo
