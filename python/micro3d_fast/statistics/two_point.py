@@ -152,11 +152,13 @@ def two_point_map(
         out[row : row + len(counts)] = counts
 
     if image.mask is None:
-        z, y, x = (1.0 / n for n in _fourier.pair_numbers(win, wrap))
+        z, y, x = _fourier.pair_numbers(win, wrap)
+        across = y[:, None] * x
 
         def divide(row: int, counts: np.ndarray) -> None:
-            per_pair = z[row : row + len(counts), None, None] * y[:, None] * x
-            np.multiply(counts, per_pair, out=out[row : row + len(counts)], casting="same_kind")
+            part = out[row : row + len(counts)]
+            pairs = z[row : row + len(counts), None, None] * across
+            np.divide(counts, pairs, out=part, casting="same_kind")
 
         _correlate(image, i, j, win, kind, divide, number)
         return out.reshape(out.shape[image.lead :])

@@ -1,0 +1,238 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""compare: its curves are those of the public functions, its yardsticks mean what they say."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import micro3d_fast as m3
+from micro3d_fast.statistics import comparison as module
+from micro3d_fast.statistics import figures, relative_error, scaled_autocovariance
+
+
+def texture(shape, seed=0, cell=(3, 2, 4), chance=0.35):
+    """Blocky random field, anisotropic."""
+    rng = np.random.default_rng([seed, *shape])
+    coarse = [-(-n // c) for n, c in zip(shape, cell[-len(shape) :], strict=True)]
+    blocks = rng.random(coarse) < chance
+    for axis, c in enumerate(cell[-len(shape) :]):
+        blocks = np.repeat(blocks, c, axis=axis)
+    return blocks[tuple(slice(n) for n in shape)].astype(np.uint8)
+
+
+def test_curves_are_those_of_the_functions():
+    generated, reference = texture((12, 13, 14)), texture((21, 22, 23), seed=1)
+    result = m3.compare(generated, reference)
+    assert len(result.curves) == 3 * 2 * 2 * 3  # planes, directions, phases, functions
+    for c in result.curves:
+        n = generated.shape["zyx".index(c.direction)]
+        assert c.lag.tolist() == list(range(n // 2 + 1))
+        for side, values in ((generated, c.generated), (reference, c.reference)):
+            keys = {"axis": c.direction, "max_lag": n // 2}
+            if c.function == "L":
+                want = m3.lineal_path(side, c.phase, **keys)
+            else:
+                want = m3.two_point_correlation(side, c.phase, **keys)
+                if c.function == "autocovariance":
+                    want = scaled_autocovariance(want)
+            np.testing.assert_array_equal(values, want)
+        want = np.abs(c.generated - c.reference).sum() / np.abs(c.reference).sum()
+        assert c.error == pytest.approx(want, rel=1e-14)
+    np.testing.assert_allclose(result.fractions_generated, m3.volume_fractions(generated))
+    np.testing.assert_allclose(result.fractions_reference, m3.volume_fractions(reference))
+
+
+def test_a_volume_equals_itself():
+    volume = texture((16, 16, 16))
+    result = m3.compare(volume, volume)
+    assert all(c.error == 0 for c in result.curves)
+    assert all(c.floor > 0 for c in result.curves)
+    assert all(math.isnan(c.scatter) for c in result.curves)  # no second block of this size
+
+
+def test_volume_against_all_its_slices():
+    volume = texture((12, 14, 10))
+    slices = {
+        "xy": [volume[k] for k in range(12)],
+        "xz": [volume[:, j] for j in range(14)],
+        "yz": [volume[:, :, i] for i in range(10)],
+    }
+    for result in (m3.compare(volume, slices), m3.compare(slices, volume)):
+        assert {c.plane for c in result.curves} == {"xy", "xz", "yz"}
+        assert max(c.error for c in result.curves) < 1e-14
+    micrographs = m3.Micrographs.from_volume(volume, images_per_plane=100)
+    result = m3.compare(volume, micrographs)
+    assert max(c.error for c in result.curves) < 1e-14
+
+
+def test_images_of_different_sizes_pool_by_pairs():
+    images = [texture((9, 12), seed=1), texture((15, 10), seed=2), texture((9, 12), seed=3)]
+    result = m3.compare({"xz": images}, {"xz": [texture((20, 20), seed=4)]})
+    (curve,) = result.select("S2", phase=1, direction="x")
+    assert curve.lag[-1] == 5
+    hits = sum((i[:, :-3] & i[:, 3:]).sum() for i in images)
+    pairs = sum(i[:, 3:].size for i in images)
+    assert curve.generated[3] == hits / pairs
+    assert {c.plane for c in result.curves} == {"xz"}
+
+
+def test_volumes_pool_and_a_stack_is_a_sequence():
+    stack = np.stack([texture((8, 9, 10), seed=k) for k in range(3)])
+    reference = texture((16, 18, 20), seed=9)
+    one, two = m3.compare(list(stack), reference), m3.compare(stack, reference)
+    assert one.to_dict() == two.to_dict()
+    (curve,) = one.select("S2", phase=1, plane="xy", direction="x")
+    each = [m3.two_point_correlation(v, 1, axis="x") for v in stack]
+    np.testing.assert_allclose(curve.generated, np.mean(each, axis=0), rtol=1e-14)
+    np.testing.assert_allclose(curve.generated_std, np.std(each, axis=0), rtol=1e-12)
+
+
+def test_one_image_compares_its_plane_only():
+    result = m3.compare(texture((20, 20)), texture((30, 30), seed=1))
+    assert {c.plane for c in result.curves} == {"xy"}
+    assert all(c.floor > 0 for c in result.curves)
+
+
+def test_floor_is_the_error_of_random_halves():
+    """Independent images: the floor is the mean of the same number computed here by hand."""
+    images = [texture((16, 16), seed=k) for k in range(12)]
+    result = m3.compare({"xy": images}, {"xy": images}, splits=4000)
+    (curve,) = result.select("S2", phase=1, direction="x")
+    each = np.array([m3.two_point_correlation(i, 1, axis="x") for i in images])
+    rng = np.random.default_rng(0)
+    errors = []
+    for _ in range(4000):
+        order = rng.permutation(12)
+        errors.append(relative_error(each[order[:6]].mean(0), each[order[6:]].mean(0)))
+    assert curve.floor == pytest.approx(np.mean(errors), rel=0.03)
+
+
+def test_fresh_truth_sits_at_the_scatter():
+    """Volumes of the same law as the reference: their mean error is the scatter of real blocks."""
+    reference = texture((64, 64, 64), seed=5, cell=(2, 2, 2))
+    errors, scatters = [], []
+    for seed in range(6):
+        fresh = texture((32, 32, 32), seed=100 + seed, cell=(2, 2, 2))
+        result = m3.compare(fresh, reference, bootstrap=1)
+        errors.append(result.error("S2", phase=1))
+        scatters.append(result.scatter("S2", phase=1))
+    assert result.units["xy"] == "8 blocks of 32 × 32 × 32"
+    assert 0.6 < np.mean(errors) / np.mean(scatters) < 1.6
+
+
+def test_intervals_hold_the_error_and_shrink():
+    few = m3.compare(
+        [texture((16, 16, 16), seed=k) for k in range(3)], texture((48, 48, 48), seed=9)
+    )
+    many = m3.compare(
+        [texture((16, 16, 16), seed=k) for k in range(24)], texture((48, 48, 48), seed=9)
+    )
+
+    def width(result):
+        return np.mean([c.interval[1] - c.interval[0] for c in result.select("S2", phase=1)])
+
+    assert width(many) < width(few)
+    assert all(c.interval[0] <= c.interval[1] for c in many.curves)
+
+
+def test_seed_decides():
+    sides = texture((12, 12, 12)), texture((24, 24, 24), seed=1)
+    assert m3.compare(*sides, seed=3).to_dict() == m3.compare(*sides, seed=3).to_dict()
+    assert m3.compare(*sides, seed=3).to_dict() != m3.compare(*sides, seed=4).to_dict()
+
+
+def test_result_reads_as_table_dict_and_words():
+    named = m3.Microstructure(texture((24, 24, 24), seed=1), phase_names=("pore", "solid"))
+    result = m3.compare(texture((12, 12, 12)), named)
+    rows = result.table()
+    assert {"phase", "plane", "direction", "function", "error", "floor"} <= set(rows[0])
+    pandas = pytest.importorskip("pandas")
+    assert isinstance(result.to_pandas(), pandas.DataFrame)
+    assert len(result.to_pandas()) == len(rows)
+    again = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert again["phase_names"] == ["pore", "solid"]
+    assert "\n" not in result.summary()
+    assert "floor" in result.summary()
+    assert "pore" in str(result)
+    assert len(str(result).splitlines()) == len(rows) + 3
+    assert "error" in repr(result.curves[0])
+
+
+def test_phase_that_is_nowhere_in_the_generated():
+    reference = texture((16, 16, 16))
+    result = m3.compare(np.zeros((8, 8, 8), np.uint8), reference)
+    assert all(c.error == pytest.approx(1) for c in result.select("S2", phase=1))
+    assert [c.error for c in m3.compare(reference, reference, phases=[7]).curves] == [0.0] * 18
+
+
+def test_figures():
+    three = [np.random.default_rng(k).integers(0, 3, (12, 12, 12)) for k in range(2)]
+    result = m3.compare(*three)
+    figure = result.plot()
+    assert len(figure.axes) == 9  # three phases, three planes
+    figure.canvas.draw()
+    assert len(result.plot("S2", phase=0, plane="xy").axes) == 1
+    assert len(figures.plot_comparison(result, voxel_size=1e-6, plane="xz").axes) == 3
+    figures.plot_errors(result, "L").canvas.draw()
+    two = m3.compare(texture((12, 12, 12)), texture((12, 12, 12)))
+    assert len(two.plot().axes) == 3  # both phases of two tell the same
+    with pytest.raises(ValueError, match="must select a curve"):
+        result.plot("S3")
+
+
+def test_relative_error_of_zeros():
+    zero, one = np.zeros(3), np.ones(3)
+    assert relative_error(zero, zero) == 0
+    assert relative_error(one, zero) == np.inf
+    assert relative_error(zero, one) == 1
+    assert not scaled_autocovariance(one).any()
+
+
+def test_blocks_fill_the_volume_and_stay_whole_along_the_curve():
+    volume = np.arange(7 * 9 * 11).reshape(7, 9, 11)
+    for axis in range(3):
+        parts, thinner = module._parts(volume.shape, volume.shape, axis, 1)
+        assert thinner
+        assert parts[axis] == 1
+        blocks = list(module._cut(volume, parts))
+        assert len(blocks) >= module.MIN_UNITS
+        assert sorted(np.concatenate([b.ravel() for b in blocks])) == list(range(volume.size))
+    assert module._parts((192, 200, 200), (64, 64, 64), 0, 1) == ((3, 3, 3), False)
+
+
+GOOD = np.zeros((4, 4, 4), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("generated", "reference", "keys", "error", "words"),
+    [
+        (GOOD.astype(float), GOOD, {}, TypeError, "`generated` must be an array of bool"),
+        (GOOD, [], {}, ValueError, "`reference` must hold at least one volume"),
+        (GOOD, [GOOD, 3], {}, TypeError, r"`reference\[1\]` must be an array"),
+        (GOOD, {"ab": []}, {}, ValueError, "`reference` must hold images of plane"),
+        ({"xy": [GOOD]}, GOOD, {}, ValueError, r"`generated\['xy'\]` must have 2 dimensions"),
+        ({"xy": [GOOD[0]]}, {"xz": [GOOD[0]]}, {}, ValueError, "must show a plane that"),
+        (GOOD, GOOD, {"max_lag": -1}, ValueError, "`max_lag` must be an integer of at least 0"),
+        (GOOD, GOOD, {"splits": 0}, ValueError, "`splits` must be an integer of at least 1"),
+        (GOOD, GOOD, {"bootstrap": 0}, ValueError, "`bootstrap` must be"),
+        (GOOD, GOOD, {"confidence": 1.0}, ValueError, "`confidence` must be a number in"),
+        (GOOD, GOOD, {"phases": [300]}, ValueError, "`phases` must be an integer"),
+        (GOOD, GOOD, {"seed": -1}, ValueError, "`seed` must be an integer"),
+    ],
+)
+def test_boundary_says_what_is_wrong(generated, reference, keys, error, words):
+    with pytest.raises(error, match=words):
+        m3.compare(generated, reference, **keys)
+
+
+def test_real_separator(shared_data):
+    """Blocks of a real volume against it: at the scatter, anisotropy seen."""
+    labels = np.load(shared_data / "separator_pp.npz")["labels"]
+    blocks = [labels[:64, :64, :64], labels[64:128, 64:128, 64:128], labels[128:, 128:192, 128:192]]
+    result = m3.compare(blocks, labels)
+    assert result.error("S2", phase=1) < 3 * result.scatter("S2", phase=1)
+    along = {d: result.select("autocovariance", phase=1, direction=d)[0] for d in "zx"}
+    assert along["z"].reference[10] > 0.5 > 0 > along["x"].reference[10]
