@@ -10,11 +10,13 @@ compressions that tifffile cannot undo alone; numpy for .npy and .npz, never wit
 
 from __future__ import annotations
 
+import contextlib
 import glob
+import logging
 import os
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,13 +59,13 @@ def find(pattern: str | os.PathLike[str], plane: str) -> list[Path]:
     """Files of a path or glob pattern in natural order: ``2.png`` before ``10.png``."""
     path = _checks.path(pattern, name=f"images[{plane!r}]")
     if path.is_dir():
-        raise ValueError(f"plane {plane!r}: {str(path)!r} is a directory; give {path}/*.png")
+        raise ValueError(f"plane {plane!r}: {path} is a directory; give {path}/*.png")
     if path.exists():
         return [path]
     found = [Path(name) for name in glob.glob(str(path), recursive=True)]
     found = sorted((name for name in found if name.is_file()), key=natural_key)
     if not found:
-        raise FileNotFoundError(f"plane {plane!r}: no file matches {str(path)!r}")
+        raise FileNotFoundError(f"plane {plane!r}: no file matches {path}")
     return found
 
 
@@ -80,7 +82,7 @@ def read(path: Path) -> list[Image]:
     """All images of a file."""
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise ValueError(f"{str(path)!r} must end in one of {', '.join(SUFFIXES)}")
+        raise ValueError(f"{path} must end in one of {', '.join(SUFFIXES)}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # decompression bombs, odd tags: the pixels decide
@@ -95,7 +97,7 @@ def read(path: Path) -> list[Image]:
         raise ValueError(str(error)) from None
     except Exception as error:
         words = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{str(path)!r} cannot be read as an image: {words}") from error
+        raise ValueError(f"{path} cannot be read as an image: {words}") from error
 
 
 class _Refused(ValueError):
@@ -103,14 +105,12 @@ class _Refused(ValueError):
 
 
 def _only_array(path: Path) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as archive:
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
         names = list(archive.files)
         for name in ("labels", "images", *(names if len(names) == 1 else ())):
             if name in names:
                 return archive[name]
-    raise _Refused(
-        f"{str(path)!r} must hold one array, or one named 'labels' or 'images', got {names}"
-    )
+    raise _Refused(f"{path} must hold one array, or one named 'labels' or 'images', got {names}")
 
 
 def _from_array(given: Any, plane: str, first: int) -> list[Image]:
@@ -119,7 +119,7 @@ def _from_array(given: Any, plane: str, first: int) -> list[Image]:
         given, name=name, wanted="a path, a pattern, an array or a list of them"
     )
     try:
-        images = _stack(array, name)
+        images = _stack(array, f"`{name}`")
     except _Refused as error:
         raise ValueError(str(error)) from None
     return [
@@ -130,16 +130,16 @@ def _from_array(given: Any, plane: str, first: int) -> list[Image]:
 def _stack(array: np.ndarray, name: str) -> list[Image]:
     """One image (rows, columns), or a stack (n, rows, columns)."""
     if array.dtype.kind not in "buif":
-        raise _Refused(f"{name!r} must hold real numbers, got dtype {array.dtype}")
+        raise _Refused(f"{name} must hold real numbers, got dtype {array.dtype}")
     if array.ndim not in (2, 3):
         raise _Refused(
-            f"{name!r} must have shape (rows, columns) or (n, rows, columns), got {array.shape}"
+            f"{name} must have shape (rows, columns) or (n, rows, columns), got {array.shape}"
         )
     if array.size == 0:
-        raise _Refused(f"{name!r} must not be empty, got shape {array.shape}")
+        raise _Refused(f"{name} must not be empty, got shape {array.shape}")
     if array.ndim == 3 and array.shape[2] in (3, 4) and min(array.shape[:2]) > 4:
         raise _Refused(
-            f"{name!r} must be a stack (n, rows, columns), got {array.shape}, which looks like "
+            f"{name} must be a stack (n, rows, columns), got {array.shape}, which looks like "
             "a colour image (rows, columns, channels)"
         )
     if array.ndim == 2:
@@ -159,9 +159,9 @@ def _read_pillow(path: Path) -> list[Image]:
             frame = ImageOps.exif_transpose(frame)  # as every viewer shows it
             palette = frame.getpalette() if frame.mode == "P" else None
             if frame.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV") and palette is None:
-                raise _Refused(f"{source!r} must hold grey values, got colour mode {frame.mode}")
+                raise _Refused(f"{source} must hold grey values, got colour mode {frame.mode}")
             if palette is not None and "transparency" in frame.info:
-                raise _Refused(f"{source!r} must be opaque, got transparent colours")
+                raise _Refused(f"{source} must be opaque, got transparent colours")
             values = np.array(frame)
             if palette is not None:
                 values = _from_palette(values, np.array(palette, dtype=np.uint8).reshape(-1, 3))
@@ -173,13 +173,13 @@ def _read_tiff(path: Path) -> list[Image]:
     import tifffile
 
     try:
-        with tifffile.TiffFile(path) as file:
+        with complaints() as heard, tifffile.TiffFile(path) as file:
             images: list[Image] = []
             for series in file.series:
                 page = series.keyframe
                 if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
                     raise _Refused(
-                        f"{str(path)!r} must store black as 0, got white as 0 (photometric "
+                        f"{path} must store black as 0, got white as 0 (photometric "
                         "MINISWHITE, in ImageJ an inverting LUT); save it again as grey values"
                     )
                 if page.photometric not in (
@@ -188,8 +188,7 @@ def _read_tiff(path: Path) -> list[Image]:
                     tifffile.PHOTOMETRIC.PALETTE,
                 ):
                     raise _Refused(
-                        f"{str(path)!r} must hold grey values, got photometric "
-                        f"{page.photometric.name}"
+                        f"{path} must hold grey values, got photometric {page.photometric.name}"
                     )
                 values, axes = series.asarray(), series.axes
                 if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
@@ -199,15 +198,32 @@ def _read_tiff(path: Path) -> list[Image]:
         if "imagecodecs" in str(error):
             return _read_pillow(path)
         raise
+    damage = [text for text in heard if "corrupt" in text or "invalid page offset" in text]
+    if damage:
+        raise _Refused(f"{path} must be a whole TIFF file, got a damaged one: {damage[0]}")
     if len(images) == 1:
         return [Image(images[0].values, str(path))]
     return [Image(image.values, f"{path}[{i}]") for i, image in enumerate(images)]
 
 
+@contextlib.contextmanager
+def complaints() -> Iterator[list[str]]:
+    """What tifffile logs rather than raises, such as the missing pages of a truncated file."""
+    heard: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("tifffile")
+    logger.addHandler(handler)
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(handler)
+
+
 def _tiff_images(values: np.ndarray, axes: str, source: str) -> list[Image]:
     if "C" in axes and values.shape[axes.index("C")] > 1:
         channels = values.shape[axes.index("C")]
-        raise _Refused(f"{source!r} must hold one grey value per pixel, got {channels} channels")
+        raise _Refused(f"{source} must hold one grey value per pixel, got {channels} channels")
     order = [axes.index("Y"), axes.index("X")]
     if "S" in axes:
         order.append(axes.index("S"))
@@ -230,21 +246,21 @@ def _grey(values: np.ndarray, source: str) -> np.ndarray:
         grey = values
     else:
         if values.ndim != 3 or values.shape[2] > 4:
-            raise _Refused(f"{source!r} must be a 2D image, got shape {values.shape}")
+            raise _Refused(f"{source} must be a 2D image, got shape {values.shape}")
         if values.shape[2] in (2, 4):
             alpha = values[..., -1]
             opaque = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "ui" else 1.0
             if (alpha != opaque).any():
-                raise _Refused(f"{source!r} must be opaque, got an alpha channel that is not")
+                raise _Refused(f"{source} must be opaque, got an alpha channel that is not")
             values = values[..., :-1]
         grey = values[..., 0]
         if (values != grey[..., None]).any():
             raise _Refused(
-                f"{source!r} must hold grey values or labels, got colours; convert it to one "
+                f"{source} must hold grey values or labels, got colours; convert it to one "
                 "value per pixel first"
             )
     if grey.dtype.kind not in "buif" or grey.size == 0:
-        raise _Refused(f"{source!r} must hold real grey values, got {grey.dtype} {grey.shape}")
+        raise _Refused(f"{source} must hold real grey values, got {grey.dtype} {grey.shape}")
     return grey
 
 
@@ -261,7 +277,7 @@ def label_images(
     everything = [image for images in planes.values() for image in images]
     for image in everything:
         if image.values.dtype.kind == "f" and not np.isfinite(image.values).all():
-            raise ValueError(f"{image.source!r} must hold finite grey values, got NaN or infinity")
+            raise ValueError(f"{image.source} must hold finite grey values, got NaN or infinity")
     if threshold is not None:
         count, to_labels = _threshold_rule(everything, phases, threshold, n_phases)
     elif phases is None:
@@ -308,7 +324,7 @@ def _map_rule(phases: Any) -> Any:
                 else "give each a phase, or a `threshold`"
             )
             raise ValueError(
-                f"{image.source!r} must hold only the grey values {_list(keys)} of `phases`, "
+                f"{image.source} must hold only the grey values {_list(keys)} of `phases`, "
                 f"got also {_list(unknown)}; {advice}"
             )
         return targets[position].reshape(values.shape)
@@ -345,7 +361,7 @@ def _labels_rule(everything: Sequence[Image]) -> Any:
             or values[0] < 0
             or values[-1] > 255
         ):
-            raise ValueError(f"{image.source!r} must hold labels 0 ... 255, got {_list(values)}")
+            raise ValueError(f"{image.source} must hold labels 0 ... 255, got {_list(values)}")
         used.update(int(value) for value in values)
     if used != set(range(len(used))):
         example = {value: phase for phase, value in enumerate(sorted(used)[:4])}

@@ -32,6 +32,7 @@ from micro3d_fast import _checks, _images
 from micro3d_fast.microstructure import (
     Microstructure,
     count_labels,
+    describe_fractions,
     describe_voxel_size,
     phase_names_for,
     read_only,
@@ -324,10 +325,7 @@ class Micrographs:
                 planes.append(f"{plane} borrowed ({self.borrowed[plane]})")
             else:
                 planes.append(f"{plane} {len(self.images[plane])} of {_sizes(self.images[plane])}")
-        phases = ", ".join(
-            f"{name} {fraction:.4f}"
-            for name, fraction in zip(self.phase_names, self.volume_fractions(), strict=True)
-        )
+        phases = describe_fractions(self.phase_names, self.volume_fractions())
         size = describe_voxel_size(self.voxel_size).replace(" of ", "; voxel size ")
         return f"Micrographs: {'; '.join(planes)}{size}; {phases}"
 

@@ -110,10 +110,7 @@ class Microstructure:
 
     def __repr__(self) -> str:
         nz, ny, nx = self.shape
-        phases = ", ".join(
-            f"{name} {fraction:.4f}"
-            for name, fraction in zip(self.phase_names, self.volume_fractions, strict=True)
-        )
+        phases = describe_fractions(self.phase_names, self.volume_fractions)
         extra = f", fields {', '.join(self.fields)}" if self.fields else ""
         size = describe_voxel_size(self.voxel_size)
         return f"Microstructure: {nz} x {ny} x {nx} voxels (z, y, x){size}, {phases}{extra}"
@@ -174,6 +171,17 @@ def describe_voxel_size(voxel_size: Sequence[float]) -> str:
     if len(set(voxel_size)) == 1:
         return f" of {voxel_size[0]:.6g} m"
     return f" of {' x '.join(f'{size:.6g}' for size in voxel_size)} m"
+
+
+def describe_fractions(names: Sequence[str], fractions: Sequence[float] | np.ndarray) -> str:
+    """``"matrix 0.5500, fibre 0.4500"``; of many phases those that occur, eight at most."""
+    pairs = list(zip(names, fractions, strict=True))
+    if len(pairs) > 8:
+        pairs = [pair for pair in pairs if pair[1] > 0]
+    words = [f"{name} {fraction:.4f}" for name, fraction in pairs[:8]]
+    if len(pairs) > 8:
+        words.append(f"... ({len(pairs)} phases)")
+    return ", ".join(words)
 
 
 def plain_json(value: Any, *, name: str) -> Any:
