@@ -265,7 +265,7 @@ def _paint_discs(
 def separator(
     shape: Sequence[int],
     volume_fraction: float = 0.40,
-    correlation_length: float | Sequence[float] = (6.0, 6.0, 2.5),
+    correlation_length: float | Sequence[float] = (7.0, 7.0, 3.5),
     seed: int = 0,
     *,
     periodic: bool | Sequence[bool] = False,
@@ -437,7 +437,7 @@ def level_cut_two_point(volume_fraction: float, autocorrelation: Any) -> np.ndar
 def cathode(
     shape: Sequence[int],
     volume_fractions: Sequence[float] = (0.35, 0.50, 0.15),
-    radius: float = 6.0,
+    radius: float = 7.0,
     radius_spread: float = 0.25,
     seed: int = 0,
     *,
