@@ -768,3 +768,5 @@ _READERS: dict[str, Callable[..., Any]] = {
     ".zarr": _read_zarr,
     ".raw": _read_raw,
 }
+
+WRITABLE = tuple(_WRITERS)  #: suffixes that `save` knows
