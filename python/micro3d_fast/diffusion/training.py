@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _checks
-from .._atomic import atomic_write
+from .._atomic import atomic_write, sweep
 from .checkpoint import Model, encode
 from .schedule import PREDICTIONS, Schedule
 
@@ -123,7 +123,8 @@ def train(
     condition_dropout : float
         Probability of dropping the plane.
     save_every, samples_every : int, optional
-        Steps between checkpoints, and between pictures of 2D samples.
+        Steps between checkpoints, and between pictures of 2D samples (default: a quarter of the
+        run; 0 for none).
     precision : {"auto", "bfloat16", "float32"}
         Of the network's arithmetic (weights stay float32).  ``"auto"``: bfloat16 where the
         processor computes with it.
@@ -171,9 +172,9 @@ def train(
         condition_dropout, name="condition_dropout", minimum=0.0, maximum=1.0
     )
     save_every = _checks.integer(save_every or recipe.save_every, name="save_every", minimum=1)
-    samples_every = _checks.integer(
-        samples_every or max(steps // 4, 1), name="samples_every", minimum=1
-    )
+    if samples_every is None:
+        samples_every = max(steps // 4, 1)
+    samples_every = _checks.integer(samples_every, name="samples_every", minimum=0)
     if not hasattr(micrographs, "sample") or not hasattr(micrographs, "fingerprint"):
         raise TypeError(f"`micrographs` must be a Micrographs, got {type(micrographs).__name__}")
     if callback is not None and not callable(callback):
@@ -310,7 +311,9 @@ class _Run:
 
     def open(self, resume: bool) -> None:
         """Make ``out`` this run's, or go on with the run that is there."""
-        self.out.mkdir(parents=True, exist_ok=True)
+        for directory in (self.out, self.out / "model", self.out / "samples"):
+            directory.mkdir(parents=True, exist_ok=True)
+            sweep(directory)  # what a killed writer left
         file = self.out / SETTINGS
         if file.exists():
             try:
@@ -415,7 +418,7 @@ class _Run:
                     )
                 if self.step % save_every == 0 or self.step == steps:
                     self.save()
-                if self.step % samples_every == 0 or self.step == steps:
+                if samples_every and (self.step % samples_every == 0 or self.step == steps):
                     self.picture()
         except KeyboardInterrupt:
             self.save()

@@ -1,0 +1,367 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The samplers: the law of the paper's loop, shapes, planes, periodicity, fractions, refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import micro3d_fast as m3
+from micro3d_fast.diffusion.checkpoint import Model
+from micro3d_fast.diffusion.sampling import (
+    PLANES,
+    Field,
+    SamplerSettings,
+    fast_settings,
+    match_fractions,
+    paper_settings,
+    reconstruct,
+    sample,
+    sample_slices,
+)
+from micro3d_fast.diffusion.schedule import Schedule
+from micro3d_fast.diffusion.unet import PRESETS, UNet, UNetConfig
+
+GAIN = {0: 0.8, 1: 0.5, 2: 0.3, 3: 0.6}  # of the linear network, by plane (3: none)
+
+
+class LinearNet(nn.Module):
+    """A network whose output is known: gain(plane) * x."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.seen: list[tuple[int, int]] = []
+
+    def condition(self, t, plane):
+        return int(t[0]), int(plane[0])
+
+    def set_periodic(self, rows, columns):
+        self.periodic = (rows, columns)
+
+    def forward(self, x, cond):
+        self.seen.append(cond)
+        return x * GAIN[cond[1]]
+
+
+def linear_model(steps: int = 40, prediction: str = "noise") -> Model:
+    return Model(
+        net=LinearNet(),
+        config=PRESETS["small"],
+        schedule=Schedule(steps=steps),
+        prediction=prediction,
+        phase_names=("a", "b"),
+        volume_fractions=(0.5, 0.5),
+        patch=32,
+    )
+
+
+def tiny_model(phases: int = 2, fractions=None) -> Model:
+    """An untrained network that says something."""
+    torch.manual_seed(0)
+    config = UNetConfig(
+        channels=1 if phases == 2 else phases,
+        dim=8,
+        multipliers=(1, 2),
+        blocks=(1, 1),
+        attention=(False, True),
+        cross_attention=(False, False),
+        heads=2,
+        head_dim=8,
+        cond_dim=16,
+        stem=(3,),
+        global_context=False,
+        final_block=False,
+        tapered=True,
+    )
+    net = UNet(config).eval().requires_grad_(False)
+    nn.init.normal_(net.head.weight, std=0.2)
+    return Model(
+        net=net,
+        config=config,
+        schedule=Schedule(),
+        prediction="v",
+        phase_names=tuple("abcd"[:phases]),
+        volume_fractions=fractions or tuple([1 / phases] * phases),
+        patch=16,
+        voxel_size=(1e-6, 1e-6, 1e-6),
+    )
+
+
+def field_of(model: Model, shape=(48, 40, 56), *, seed: int = 3, guidance: float = 1.0) -> Field:
+    return Field(shape, model, torch.device("cpu"), torch.float32, seed=seed, guidance=guidance)
+
+
+def paper_variance(schedule: Schedule, n_h: int, gamma: float, guidance: float = 1.0) -> float:
+    """Variance of one voxel under the loop of Eq. 5, 8, 9, 16, 17 written out for a linear network.
+
+    Every state is a linear map of independent normals: carried here as the vector of its
+    coefficients, one new entry for every normal that the algorithm draws.
+    """
+    steps = schedule.steps
+    x = np.array([1.0])  # x ~ N(0, 1)
+
+    def reverse(x, t, c):  # Eq. 8 with Eq. 9, plus sigma z (Eq. 5)
+        beta, bar = schedule.beta(t, t - 1), schedule.alpha_bar[t]
+        eps = guidance * GAIN[c] * x + (1 - guidance) * GAIN[3] * x
+        mean = (x - beta / np.sqrt(1 - bar) * eps) / np.sqrt(1 - beta)
+        return np.append(mean, np.sqrt(beta) if t > 1 else 0.0)
+
+    def pad(h, n):
+        return np.append(h, np.zeros(n - len(h)))
+
+    for t in range(steps, 0, -1):
+        c, beta = (steps - t) % 3, schedule.beta(t, t - 1)
+        h0 = x
+        y = reverse(x, t, c)
+        for _ in range(n_h if t > 1 else 0):
+            h = np.append(np.sqrt(1 - beta) * y, np.sqrt(beta))  # Eq. 16
+            y = reverse(gamma * h + (1 - gamma) * pad(h0, len(h)), t, c)  # Eq. 17
+        x = y
+    return float((x**2).sum())
+
+
+@pytest.mark.parametrize(
+    ("n_h", "gamma", "guidance"),
+    [(0, 0.5, 1.0), (1, 1.0, 1.0), (4, 0.5, 1.0), (2, 0.25, 1.0), (2, 0.5, 2.0)],
+)
+def test_paper_sampler_has_the_law_of_the_paper_s_loop(n_h, gamma, guidance):
+    model = linear_model()
+    field = field_of(model, guidance=guidance)
+    sample(field, paper_settings(model, n_h, gamma))
+    x = field.result()
+    expected = paper_variance(model.schedule, n_h, gamma, guidance)
+    n = x.size
+    assert abs(x.mean()) < 4 * np.sqrt(expected / n)
+    assert x.var() == pytest.approx(expected, rel=4 * np.sqrt(2 / n))
+
+
+@pytest.mark.parametrize("prediction", ["x0", "v"])
+def test_law_does_not_depend_on_how_the_prediction_is_written(prediction):
+    """The same linear denoiser as noise and as x0 or v prediction gives the same field."""
+    model = linear_model(12)
+    a = field_of(model, (16, 16, 16))
+    sample(a, paper_settings(model, 2, 0.5))
+
+    class Rewritten(LinearNet):
+        def forward(self, x, cond):
+            noise = super().forward(x, cond)
+            bar = model.schedule.alpha_bar[cond[0]]
+            x0 = (x - (1 - bar) ** 0.5 * noise) / bar**0.5
+            return x0 if prediction == "x0" else bar**0.5 * noise - (1 - bar) ** 0.5 * x0
+
+    other = Model(
+        **{
+            **{k: getattr(model, k) for k in model.__dataclass_fields__},
+            "net": Rewritten(),
+            "prediction": prediction,
+        }
+    )
+    b = field_of(other, (16, 16, 16))
+    sample(b, paper_settings(other, 2, 0.5))
+    np.testing.assert_allclose(a.result(), b.result(), rtol=0, atol=2e-4)
+
+
+def test_paper_sampler_visits_planes_and_steps_in_the_paper_s_order():
+    model = linear_model(5)
+    field = field_of(model, (16, 16, 16))
+    sample(field, paper_settings(model, 2, 0.5))
+    want = [(t, (5 - t) % 3) for t in range(5, 0, -1) for _ in range(3 if t > 1 else 1)]
+    assert field.net.seen == want
+    assert paper_settings(model, 2, 0.5).passes == len(want) == 5 * 3 - 2
+
+
+def test_fast_sampler_turns_the_plane_every_pass():
+    model = linear_model(60)
+    settings = fast_settings(20, 3, 0.5)
+    field = field_of(model, (16, 16, 16))
+    sample(field, settings)
+    assert [c for _, c in field.net.seen] == [i % 3 for i in range(settings.passes)]
+
+
+def test_paper_passes_are_the_paper_s():
+    assert paper_settings(tiny_model()).passes == 1000 * 5 - 4
+
+
+def test_x0_of_the_last_step_is_not_clipped_and_others_are():
+    model = linear_model(10)
+    field = field_of(model, (16, 16, 16))
+    sample(field, SamplerSettings(4, 1, 0.5, clip=True))
+    assert np.abs(field.result()).max() > 1
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 16), (5, 23, 40), (1, 24, 16), (9, 1, 12), (1, 1, 1)])
+@pytest.mark.parametrize("phases", [2, 3])
+def test_any_shape(shape, phases):
+    volume = reconstruct(shape, tiny_model(phases), passes=4, precision="float32")
+    assert volume.shape == shape
+    assert volume.labels.dtype == np.uint8
+    assert volume.labels.max() < phases
+    assert volume.voxel_size == (1e-6, 1e-6, 1e-6)
+
+
+def test_a_single_slice_is_sampled_in_its_own_plane():
+    model = linear_model(6)
+    field = field_of(model, (24, 1, 24))
+    sample(field, fast_settings(6, 1, 0.5))
+    assert {c for _, c in field.net.seen} == {PLANES.index("xz")}
+
+
+def test_seed_repeats_bit_for_bit_and_matters():
+    model = tiny_model()
+    a, b = (reconstruct((16, 16, 24), model, passes=6, seed=5) for _ in range(2))
+    c = reconstruct((16, 16, 24), model, passes=6, seed=6)
+    assert (a.labels == b.labels).all()
+    assert (a.labels != c.labels).any()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("n", [16, 21])
+def test_periodic_axis_has_no_border(axis, n):
+    """A periodic pass commutes with shifts along the axis: no voxel of it is special.
+
+    21 is no multiple of the network's stride: there the slice wraps by a margin instead.
+    """
+    model = tiny_model()
+    model.net.mid_attention = None  # attention over the wrapped margin sees its voxels twice
+    for level in [*model.net.downs, *model.net.ups]:
+        level.attention = None
+    periodic = tuple(a == axis for a in range(3))
+    shape = [16, 16, 16]
+    shape[axis] = n
+    shift = 4
+
+    def one_pass(roll: int) -> np.ndarray:
+        field = Field(tuple(shape), model, torch.device("cpu"), torch.float32, periodic=periodic)
+        field.start("xy", 1000, False)
+        view = field.volume(field._x, "xy")
+        view.copy_(torch.roll(view.clone(), roll, dims=axis + 1))
+        field._eats.copy_(field._x)
+        planes = [p for p in PLANES if "zyx"[axis] in p]
+        field.plane = "xy"
+        if planes[0] != "xy":
+            flat = view.clone()
+            field.volume(field._x, planes[0]).copy_(flat)
+            field._eats.copy_(field._x)
+            field.plane = planes[0]
+        field._evaluate(500, 0, field._tells[0])
+        out = field.volume(field._tells[0], field.plane, channels_last=True)
+        return torch.roll(out, -roll, dims=axis + 1).numpy().copy()
+
+    if n % model.config.stride == 0:
+        np.testing.assert_allclose(one_pass(shift), one_pass(0), rtol=0, atol=1e-4)
+    else:  # group norm sees the margin too, so equal up to its statistics; a voxel that the roll
+        # carries over the border changes its place in the pixel-unshuffle, so it is left out
+        a, b = (np.moveaxis(one_pass(roll), axis + 1, 0)[: n - shift] for roll in (shift, 0))
+        assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("phases", [2, 3, 4])
+def test_matched_fractions_are_exact(phases, rng):
+    x = rng.standard_normal((1 if phases == 2 else phases, 11, 13, 7)).astype(np.float32)
+    x[0] += 0.7
+    fractions = rng.dirichlet(np.ones(phases))
+    labels = match_fractions(x, fractions)
+    counts = np.bincount(labels.ravel(), minlength=phases)
+    assert np.abs(counts - fractions * labels.size).max() < 1
+    assert labels.shape == (11, 13, 7)
+
+
+@pytest.mark.parametrize("fractions", [(1.0, 0.0), (0.0, 1.0), (0.25, 0.75)])
+def test_matched_fractions_two_phases_take_the_largest(fractions, rng):
+    x = rng.standard_normal((1, 6, 6, 6)).astype(np.float32)
+    labels = match_fractions(x, np.array(fractions))
+    assert labels.mean() == fractions[1]
+    if 0 < fractions[1] < 1:
+        assert x[0][labels == 1].min() > x[0][labels == 0].max()
+
+
+def test_matched_fractions_of_ties_and_absent_phases():
+    x = np.zeros((3, 4, 4, 4), dtype=np.float32)
+    labels = match_fractions(x, np.array([0.5, 0.0, 0.5]))
+    assert np.bincount(labels.ravel(), minlength=3).tolist() == [32, 0, 32]
+
+
+def test_matching_keeps_the_arg_max_where_fractions_are_right(rng):
+    x = rng.standard_normal((3, 12, 12, 12)).astype(np.float32)
+    raw = x.argmax(axis=0)
+    fractions = np.bincount(raw.ravel(), minlength=3) / raw.size
+    assert (match_fractions(x, fractions) == raw).mean() > 0.995
+
+
+def test_volume_fractions_argument():
+    model = tiny_model(3, (0.2, 0.5, 0.3))
+    n = 16**3
+    auto = reconstruct((16,) * 3, model, passes=4)
+    np.testing.assert_allclose(auto.volume_fractions, (0.2, 0.5, 0.3), atol=1 / n)
+    asked = reconstruct((16,) * 3, model, passes=4, volume_fractions=(0.1, 0.1, 0.8))
+    np.testing.assert_allclose(asked.volume_fractions, (0.1, 0.1, 0.8), atol=1 / n)
+    raw = reconstruct((16,) * 3, model, passes=4, volume_fractions=None)
+    np.testing.assert_allclose(raw.volume_fractions, raw.provenance["raw_volume_fractions"])
+    np.testing.assert_allclose(
+        asked.provenance["raw_volume_fractions"], raw.provenance["raw_volume_fractions"]
+    )
+    assert raw.provenance["asked_volume_fractions"] is None
+
+
+def test_provenance_and_callback():
+    events = []
+    volume = reconstruct((16,) * 3, tiny_model(), passes=7, seed=9, callback=events.append)
+    p = volume.provenance
+    assert p["seed"] == 9
+    assert p["passes"] == len(events) == events[-1]["passes"]
+    assert [e["pass_index"] for e in events] == list(range(1, len(events) + 1))
+    assert p["sampler"] == "fast"
+    assert len(p["model"]) == 16
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"volume_shape": (16, 16)}, ValueError, "`volume_shape`"),
+        ({"volume_shape": (16, 0, 16)}, ValueError, "`volume_shape`"),
+        ({"volume_shape": (16.0, 16, 16)}, TypeError, "`volume_shape`"),
+        ({"model": "separator"}, TypeError, "`model` must be a Model, got str"),
+        ({"sampler": "slow"}, ValueError, "`sampler`"),
+        ({"passes": 0}, ValueError, "`passes`"),
+        ({"passes": 10, "sampler": "paper"}, ValueError, "`passes` must be None for sampler"),
+        ({"harmonize": -1}, ValueError, "`harmonize`"),
+        ({"gamma": 1.5}, ValueError, "`gamma`"),
+        ({"gamma": float("nan")}, ValueError, "`gamma`"),
+        ({"guidance": "high"}, TypeError, "`guidance`"),
+        ({"periodic": (True, False)}, ValueError, "`periodic`"),
+        ({"seed": -1}, ValueError, "`seed`"),
+        ({"seed": 2**64}, ValueError, "`seed`"),
+        ({"volume_fractions": "equal"}, ValueError, "`volume_fractions`"),
+        ({"volume_fractions": (0.5, 0.6)}, ValueError, "`volume_fractions` must be 2"),
+        ({"volume_fractions": (1.5, -0.5)}, ValueError, "`volume_fractions` must be 2"),
+        ({"volume_fractions": 0.5}, ValueError, "`volume_fractions` must be 2"),
+        ({"device": "gpu"}, ValueError, "`device`"),
+        ({"callback": 1}, TypeError, "`callback`"),
+        ({"precision": "half"}, ValueError, "`precision`"),
+    ],
+)
+def test_boundary_says_what_is_wrong(change, error, words):
+    arguments = {"volume_shape": (16, 16, 16), "model": tiny_model(), "passes": 4, **change}
+    with pytest.raises(error, match=words):
+        m3.reconstruct(arguments.pop("volume_shape"), arguments.pop("model"), **arguments)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_is_refused_where_there_is_none():
+    with pytest.raises(ValueError, match="torch finds no CUDA device here"):
+        m3.reconstruct((16,) * 3, tiny_model(), device="cuda")
+
+
+@pytest.mark.parametrize("phases", [2, 3])
+def test_slices_alone(phases):
+    images = sample_slices(tiny_model(phases), "xz", 3, size=(16, 20), steps=3, seed=1)
+    assert images.shape == (3, 16, 20)
+    assert images.dtype == np.uint8
+    again = sample_slices(tiny_model(phases), "xz", 3, size=(16, 20), steps=3, seed=1)
+    assert (images == again).all()
+    with pytest.raises(ValueError, match="`plane`"):
+        sample_slices(tiny_model(), "zx")

@@ -1,0 +1,84 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The noise schedule against the paper's equations, written out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from micro3d_fast.diffusion.schedule import KINDS, Schedule
+
+
+def test_paper_schedule_is_eq_4():
+    schedule = Schedule()
+    beta = [1e-4 + (1e-2 - 1e-4) * (t - 1) / 999 for t in range(1, 1001)]
+    product = 1.0
+    assert schedule.alpha_bar[0] == 1.0
+    for t in range(1, 1001):
+        product *= 1 - beta[t - 1]
+        assert schedule.alpha_bar[t] == pytest.approx(product, rel=1e-12)
+        assert schedule.beta(t, t - 1) == pytest.approx(beta[t - 1], rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_signal_only_falls(kind):
+    bar = Schedule(kind).alpha_bar
+    assert bar.shape == (1001,)
+    assert bar[0] == 1
+    assert (np.diff(bar) < 0).all()
+    assert bar[-1] == 0 if kind == "cosine-zero" else bar[-1] > 0
+
+
+@pytest.mark.parametrize("prediction", ["noise", "x0", "v"])
+@pytest.mark.parametrize("t", [1, 10, 500, 1000])
+def test_x0_is_recovered_from_every_prediction(prediction, t):
+    schedule = Schedule()
+    rng = np.random.default_rng(t)
+    x0, noise = rng.standard_normal((2, 50))
+    bar = schedule.alpha_bar[t]
+    x = np.sqrt(bar) * x0 + np.sqrt(1 - bar) * noise  # Eq. 3
+    v = np.sqrt(bar) * noise - np.sqrt(1 - bar) * x0
+    net = {"noise": noise, "x0": x0, "v": v}[prediction]
+    p, q = schedule.x0_from(t, prediction)
+    np.testing.assert_allclose(p * x + q * net, x0, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("t", [1, 2, 300, 1000])
+def test_posterior_mean_with_predicted_noise_is_eq_8(t):
+    schedule = Schedule()
+    rng = np.random.default_rng(t)
+    x, noise = rng.standard_normal((2, 50))
+    beta, bar = schedule.beta(t, t - 1), schedule.alpha_bar[t]
+    eq8 = (x - beta / np.sqrt(1 - bar) * noise) / np.sqrt(1 - beta)
+    p, q = schedule.x0_from(t, "noise")
+    a, b = schedule.posterior(t, t - 1)
+    np.testing.assert_allclose(a * x + b * (p * x + q * noise), eq8, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("t", "s"), [(1000, 900), (500, 499), (40, 0), (1, 0)])
+def test_posterior_is_bayes(kind, t, s):
+    """Joint law of (x_t, x_s) given x0, conditioned by the textbook formula for normals."""
+    schedule = Schedule(kind)
+    bar_t, bar_s = schedule.alpha_bar[t], schedule.alpha_bar[s]
+    x0, x_t = 0.7, -0.4
+    ratio = bar_t / bar_s
+    covariance = np.sqrt(ratio) * (1 - bar_s)
+    gain = covariance / (1 - bar_t)
+    mean = np.sqrt(bar_s) * x0 + gain * (x_t - np.sqrt(bar_t) * x0)
+    a, b = schedule.posterior(t, s)
+    assert a * x_t + b * x0 == pytest.approx(mean, abs=1e-12)
+    assert schedule.posterior_variance(t, s) == pytest.approx(
+        (1 - bar_s) - gain * covariance, abs=1e-12
+    )
+
+
+def test_respaced_starts_at_the_end_and_is_even():
+    assert Schedule().respaced(4) == [1000, 750, 500, 250]
+    assert Schedule().respaced(1000) == list(range(1000, 0, -1))
+
+
+def test_unknown_schedule_is_refused():
+    with pytest.raises(ValueError, match="`schedule` must be .linear."):
+        Schedule("quadratic")

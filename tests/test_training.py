@@ -1,0 +1,223 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Training: exact resumption, survival of kill -9, refusals, files."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from micro3d_fast import Micrographs, load_model
+from micro3d_fast.diffusion import ModelFileError, ResumeError, train
+from micro3d_fast.diffusion.checkpoint import encode, mean_field
+from micro3d_fast.diffusion.training import CHECKPOINT
+
+QUICK = {"preset": "small", "patch": 16, "batch_size": 2, "precision": "float32", "samples_every": 0}
+
+
+def micrographs(phases: int = 2, seed: int = 0) -> Micrographs:
+    labels = np.random.default_rng(seed).integers(0, phases, (24, 20, 28)).repeat(2, axis=2)
+    return Micrographs.from_volume(labels.astype(np.uint8), images_per_plane=6, seed=0)
+
+
+def weights(model) -> dict[str, torch.Tensor]:
+    return model.net.state_dict()
+
+
+def assert_same_weights(a, b) -> None:
+    for name, tensor in weights(a).items():
+        assert torch.equal(tensor, weights(b)[name]), name
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_at(step: int):
+    def callback(event):
+        if event["step"] == step:
+            raise Stop
+
+    return callback
+
+
+@pytest.mark.parametrize("phases", [2, 3])
+def test_interrupted_run_equals_uninterrupted_run(tmp_path, phases):
+    data = micrographs(phases)
+    whole = train(data, tmp_path / "whole", steps=7, save_every=2, **QUICK)
+    with pytest.raises(Stop):
+        train(data, tmp_path / "cut", steps=7, save_every=2, callback=stop_at(5), **QUICK)
+    resumed = train(data, tmp_path / "cut", steps=7, save_every=2, **QUICK)
+    assert_same_weights(whole, resumed)
+    assert whole.details["loss"] == resumed.details["loss"]
+    # ... and a finished run is read back, not trained again
+    assert_same_weights(whole, train(data, tmp_path / "whole", steps=7, save_every=2, **QUICK))
+
+
+def test_interrupt_key_leaves_a_checkpoint(tmp_path):
+    def interrupt(event):
+        if event["step"] == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(micrographs(), tmp_path, steps=9, save_every=100, callback=interrupt, **QUICK)
+    first = []
+    train(
+        micrographs(),
+        tmp_path,
+        steps=9,
+        save_every=100,
+        callback=lambda e: first.append(e["step"]),
+        **QUICK,
+    )
+    assert first[0] == 4
+
+
+def test_callback_says_how_far(tmp_path):
+    events = []
+    train(micrographs(), tmp_path, steps=3, callback=events.append, **QUICK)
+    assert [e["step"] for e in events] == [1, 2, 3]
+    assert all(e["steps"] == 3 and e["loss"] > 0 and e["eta"] >= 0 for e in events)
+
+
+def test_files_of_a_run(tmp_path):
+    model = train(micrographs(3), tmp_path, steps=2, **{**QUICK, "samples_every": 2})
+    assert (tmp_path / "history.csv").read_text().startswith("step,loss\n2,")
+    assert list((tmp_path / "samples").glob("step-*.png"))
+    loaded = load_model(tmp_path)
+    assert loaded.phase_names == model.phase_names
+    assert loaded.volume_fractions == model.volume_fractions
+    assert loaded.details["preset"] == "small"
+    for name, tensor in weights(loaded).items():  # stored in float16
+        torch.testing.assert_close(tensor, weights(model)[name], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seed": 1}, "seed was 0, now 1"),
+        ({"batch_size": 3}, "batch_size was 2, now 3"),
+        ({"data": micrographs(seed=5)}, "the micrographs differ"),
+        ({"resume": False}, "must be a directory without a run"),
+    ],
+)
+def test_other_run_in_out_is_refused(tmp_path, change, words):
+    arguments = {"steps": 2, **QUICK}
+    train(micrographs(), tmp_path, **arguments)
+    data = change.pop("data", micrographs())
+    with pytest.raises(ResumeError, match=words):
+        train(data, tmp_path, **{**arguments, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"preset": "huge"}, ValueError, "`preset` must be"),
+        ({"patch": 12}, ValueError, "`patch` must be a multiple of 8 for preset 'small', got 12"),
+        ({"patch": 64}, ValueError, "64"),
+        ({"steps": 0}, ValueError, "`steps`"),
+        ({"steps": 2.5}, TypeError, "`steps`"),
+        ({"batch_size": 0}, ValueError, "`batch_size`"),
+        ({"seed": -1}, ValueError, "`seed`"),
+        ({"device": "tpu"}, ValueError, "`device` must be 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
+        ({"prediction": "score"}, ValueError, "`prediction`"),
+        ({"prediction": "noise", "schedule": "cosine-zero"}, ValueError, "`prediction` must be 'v'"),
+        ({"learning_rate": 0.0}, ValueError, "`learning_rate`"),
+        ({"condition_dropout": 1.5}, ValueError, "`condition_dropout`"),
+        ({"precision": "float8"}, ValueError, "`precision`"),
+        ({"callback": 3}, TypeError, "`callback`"),
+    ],
+)
+def test_boundary_says_what_is_wrong(tmp_path, change, error, words):
+    with pytest.raises(error, match=words):
+        train(micrographs(), tmp_path / "run", **{"steps": 1, **QUICK, **change})
+
+
+def test_anything_but_micrographs_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="`micrographs` must be a Micrographs, got ndarray"):
+        train(np.zeros((8, 8, 8)), tmp_path, steps=1, **QUICK)
+
+
+def test_damaged_model_is_refused(tmp_path):
+    train(micrographs(), tmp_path, steps=1, **QUICK)
+    file = next((tmp_path / "model").glob("*.safetensors"))
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(ModelFileError, match="damaged"):
+        load_model(tmp_path)
+    (tmp_path / "model" / "model.json").write_text("{}")
+    with pytest.raises(ModelFileError, match="format"):
+        load_model(tmp_path)
+    with pytest.raises(FileNotFoundError, match="fibre-composite, separator, cathode"):
+        load_model(tmp_path / "nowhere")
+
+
+def test_encoding_is_the_design_s():
+    labels = torch.tensor([[[0, 1]]])
+    assert encode(labels, 2).tolist() == [[[[-1.0, 1.0]]]]
+    assert encode(labels, 3).tolist() == [[[[1.0, -1.0]], [[-1.0, 1.0]], [[-1.0, -1.0]]]]
+    np.testing.assert_allclose(mean_field((0.6, 0.4)), [-0.2])
+    np.testing.assert_allclose(mean_field((0.5, 0.3, 0.2)), [0.0, -0.4, -0.6])
+
+
+RUN = """
+import sys
+import numpy as np, torch
+torch.set_num_threads(1)
+from micro3d_fast import Micrographs
+from micro3d_fast.diffusion import train
+labels = np.random.default_rng(0).integers(0, 2, (24, 20, 28)).repeat(2, axis=2).astype(np.uint8)
+data = Micrographs.from_volume(labels, images_per_plane=6, seed=0)
+def say(event):
+    print(event["step"], flush=True)
+train(data, sys.argv[1], preset="small", patch=16, batch_size=2, precision="float32", steps=int(sys.argv[2]),
+      save_every=1, samples_every=0, callback=say)
+"""
+
+
+def kill_and_resume(out: Path, kills: int, steps: int, seed: int) -> None:
+    """Kill -9 at random moments until `kills` are spent, then let it finish."""
+    chance = random.Random(seed)
+    command = [sys.executable, "-c", RUN, str(out), str(steps)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for _ in range(kills):
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+        run.stdout.readline()  # the first step of this life is done
+        time.sleep(chance.uniform(0, 0.3))
+        run.send_signal(signal.SIGKILL)
+        run.communicate()
+        for file in out.rglob("*"):
+            if file.name.startswith("."):
+                continue  # a temporary name: not a result
+            if file.suffix == ".safetensors":
+                from safetensors.torch import load_file
+
+                load_file(file)
+            elif file.suffix == ".json":
+                json.loads(file.read_text())
+    finished = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert finished.returncode == 0, finished.stderr
+
+
+@pytest.mark.parametrize(
+    "kills", [2, pytest.param(20, marks=pytest.mark.slow)], ids=["twice", "twenty-times"]
+)
+def test_kill_9_loses_nothing(tmp_path, kills):
+    steps = 6 * kills
+    kill_and_resume(tmp_path / "killed", kills, steps, seed=1)
+    kill_and_resume(tmp_path / "whole", 0, steps, seed=1)
+    assert (tmp_path / "killed" / CHECKPOINT).exists()
+    assert_same_weights(load_model(tmp_path / "killed"), load_model(tmp_path / "whole"))
+    left = [f for f in (tmp_path / "killed").rglob(".*")]
+    assert left == []

@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The network: the paper's size and cost, shapes, wrapped borders, broadcast conditioning."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from micro3d_fast.diffusion.unet import NO_PLANE, PRESETS, Condition, UNet, UNetConfig
+
+TINY = UNetConfig(
+    dim=8,
+    multipliers=(1, 2),
+    blocks=(1, 2),
+    attention=(False, True),
+    cross_attention=(False, True),
+    heads=2,
+    head_dim=8,
+    cond_dim=16,
+    stem=(3, 7),
+)
+
+
+def randomized(config: UNetConfig, seed: int = 0) -> UNet:
+    """A network whose zero-initialized output layer says something."""
+    torch.manual_seed(seed)
+    net = UNet(config).eval()
+    torch.nn.init.normal_(net.head.weight, std=0.1)
+    return net
+
+
+def cost(name: str) -> tuple[float, float]:
+    """(parameters, FLOP of one 64 x 64 slice), on the meta device."""
+    with torch.device("meta"):
+        net = UNet(PRESETS[name])
+        x, t, plane = torch.empty(1, 1, 64, 64), torch.empty(1), torch.zeros(1, dtype=torch.long)
+        counter = FlopCounterMode(display=False)
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+            net(x, net.condition(t, plane))
+    return sum(p.numel() for p in net.parameters()), counter.get_total_flops()
+
+
+def test_paper_preset_has_the_size_and_cost_of_table_1():
+    parameters, flop = cost("paper")
+    assert parameters == pytest.approx(260e6, rel=0.05)
+    assert flop == pytest.approx(92.65e9, rel=0.05)
+
+
+def test_small_and_base_presets_are_what_they_promise():
+    small, base = cost("small")[0], cost("base")[0]
+    assert 1e6 <= small <= 3e6
+    assert 10e6 <= base <= 25e6
+
+
+@pytest.mark.parametrize("config", [TINY, PRESETS["small"]], ids=["tiny", "small"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(16, 16), (24, 40)])
+def test_output_has_the_shape_of_the_input(config, channels, size):
+    net = randomized(UNetConfig(**{**vars(config), "channels": channels}))
+    x = torch.randn(2, channels, *size)
+    cond = net.condition(torch.tensor([7, 900]), torch.tensor([0, NO_PLANE]))
+    out = net(x, cond)
+    assert out.shape == x.shape
+    assert torch.isfinite(out).all()
+
+
+def test_condition_of_batch_one_broadcasts():
+    net = randomized(TINY)
+    x = torch.randn(3, 1, 16, 16)
+    with torch.no_grad():
+        one = net.condition(torch.tensor([50]), torch.tensor([1]))
+        three = net.condition(torch.full((3,), 50), torch.full((3,), 1))
+        torch.testing.assert_close(net(x, one), net(x, three), rtol=1e-4, atol=1e-5)
+
+
+def test_time_and_plane_matter():
+    net = randomized(TINY)
+    x = torch.randn(1, 1, 16, 16)
+
+    def out(t: int, plane: int) -> torch.Tensor:
+        with torch.no_grad():
+            return net(x, net.condition(torch.tensor([t]), torch.tensor([plane])))
+
+    base = out(500, 0)
+    for other in (out(100, 0), out(500, 1), out(500, NO_PLANE)):
+        assert (other - base).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("axis", [2, 3])
+def test_periodic_network_commutes_with_shifts_by_its_stride(axis):
+    """Wrapped convolutions: a rolled image gives the rolled output, along that axis alone."""
+    net = randomized(TINY)
+    x = torch.randn(1, 1, 16, 24)
+    cond = net.condition(torch.tensor([300]), torch.tensor([2]))
+    shift = 3 * net.config.stride
+    with torch.no_grad():
+        net.set_periodic(axis == 2, axis == 3)
+        rolled = net(x.roll(shift, axis), cond)
+        torch.testing.assert_close(rolled, net(x, cond).roll(shift, axis), rtol=1e-4, atol=1e-5)
+        net.set_periodic(False, False)
+        assert (net(x.roll(shift, axis), cond) - net(x, cond).roll(shift, axis)).abs().max() > 1e-3
+
+
+def test_config_survives_json():
+    import json
+    from dataclasses import asdict
+
+    assert UNetConfig(**json.loads(json.dumps(asdict(TINY)))) == TINY
+
+
+def test_gradient_reaches_every_parameter():
+    net = randomized(TINY).train()
+    cond = net.condition(torch.tensor([10, 20]), torch.tensor([0, 1]))
+    assert isinstance(cond, Condition)
+    net(torch.randn(2, 1, 16, 16), cond).square().mean().backward()
+    silent = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert silent == []
