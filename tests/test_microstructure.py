@@ -1,0 +1,150 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Microstructure: what it keeps, what it promises, what it refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from micro3d_fast.microstructure import Microstructure, count_labels
+
+LABELS = np.zeros((2, 3, 4), dtype=np.uint8)
+LABELS[0, 0, :3] = 1
+
+
+def test_says_what_it_is():
+    m = Microstructure(LABELS, voxel_size=1e-6, phase_names=("matrix", "fibre"))
+    assert (
+        str(m)
+        == repr(m)
+        == "Microstructure: 2 x 3 x 4 voxels (z, y, x) of 1e-06 m, matrix 0.8750, fibre 0.1250"
+    )
+    assert m.shape == (2, 3, 4)
+    assert m.n_phases == 2
+    assert m.voxel_size == (1e-6, 1e-6, 1e-6)
+    assert m.size == pytest.approx((2e-6, 3e-6, 4e-6))
+    assert m.volume_fractions.tolist() == [0.875, 0.125]
+
+
+def test_many_phases_print_only_those_present():
+    text = repr(Microstructure(LABELS * 255))
+    assert text.endswith("phase 0 0.8750, phase 255 0.1250")
+    every = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
+    assert repr(Microstructure(every)).endswith("... (256 phases)")
+
+
+def test_labels_are_frozen_and_its_own():
+    mine = LABELS.copy()
+    m = Microstructure(mine)
+    mine[:] = 9
+    assert m.labels.max() == 1
+    with pytest.raises(ValueError, match="read-only"):
+        m.labels[0] = 1
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        m.labels = mine  # type: ignore[misc]
+
+
+def test_a_view_of_writeable_memory_is_copied():
+    mine = LABELS.copy()
+    view = mine[:]
+    view.flags.writeable = False
+    m = Microstructure(view)
+    mine[:] = 9
+    assert m.labels.max() == 1
+
+
+def test_read_only_labels_are_not_copied():
+    m = Microstructure(LABELS)
+    assert Microstructure(m).labels is m.labels
+    assert np.asarray(m) is m.labels
+
+
+def test_as_an_array():
+    m = Microstructure(LABELS)
+    assert np.array(m, dtype=float).dtype == np.float64
+    copy = np.array(m)
+    copy[:] = 2  # a copy may be written to
+    assert m.labels.max() == 1
+
+
+def test_torch_labels_are_copied():
+    torch = pytest.importorskip("torch")
+    tensor = torch.zeros(2, 2, 2, dtype=torch.uint8)
+    m = Microstructure(tensor)
+    tensor += 1
+    assert m.labels.max() == 0
+
+
+def test_names_fix_the_number_of_phases():
+    m = Microstructure(LABELS, phase_names=("a", "b", "c"))
+    assert m.n_phases == 3
+    assert m.volume_fractions.tolist() == [0.875, 0.125, 0.0]
+    assert Microstructure(LABELS).phase_names == ("phase 0", "phase 1")
+
+
+def test_provenance_is_plain_json():
+    given = {"seed": np.int64(3), "shape": (1, 2), "x": np.arange(2.0), "nan": float("nan")}
+    m = Microstructure(LABELS, provenance=given)
+    assert m.provenance == {"seed": 3, "shape": [1, 2], "x": [0.0, 1.0], "nan": "nan"}
+    json.dumps(m.provenance, allow_nan=False)
+    given["seed"] = 4
+    assert m.provenance["seed"] == 3
+
+
+def test_fields_are_frozen_copies():
+    mine = np.zeros((2, 3, 4, 6))
+    m = Microstructure(LABELS, fields={"stress": mine})
+    mine[:] = 1
+    assert m.fields["stress"].max() == 0
+    assert "fields stress" in repr(m)
+
+
+def test_counts_are_exact_beyond_one_block():
+    labels = np.zeros((5, 1024, 1024), dtype=np.uint8)
+    labels[4, -1, -3:] = 2
+    assert count_labels(labels, 3).tolist() == [labels.size - 3, 0, 3]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"labels": np.zeros((2, 2), int)}, ValueError, "`labels` must have 3 dimensions"),
+        ({"labels": np.zeros((2, 2, 2))}, TypeError, "`labels` must be an array of bool or int"),
+        ({"voxel_size": 0}, ValueError, "`voxel_size` must be a positive number"),
+        ({"phase_names": ("a",)}, ValueError, "`phase_names` .* got 1 names for 2 phases"),
+        ({"phase_names": ("a", "a")}, ValueError, "`phase_names` must hold one distinct"),
+        ({"phase_names": ("a", " ")}, ValueError, "non-empty name"),
+        ({"phase_names": "ab"}, TypeError, "`phase_names` must be a sequence of names, got 'ab'"),
+        ({"phase_names": (1, 2)}, TypeError, r"sequence of names, got \(1, 2\)"),
+        ({"provenance": {"a": object()}}, TypeError, "`provenance` must hold what JSON can hold"),
+        ({"provenance": {1: 2}}, TypeError, "`provenance` must have strings as keys"),
+        ({"fields": [1]}, TypeError, "`fields` must be a mapping of arrays, got list"),
+        ({"fields": {"a/b": LABELS}}, ValueError, "`fields` must have printable names"),
+        ({"fields": {"labels": LABELS}}, ValueError, "must not be named 'labels'"),
+        (
+            {"fields": {"u": np.zeros((2, 3))}},
+            ValueError,
+            r"shape \(2, 3, 4\) or \(2, 3, 4, k\), got \(2, 3\)",
+        ),
+        ({"fields": {"u": LABELS * 1j}}, TypeError, "must hold real numbers, got dtype complex"),
+    ],
+)
+def test_refuses_in_words(change, error, words):
+    with pytest.raises(error, match=words):
+        Microstructure(**{"labels": LABELS, **change})
+
+
+def test_importing_the_data_modules_stays_light():
+    code = (
+        "import sys; from micro3d_fast import io, micrographs, synthetic;"
+        "heavy = {'torch', 'scipy', 'skimage', 'matplotlib', 'h5py', 'tifffile', 'zarr', 'PIL'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
