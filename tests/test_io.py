@@ -1,0 +1,419 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Volumes to and from files: what survives, what other programs wrote, what is refused."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import lzma
+import os
+import re
+import zlib
+
+import numpy as np
+import pytest
+
+from micro3d_fast import io
+from micro3d_fast.microstructure import Microstructure
+
+RNG = np.random.default_rng(20260101)
+LABELS = RNG.integers(0, 3, (5, 6, 7)).astype(np.uint8)
+FIELDS = {"u": RNG.random((5, 6, 7)).astype(np.float32), "stress": RNG.random((5, 6, 7, 6))}
+PROVENANCE = {"seed": 7, "sampler": 'fast "<&>" ü', "raw": [0.1, 0.25], "nested": {"a": None}}
+FULL = Microstructure(
+    LABELS, (1.1e-6, 2.3e-7, 1 / 3e6), ("pore", "Matrix <&> ü", "fibre"), PROVENANCE, FIELDS
+)
+WITH_WORDS = [".npz", ".tif", ".tiff", ".vti", ".h5", ".hdf5", ".zarr", ".raw"]
+WITH_FIELDS = [".npz", ".vti", ".h5", ".hdf5", ".zarr"]
+
+
+def path_for(tmp_path, suffix):
+    if suffix == ".zarr":
+        pytest.importorskip("zarr")
+    return tmp_path / f"volume{suffix}"
+
+
+# ------------------------------------------------------------------------------------ round trips
+
+
+@pytest.mark.parametrize("suffix", [".npy", *WITH_WORDS])
+def test_round_trip(tmp_path, suffix):
+    path = path_for(tmp_path, suffix)
+    for _ in range(2):  # the second replaces the first
+        assert FULL.save(path) == path
+    got = Microstructure.load(path)
+    np.testing.assert_array_equal(got.labels, LABELS)
+    assert got.labels.dtype == np.uint8
+    if suffix in WITH_WORDS:
+        assert got.voxel_size == FULL.voxel_size  # to the last bit
+        assert got.phase_names == FULL.phase_names
+        assert got.provenance == FULL.provenance
+    else:
+        assert got.voxel_size == (1.0, 1.0, 1.0)
+    expected = FIELDS if suffix in WITH_FIELDS else {}
+    assert set(got.fields) == set(expected)
+    for name, field in expected.items():
+        np.testing.assert_array_equal(got.fields[name], field)
+        assert got.fields[name].dtype == field.dtype
+    left = {entry.name for entry in tmp_path.iterdir()}
+    assert left <= {path.name, f"{path.name}.json"}
+
+
+@pytest.mark.parametrize("suffix", [".npy", *WITH_WORDS])
+def test_round_trip_of_every_small_shape(tmp_path, suffix):
+    path = path_for(tmp_path, suffix)
+    sides = (1, 2, 3, 4) if suffix == ".tif" else (1, 3)
+    for shape in itertools.product(sides, repeat=3):
+        m = Microstructure(RNG.integers(0, 2, shape), voxel_size=(3e-6, 2e-6, 1e-6))
+        m.save(path)
+        got = io.load(path)
+        assert got.shape == shape
+        np.testing.assert_array_equal(got.labels, m.labels)
+        if suffix != ".npy":
+            assert got.voxel_size == m.voxel_size
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".vti", ".raw"])
+def test_a_phase_that_does_not_occur_keeps_its_name(tmp_path, suffix):
+    path = path_for(tmp_path, suffix)
+    Microstructure(LABELS * 0, phase_names=("a", "b")).save(path)
+    assert io.load(path).phase_names == ("a", "b")
+
+
+def test_large_tiff_is_ome(tmp_path, monkeypatch):
+    tifffile = pytest.importorskip("tifffile")
+    monkeypatch.setattr(io, "_IMAGEJ_LIMIT", 0)
+    path = tmp_path / "large.tif"
+    FULL.save(path)
+    with tifffile.TiffFile(path) as file:
+        assert file.is_ome
+        assert file.is_bigtiff
+    got = io.load(path)
+    np.testing.assert_array_equal(got.labels, LABELS)
+    assert got.voxel_size == FULL.voxel_size
+    assert got.provenance == FULL.provenance
+
+
+def test_what_is_given_beats_what_the_file_says(tmp_path):
+    path = tmp_path / "volume.npz"
+    FULL.save(path)
+    got = io.load(path, voxel_size=2.0, phase_names=("a", "b", "c"))
+    assert got.voxel_size == (2.0, 2.0, 2.0)
+    assert got.phase_names == ("a", "b", "c")
+
+
+def test_values_are_mapped_to_phases(tmp_path):
+    path = tmp_path / "mask.npy"
+    np.save(path, (LABELS > 0) * np.uint8(255))
+    assert io.load(path).n_phases == 256
+    got = io.load(path, phases={0: 0, 255: 1}, phase_names=("pore", "solid"))
+    np.testing.assert_array_equal(got.labels, LABELS > 0)
+    with pytest.raises(ValueError, match=r"mask.npy must hold only the grey values 0, 1 of"):
+        io.load(path, phases={0: 0, 1: 1})
+
+
+def test_plain_arrays_are_saved_too(tmp_path):
+    io.save(tmp_path / "a.npz", LABELS)
+    np.testing.assert_array_equal(io.load(tmp_path / "a.npz").labels, LABELS)
+
+
+# ------------------------------------------------------------------------ other programs' files
+
+
+def test_numpy_files_of_others(tmp_path):
+    np.savez(tmp_path / "one.npz", volume=LABELS.astype(np.int64))
+    np.testing.assert_array_equal(io.load(tmp_path / "one.npz").labels, LABELS)
+    np.savez(tmp_path / "two.npz", a=LABELS, b=LABELS[::-1])
+    np.testing.assert_array_equal(io.load(tmp_path / "two.npz", name="b").labels, LABELS[::-1])
+    with pytest.raises(ValueError, match=r"`name` must be one of the arrays of .*two.npz \('a', "):
+        io.load(tmp_path / "two.npz")
+    np.save(tmp_path / "flat.npy", LABELS[0])
+    assert io.load(tmp_path / "flat.npy").shape == (1, 6, 7)
+
+
+def test_a_pickle_is_never_opened(tmp_path):
+    np.save(tmp_path / "evil.npy", np.array([[[{}]]], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"evil.npy cannot be read as .npy: .*pickle"):
+        io.load(tmp_path / "evil.npy")
+
+
+def test_imagej_and_ome_voxel_sizes(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    imagej = {"axes": "ZYX", "spacing": 2.0, "unit": "micron"}
+    tifffile.imwrite(tmp_path / "a.tif", LABELS, imagej=True, resolution=(4, 2), metadata=imagej)
+    assert io.load(tmp_path / "a.tif").voxel_size == pytest.approx((2e-6, 0.5e-6, 0.25e-6))
+    ome = {"axes": "ZYX", "PhysicalSizeX": 5.0, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.5}
+    tifffile.imwrite(tmp_path / "a.ome.tif", LABELS, metadata=ome)
+    assert io.load(tmp_path / "a.ome.tif").voxel_size == pytest.approx((5e-9, 0.5e-6, 5e-9))
+    tifffile.imwrite(tmp_path / "plain.tif", LABELS)
+    assert io.load(tmp_path / "plain.tif").voxel_size == (1.0, 1.0, 1.0)
+    assert tifffile.imread(tmp_path / "plain.tif").shape == LABELS.shape
+
+
+def test_our_tiff_tells_imagej_the_voxel_size(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    FULL.save(tmp_path / "a.tif")
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.imagej_metadata["spacing"] == pytest.approx(1.1)
+        assert file.imagej_metadata["unit"] == "um"
+        top, bottom = file.pages[0].tags["XResolution"].value
+        assert bottom / top == pytest.approx(1 / 3)
+
+
+def vti(array, *, on="CellData", extent="0 3 0 2 0 1", file="", image="", appended=""):
+    points = "" if on == "CellData" else "<CellData/>"
+    return (
+        f'<?xml version="1.0"?><VTKFile type="ImageData" byte_order="LittleEndian" {file}>'
+        f'<ImageData WholeExtent="{extent}" Origin="0 0 0" Spacing="1 2 3" {image}>'
+        f'<Piece Extent="{extent}">{points}<{on} Scalars="seg">{array}</{on}></Piece>'
+        f"</ImageData>{appended}</VTKFile>"
+    ).encode()
+
+
+SMALL = np.arange(6, dtype=np.uint8).reshape(1, 2, 3)
+
+
+def b64(*parts):
+    return b"".join(base64.b64encode(part) for part in parts).decode()
+
+
+def u32(*numbers):
+    return np.array(numbers, dtype="<u4").tobytes()
+
+
+def vti_cases():
+    data, wide = SMALL.tobytes(), SMALL.astype("<i4").tobytes()
+    head = '<DataArray type="{}" Name="seg" format="{}"'
+    ascii_ = head.format("UInt8", "ascii") + ">0 1 2\n3 4 5</DataArray>"
+    yield "ascii", vti(ascii_)
+    yield "points", vti(ascii_, on="PointData", extent="0 2 0 1 0 0")
+    yield "base64", vti(head.format("UInt8", "binary") + f">{b64(u32(6) + data)}</DataArray>")
+    wide_array = head.format("Int32", "binary") + f">{b64(u32(24) + wide)}</DataArray>"
+    yield "int32", vti(wide_array)
+    for name, compress, kind in (
+        ("zlib", zlib.compress, "vtkZLibDataCompressor"),
+        ("lzma", lzma.compress, "vtkLZMADataCompressor"),
+    ):
+        first, second = compress(data[:4]), compress(data[4:])
+        packed = b64(u32(2, 4, 2, len(first), len(second)), first + second)
+        array = head.format("UInt8", "binary") + f">{packed}</DataArray>"
+        yield name, vti(array, file=f'compressor="{kind}"')
+    array = head.format("UInt8", "appended") + ' offset="0"/>'
+    encoded = f'<AppendedData encoding="base64">_{b64(u32(6) + data)}</AppendedData>'
+    yield "appended base64", vti(array, appended=encoded)
+    raw = vti(array, appended='<AppendedData encoding="raw">_@</AppendedData>')
+    yield "appended raw", raw.replace(b"_@", b"_" + u32(6) + data)
+
+
+@pytest.mark.parametrize(("name", "content"), list(vti_cases()), ids=lambda x: str(x)[:16])
+def test_vtk_files_of_others(tmp_path, name, content):
+    (tmp_path / "a.vti").write_bytes(content)
+    got = io.load(tmp_path / "a.vti")
+    np.testing.assert_array_equal(got.labels, SMALL)
+    assert got.voxel_size == (3.0, 2.0, 1.0)
+
+
+def test_vtk_pieces_are_put_together(tmp_path):
+    pieces = "".join(
+        f'<Piece Extent="0 3 {y} {y + 1} 0 1"><CellData>'
+        f'<DataArray type="UInt8" Name="seg" format="ascii">{" ".join(map(str, row))}</DataArray>'
+        "</CellData></Piece>"
+        for y, row in enumerate(SMALL[0])
+    )
+    (tmp_path / "a.vti").write_text(
+        '<VTKFile type="ImageData" byte_order="LittleEndian"><ImageData '
+        f'WholeExtent="0 3 0 2 0 1" Spacing="1 1 1">{pieces}</ImageData></VTKFile>'
+    )
+    np.testing.assert_array_equal(io.load(tmp_path / "a.vti").labels, SMALL)
+
+
+def test_our_vti_is_cell_data_with_x_fastest(tmp_path):
+    """The shortest reader of the format's description, independent of ours."""
+    FULL.save(tmp_path / "a.vti")
+    text = (tmp_path / "a.vti").read_text()
+    assert 'WholeExtent="0 7 0 6 0 5"' in text
+    spacing = [float(v) for v in re.search(r'Spacing="([^"]+)"', text).group(1).split()]
+    assert tuple(spacing[::-1]) == FULL.voxel_size
+    block = re.search(r'Name="labels"[^>]*>\n([^\n]+)\n', text).group(1)
+    head = np.frombuffer(base64.b64decode(block[: 4 * -(-32 // 3)]), "<u8")[:4]  # one block
+    assert head[:3].tolist() == [1, 1 << 20, LABELS.size]
+    payload = zlib.decompress(base64.b64decode(block[4 * -(-32 // 3) :]))
+    assert payload == LABELS.tobytes()
+
+
+def test_hdf5_of_others(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["entry/data"] = LABELS.astype(np.uint16)
+        file["entry/data"].attrs["voxel_size"] = [1.0, 2.0, 3.0]
+        file["entry/time"] = np.arange(3)
+    got = io.load(tmp_path / "a.h5")
+    np.testing.assert_array_equal(got.labels, LABELS)
+    assert got.voxel_size == (1.0, 2.0, 3.0)
+
+
+def test_long_provenance_fits(tmp_path):
+    pytest.importorskip("h5py")
+    m = Microstructure(LABELS, provenance={"history": ["step"] * 50_000})
+    for suffix in (".h5", ".tif", ".vti"):
+        m.save(tmp_path / f"a{suffix}")
+        assert io.load(tmp_path / f"a{suffix}").provenance == m.provenance
+
+
+def test_raw_without_its_words_needs_a_shape(tmp_path):
+    LABELS.tofile(tmp_path / "a.raw")
+    with pytest.raises(ValueError, match=r"`shape` must be given for .*a.raw, because a.raw.json"):
+        io.load(tmp_path / "a.raw")
+    np.testing.assert_array_equal(io.load(tmp_path / "a.raw", shape=(5, 6, 7)).labels, LABELS)
+    with pytest.raises(ValueError, match=r"must hold 5 x 6 x 8 = 240 bytes, got 210"):
+        io.load(tmp_path / "a.raw", shape=(5, 6, 8))
+
+
+def test_raw_with_other_words_is_refused(tmp_path):
+    FULL.save(tmp_path / "a.raw")
+    LABELS[::-1].tofile(tmp_path / "a.raw")
+    with pytest.raises(ValueError, match=r"must be the bytes that a.raw.json tells of"):
+        io.load(tmp_path / "a.raw")
+    assert json.loads((tmp_path / "a.raw.json").read_text())["shape"] == [5, 6, 7]
+
+
+# ----------------------------------------------------------------------------------------- Abaqus
+
+
+def read_inp(path):
+    """Nodes, elements and sets by the plain rules of the format."""
+    nodes, sets, elements, faces, current = {}, {}, {}, {}, None
+    for line in path.read_text().splitlines():
+        if line.startswith("**"):
+            continue
+        if line.startswith("*"):
+            current = line
+            continue
+        values = [float(v) for v in line.split(",") if v.strip()]
+        if current == "*Node":
+            nodes[int(values[0])] = values[1:]
+        elif current.startswith("*Element, type=C3D8"):
+            number, *corners = map(int, values)
+            elements[number] = corners
+            sets.setdefault(current.split("elset=")[1], []).append(number)
+        elif current.startswith("*Nset"):
+            faces.setdefault(current.split("nset=")[1], []).extend(map(int, values))
+    return nodes, elements, sets, faces
+
+
+def test_abaqus_mesh_is_the_volume(tmp_path):
+    path = tmp_path / "a.inp"
+    FULL.save(path)
+    nodes, elements, sets, faces = read_inp(path)
+    assert len(nodes) == 6 * 7 * 8
+    assert sorted(elements) == list(range(1, LABELS.size + 1))
+    dz, dy, dx = FULL.voxel_size
+    flat = LABELS.ravel()
+    for phase in range(3):
+        assert sets[f"PHASE_{phase}"] == (np.flatnonzero(flat == phase) + 1).tolist()
+    for number in (1, 50, 210):
+        z, y, x = np.unravel_index(number - 1, LABELS.shape)
+        corners = np.array([nodes[n] for n in elements[number]])
+        np.testing.assert_allclose(corners[0], (x * dx, y * dy, z * dz), rtol=1e-8, atol=1e-20)
+        edges = corners[[1, 3, 4]] - corners[0]
+        assert np.linalg.det(edges) == pytest.approx(dx * dy * dz)  # right-handed, so positive
+        np.testing.assert_allclose(corners[6] - corners[0], (dx, dy, dz), rtol=1e-6)
+    assert len(faces["X_MIN"]) == len(faces["X_MAX"]) == 6 * 7
+    assert all(nodes[n][2] == pytest.approx(5 * dz) for n in faces["Z_MAX"])
+
+
+def test_abaqus_leaves_out_pores_and_their_nodes(tmp_path):
+    labels = np.zeros((2, 2, 2), dtype=np.uint8)
+    labels[0, 0, 0] = 1
+    io.save(tmp_path / "a.inp", labels, omit=[0])
+    nodes, elements, sets, _ = read_inp(tmp_path / "a.inp")
+    assert len(nodes) == 8
+    assert sets == {"PHASE_1": [1]}
+    assert len(elements) == 1
+    with pytest.raises(ValueError, match=r"`omit` must leave at least one voxel, got \[0, 1\]"):
+        io.save(tmp_path / "a.inp", labels, omit=[0, 1])
+
+
+# --------------------------------------------------------------------------------------- refusals
+
+
+def test_refusals_of_paths(tmp_path):
+    with pytest.raises(ValueError, match=r"`path` must end in one of .npy, .*, got 'a.foo'"):
+        FULL.save("a.foo")
+    with pytest.raises(ValueError, match=r"`path` must end in one of .npy"):
+        io.load(tmp_path / "a.inp")
+    with pytest.raises(TypeError, match="`path` must be a path, got 3"):
+        io.load(3)
+    with pytest.raises(FileNotFoundError, match=r"`path` must be an existing file, got .*a.npy"):
+        io.load(tmp_path / "a.npy")
+    with pytest.raises(FileNotFoundError, match=r"`path` must lie in an existing directory"):
+        FULL.save(tmp_path / "no" / "a.npy")
+    (tmp_path / "dir.npy").mkdir()
+    with pytest.raises(ValueError, match="`path` must be a file, got the directory"):
+        FULL.save(tmp_path / "dir.npy")
+    with pytest.raises(ValueError, match="`path` must be a file, got the directory"):
+        io.load(tmp_path / "dir.npy")
+    with pytest.raises(TypeError, match=r"`omit` is not an option of .npy files"):
+        FULL.save(tmp_path / "a.npy", omit=[0])
+    FULL.save(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match=r"`shape` must be None for .npz files"):
+        io.load(tmp_path / "a.npz", shape=(1, 2, 3))
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".tif", ".vti", ".h5"])
+@pytest.mark.parametrize("kept", [0.0, 0.02, 0.5])
+def test_damaged_files_are_refused_by_name(tmp_path, suffix, kept):
+    path = tmp_path / f"a{suffix}"
+    FULL.save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(ValueError, match=rf"{re.escape(str(path))} (cannot be read|must be)"):
+        io.load(path)
+
+
+@pytest.mark.parametrize(
+    ("array", "error", "words"),
+    [
+        (np.zeros((2, 2, 2)), TypeError, "must be an array of bool or integers 0 ... 255"),
+        (np.full((2, 2, 2), 300), ValueError, "must hold values 0 ... 255, got 300 ... 300"),
+        (np.zeros((1, 2, 3, 4), np.uint8), ValueError, r"must hold a volume \(nz, ny, nx\)"),
+        (np.zeros((0, 2, 3), np.uint8), ValueError, "got shape"),
+    ],
+)
+def test_files_that_hold_no_labels_are_refused(tmp_path, array, error, words):
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises(error, match=rf"a\.npy.* {words}"):
+        io.load(tmp_path / "a.npy")
+
+
+def test_vtk_refusals(tmp_path):
+    path = tmp_path / "a.vti"
+    array = '<DataArray type="UInt8" Name="seg" format="ascii">0 1 2 3 4 5</DataArray>'
+    for content, words in [
+        (vti(array, image='Direction="0 1 0 1 0 0 0 0 1"'), "must be aligned with the axes"),
+        (vti(array, file='compressor="vtkLZ4DataCompressor"'), "vtkLZ4DataCompressor is not sup"),
+        (vti(array[:-15] + "</DataArray>"), "cannot be read as .vti"),
+        (vti("").replace(b"ImageData", b"PolyData"), "must hold VTK ImageData, got PolyData"),
+        (vti(""), "must hold a cell or point array, got none"),
+        (vti(array.replace("ascii", "binary")), "cannot be read as .vti"),
+    ]:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=words):
+            io.load(path)
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    FULL.save(path)
+    before = path.read_bytes()
+
+    def full_disk(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        Microstructure(LABELS * 0).save(path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.npz"]
