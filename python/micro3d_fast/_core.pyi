@@ -19,3 +19,25 @@ def run_lengths(
     threads: int,
     phases_on_host: bool = ...,
 ) -> None: ...
+def reverse_step(
+    x: Any,
+    net: Any,
+    net_uncond: Any,
+    h0: Any,
+    out: Any,
+    out_net: Any,
+    a: float,
+    b: float,
+    noise: float,
+    h: float,
+    guidance: float,
+    clip: tuple[float, float] | None,
+    seed: int,
+    draw: int,
+    origin: tuple[int, int, int],
+    stream: int | None,
+    threads: int,
+    walk: str = ...,
+) -> None: ...
+def philox_words(counter: tuple[int, int, int, int], key: int) -> list[int]: ...
+def box_muller(v: int, w: int) -> list[float]: ...

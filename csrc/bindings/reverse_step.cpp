@@ -1,0 +1,131 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#include "ops/reverse_step.hpp"
+
+#include "bindings/bindings.hpp"
+#include "core/device.hpp" // for DeviceGuard
+
+#include <array> // for array
+
+namespace micro3d {
+
+static Element element_of(const Array& a) {
+  return a.dtype() == DType::bf16  ? Element::bf16
+         : a.dtype() == DType::f16 ? Element::f16
+                                   : Element::f32;
+}
+
+static Field field_of(const Array& a) {
+  return {a.data_untyped(), {a.stride(0), a.stride(1), a.stride(2), a.stride(3)}, element_of(a)};
+}
+
+/// walk: "" for the tuned one, or a name, for tests (all give the result of the same equation).
+static void reverse_step(const py::object& x, const py::object& net, const py::object& net_uncond,
+                         const py::object& h0, const py::object& out, const py::object& out_net,
+                         double a, double b, double noise, double h, double guidance,
+                         std::optional<std::array<double, 2>> clip, std::uint64_t seed,
+                         std::uint32_t draw, std::array<std::int64_t, 3> origin,
+                         std::optional<std::uintptr_t> stream, int threads,
+                         const std::string& walk) {
+  using R = ReverseStep;
+  const py::object* given[R::roles] = {&x, &net, &net_uncond, &h0, &out, &out_net};
+  constexpr const char* names[R::roles] = {"x", "net", "net_uncond", "h0", "out", "out_net"};
+  std::optional<Array> arrays[R::roles];
+  ReverseStep op{};
+  for (int role = 0; role < R::roles; ++role) {
+    if (given[role]->is_none()) continue;
+    arrays[role].emplace(*given[role], names[role], role >= R::Out ? Access::write : Access::read,
+                         stream);
+    const Array& array = *arrays[role];
+    array.require_ndim(4);
+    if (role != R::X) {
+      array.require_shape(arrays[R::X]->shape());
+      array.require_same_device(*arrays[R::X]);
+    }
+    if (role == R::X || role == R::H0 || role == R::Out)
+      array.require_dtype({DType::f32});
+    else
+      array.require_dtype({DType::f32, DType::bf16, DType::f16});
+    if (role >= R::Out) {
+      array.require_distinct_elements();
+      for (int other = 0; other < role; ++other)
+        if (arrays[other]) array.require_no_overlap(*arrays[other]);
+    }
+    op.field[role] = field_of(array);
+  }
+  const Array& first = *arrays[R::X];
+  for (int axis = 0; axis < 4; ++axis) op.extent[axis] = first.extent(axis);
+  if (op.extent[0] > 256)
+    throw py::value_error("`x` must have at most 256 channels, got shape " +
+                          shape_text(first.shape()));
+  constexpr std::int64_t limit[3] = {std::int64_t(1) << 32, std::int64_t(1) << 32,
+                                     std::int64_t(1) << 26};
+  for (int axis = 0; axis < 3; ++axis) {
+    const std::int64_t from = origin[std::size_t(axis)];
+    if (from < 0 || from > limit[axis] - op.extent[axis + 1])
+      throw py::value_error("`origin` must keep the global index below (2^32, 2^32, 2^26), got " +
+                            shape_text({origin[0], origin[1], origin[2]}) + " for shape " +
+                            shape_text(first.shape()));
+    op.origin[axis + 1] = static_cast<std::uint32_t>(from);
+  }
+  op.a = static_cast<float>(a);
+  op.b = static_cast<float>(b);
+  op.noise = static_cast<float>(noise);
+  op.h = static_cast<float>(h);
+  op.guidance = static_cast<float>(guidance);
+  op.unguided = static_cast<float>(1.0 - guidance);
+  op.clip = clip.has_value();
+  if (clip) {
+    op.p = static_cast<float>((*clip)[0]);
+    op.q = static_cast<float>((*clip)[1]);
+  }
+  op.seed = seed;
+  op.draw = draw;
+  if (first.size() == 0) return;
+
+  Simd simd = Simd::best;
+  if (walk == "base") simd = Simd::base;
+  if (walk == "avx2") simd = Simd::avx2;
+  if (walk == "avx512") simd = Simd::avx512;
+  if (!simd_available(simd)) throw py::value_error("`walk` is not available on this processor");
+  const bool cuda = first.is_cuda();
+  if (cuda && !walk.empty()) throw py::value_error("`walk` chooses among the walks of the CPU");
+
+  const py::gil_scoped_release no_gil; // from here on no Python object is touched
+  if (cuda) {
+    const DeviceGuard guard(first.device_id());
+    reverse_step_cuda(op, stream.value_or(1));
+  } else if (walk == "plain") {
+    reverse_step_plain_on_host(op);
+  } else if (walk == "phases") {
+    reverse_step_phases_on_host(op);
+  } else {
+    reverse_step_cpu(op, threads, simd);
+  }
+}
+
+/// The words of Philox4x32-10, for the known-answer test.
+static std::array<std::uint32_t, 4> philox_words(std::array<std::uint32_t, 4> counter,
+                                                 std::uint64_t key) {
+  const PhiloxWords words = philox(counter[0], counter[1], counter[2], counter[3], key);
+  return {words.w[0], words.w[1], words.w[2], words.w[3]};
+}
+
+static std::array<float, 2> box_muller_of(std::uint32_t v, std::uint32_t w) {
+  float first = 0, second = 0;
+  box_muller(v, w, first, second);
+  return {first, second};
+}
+
+static void bind_reverse_step(py::module_& m) {
+  m.def("reverse_step", &reverse_step, py::arg("x"), py::arg("net"), py::arg("net_uncond"),
+        py::arg("h0"), py::arg("out"), py::arg("out_net"), py::arg("a"), py::arg("b"),
+        py::arg("noise"), py::arg("h"), py::arg("guidance"), py::arg("clip"), py::arg("seed"),
+        py::arg("draw"), py::arg("origin"), py::arg("stream"), py::arg("threads"),
+        py::arg("walk") = "");
+  m.def("philox_words", &philox_words, py::arg("counter"), py::arg("key"));
+  m.def("box_muller", &box_muller_of, py::arg("v"), py::arg("w"));
+}
+M3D_BINDING(bind_reverse_step);
+
+} // namespace micro3d

@@ -1,0 +1,354 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "core/config.hpp" // for M3D_HD, Index
+#include "core/half.hpp"   // for Element, from_bf16, ...
+#include "core/random.hpp" // for normals_of_block
+
+namespace micro3d {
+
+/// A field over (C, Z, Y, X) in whatever layout: element (c, z, y, x) lies at the sum of index
+/// times stride. data == nullptr: absent.
+struct Field {
+  void* data;
+  Index stride[4]; // in elements, of C, Z, Y, X
+  Element element;
+
+  M3D_HD bool present() const { return data != nullptr; }
+  M3D_HD int bytes() const { return element == Element::f32 ? 4 : 2; }
+  M3D_HD float load(Index at) const {
+    if (element == Element::f32) return static_cast<const float*>(data)[at];
+    const std::uint16_t h = static_cast<const std::uint16_t*>(data)[at];
+    return element == Element::bf16 ? from_bf16(h) : from_f16(h);
+  }
+  M3D_HD void store(Index at, float value) const {
+    if (element == Element::f32) {
+      static_cast<float*>(data)[at] = value;
+    } else {
+      static_cast<std::uint16_t*>(data)[at] =
+          element == Element::bf16 ? to_bf16(value) : to_f16(value);
+    }
+  }
+};
+
+/// One step of the reverse process of the whole volume, fused: one pass over memory.
+///
+///   e   = guidance * net + (1 - guidance) * net_uncond                          (paper, Eq. 9)
+///   out = a x + b e + h h0 + noise z                                            (Eq. 8, 16, 17)
+///   or, with the prediction of the clean volume clipped:
+///   out = a x + b clamp(p x + q e, -1, 1) + h h0 + noise z
+///
+/// z of voxel (c, z, y, x) is a pure function of (seed, draw, global voxel): lane x mod 4 of the
+/// Philox block (x / 4 | c << 24, y, z, draw). So neither layout nor threads nor slabs matter.
+struct ReverseStep {
+  enum Role { X, Net, Uncond, H0, Out, OutNet, roles };
+  Field field[roles];
+  Index extent[4];    // C, Z, Y, X
+  std::uint32_t origin[4]; // global index of the first voxel; of C always 0
+  float a, b, noise, h;
+  float guidance, unguided; // unguided = 1 - guidance
+  float p, q;
+  bool clip;
+  std::uint32_t draw;
+  std::uint64_t seed;
+
+  /// The math of one voxel: the only copy of the equation. Absent terms are not added.
+  M3D_HD float value(float x, float net, float uncond, float h0, float z, bool has_uncond,
+                     bool has_h0, bool has_noise) const {
+    float e = net;
+    if (has_uncond) e = guidance * net + unguided * uncond;
+    if (clip) {
+      e = p * x + q * e;
+      e = e < -1.0f ? -1.0f : e;
+      e = e > 1.0f ? 1.0f : e;
+    }
+    float v = a * x + b * e;
+    if (has_h0) v = v + h * h0;
+    if (has_noise) v = v + noise * z;
+    return v;
+  }
+
+  M3D_HD Index at(int role, Index c, Index z, Index y, Index x) const {
+    const Index* s = field[role].stride;
+    return c * s[0] + z * s[1] + y * s[2] + x * s[3];
+  }
+
+  /// The plain walk, a quad of x at a time; the tuned walks are compared with it.
+  M3D_HD Index quads_of_row() const { return ((origin[3] & 3) + extent[3] + 3) / 4; }
+  M3D_HD Index quads() const { return extent[0] * extent[1] * extent[2] * quads_of_row(); }
+  M3D_HD void operator()(Index quad) const {
+    const Index per_row = quads_of_row();
+    const Index x0 = quad % per_row * 4 - (origin[3] & 3);
+    const Index y = quad / per_row % extent[2];
+    const Index z = quad / (per_row * extent[2]) % extent[1];
+    const Index c = quad / (per_row * extent[2] * extent[1]);
+    float normal[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    if (noise != 0.0f)
+      normals_of_block(seed, draw, static_cast<std::uint32_t>(c),
+                       origin[1] + static_cast<std::uint32_t>(z),
+                       origin[2] + static_cast<std::uint32_t>(y),
+                       (origin[3] + static_cast<std::uint32_t>(x0)) >> 2, normal);
+    for (int lane = 0; lane < 4; ++lane) {
+      const Index x = x0 + lane;
+      if (x < 0 || x >= extent[3]) continue;
+      const float v = value(field[X].load(at(X, c, z, y, x)), field[Net].load(at(Net, c, z, y, x)),
+                            field[Uncond].present() ? field[Uncond].load(at(Uncond, c, z, y, x)) : 0,
+                            field[H0].present() ? field[H0].load(at(H0, c, z, y, x)) : 0,
+                            normal[lane], field[Uncond].present(), field[H0].present(),
+                            noise != 0.0f);
+      field[Out].store(at(Out, c, z, y, x), v);
+      if (field[OutNet].present()) field[OutNet].store(at(OutNet, c, z, y, x), v);
+    }
+  }
+};
+
+/// Which axes a tiled walk blocks: rows run along `r`, the axis in which most bytes are contiguous;
+/// fields that are contiguous along `s` instead are transposed through the tile; `o` is the third.
+struct TileAxes {
+  int r, s, o;                         // 1, 2, 3 = z, y, x
+  bool columns[ReverseStep::roles];    // contiguous along s: to be transposed
+  bool any_columns;
+};
+
+inline TileAxes tile_axes(const ReverseStep& op) {
+  const auto distance = [](Index stride) { return stride < 0 ? -stride : stride; };
+  int fast[ReverseStep::roles];
+  Index weight[4] = {0, 0, 0, 0};
+  for (int role = 0; role < ReverseStep::roles; ++role) {
+    const Field& f = op.field[role];
+    fast[role] = 0; // any axis will do
+    if (!f.present()) continue;
+    for (int axis = 3; axis >= 1; --axis)
+      if (op.extent[axis] > 1 && f.stride[axis] != 0 &&
+          (fast[role] == 0 || distance(f.stride[axis]) < distance(f.stride[fast[role]])))
+        fast[role] = axis;
+    weight[fast[role]] += f.bytes();
+  }
+  TileAxes axes{};
+  axes.r = 3;
+  for (int axis = 2; axis >= 1; --axis)
+    if (weight[axis] > weight[axes.r]) axes.r = axis;
+  axes.s = axes.r == 3 ? (op.extent[1] > op.extent[2] ? 1 : 2) : 3; // the longer, y if alike
+  const bool quads = op.noise != 0.0f && axes.r != 3; // the tile must hold whole quads of x
+  for (int axis = 3; axis >= 1 && !quads; --axis)
+    if (axis != axes.r && weight[axis] > weight[axes.s]) axes.s = axis;
+  axes.o = 6 - axes.r - axes.s;
+  for (int role = 0; role < ReverseStep::roles; ++role) {
+    axes.columns[role] = op.field[role].present() && fast[role] == axes.s;
+    axes.any_columns = axes.any_columns || axes.columns[role];
+  }
+  return axes;
+}
+
+/// The CUDA schedule: tiles of 32 x 32 voxels, three phases between two barriers. A test runs the
+/// same phases thread by thread on the host.
+///
+///   load     fields contiguous along s are read along s into shared memory
+///   compute  every thread takes the four voxels of one Philox block, reads what is contiguous
+///            along r directly, writes what is contiguous along r, leaves the rest in shared memory
+///   store    outputs contiguous along s are written along s
+///
+/// The pitch of 33 keeps all three free of bank conflicts; global accesses are 16 bytes a thread
+/// where stride and alignment allow, and contiguous over a warp otherwise.
+struct ReverseStepTiles {
+  ReverseStep op;
+  TileAxes axes;
+  static constexpr int side = 32, pitch = side + 1, threads = side * side / 4;
+  static constexpr int tiles_in_shared = 5; // x, net, net_uncond, h0, the result
+  static constexpr int shared_floats = tiles_in_shared * side * pitch;
+
+  // The tile that holds x starts at a global multiple of 4, so quads are never cut by a tile.
+  M3D_HD Index shift(int axis) const { return axis == 3 ? op.origin[3] & 3 : 0; }
+  M3D_HD Index tiles_along(int axis) const {
+    return (shift(axis) + op.extent[axis] + side - 1) / side;
+  }
+  M3D_HD Index blocks() const {
+    return op.extent[0] * op.extent[axes.o] * tiles_along(axes.r) * tiles_along(axes.s);
+  }
+
+  struct Tile {
+    Index base[4]; // c and the first voxel of the tile
+  };
+  M3D_HD Tile tile(Index block) const { // channels fastest: they share cache lines if last
+    Tile t;
+    t.base[0] = block % op.extent[0];
+    block /= op.extent[0];
+    t.base[axes.r] = block % tiles_along(axes.r) * side - shift(axes.r);
+    block /= tiles_along(axes.r);
+    t.base[axes.s] = block % tiles_along(axes.s) * side - shift(axes.s);
+    t.base[axes.o] = block / tiles_along(axes.s);
+    return t;
+  }
+  M3D_HD Index offset(int role, const Tile& t, Index s, Index r) const {
+    const Index* stride = op.field[role].stride;
+    Index at = t.base[0] * stride[0] + t.base[1] * stride[1] + t.base[2] * stride[2] +
+               t.base[3] * stride[3];
+    return at + s * stride[axes.s] + r * stride[axes.r];
+  }
+  M3D_HD bool inside(const Tile& t, int axis, Index i) const {
+    return t.base[axis] + i >= 0 && t.base[axis] + i < op.extent[axis];
+  }
+
+  struct alignas(16) Quad32 {
+    float v[4];
+  };
+  struct alignas(8) Quad16 {
+    std::uint16_t v[4];
+  };
+  M3D_HD static bool aligned(const void* p, int bytes) {
+    return (reinterpret_cast<std::uintptr_t>(p) & static_cast<std::uintptr_t>(bytes - 1)) == 0;
+  }
+
+  /// Four elements from `at` on, `step` apart, of which [first, last) exist.
+  M3D_HD void load4(const Field& f, Index at, Index step, int first, int last, float v[4]) const {
+    if (step == 1 && first == 0 && last == 4) {
+      if (f.element == Element::f32) {
+        const float* p = static_cast<const float*>(f.data) + at;
+        if (aligned(p, 16)) {
+          const Quad32 quad = *reinterpret_cast<const Quad32*>(p);
+          for (int j = 0; j < 4; ++j) v[j] = quad.v[j];
+          return;
+        }
+      } else {
+        const std::uint16_t* p = static_cast<const std::uint16_t*>(f.data) + at;
+        if (aligned(p, 8)) {
+          const Quad16 quad = *reinterpret_cast<const Quad16*>(p);
+          for (int j = 0; j < 4; ++j)
+            v[j] = f.element == Element::bf16 ? from_bf16(quad.v[j]) : from_f16(quad.v[j]);
+          return;
+        }
+      }
+    }
+    for (int j = 0; j < 4; ++j) v[j] = j >= first && j < last ? f.load(at + j * step) : 0.0f;
+  }
+  M3D_HD void store4(const Field& f, Index at, Index step, int first, int last,
+                     const float v[4]) const {
+    if (step == 1 && first == 0 && last == 4) {
+      if (f.element == Element::f32) {
+        float* p = static_cast<float*>(f.data) + at;
+        if (aligned(p, 16)) {
+          Quad32 quad;
+          for (int j = 0; j < 4; ++j) quad.v[j] = v[j];
+          *reinterpret_cast<Quad32*>(p) = quad;
+          return;
+        }
+      } else {
+        std::uint16_t* p = static_cast<std::uint16_t*>(f.data) + at;
+        if (aligned(p, 8)) {
+          Quad16 quad;
+          for (int j = 0; j < 4; ++j)
+            quad.v[j] = f.element == Element::bf16 ? to_bf16(v[j]) : to_f16(v[j]);
+          *reinterpret_cast<Quad16*>(p) = quad;
+          return;
+        }
+      }
+    }
+    for (int j = first; j < last; ++j) f.store(at + j * step, v[j]);
+  }
+
+  /// How much of the quad starting at i lies inside the volume: [first, last).
+  M3D_HD void clip_quad(const Tile& t, int axis, Index i, int& first, int& last) const {
+    const Index g = t.base[axis] + i;
+    first = g < 0 ? static_cast<int>(g < -4 ? 4 : -g) : 0;
+    const Index left = op.extent[axis] - g;
+    last = left < 4 ? static_cast<int>(left < 0 ? 0 : left) : 4;
+    if (last < first) last = first;
+  }
+
+  M3D_HD static float* shared_tile(float* shared, int role) {
+    return shared + (role < ReverseStep::Out ? role : 4) * (side * pitch); // [s, r]
+  }
+
+  M3D_HD void load(Index block, int thread, float* shared) const {
+    if (!axes.any_columns) return;
+    const Tile t = tile(block);
+    const Index r = thread / 8, s = thread % 8 * 4; // 8 threads read 32 elements along s
+    int first, last;
+    clip_quad(t, axes.s, s, first, last);
+    if (!inside(t, axes.r, r) || first == last) return;
+    for (int role = 0; role < ReverseStep::Out; ++role) {
+      if (!axes.columns[role]) continue;
+      float v[4];
+      load4(op.field[role], offset(role, t, s, r), op.field[role].stride[axes.s], first, last, v);
+      float* to = shared_tile(shared, role);
+      for (int j = 0; j < 4; ++j) to[(s + j) * pitch + r] = v[j];
+    }
+  }
+
+  M3D_HD void compute(Index block, int thread, float* shared) const {
+    const Tile t = tile(block);
+    // The thread's quad runs along x where noise needs it, else along r: from (s, r) by (ds, dr).
+    const bool along_r = axes.r == 3 || op.noise == 0.0f;
+    const Index s = along_r ? thread / 8 : thread / 32 * 4;
+    const Index r = along_r ? thread % 8 * 4 : thread % 32;
+    const int along = along_r ? axes.r : axes.s, across = along_r ? axes.s : axes.r;
+    int first, last;
+    clip_quad(t, along, along_r ? r : s, first, last);
+    if (!inside(t, across, along_r ? s : r) || first == last) return;
+
+    float in[4][4] = {};
+    for (int role = 0; role < ReverseStep::Out; ++role) {
+      const Field& f = op.field[role];
+      if (!f.present()) continue;
+      if (axes.columns[role]) {
+        const float* from = shared_tile(shared, role) + s * pitch + r;
+        for (int j = 0; j < 4; ++j) in[role][j] = from[along_r ? j : j * pitch];
+      } else {
+        load4(f, offset(role, t, s, r), f.stride[along], first, last, in[role]);
+      }
+    }
+    float normal[4] = {};
+    if (op.noise != 0.0f) {
+      Index voxel[4] = {t.base[0], t.base[1], t.base[2], t.base[3]};
+      voxel[axes.s] += s;
+      voxel[axes.r] += r;
+      normals_of_block(op.seed, op.draw, static_cast<std::uint32_t>(voxel[0]),
+                       op.origin[1] + static_cast<std::uint32_t>(voxel[1]),
+                       op.origin[2] + static_cast<std::uint32_t>(voxel[2]),
+                       (op.origin[3] + static_cast<std::uint32_t>(voxel[3])) >> 2, normal);
+    }
+    float v[4];
+    for (int j = 0; j < 4; ++j)
+      v[j] = op.value(in[ReverseStep::X][j], in[ReverseStep::Net][j], in[ReverseStep::Uncond][j],
+                      in[ReverseStep::H0][j], normal[j], op.field[ReverseStep::Uncond].present(),
+                      op.field[ReverseStep::H0].present(), op.noise != 0.0f);
+    bool keep = false;
+    for (int role = ReverseStep::Out; role < ReverseStep::roles; ++role) {
+      if (axes.columns[role]) {
+        keep = true;
+      } else if (op.field[role].present()) {
+        const Field& f = op.field[role];
+        store4(f, offset(role, t, s, r), f.stride[along], first, last, v);
+      }
+    }
+    if (!keep) return;
+    float* to = shared_tile(shared, ReverseStep::Out) + s * pitch + r;
+    for (int j = 0; j < 4; ++j) to[along_r ? j : j * pitch] = v[j];
+  }
+
+  M3D_HD void store(Index block, int thread, const float* shared) const {
+    if (!axes.columns[ReverseStep::Out] && !axes.columns[ReverseStep::OutNet]) return;
+    const Tile t = tile(block);
+    const Index r = thread / 8, s = thread % 8 * 4;
+    int first, last;
+    clip_quad(t, axes.s, s, first, last);
+    if (!inside(t, axes.r, r) || first == last) return;
+    float v[4];
+    for (int j = 0; j < 4; ++j) v[j] = shared[4 * (side * pitch) + (s + j) * pitch + r];
+    for (int role = ReverseStep::Out; role < ReverseStep::roles; ++role)
+      if (axes.columns[role])
+        store4(op.field[role], offset(role, t, s, r), op.field[role].stride[axes.s], first, last,
+               v);
+  }
+};
+
+/// Which machine code the CPU walk uses; the bits of the result are the same.
+enum class Simd : int { best, base, avx2, avx512 };
+bool simd_available(Simd simd);
+
+void reverse_step_cpu(const ReverseStep& op, int threads, Simd simd);      // reverse_step.cpp
+void reverse_step_plain_on_host(const ReverseStep& op);                    // for tests
+void reverse_step_phases_on_host(const ReverseStep& op);                   // for tests
+void reverse_step_cuda(const ReverseStep& op, std::uintptr_t stream);      // reverse_step.cu
+
+} // namespace micro3d
