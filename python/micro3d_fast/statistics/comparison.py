@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _checks
+from .. import _bits, _checks
 from . import _counts
 from .two_point import ratio
 
@@ -566,21 +566,19 @@ def _lines(shape: Sequence[int], axis: int, lag: int) -> np.ndarray:
     return _counts.line_numbers(tuple(shape), direction, lag, (False, False, False))
 
 
-def _count(volume: np.ndarray, axis: int, lag: int, phases: tuple[int, ...]) -> np.ndarray:
-    """(2, P, lag + 1): pairs and segments in each phase along one axis."""
-    return _count_slices(volume, axis, lag, phases).sum(0)
-
-
-def _count_slices(volume: np.ndarray, axis: int, lag: int, phases: tuple[int, ...]) -> np.ndarray:
-    """(nz, 2, P, lag + 1): the same for each slice."""
-    direction = tuple(int(k == axis) for k in range(3))
-    free = (False, False, False)
-    out = np.empty((len(volume), 2, len(phases), lag + 1), dtype=np.int64)
-    for k, phase in enumerate(phases):
-        inside = volume == phase
-        out[:, 0, k] = _counts.pair_counts(inside, inside, direction, lag, free)
-        out[:, 1, k] = _counts.segment_counts(inside, direction, lag, free)
-    return out
+def _count(
+    volume: np.ndarray, axis: int, lag: int, phases: tuple[int, ...], per_slice: bool = False
+) -> np.ndarray:
+    """Pairs and segments in each phase along one axis: (2, P, lag + 1), or that for each slice."""
+    keys: dict[str, Any] = {
+        "direction": tuple(int(k == axis) for k in range(3)),
+        "max_lag": lag,
+        "per_slice": per_slice,
+    }
+    pairs = [_bits.pair_counts(volume, p, p, **keys) for p in phases]
+    segments = [_bits.segment_counts(volume, p, **keys) for p in phases]
+    counts = np.array([pairs, segments])  # (2, P, groups of slices, lags)
+    return np.moveaxis(counts, 2, 0) if per_slice else counts.sum(2)
 
 
 def _count_images(
@@ -593,7 +591,7 @@ def _count_images(
     for shape in set(shapes):  # one call for all images of a size
         which = [k for k, s in enumerate(shapes) if s == shape]
         stack = np.stack([images[k] for k in which])
-        counts[which] = _count_slices(stack, axis + 1, lag, phases)
+        counts[which] = _count(stack, axis + 1, lag, phases, per_slice=True)
         lines[which] = _lines((1, *shape), axis + 1, lag)
     return counts, lines
 

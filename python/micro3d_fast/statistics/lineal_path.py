@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import _checks
-from . import _counts, _image
-from .two_point import along, ratio
+from .. import _bits, _checks
+from . import _image
+from .two_point import along, curves, lines_of
 
 
 def lineal_path(
@@ -77,13 +77,17 @@ def lineal_path(
     image = _image.load(labels, mask, batch=batch)
     number = _checks.phase_number(phase)
     direction, lag, wrap = along(image, axis, max_lag, periodic)
-    _image.thread_count(threads)
-    hits = _counts.segment_counts(image.indicator(number), direction, lag, wrap)
+    keys = {
+        "direction": direction,
+        "max_lag": lag,
+        "periodic": wrap,
+        "mask": image.mask,
+        "per_slice": image.batch,
+        "threads": _image.thread_count(threads),
+    }
+    hits = _bits.segment_counts(image.labels, number, **keys)
     if image.mask is None:
-        segments = _counts.line_numbers(image.shape, direction, lag, wrap)
-        if image.batch:
-            segments = np.broadcast_to(segments // image.shape[0], hits.shape)
+        segments = lines_of(image, direction, lag, wrap)
     else:
-        segments = _counts.segment_counts(image.mask, direction, lag, wrap)
-        segments = segments if image.batch else segments.sum(0)
-    return ratio(hits if image.batch else hits.sum(0), segments)
+        segments = _bits.segment_counts(image.labels, None, **keys)
+    return curves(hits, segments, image)

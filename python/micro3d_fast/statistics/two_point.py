@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _checks
+from .. import _bits, _checks
 from . import _counts, _fourier, _image
 from ._image import Flags3, Image
 
@@ -234,18 +234,20 @@ def two_point_correlation(
     image = _image.load(labels, mask, batch=batch)
     i, j = _image.phase_pair(phase, other)
     direction, lag, wrap = along(image, axis, max_lag, periodic)
-    _image.thread_count(threads)
-    a = image.indicator(i)
-    b = a if j == i else image.indicator(j)
-    hits = _counts.pair_counts(a, b, direction, lag, wrap)
+    keys = {
+        "direction": direction,
+        "max_lag": lag,
+        "periodic": wrap,
+        "mask": image.mask,
+        "per_slice": image.batch,
+        "threads": _image.thread_count(threads),
+    }
+    hits = _bits.pair_counts(image.labels, i, j, **keys)
     if image.mask is None:
-        pairs = _counts.line_numbers(image.shape, direction, lag, wrap)
-        if image.batch:
-            pairs = np.broadcast_to(pairs // image.shape[0], hits.shape)
+        pairs = lines_of(image, direction, lag, wrap)
     else:
-        pairs = _counts.pair_counts(image.mask, image.mask, direction, lag, wrap)
-        pairs = pairs if image.batch else pairs.sum(0)
-    return ratio(hits if image.batch else hits.sum(0), pairs)
+        pairs = _bits.pair_counts(image.labels, None, None, **keys)
+    return curves(hits, pairs, image)
 
 
 def two_point_radial(
@@ -387,6 +389,19 @@ def along(
     wrap = image.periodic3(periodic)
     lag = _image.lag_limit(max_lag, image.space, direction, wrap[image.lead :])
     return (0,) * image.lead + direction, lag, wrap
+
+
+def lines_of(image: Image, direction: tuple[int, ...], max_lag: int, wrap: Flags3) -> np.ndarray:
+    """Pairs (and segments) of each lag without a mask, of the volume or of one image of a batch."""
+    shape = (1, *image.shape[1:]) if image.batch else image.shape
+    return _counts.line_numbers(shape, direction, max_lag, wrap)
+
+
+def curves(hits: np.ndarray, lines: np.ndarray, image: Image) -> np.ndarray:
+    """Counts of groups of slices to values: one curve, or one for each image of a batch."""
+    if image.batch:
+        return ratio(hits, np.broadcast_to(lines, hits.shape))
+    return ratio(hits.sum(0), lines if lines.ndim == 1 else lines.sum(0))
 
 
 def _windows(image: Image, wrap: Flags3, max_lag: Any) -> Any:

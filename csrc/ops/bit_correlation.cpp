@@ -1,0 +1,391 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#include "ops/bit_correlation.hpp"
+
+#include "core/for_each.hpp" // for omp_threads
+
+#include <algorithm> // for fill, min
+#include <cstdlib>   // for getenv
+#include <cstring>   // for memcpy, strcmp
+#include <vector>    // for vector
+
+// Three copies of the same loops, for what the CPU turns out to have when the program runs.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang_analyzer__)
+#define M3D_X86 1
+#include <immintrin.h> // for _mm512_popcnt_epi64
+#define M3D_AVX2 __attribute__((target("avx2,popcnt")))
+#define M3D_AVX512 __attribute__((target("avx512f,avx512bw,avx512vpopcntdq,popcnt")))
+#endif
+
+namespace micro3d {
+
+namespace {
+
+enum class Isa { plain, avx2, avx512 };
+
+/// What this CPU has; the environment variable MICRO3D_ISA (plain, avx2) asks for less, for tests.
+Isa isa() {
+#ifdef M3D_X86
+  static const Isa found = [] {
+    const char* wish = std::getenv("MICRO3D_ISA");
+    const bool plain = wish && std::strcmp(wish, "plain") == 0;
+    const bool avx2 = wish && std::strcmp(wish, "avx2") == 0;
+    if (plain || !__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("popcnt"))
+      return Isa::plain;
+    if (avx2 || !__builtin_cpu_supports("avx512vpopcntdq") || !__builtin_cpu_supports("avx512bw"))
+      return Isa::avx2;
+    return Isa::avx512;
+  }();
+  return found;
+#else
+  return Isa::plain;
+#endif
+}
+
+int team(Index tasks, Index work, int threads) {
+  const Index worth = 1 + work / (1 << 22); // about a millisecond for each
+  return static_cast<int>(std::min<Index>({omp_threads(threads), tasks, worth}));
+}
+
+// ------------------------------------------------------------------------------------ packing
+
+/// 64 bytes at `in`: which of them equal `phase`.
+inline Word equal_plain(const std::uint8_t* in, std::uint8_t phase, Index n) {
+  Word bits = 0;
+  for (Index c = 0; c < n; ++c) bits |= Word(in[c] == phase) << c;
+  return bits;
+}
+#ifdef M3D_X86
+M3D_AVX2 inline Word equal_avx2(const std::uint8_t* in, std::uint8_t phase) {
+  const __m256i p = _mm256_set1_epi8(static_cast<char>(phase));
+  const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in));
+  const __m256i y = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in + 32));
+  const auto low = static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(x, p)));
+  const auto high = static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(y, p)));
+  return Word(high) << 32 | low;
+}
+M3D_AVX512 inline Word equal_avx512(const std::uint8_t* in, std::uint8_t phase) {
+  return _mm512_cmpeq_epi8_mask(_mm512_loadu_si512(in), _mm512_set1_epi8(static_cast<char>(phase)));
+}
+#endif
+
+/// n contiguous bytes (n <= 64) to bits.
+inline Word equal(const std::uint8_t* in, std::uint8_t phase, Index n, Isa level) {
+#ifdef M3D_X86
+  if (level != Isa::plain) {
+    std::uint8_t part[bits_per_word];
+    const bool whole = n == bits_per_word;
+    if (!whole) {
+      std::memset(part, 0, sizeof part);
+      std::memcpy(part, in, std::size_t(n));
+      in = part;
+    }
+    const Word bits = level == Isa::avx512 ? equal_avx512(in, phase) : equal_avx2(in, phase);
+    return whole ? bits : bits & ((Word(1) << n) - 1);
+  }
+#endif
+  (void)level;
+  return equal_plain(in, phase, n);
+}
+
+/// Bits of n voxels (o, i, b), (o, i, b + 1), ... along contiguous memory: of the phase and mask.
+inline Word bits_of(const PackBits& op, const std::uint8_t* labels, const std::uint8_t* mask,
+                    Index n, Isa level) {
+  const Word ones = n == bits_per_word ? ~Word(0) : (Word(1) << n) - 1;
+  Word bits = op.any ? ones : equal(labels, op.phase, n, level);
+  if (mask) bits &= ~equal(mask, 0, n, level) & ones;
+  return bits;
+}
+
+/// In place: bit c of word r goes to bit r of word c.
+template <int J> M3D_HD void transpose_step(Word* m) {
+  constexpr Word keep = ~Word(0) / ((Word(1) << J) + 1); // J ones, J zeros, ...
+  for (int g = 0; g < 64; g += 2 * J)
+    for (int k = g; k < g + J; ++k) {
+      const Word t = ((m[k] >> J) ^ m[k + J]) & keep;
+      m[k] ^= t << J;
+      m[k + J] ^= t;
+    }
+}
+M3D_HD void transpose_all(Word* m) {
+  transpose_step<32>(m);
+  transpose_step<16>(m);
+  transpose_step<8>(m);
+  transpose_step<4>(m);
+  transpose_step<2>(m);
+  transpose_step<1>(m);
+}
+void transpose_plain(Word* m) { transpose_all(m); }
+#ifdef M3D_X86
+M3D_AVX2 void transpose_avx2(Word* m) { transpose_all(m); }
+M3D_AVX512 void transpose_avx512(Word* m) { transpose_all(m); }
+#endif
+void transpose64(Word* m, Isa level) {
+#ifdef M3D_X86
+  if (level == Isa::avx512) return transpose_avx512(m);
+  if (level == Isa::avx2) return transpose_avx2(m);
+#endif
+  (void)level;
+  transpose_plain(m);
+}
+
+/// The columns wrap: bits from `columns` on repeat those of the start.
+void wrap_columns(const PackBits& op, Word* row) {
+  for (Index c = op.columns; c < op.all_columns; ++c) {
+    const Index from = c % op.columns;
+    row[c / bits_per_word] |= (row[from / bits_per_word] >> (from % bits_per_word) & 1u)
+                              << (c % bits_per_word);
+  }
+}
+
+void pack_slab(const PackBits& op, Index o, Isa level) {
+  Word* out = op.out + o * op.slab;
+  std::fill(out, out + op.slab, Word(0));
+  const std::uint8_t* labels = op.labels + o * op.stride_o;
+  const std::uint8_t* mask = op.mask ? op.mask + o * op.mask_o : nullptr;
+  const bool along_b = op.stride_b == 1 && (!mask || op.mask_b == 1);
+  const bool along_i = op.stride_i == 1 && (!mask || op.mask_i == 1);
+  const Index full = (op.columns + bits_per_word - 1) / bits_per_word;
+  if (along_b) {
+    for (Index i = 0; i < op.rows; ++i)
+      for (Index w = 0; w < full; ++w) {
+        const Index b = w * bits_per_word;
+        out[i * op.words + w] =
+            bits_of(op, labels + i * op.stride_i + b, mask ? mask + i * op.mask_i + b : nullptr,
+                    std::min(bits_per_word, op.columns - b), level);
+      }
+  } else if (along_i) { // 64 x 64 voxels at a time, turned over
+    for (Index w = 0; w < full; ++w)
+      for (Index i = 0; i < op.rows; i += bits_per_word) {
+        Word block[bits_per_word] = {};
+        const Index n = std::min(bits_per_word, op.rows - i);
+        const Index columns = std::min(bits_per_word, op.columns - w * bits_per_word);
+        for (Index c = 0; c < columns; ++c) {
+          const Index b = w * bits_per_word + c;
+          block[c] = bits_of(op, labels + b * op.stride_b + i,
+                             mask ? mask + b * op.mask_b + i : nullptr, n, level);
+        }
+        transpose64(block, level);
+        for (Index k = 0; k < n; ++k) out[(i + k) * op.words + w] = block[k];
+      }
+  } else {
+    for (Index i = 0; i < op.rows; ++i)
+      for (Index b = 0; b < op.columns; ++b)
+        out[i * op.words + b / bits_per_word] |= Word(op.voxel(o, i, b)) << (b % bits_per_word);
+  }
+  if (op.all_columns > op.columns)
+    for (Index i = 0; i < op.rows; ++i) wrap_columns(op, out + i * op.words);
+  for (Index i = op.rows; i < op.all_rows; ++i)
+    std::copy_n(out + i % op.rows * op.words, op.words, out + i * op.words);
+}
+
+// -------------------------------------------------------------------------------------- pairs
+
+/// Pairs in n words: a[j] AND (b shifted)[j].
+inline std::int64_t pairs_plain(const Word* a, const Word* b, Index n, BitShift shift) {
+  std::int64_t sum = 0;
+  for (Index j = 0; j < n; ++j) sum += bit_count(a[j] & shift.of(b, j));
+  return sum;
+}
+#ifdef M3D_X86
+M3D_AVX2 std::int64_t pairs_avx2(const Word* a, const Word* b, Index n, BitShift shift) {
+  std::int64_t sum = 0;
+  if (shift.bits == 0) {
+    const Word* at = b + shift.words;
+    for (Index j = 0; j < n; ++j) sum += __builtin_popcountll(a[j] & at[j]);
+  } else {
+    for (Index j = 0; j < n; ++j) sum += __builtin_popcountll(a[j] & shift.of(b, j));
+  }
+  return sum;
+}
+
+M3D_AVX512 inline __m512i load_shifted(const Word* at, int bits) {
+  const __m512i x = _mm512_loadu_si512(at);
+  if (bits == 0) return x;
+  const __m512i y = _mm512_loadu_si512(at + 1);
+  return _mm512_or_si512(_mm512_maskz_srl_epi64(0xff, x, _mm_cvtsi32_si128(bits)),
+                         _mm512_maskz_sll_epi64(0xff, y, _mm_cvtsi32_si128(64 - bits)));
+}
+
+M3D_AVX512 std::int64_t pairs_avx512(const Word* a, const Word* b, Index n, BitShift shift) {
+  const Word* at = b + shift.words;
+  const auto both = [&](Index j) M3D_AVX512 {
+    return _mm512_popcnt_epi64(
+        _mm512_and_si512(_mm512_loadu_si512(a + j), load_shifted(at + j, shift.bits)));
+  };
+  __m512i even = _mm512_setzero_si512(), odd = even;
+  Index j = 0;
+  for (; j + 16 <= n; j += 16) {
+    even = _mm512_add_epi64(even, both(j));
+    odd = _mm512_add_epi64(odd, both(j + 8));
+  }
+  for (; j + 8 <= n; j += 8) even = _mm512_add_epi64(even, both(j));
+  if (j < n) { // the spare words let the last group be read whole
+    const auto left = static_cast<__mmask8>((1u << (n - j)) - 1);
+    odd = _mm512_mask_add_epi64(odd, left, odd, both(j));
+  }
+  return _mm512_reduce_add_epi64(_mm512_add_epi64(even, odd));
+}
+#endif
+
+// ----------------------------------------------------------------------------------- segments
+
+/// Groups of 8 words: they stay in registers from lag to lag, until no segment is left.
+void segments_plain(const BitSegments& op, Index o, Index j, Index n, Word* sums) {
+  Word alive[8];
+  for (Index r = 0; r < op.lattice.lags; ++r) {
+    const BitShift shift = op.lattice.shift(o, r);
+    if (shift.slab < 0 || j >= op.lattice.extent(r)) return;
+    const Word* b = op.b + shift.slab * op.lattice.slab;
+    Word any = 0;
+    for (Index k = 0; k < n; ++k) {
+      alive[k] = r == 0 ? op.a[o * op.lattice.slab + j + k] : alive[k] & shift.of(b, j + k);
+      any |= alive[k];
+      sums[8 * r] += Word(bit_count(alive[k]));
+    }
+    if (any == 0) return;
+  }
+}
+#ifdef M3D_X86
+M3D_AVX2 void segments_avx2(const BitSegments& op, Index o, Index j, Index n, Word* sums) {
+  Word alive[8];
+  for (Index r = 0; r < op.lattice.lags; ++r) {
+    const BitShift shift = op.lattice.shift(o, r);
+    if (shift.slab < 0 || j >= op.lattice.extent(r)) return;
+    const Word* b = op.b + shift.slab * op.lattice.slab;
+    Word any = 0, sum = 0;
+    for (Index k = 0; k < n; ++k) {
+      alive[k] = r == 0 ? op.a[o * op.lattice.slab + j + k] : alive[k] & shift.of(b, j + k);
+      any |= alive[k];
+      sum += Word(__builtin_popcountll(alive[k]));
+    }
+    sums[8 * r] += sum;
+    if (any == 0) return;
+  }
+}
+
+M3D_AVX512 void segments_avx512(const BitSegments& op, Index o, Index j, Index n, Word* sums) {
+  const BitLattice& l = op.lattice;
+  const auto mine = static_cast<__mmask8>(n >= 8 ? 0xffu : (1u << n) - 1);
+  __m512i alive = _mm512_maskz_loadu_epi64(mine, op.a + o * l.slab + j);
+  Index r = 0;
+  const auto add = [&]() M3D_AVX512 {
+    Word* sum = sums + 8 * r;
+    _mm512_storeu_si512(
+        sum, _mm512_add_epi64(_mm512_loadu_si512(sum), _mm512_popcnt_epi64(alive)));
+  };
+  if (l.step_o == 0 && l.step_b == 0) { // along i alone: a constant step
+    const Word* at = op.b + o * l.slab + j;
+    const Index step = l.step_i * l.words;
+    const Index row = j / l.words;
+    const Index last = l.wrap_i ? l.lags : std::min(l.lags, (l.rows - 1 - row) / l.step_i + 1);
+    for (;;) {
+      add();
+      if (++r >= last) return;
+      at += step;
+      alive = _mm512_and_si512(alive, _mm512_loadu_si512(at));
+      if (_mm512_test_epi64_mask(alive, alive) == 0) return;
+    }
+  }
+  for (;;) {
+    add();
+    if (++r >= l.lags) return;
+    const BitShift shift = l.shift(o, r);
+    if (shift.slab < 0 || j >= l.extent(r)) return;
+    alive = _mm512_and_si512(
+        alive, load_shifted(op.b + shift.slab * l.slab + j + shift.words, shift.bits));
+    if (_mm512_test_epi64_mask(alive, alive) == 0) return;
+  }
+}
+#endif
+
+} // namespace
+
+void pack_bits_cpu(const PackBits& op, int threads) {
+  const Isa level = isa();
+  [[maybe_unused]] const int workers = team(op.slabs, op.slabs * op.rows * op.columns, threads);
+#pragma omp parallel for schedule(static) num_threads(workers)
+  for (Index o = 0; o < op.slabs; ++o) pack_slab(op, o, level);
+}
+
+void bit_pairs_cpu(const BitPairs& op, int threads) {
+  const BitLattice& l = op.lattice;
+  const Isa level = isa();
+  const Index chunk = l.slabs >= 64 ? l.lags : 1; // few slabs: share out the lags too
+  const Index chunks = (l.lags + chunk - 1) / std::max<Index>(chunk, 1);
+  const Index tasks = l.slabs * chunks;
+  [[maybe_unused]] const int workers =
+      team(tasks, l.slabs * l.rows * l.words * l.lags, threads);
+#pragma omp parallel for schedule(static) num_threads(workers)
+  for (Index task = 0; task < tasks; ++task) {
+    const Index o = task / chunks;
+    const Word* a = op.a + o * l.slab;
+    for (Index r = task % chunks * chunk; r < std::min(l.lags, (task % chunks + 1) * chunk); ++r) {
+      const BitShift shift = l.shift(o, r);
+      std::int64_t sum = 0;
+      if (shift.slab >= 0) {
+        const Word* b = op.b + shift.slab * l.slab;
+        const Index n = l.extent(r);
+#ifdef M3D_X86
+        if (level == Isa::avx512)
+          sum = pairs_avx512(a, b, n, shift);
+        else if (level == Isa::avx2)
+          sum = pairs_avx2(a, b, n, shift);
+        else
+#endif
+          sum = pairs_plain(a, b, n, shift);
+      }
+      op.counts[o * l.lags + r] = sum;
+    }
+  }
+  (void)level;
+}
+
+void bit_pairs_phases_on_host(const BitPairs& op) {
+  const BitPairsBlock block{op};
+  std::int64_t shared[BitPairsBlock::threads];
+  for (Index o = 0; o < op.lattice.slabs; ++o)
+    for (Index r = 0; r < op.lattice.lags; ++r) {
+      for (int t = 0; t < block.threads; ++t) block.partial(o, r, t, shared, bit_count);
+      for (int width = block.threads / 2; width > 0; width /= 2)
+        for (int t = 0; t < block.threads; ++t) block.halve(width, t, shared);
+      for (int t = 0; t < block.threads; ++t) block.store(o, r, t, shared);
+    }
+}
+
+void bit_segments_cpu(const BitSegments& op, int threads) {
+  const BitLattice& l = op.lattice;
+  const Isa level = isa();
+  const Index words = l.rows * l.words;
+  [[maybe_unused]] const int workers = team(l.slabs, l.slabs * words * 32, threads);
+#pragma omp parallel num_threads(workers)
+  {
+    std::vector<Word> sums(std::size_t(l.lags) * 8);
+#pragma omp for schedule(dynamic, 4)
+    for (Index o = 0; o < l.slabs; ++o) {
+      std::fill(sums.begin(), sums.end(), Word(0));
+      for (Index j = 0; j < words; j += 8) {
+        const Index n = std::min<Index>(8, words - j);
+#ifdef M3D_X86
+        if (level == Isa::avx512) {
+          segments_avx512(op, o, j, n, sums.data());
+          continue;
+        }
+        if (level == Isa::avx2) {
+          segments_avx2(op, o, j, n, sums.data());
+          continue;
+        }
+#endif
+        segments_plain(op, o, j, n, sums.data());
+      }
+      for (Index r = 0; r < l.lags; ++r) {
+        Word sum = 0;
+        for (Index k = 0; k < 8; ++k) sum += sums[std::size_t(8 * r + k)];
+        op.counts[o * l.lags + r] = std::int64_t(sum);
+      }
+    }
+  }
+  (void)level;
+}
+
+} // namespace micro3d

@@ -1,0 +1,177 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "core/config.hpp" // for M3D_HD, Index
+
+#include <cstdint> // for uint64_t
+
+namespace micro3d {
+
+// Correlations along a lattice direction, counted on packed bits: shift, AND, popcount.
+//
+// A volume is slabs o of rows i of columns b, one bit a voxel, in rows of `words` 64-bit words and
+// slabs of `slab` words. Steps d_o, d_i, d_b >= 0 (the caller mirrors axes as needed). If axis i or
+// b wraps, the rows or columns that a shift may reach past the end are stored again there; if not,
+// bits past the end are zero. Axis o wraps by its index. A slab ends in spare zero words, so that a
+// group of words may be read across its end.
+
+using Word = std::uint64_t;
+
+constexpr Index bits_per_word = 64;
+constexpr Index spare_words = 16; // beyond one row, at the end of a slab
+
+/// A voxel's bit: is it of the phase (and in the mask)?
+///
+/// out[o, i, w], bit c: column b = 64 w + c. Rows and columns from `rows` and `columns` on are
+/// those of the start again as far as `all_rows`, `all_columns`; beyond, zero.
+struct PackBits {
+  const std::uint8_t* labels;
+  const std::uint8_t* mask; // null: every voxel
+  Index stride_o, stride_i, stride_b;
+  Index mask_o, mask_i, mask_b;
+  Index slabs, rows, columns;
+  Index all_rows, all_columns;
+  Word* out;
+  Index words, slab; // words in a row, in a slab (at least all_rows * words + words + spare_words)
+  std::uint8_t phase;
+  bool any; // every voxel is of the phase: the mask alone
+
+  M3D_HD bool voxel(Index o, Index i, Index b) const {
+    if (mask && mask[o * mask_o + i * mask_i + b * mask_b] == 0) return false;
+    return any || labels[o * stride_o + i * stride_i + b * stride_b] == phase;
+  }
+
+  /// The word at position j of a slab: the definition, and the CUDA walk.
+  M3D_HD Word word(Index o, Index j) const {
+    const Index row = j / words, first = j % words * bits_per_word;
+    if (row >= all_rows) return 0;
+    const Index i = row % rows;
+    Word bits = 0;
+    for (Index c = 0; c < bits_per_word && first + c < all_columns; ++c)
+      bits |= Word(voxel(o, i, (first + c) % columns)) << c;
+    return bits;
+  }
+  M3D_HD void operator()(Index n) const { out[n] = word(n / slab, n % slab); }
+};
+
+/// Number of set bits, for host and device alike.
+M3D_HD Index bit_count(Word x) {
+  x -= (x >> 1) & 0x5555555555555555u;
+  x = (x & 0x3333333333333333u) + ((x >> 2) & 0x3333333333333333u);
+  x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+  return Index((x * 0x0101010101010101u) >> 56);
+}
+
+/// Where the word at lag r of a word of slab o lies: the same place of another slab, some words on,
+/// and some bits on.
+struct BitShift {
+  Index slab;  // -1: out of the volume
+  Index words; // added to the position in the slab
+  int bits;    // 0 ... 63
+
+  M3D_HD Word of(const Word* in, Index j) const {
+    const Word* at = in + j + words;
+    return (at[0] >> bits) | ((at[1] << 1) << (63 - bits));
+  }
+};
+
+/// The lattice that pairs and segments share.
+struct BitLattice {
+  Index slabs, rows, words, slab;
+  Index step_o, step_i, step_b;
+  bool wrap_o, wrap_i;
+  Index lags; // 0 ... lags - 1
+
+  M3D_HD BitShift shift(Index o, Index r) const {
+    Index to = o + r * step_o;
+    if (wrap_o) to %= slabs;
+    const Index columns = r * step_b;
+    return {to < slabs ? to : -1, r * step_i * words + columns / bits_per_word,
+            static_cast<int>(columns % bits_per_word)};
+  }
+  /// Words of a slab that have a partner at lag r.
+  M3D_HD Index extent(Index r) const {
+    const Index left = wrap_i ? rows : rows - r * step_i;
+    return left > 0 ? left * words : 0;
+  }
+};
+
+/// counts[o, r] = voxels x of slab o with x in `a` and x + r d in `b`.
+///
+/// `a` has no bits past its rows and columns; `b` has them where an axis wraps.
+struct BitPairs {
+  BitLattice lattice;
+  const Word *a, *b;
+  std::int64_t* counts; // [slabs, lags]
+
+  /// Pairs of 64 voxels: the math, once.
+  M3D_HD Word value(const BitShift& shift, Index o, Index j) const {
+    return a[o * lattice.slab + j] & shift.of(b + shift.slab * lattice.slab, j);
+  }
+
+  M3D_HD Index count(Index o, Index r) const {
+    const BitShift shift = lattice.shift(o, r);
+    if (shift.slab < 0) return 0;
+    Index sum = 0;
+    for (Index j = 0; j < lattice.extent(r); ++j) sum += bit_count(value(shift, o, j));
+    return sum;
+  }
+};
+
+/// counts[o, r] = voxels x of slab o with x, x + d, ..., x + r d all in `a` = `b` (see BitPairs).
+struct BitSegments {
+  BitLattice lattice;
+  const Word *a, *b;
+  std::int64_t* counts; // [slabs, lags], zero on entry
+
+  /// Which of the 64 voxels whose segments reached lag r - 1 reach lag r.
+  M3D_HD Word value(Word alive, Index o, Index j, Index r) const {
+    if (r == 0) return a[o * lattice.slab + j];
+    const BitShift shift = lattice.shift(o, r);
+    if (shift.slab < 0 || j >= lattice.extent(r)) return 0;
+    return alive & shift.of(b + shift.slab * lattice.slab, j);
+  }
+
+  template <class Add> M3D_HD void run(Index o, Index j, const Add& add) const {
+    Word alive = 0;
+    for (Index r = 0; r < lattice.lags; ++r) {
+      alive = value(alive, o, j, r);
+      if (alive == 0) return;
+      add(r, bit_count(alive));
+    }
+  }
+};
+
+/// Pairs on CUDA, as phases between barriers; a test runs them thread by thread on the host.
+///
+/// One block counts one (slab, lag): every thread a share of the words, then a tree over the sums.
+struct BitPairsBlock {
+  BitPairs op;
+  static constexpr int threads = 256;
+
+  template <class Count>
+  M3D_HD void partial(Index o, Index r, int thread, std::int64_t* shared, const Count& count) const {
+    const BitShift shift = op.lattice.shift(o, r);
+    std::int64_t sum = 0;
+    if (shift.slab >= 0)
+      for (Index j = thread; j < op.lattice.extent(r); j += threads)
+        sum += count(op.value(shift, o, j));
+    shared[thread] = sum;
+  }
+  M3D_HD void halve(int width, int thread, std::int64_t* shared) const {
+    if (thread < width) shared[thread] += shared[thread + width];
+  }
+  M3D_HD void store(Index o, Index r, int thread, const std::int64_t* shared) const {
+    if (thread == 0) op.counts[o * op.lattice.lags + r] = shared[0];
+  }
+};
+
+void pack_bits_cpu(const PackBits& op, int threads);                   // bit_correlation.cpp
+void pack_bits_cuda(const PackBits& op, std::uintptr_t stream);        // bit_correlation.cu
+void bit_pairs_cpu(const BitPairs& op, int threads);
+void bit_pairs_cuda(const BitPairs& op, std::uintptr_t stream);
+void bit_pairs_phases_on_host(const BitPairs& op);                     // for tests
+void bit_segments_cpu(const BitSegments& op, int threads);
+void bit_segments_cuda(const BitSegments& op, std::uintptr_t stream);
+
+} // namespace micro3d
