@@ -153,9 +153,9 @@ def _read_pillow(path: Path) -> list[Image]:
 
     images = []
     with pillow.open(path) as file:
-        frames = list(ImageSequence.Iterator(file)) if getattr(file, "n_frames", 1) > 1 else [file]
-        for number, frame in enumerate(frames):
-            source = str(path) if len(frames) == 1 else f"{path}[{number}]"
+        count = getattr(file, "n_frames", 1)
+        for number, frame in enumerate(ImageSequence.Iterator(file)):  # one object, moved on
+            source = str(path) if count == 1 else f"{path}[{number}]"
             frame = ImageOps.exif_transpose(frame)  # as every viewer shows it
             palette = frame.getpalette() if frame.mode == "P" else None
             if frame.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV") and palette is None:

@@ -313,9 +313,11 @@ class Micrographs:
             for image, source in zip(self.images[plane], self.sources[plane], strict=True):
                 if min(image.shape) < side:
                     rows, columns = image.shape
+                    of_plane = f" of plane {plane}"
+                    words = source.removesuffix(of_plane) + of_plane
                     raise ValueError(
                         f"`patch` must be at most {self.min_side}, the shortest image side, "
-                        f"got {side}: {source} of plane {plane} has {rows} x {columns} pixels"
+                        f"got {side}: {words} has {rows} x {columns} pixels"
                     )
 
     def __repr__(self) -> str:
