@@ -99,6 +99,7 @@ def reconstruct(
     callback: Callable[[dict[str, Any]], None] | None = None,
     precision: str = "auto",
     settings: SamplerSettings | None = None,
+    keep_raw: bool = False,
 ) -> Microstructure:
     r"""Reconstruct a 3D volume from a model of its 2D micrographs.
 
@@ -136,6 +137,8 @@ def reconstruct(
         Of the network; the field itself is float32.
     settings : SamplerSettings, optional
         Every knob of the sampler at once; overrides ``sampler``, ``passes``, ``harmonize``, ``gamma``.
+    keep_raw : bool
+        Also keep the raw labels, before fractions were matched, as ``fields["raw_labels"]``.
 
     Returns
     -------
@@ -195,6 +198,7 @@ def reconstruct(
         labels,
         voxel_size=model.voxel_size,
         phase_names=model.phase_names,
+        fields={"raw_labels": raw} if keep_raw else {},
         provenance={
             "made_by": "micro3d_fast.reconstruct",
             "model": model.hash,
@@ -343,8 +347,28 @@ class Field:
         if self.device.type == "cpu":
             self.network_seconds += time.perf_counter() - begun
         p, q = self.model.schedule.x0_from(t, self.model.prediction)
+        if settings.hold_mean:
+            self._hold_mean(p, q)
         a, b = self.model.schedule.posterior(t, s)
         return Update(self, self.plane, a, b, p, q, settings.clip and s > 0)
+
+    def _hold_mean(self, p: float, q: float) -> None:
+        """Shift the network's output so that the mean of x0 = p x + q net is the training images'.
+
+        At high noise the mean of the whole volume is free, and repeated denoising would drive it to
+        the majority phase.
+        """
+        import torch
+
+        axes = (0, 2, 3)
+        x = self.batch(self._x, self.plane).mean(axes)
+        tells = [self.batch(out, self.plane, channels_last=True) for out in self._tells]
+        net = self.guidance * tells[0].mean(axes, dtype=torch.float32)
+        if len(tells) == 2:
+            net += (1 - self.guidance) * tells[1].mean(axes, dtype=torch.float32)
+        target = torch.from_numpy(mean_field(self.model.volume_fractions)).to(x)
+        shift = (target - p * x - q * net) / (q * self.guidance)
+        tells[0].add_(shift[None, :, None, None].to(tells[0].dtype))
 
     def _evaluate(self, t: int, condition: int, out: Tensor) -> None:
         """Network output of all slices of the current plane, in chunks."""
