@@ -124,6 +124,7 @@ def test_counts_are_exact_beyond_one_block():
         ({"phase_names": (1, 2)}, TypeError, r"sequence of names, got \(1, 2\)"),
         ({"provenance": {"a": object()}}, TypeError, "`provenance` must hold what JSON can hold"),
         ({"provenance": {1: 2}}, TypeError, "`provenance` must have strings as keys"),
+        ({"provenance": [1]}, TypeError, "`provenance` must be a mapping, got list"),
         ({"fields": [1]}, TypeError, "`fields` must be a mapping of arrays, got list"),
         ({"fields": {"a/b": LABELS}}, ValueError, "`fields` must have printable names"),
         ({"fields": {"labels": LABELS}}, ValueError, "must not be named 'labels'"),

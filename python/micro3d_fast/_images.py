@@ -188,7 +188,7 @@ def _read_tiff(path: Path) -> list[Image]:
                     tifffile.PHOTOMETRIC.PALETTE,
                 ):
                     raise _Refused(
-                        f"{path} must hold grey values, got photometric {page.photometric.name}"
+                        f"{path} must hold grey values, got photometric {tifffile.PHOTOMETRIC(page.photometric).name}"
                     )
                 values, axes = series.asarray(), series.axes
                 if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
@@ -234,7 +234,7 @@ def _tiff_images(values: np.ndarray, axes: str, source: str) -> list[Image]:
 
 def _from_palette(indices: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """Grey values of a grey palette; of a coloured one the indices, which are the labels."""
-    used = palette[np.unique(indices)] if indices.max() < len(palette) else palette[:0]
+    used = palette[unique(indices)] if indices.max() < len(palette) else palette[:0]
     if len(used) and (used == used[:, :1]).all():
         return palette[indices, 0]
     return indices
@@ -314,10 +314,11 @@ def _map_rule(phases: Any) -> Any:
         values = image.values
         if values.dtype == np.bool_:  # one-bit images: white is 1, or 255 if the map says so
             values = values.astype(np.uint8) * (1 if set(table) <= {0.0, 1.0} else 255)
-        position = np.searchsorted(keys, values.ravel()).clip(max=len(keys) - 1)
-        known = keys[position] == values.ravel()
+        found = unique(values)
+        position = np.searchsorted(keys, found).clip(max=len(keys) - 1)
+        known = keys[position] == found
         if not known.all():
-            unknown = np.unique(values.ravel()[~known])
+            unknown = found[~known]
             advice = (
                 "JPEG compression blurs labels: give a `threshold` instead, or lossless images"
                 if image.source.lower().endswith(LOSSY)
@@ -327,9 +328,20 @@ def _map_rule(phases: Any) -> Any:
                 f"{image.source} must hold only the grey values {_list(keys)} of `phases`, "
                 f"got also {_list(unknown)}; {advice}"
             )
-        return targets[position].reshape(values.shape)
+        if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
+            table_of_all = np.zeros(int(found[-1]) + 1, dtype=np.uint8)
+            table_of_all[found] = targets[position]
+            return table_of_all[values]
+        return targets[position][np.searchsorted(found, values)]
 
     return count, to_labels
+
+
+def unique(values: np.ndarray) -> np.ndarray:
+    """Sorted distinct values; counted instead of sorted where there can be few."""
+    if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
+        return np.flatnonzero(np.bincount(values.ravel())).astype(values.dtype)
+    return np.unique(values)
 
 
 def _phase_table(phases: Mapping[Any, Any]) -> tuple[dict[float, int], int]:
@@ -355,7 +367,7 @@ def _phase_table(phases: Mapping[Any, Any]) -> tuple[dict[float, int], int]:
 def _labels_rule(everything: Sequence[Image]) -> Any:
     used: set[int] = set()
     for image in everything:
-        values = np.unique(image.values)
+        values = unique(image.values)
         if (
             (values != np.floor(values.astype(np.float64))).any()
             or values[0] < 0
@@ -403,7 +415,7 @@ def _threshold_rule(everything: list[Image], phases: Any, threshold: Any, n_phas
 
     present = set()
     for image in everything:
-        present.update(np.unique(to_labels(image)).tolist())
+        present.update(unique(to_labels(image)).tolist())
     if len(present) < count:
         absent = sorted(set(range(count)) - present)
         raise ValueError(
@@ -470,7 +482,7 @@ def _list(values: Iterable[Any], most: int = 6) -> str:
 def _values_text(everything: Iterable[Image]) -> str:
     values: set[float] = set()
     for image in everything:
-        values.update(np.unique(image.values).tolist())
+        values.update(unique(image.values).tolist())
     if len(values) <= 6:
         return _list(sorted(values))
     return f"{float(min(values)):.6g} ... {float(max(values)):.6g}"

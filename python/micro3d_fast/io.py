@@ -129,6 +129,7 @@ def load(
         raise ValueError(f"`path` must be a file, got the directory {path}")
     if shape is not None and suffix != ".raw":
         raise ValueError(f"`shape` must be None for {suffix} files, which know theirs, got {shape}")
+    options: dict[str, Any]
     if suffix == ".raw":
         options = {"shape": None if shape is None else _checks.shape3(shape, name="shape")}
     else:
@@ -228,7 +229,7 @@ def _read_npy(path: Path, name: str | None) -> Any:
 
 
 def _write_npz(path: Path, m: Microstructure) -> None:
-    arrays = {f"field:{name}": array for name, array in m.fields.items()}
+    arrays: dict[str, Any] = {f"field:{name}": array for name, array in m.fields.items()}
     arrays["labels"] = m.labels
     arrays["micro3d_fast"] = np.array(json.dumps(_meta(m), allow_nan=False))
     arrays["voxel_size"] = np.array(m.voxel_size)  # for other readers; the words above decide
@@ -481,7 +482,7 @@ class _VtkDecoder:
         self.order = ">" if root.get("byte_order") == "BigEndian" else "<"
         self.header = np.dtype(self.order + _VTK_TYPES[root.get("header_type", "UInt32")])
         compressor = root.get("compressor")
-        known: dict[str | None, Callable[[bytes], bytes] | None] = {
+        known: dict[str | None, Callable[[Any], bytes] | None] = {
             None: None,
             "vtkZLibDataCompressor": zlib.decompress,
             "vtkLZMADataCompressor": lzma.decompress,
@@ -716,9 +717,9 @@ def _write_inp(path: Path, m: Microstructure, omit: Sequence[int] = ()) -> None:
         file.write("*Node\n")
         for part in _parts(len(numbers)):
             k, j, i = (axis[part].tolist() for axis in where)
-            rows = zip(numbers[part].tolist(), i, j, k, strict=True)
             file.writelines(
-                f"{n}, {a * dx:.9g}, {b * dy:.9g}, {c * dz:.9g}\n" for n, a, b, c in rows
+                f"{n}, {a * dx:.9g}, {b * dy:.9g}, {c * dz:.9g}\n"
+                for n, a, b, c in zip(numbers[part].tolist(), i, j, k, strict=True)
             )
         phases = m.labels[keep]
         for phase in np.unique(phases):

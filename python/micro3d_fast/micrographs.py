@@ -560,8 +560,8 @@ def _refuse_different_phases(given: dict[str, list[np.ndarray]], n_phases: int) 
     }
     everywhere = set().union(*(set(phases.tolist()) for phases in present.values()))
     if len(everywhere) < n_phases:
-        absent = min(set(range(n_phases)) - everywhere)
-        raise ValueError(f"every phase of `phases` must occur, got no pixel of phase {absent}")
+        never = min(set(range(n_phases)) - everywhere)
+        raise ValueError(f"every phase of `phases` must occur, got no pixel of phase {never}")
     for plane, phases in present.items():
         absent = everywhere - set(phases.tolist())
         if absent:

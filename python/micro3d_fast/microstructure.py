@@ -9,11 +9,10 @@ JSON; fields are further arrays on the same voxels, ``(nz, ny, nx)`` or ``(nz, n
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ import numpy as np
 from micro3d_fast import _checks
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, init=False)
 class Microstructure:
     """A labelled voxel volume, its voxel size, phase names and provenance.
 
@@ -52,19 +51,26 @@ class Microstructure:
     """
 
     labels: np.ndarray
-    voxel_size: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    phase_names: tuple[str, ...] = ()
-    provenance: dict[str, Any] = field(default_factory=dict)
-    fields: dict[str, np.ndarray] = field(default_factory=dict)
+    voxel_size: tuple[float, float, float]
+    phase_names: tuple[str, ...]
+    provenance: dict[str, Any]
+    fields: dict[str, np.ndarray]
 
-    def __post_init__(self) -> None:
-        labels = read_only(_checks.as_labels(self.labels, ndim=3))
+    def __init__(
+        self,
+        labels: Any,
+        voxel_size: Any = 1.0,
+        phase_names: Iterable[str] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> None:
+        labels = read_only(_checks.as_labels(labels, ndim=3))
         object.__setattr__(self, "labels", labels)
-        object.__setattr__(self, "voxel_size", _checks.voxel_size3(self.voxel_size))
-        names = phase_names_for(int(labels.max()) + 1, self.phase_names)
+        object.__setattr__(self, "voxel_size", _checks.voxel_size3(voxel_size))
+        names = phase_names_for(int(labels.max()) + 1, phase_names)
         object.__setattr__(self, "phase_names", names)
-        object.__setattr__(self, "provenance", plain_json(self.provenance, name="provenance"))
-        object.__setattr__(self, "fields", _checked_fields(self.fields, labels.shape))
+        object.__setattr__(self, "provenance", _checked_provenance(provenance))
+        object.__setattr__(self, "fields", _checked_fields(fields or {}, labels.shape))
 
     # ------------------------------------------------------------------------------ properties
 
@@ -205,6 +211,12 @@ def plain_json(value: Any, *, name: str) -> Any:
     raise TypeError(f"`{name}` must hold what JSON can hold, got {type(value).__name__}")
 
 
+def _checked_provenance(provenance: Any) -> dict[str, Any]:
+    if provenance is not None and not isinstance(provenance, Mapping):
+        raise TypeError(f"`provenance` must be a mapping, got {type(provenance).__name__}")
+    return plain_json(provenance or {}, name="provenance")
+
+
 def _checked_fields(fields: Any, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
     if not isinstance(fields, Mapping):
         raise TypeError(f"`fields` must be a mapping of arrays, got {type(fields).__name__}")
@@ -225,8 +237,3 @@ def _checked_fields(fields: Any, shape: tuple[int, ...]) -> dict[str, np.ndarray
             )
         checked[key] = read_only(np.ascontiguousarray(array))
     return checked
-
-
-def provenance_text(provenance: Mapping[str, Any]) -> str:
-    """One line of JSON."""
-    return json.dumps(provenance, allow_nan=False)

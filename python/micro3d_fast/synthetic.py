@@ -68,7 +68,8 @@ def fibre_composite(
     radius : float
         Of the fibres, in voxels.
     misalignment : float
-        Root mean square of the angle between the fibres and z, in degrees, below 15.
+        Root mean square of the angle between the fibres and z, in degrees, below 15.  Crowded
+        fibres keep each other straighter; the truth says what came out.
     seed : int
         Decides the volume.
     periodic : bool or (bool, bool, bool)
