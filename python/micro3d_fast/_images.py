@@ -177,21 +177,22 @@ def _read_tiff(path: Path) -> list[Image]:
             images: list[Image] = []
             for series in file.series:
                 page = series.keyframe
-                if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+                photometric = tifffile.PHOTOMETRIC(page.photometric)
+                if photometric == tifffile.PHOTOMETRIC.MINISWHITE:
                     raise _Refused(
                         f"{path} must store black as 0, got white as 0 (photometric "
                         "MINISWHITE, in ImageJ an inverting LUT); save it again as grey values"
                     )
-                if page.photometric not in (
+                if photometric not in (
                     tifffile.PHOTOMETRIC.MINISBLACK,
                     tifffile.PHOTOMETRIC.RGB,
                     tifffile.PHOTOMETRIC.PALETTE,
                 ):
                     raise _Refused(
-                        f"{path} must hold grey values, got photometric {tifffile.PHOTOMETRIC(page.photometric).name}"
+                        f"{path} must hold grey values, got photometric {photometric.name}"
                     )
                 values, axes = series.asarray(), series.axes
-                if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
+                if photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
                     values = _from_palette(values, (page.colormap.T >> 8).astype(np.uint8))
                 images.extend(_tiff_images(values, axes, str(path)))
     except ValueError as error:

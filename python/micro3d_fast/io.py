@@ -8,12 +8,14 @@ suffix   read write voxel size phase names provenance fields notes
 .npy     yes  yes                                            labels only
 .npz     yes  yes   yes        yes         yes        yes    compressed; never pickle
 .tif     yes  yes   yes        yes         yes               ImageJ stack (above 2 GB OME BigTIFF)
-.vti     yes  yes   yes        yes         yes        yes    VTK ImageData, cell data, zlib
+.vti     yes  yes   yes        yes         yes        yes    VTK ImageData, cell data, zlib [1]_
 .h5      yes  yes   yes        yes         yes        yes    gzip; also .hdf5
 .zarr    yes  yes   yes        yes         yes        yes    a directory; needs the zarr package
 .raw     yes  yes   yes        yes         yes               bytes, x fastest; words in .raw.json
 .inp          yes   yes        yes         yes               Abaqus C3D8, one element set a phase
 ======== ==== ===== ========== =========== ========== ====== =====================================
+
+.. [1] VTK has no bool and no float16: such fields come back as uint8 and float32.
 
 Array order is ``[z, y, x]`` in all of them, x fastest.  Metres everywhere, except that TIFF also
 says micrometres to ImageJ and OME readers.  Files of other programs are read where they hold one
@@ -620,7 +622,8 @@ def _write_zarr(path: Path, m: Microstructure) -> None:
         for name, array in arrays.items():
             chunks = tuple(min(n, 128) for n in array.shape)
             if hasattr(group, "create_array"):  # zarr 3
-                group.create_array(name, data=array, chunks=chunks)
+                made = group.create_array(name, shape=array.shape, dtype=array.dtype, chunks=chunks)
+                made[...] = array
             else:
                 group.create_dataset(name, data=array, chunks=chunks)
         group.attrs.update(_meta(m))

@@ -35,7 +35,6 @@ from micro3d_fast.microstructure import (
     describe_fractions,
     describe_voxel_size,
     phase_names_for,
-    read_only,
 )
 
 PLANES = ("xy", "xz", "yz")
@@ -582,10 +581,7 @@ def _assemble(
     """Micrographs of all three planes from labelled images of one, two or three."""
     size = _checks.voxel_size3(voxel_size)
     axis = _checks.choice(symmetry_axis, ("auto", "x", "y", "z"), name="symmetry_axis")
-    images = {
-        plane: [read_only(np.ascontiguousarray(image)) for image in stack]
-        for plane, stack in given.items()
-    }
+    images = {plane: [_frozen(image) for image in stack] for plane, stack in given.items()}
     sources = {plane: list(texts) for plane, texts in sources.items()}
     if len(images) == 1:
         borrowed = _borrow_isotropic(images, sources, size, axis)
@@ -605,6 +601,13 @@ def _assemble(
         borrowed=borrowed,
         sources={plane: sources[plane] for plane in PLANES},
     )
+
+
+def _frozen(image: np.ndarray) -> np.ndarray:
+    """Contiguous and read-only; the image is our own, so it need not be copied."""
+    image = np.ascontiguousarray(image)
+    image.flags.writeable = False
+    return image
 
 
 def _borrow_isotropic(
@@ -661,7 +664,7 @@ def _borrow_transverse(
     axes = tuple(replaced if a == shared else a for a in PLANE_AXES[source])
     transposed = axes != PLANE_AXES[missing]
     if transposed:
-        images[missing] = [read_only(np.ascontiguousarray(i.T)) for i in images[source]]
+        images[missing] = [_frozen(image.T) for image in images[source]]
     else:
         images[missing] = images[source]
     sources[missing] = sources[source]

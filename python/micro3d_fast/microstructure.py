@@ -235,5 +235,7 @@ def _checked_fields(fields: Any, shape: tuple[int, ...]) -> dict[str, np.ndarray
                 f"`fields[{key!r}]` must have shape ({nz}, {ny}, {nx}) or ({nz}, {ny}, {nx}, k), "
                 f"got {array.shape}"
             )
+        if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+            array = array.astype(np.float64)  # no file format agrees on long double
         checked[key] = read_only(np.ascontiguousarray(array))
     return checked
