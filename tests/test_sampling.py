@@ -186,6 +186,16 @@ def test_paper_passes_are_the_paper_s():
     assert paper_settings(tiny_model()).passes == 1000 * 5 - 4
 
 
+@pytest.mark.parametrize("guidance", [1.0, 1.7])
+def test_held_mean_is_that_of_the_training_images(guidance):
+    """After a pass that ends at t = 0 the field is x0 itself, so its mean is the target."""
+    model = tiny_model(3, (0.2, 0.5, 0.3))
+    field = field_of(model, (16, 24, 16), guidance=guidance)
+    sample(field, SamplerSettings(3, 1, 1.0, rotate=True, hold_mean=True))
+    want = 2 * np.array([0.2, 0.5, 0.3]) - 1
+    np.testing.assert_allclose(field.result().mean(axis=(1, 2, 3)), want, atol=1e-3)
+
+
 def test_x0_of_the_last_step_is_not_clipped_and_others_are():
     model = linear_model(10)
     field = field_of(model, (16, 16, 16))

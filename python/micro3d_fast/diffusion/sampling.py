@@ -65,8 +65,14 @@ def paper_settings(model: Model, harmonize: int = 4, gamma: float = 0.5) -> Samp
 FAST_PASSES = 93
 
 
-def fast_settings(passes: int | None, harmonize: int | None, gamma: float) -> SamplerSettings:
-    """Few outer steps with several harmonizing passes each, plane rotating inside the repeats."""
+def fast_settings(
+    passes: int | None = None, harmonize: int | None = None, gamma: float = 1.0
+) -> SamplerSettings:
+    """Few outer steps with several harmonizing passes each, plane rotating inside the repeats.
+
+    gamma = 1: on steps this steep a blend of two noises has too little variance for the network,
+    which then drives the volume to its majority phase.
+    """
     n_h = 3 if harmonize is None else harmonize
     steps = max(1, round(((FAST_PASSES if passes is None else passes) + n_h) / (1 + n_h)))
     return SamplerSettings(
@@ -77,6 +83,7 @@ def fast_settings(passes: int | None, harmonize: int | None, gamma: float) -> Sa
         variance="posterior",
         clip=True,
         true_terminal=True,
+        hold_mean=True,
     )
 
 
@@ -90,7 +97,7 @@ def reconstruct(
     sampler: str = "fast",
     passes: int | None = None,
     harmonize: int | None = None,
-    gamma: float = 0.5,
+    gamma: float | None = None,
     guidance: float = 1.0,
     periodic: bool | Sequence[bool] = False,
     volume_fractions: Any = "auto",
@@ -117,8 +124,9 @@ def reconstruct(
         Network passes of the ``"fast"`` sampler (rounded to whole steps); default 93.
     harmonize : int, optional
         Harmonizing passes n_h a step; default 4 for ``"paper"``, 3 for ``"fast"``.
-    gamma : float
-        Weight of the harmonized sample against the one before it (Eq. 17), in [0, 1].
+    gamma : float, optional
+        Weight of the harmonized sample against the one before it (Eq. 17), in [0, 1]; default 0.5
+        for ``"paper"``, 1 for ``"fast"``.
     guidance : float
         Classifier-free guidance weight (Eq. 9); 1 costs one evaluation a pass, others two.
     periodic : bool or (bool, bool, bool)
@@ -163,6 +171,8 @@ def reconstruct(
     _checks.choice(sampler, ("fast", "paper"), name="sampler")
     if harmonize is not None:
         harmonize = _checks.integer(harmonize, name="harmonize", minimum=0)
+    if gamma is None:
+        gamma = 0.5 if sampler == "paper" else 1.0
     gamma = _checks.real(gamma, name="gamma", minimum=0.0, maximum=1.0)
     guidance = _checks.real(guidance, name="guidance")
     periodic = _checks.per_axis_bool(periodic, 3, name="periodic")
