@@ -1,0 +1,818 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The command ``micro3d``: train, reconstruct, characterize, demo, info.
+
+Results go to stdout, progress and complaints to stderr.  Exit codes: 0 done, 1 failed, 2 bad input,
+130 stopped by Ctrl-C.  Bad input gets one sentence; ``--debug`` shows the traceback instead.
+Everything heavy is imported inside the commands, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shlex
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from .micrographs import Micrographs
+    from .microstructure import Microstructure
+
+BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+
+app = typer.Typer(
+    name="micro3d",
+    help=(
+        "3D microstructures from 2D micrographs, and the proof that they are right.\n\n"
+        "\b\nA first look:\n  micro3d demo --out demo/"
+    ),
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+# ------------------------------------------------------------------------------ options in common
+
+Images = Annotated[list[str] | None, typer.Option(metavar="GLOB", show_default=False)]
+Phases = Annotated[
+    str | None,
+    typer.Option(
+        metavar="VALUE:PHASE,...",
+        help="Grey value to phase, such as 0:0,255:1; or 'labels' if the values are phases.",
+    ),
+]
+Threshold = Annotated[
+    str | None,
+    typer.Option(help="For grey images: a value, values with commas, 'otsu' or 'multi-otsu'."),
+]
+PhaseCount = Annotated[
+    int | None, typer.Option(help="Number of phases, for --threshold multi-otsu.")
+]
+PhaseNames = Annotated[str | None, typer.Option(help="Such as matrix,fibre.")]
+VoxelSize = Annotated[
+    str | None, typer.Option(help="In metres: one number, or dz,dy,dx.", metavar="SIZE")
+]
+Volume = Annotated[
+    Path | None,
+    typer.Option(help="Take slices of this volume as micrographs (the paper's protocol)."),
+]
+PerPlane = Annotated[int, typer.Option(help="Slices of --volume a plane, at most.")]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda or cuda:N; default: cuda where there is one.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def _images(plane: str, axes: str) -> Any:
+    return typer.Option(
+        metavar="GLOB",
+        help=f"Micrographs of the {plane} plane {axes}: a quoted pattern; may be repeated.",
+        show_default=False,
+    )
+
+
+XY = Annotated[list[str] | None, _images("xy", "(rows y, columns x)")]
+XZ = Annotated[list[str] | None, _images("xz", "(rows z, columns x)")]
+YZ = Annotated[list[str] | None, _images("yz", "(rows z, columns y)")]
+
+
+# --------------------------------------------------------------------------- errors and Ctrl-C
+
+
+def _say(words: str) -> None:
+    """Print one line to stderr."""
+    print(words, file=sys.stderr, flush=True)
+
+
+def _fail(words: str, code: int = BAD_INPUT) -> NoReturn:
+    _say(f"micro3d: {' '.join(words.split())}")
+    raise typer.Exit(code)
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.strerror}: {error.filename}"
+    return str(error) or type(error).__name__
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn what a command raises into one sentence and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        debug = bool(options.get("debug")) or os.environ.get("MICRO3D_DEBUG", "") not in ("", "0")
+        try:
+            with _plain_warnings():
+                command(*args, **options)
+        except typer.Exit:
+            raise
+        except KeyboardInterrupt as error:
+            if debug and not isinstance(error, Stopped):
+                raise
+            _fail(str(error) or "Stopped; nothing was written.", INTERRUPTED)
+        except Exception as error:
+            if debug or getattr(error, "format_message", None):  # typer's own refusals
+                raise
+            if isinstance(error, ValueError | TypeError | FileNotFoundError | IsADirectoryError):
+                _fail(_sentence(error))
+            if isinstance(error, OSError | ImportError | ArithmeticError | RuntimeError):
+                _fail(_sentence(error), FAILED)
+            if isinstance(error, MemoryError):
+                _fail(f"Not enough memory: {_sentence(error)}", FAILED)
+            kind = type(error).__name__
+            _fail(f"Unexpected {kind}: {_sentence(error)} (--debug shows where)", FAILED)
+
+    return run
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, with words about what to do next."""
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    def show(message: Warning | str, category: type[Warning], *_: Any) -> None:
+        _say(f"warning: {' '.join(str(message).split())}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
+class CtrlC:
+    """Let the first Ctrl-C end the work at the next whole step, the second at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: Any = None
+
+    def __enter__(self) -> CtrlC:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._heard)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _heard(self, *_: Any) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if it was asked for."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+
+class Progress:
+    """A progress bar with loss and ETA; plain lines where stderr is not a terminal.
+
+    Called with the events of ``train`` (step, steps, loss, eta) and ``reconstruct`` (pass_index,
+    passes, eta).
+    """
+
+    def __init__(self, title: str, check: Callable[[], None] = lambda: None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        self.title, self.check = title, check
+        console = Console(stderr=True)
+        self.bar: Any = None
+        if console.is_terminal:
+            self.bar = Bar(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=32),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[words]}"),
+                console=console,
+                transient=False,
+            )
+            self.task = self.bar.add_task(title, total=None, words="")
+        self.said = -1
+
+    def __enter__(self) -> Progress:
+        if self.bar is not None:
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Show an event, then stop if Ctrl-C was pressed."""
+        done = int(event.get("step", event.get("pass_index", 0)))
+        total = int(event.get("steps", event.get("passes", 0))) or None
+        words = []
+        if event.get("loss") is not None:
+            words.append(f"loss {event['loss']:.4f}")
+        if event.get("eta") is not None:
+            words.append(f"{_clock(float(event['eta']))} left")
+        if self.bar is not None:
+            self.bar.update(self.task, completed=done, total=total, words="  ".join(words))
+        elif total:
+            tenth = 10 * done // total
+            if tenth > self.said:
+                self.said = tenth
+                _say(f"{self.title} {done}/{total}  {'  '.join(words)}")
+        self.check()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+# ------------------------------------------------------------------------------ reading of options
+
+
+def read_phases(text: str | None) -> dict[float, int] | str | None:
+    """``"0:0,255:1"`` as a mapping; ``"labels"`` and nothing as they are."""
+    if text is None or text == "labels":
+        return text
+    phases: dict[float, int] = {}
+    for pair in text.split(","):
+        value, colon, phase = pair.partition(":")
+        try:
+            if not colon:
+                raise ValueError
+            number = float(value)
+            key = int(number) if number.is_integer() else number
+            if key in phases:
+                _fail(f"--phases must name each value once, got {text!r}")
+            phases[key] = int(phase)
+        except ValueError:
+            _fail(
+                f"--phases must be VALUE:PHASE pairs such as 0:0,255:1, or 'labels', got {text!r}"
+            )
+    return phases
+
+
+def read_numbers(text: str, option: str, kind: type = float) -> list[Any]:
+    """``"64,64,64"`` (or with x between) as numbers."""
+    separator = "x" if kind is int and "," not in text else ","
+    try:
+        return [kind(item) for item in text.split(separator)]
+    except ValueError:
+        wanted = "whole numbers" if kind is int else "numbers"
+        _fail(f"{option} must be {wanted} with commas between, got {text!r}")
+
+
+def read_shape(text: str) -> tuple[int, ...]:
+    """``"64,64,64"``, ``"64x64x64"`` or ``"64"`` as (nz, ny, nx)."""
+    numbers = read_numbers(text, "--shape", int)
+    if len(numbers) == 1:
+        numbers *= 3
+    if len(numbers) != 3 or min(numbers) < 1:
+        _fail(f"--shape must be one or three positive whole numbers nz,ny,nx, got {text!r}")
+    return tuple(numbers)
+
+
+def read_voxel_size(text: str | None) -> float | tuple[float, ...] | None:
+    """``"1e-6"`` or ``"2e-6,1e-6,1e-6"`` (dz, dy, dx)."""
+    if text is None:
+        return None
+    numbers = read_numbers(text, "--voxel-size")
+    if len(numbers) not in (1, 3) or not all(0 < n < float("inf") for n in numbers):
+        _fail(f"--voxel-size must be a positive number of metres or three dz,dy,dx, got {text!r}")
+    return numbers[0] if len(numbers) == 1 else tuple(numbers)
+
+
+def read_threshold(text: str | None) -> float | list[float] | str | None:
+    """A number, numbers, or the name of a method."""
+    if text is None or text in ("otsu", "multi-otsu"):
+        return text
+    numbers = read_numbers(text, "--threshold")
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def read_periodic(text: str | None) -> tuple[bool, bool, bool]:
+    """``"all"``, ``"none"`` or axes such as ``"xy"``, as one bool for z, y and x."""
+    if text in (None, "none"):
+        return (False, False, False)
+    if text == "all":
+        return (True, True, True)
+    if not text or not set(text) <= set("xyz"):
+        _fail(f"--periodic must be all, none, or axes such as xy, got {text!r}")
+    return ("z" in text, "y" in text, "x" in text)
+
+
+def read_fractions(text: str) -> str | list[float] | None:
+    """``"auto"``, ``"raw"`` or one number a phase."""
+    if text == "auto":
+        return text
+    return None if text == "raw" else read_numbers(text, "--fractions")
+
+
+def read_names(text: str | None) -> list[str] | None:
+    """``"matrix,fibre"`` as names."""
+    return None if text is None else [name.strip() for name in text.split(",")]
+
+
+def load_micrographs(
+    planes: dict[str, list[str] | None],
+    volume: Path | None,
+    images_per_plane: int,
+    *,
+    phases: str | None = None,
+    threshold: str | None = None,
+    n_phases: int | None = None,
+    phase_names: str | None = None,
+    voxel_size: str | None = None,
+    seed: int = 0,
+) -> Micrographs | None:
+    """Micrographs from the options of a command; None where none were given."""
+    from .micrographs import Micrographs
+
+    given = {plane: patterns for plane, patterns in planes.items() if patterns}
+    if volume is not None:
+        if given:
+            _fail("--volume must stand alone, without --xy, --xz or --yz")
+        if threshold is not None:
+            _fail("--threshold is for micrographs; a --volume must hold labels (see --phases)")
+        solid = load_volume(volume, voxel_size, phase_names, phases)
+        return Micrographs.from_volume(solid, images_per_plane, seed=seed)
+    if not given:
+        return None
+    return Micrographs.load(
+        {plane: list(patterns) for plane, patterns in given.items()},
+        phases=read_phases(phases),
+        voxel_size=1.0 if voxel_size is None else read_voxel_size(voxel_size),
+        phase_names=read_names(phase_names),
+        threshold=read_threshold(threshold),
+        n_phases=n_phases,
+    )
+
+
+def load_volume(
+    path: Path, voxel_size: str | None, phase_names: str | None, phases: str | None
+) -> Microstructure:
+    """Read a volume with the overrides of the command line."""
+    from . import io
+
+    mapping = read_phases(phases)
+    return io.load(
+        path,
+        voxel_size=read_voxel_size(voxel_size),
+        phase_names=read_names(phase_names),
+        phases=None if isinstance(mapping, str) else mapping,
+    )
+
+
+def check_output(path: Path, *, folder: bool) -> Path:
+    """Refuse, before hours of work, a place where the result cannot be written."""
+    if folder and path.exists() and not path.is_dir():
+        _fail(f"--out must be a directory, got the file {path}")
+    if not folder and path.is_dir() and path.suffix != ".zarr":
+        _fail(f"--out must be a file, got the directory {path}")
+    if not folder:
+        from .io import WRITABLE
+
+        if path.suffix.lower() not in WRITABLE:
+            _fail(f"--out must end in {', '.join(WRITABLE)}, got {path}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+# -------------------------------------------------------------------------------------- commands
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from . import __version__
+
+        print(f"micro3d-fast {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command(short_help="Train a model on micrographs.")
+@guarded
+def train(
+    out: Annotated[Path, typer.Option(help="Directory of the run; resumed if it holds one.")],
+    xy: XY = None,
+    xz: XZ = None,
+    yz: YZ = None,
+    volume: Volume = None,
+    images_per_plane: PerPlane = 300,
+    phases: Phases = None,
+    threshold: Threshold = None,
+    n_phases: PhaseCount = None,
+    phase_names: PhaseNames = None,
+    voxel_size: VoxelSize = None,
+    preset: Annotated[str, typer.Option(help="small, base or paper.")] = "small",
+    patch: Annotated[int, typer.Option(help="Side of the training crops, in pixels.")] = 64,
+    steps: Annotated[int | None, typer.Option(help="Default: the preset's.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Crops a step.")] = 32,
+    device: Device = None,
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option(help="Go on with the run in --out, or refuse it.")] = True,
+    debug: Debug = False,
+) -> None:
+    """Train a model on the micrographs of one, two or three planes.
+
+    One plane stands for an isotropic material, two for a transversely isotropic one. Ctrl-C saves
+    a checkpoint; the same command goes on from it.
+
+    \b
+    Examples:
+      micro3d train --xy 'a/*.png' --xz 'b/*.png' --yz 'c/*.png' \\
+          --phases 0:0,255:1 --voxel-size 1e-6 --out run/
+      micro3d train --volume tomogram.tif --images-per-plane 300 --out run/
+    """
+    check_output(out, folder=True)
+    micrographs = load_micrographs(
+        {"xy": xy, "xz": xz, "yz": yz},
+        volume,
+        images_per_plane,
+        phases=phases,
+        threshold=threshold,
+        n_phases=n_phases,
+        phase_names=phase_names,
+        voxel_size=voxel_size,
+        seed=seed,
+    )
+    if micrographs is None:
+        _fail("train needs micrographs: give --xy, --xz and --yz (one, two or three), or --volume")
+    _say(str(micrographs))
+
+    from . import diffusion
+
+    with CtrlC() as ctrl_c, Progress("training", ctrl_c.check) as progress:
+        last: dict[str, Any] = {}
+
+        def follow(event: dict[str, Any]) -> None:
+            last.update(event)
+            progress(event)
+
+        try:
+            model = diffusion.train(
+                micrographs,
+                out,
+                preset=preset,
+                patch=patch,
+                steps=steps,
+                batch_size=batch_size,
+                device=device,
+                seed=seed,
+                resume=resume,
+                callback=follow,
+            )
+        except KeyboardInterrupt as error:
+            at = f" at step {last['step']} of {last['steps']}" if "step" in last else ""
+            raise Stopped(
+                f"Stopped{at}; the state is saved in {out}. To go on: {_same_command()}"
+            ) from error
+    print(model)
+    print(f"Model in {out / 'model'}. Next: micro3d reconstruct --model {shlex.quote(str(out))} "
+          "--shape 64,64,64 --out volume.tif")  # fmt: skip
+
+
+def _same_command() -> str:
+    words = [word for word in sys.argv[1:] if word != "--no-resume"]
+    return shlex.join(["micro3d", *words])
+
+
+@app.command(short_help="Make a volume with a model.")
+@guarded
+def reconstruct(
+    model: Annotated[
+        str,
+        typer.Option(
+            help="A directory that train wrote, or fibre-composite, separator, cathode.",
+            metavar="NAME_OR_PATH",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="File to write: .tif, .npz, .vti, .h5, ...")],
+    shape: Annotated[
+        str, typer.Option(metavar="NZ,NY,NX", help="Voxels along z, y, x.")
+    ] = "64,64,64",
+    seed: Seed = 0,
+    sampler: Annotated[str, typer.Option(help="fast or paper (thousands of passes).")] = "fast",
+    passes: Annotated[int | None, typer.Option(help="Network passes of the fast sampler.")] = None,
+    harmonize: Annotated[int | None, typer.Option(help="Harmonizing passes a step.")] = None,
+    gamma: Annotated[float, typer.Option(help="Weight of the harmonized sample, 0 to 1.")] = 0.5,
+    guidance: Annotated[
+        float, typer.Option(help="Classifier-free guidance; other than 1 costs twice.")
+    ] = 1.0,
+    periodic: Annotated[
+        str | None, typer.Option(metavar="AXES", help="all, none, or axes such as xy.")
+    ] = None,
+    fractions: Annotated[
+        str, typer.Option(help="auto, raw, or one fraction a phase with commas between.")
+    ] = "auto",
+    device: Device = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a report into this directory as well.")
+    ] = None,
+    xy: XY = None,
+    xz: XZ = None,
+    yz: YZ = None,
+    volume: Annotated[
+        Path | None, typer.Option(help="Compare, in the report, with slices of this volume.")
+    ] = None,
+    images_per_plane: PerPlane = 300,
+    phases: Phases = None,
+    threshold: Threshold = None,
+    n_phases: PhaseCount = None,
+    debug: Debug = False,
+) -> None:
+    """Reconstruct a 3D volume with a trained or a bundled model.
+
+    With --report, and the micrographs (--xy, --xz, --yz, or --volume) to compare it with, the
+    proof is written beside it.
+
+    \b
+    Examples:
+      micro3d reconstruct --model fibre-composite --shape 64,64,64 --out volume.tif
+      micro3d reconstruct --model run/ --shape 128,128,128 --periodic all --seed 7 \\
+          --out volume.vti --report report/ --volume tomogram.tif
+    """
+    sizes = read_shape(shape)
+    wrap = read_periodic(periodic)
+    wanted = read_fractions(fractions)
+    check_output(out, folder=False)
+    if report is not None:
+        check_output(report, folder=True)
+
+    from . import diffusion
+
+    loaded = diffusion.load_model(model)
+    micrographs = load_micrographs(
+        {"xy": xy, "xz": xz, "yz": yz},
+        volume,
+        images_per_plane,
+        phases=phases,
+        threshold=threshold,
+        n_phases=n_phases,
+        phase_names=",".join(loaded.phase_names),
+        voxel_size=",".join(repr(size) for size in loaded.voxel_size),
+    )
+    if micrographs is not None and report is None:
+        _fail("--report must be given where micrographs are given to compare with")
+    with CtrlC() as ctrl_c, Progress("reconstructing", ctrl_c.check) as progress:
+        try:
+            made = diffusion.reconstruct(
+                sizes,
+                loaded,
+                sampler=sampler,
+                passes=passes,
+                harmonize=harmonize,
+                gamma=gamma,
+                guidance=guidance,
+                periodic=wrap,
+                volume_fractions=wanted,
+                seed=seed,
+                device=device,
+                callback=progress,
+            )
+        except KeyboardInterrupt as error:
+            raise Stopped(
+                "Stopped; no volume was written. The same command and seed start it again."
+            ) from error
+    made = _named(made, model)
+    made.save(out)
+    print(made)
+    print(f"Volume in {out}.")
+    if report is not None:
+        page = _write_report(report, made, micrographs, f"Reconstruction with {Path(model).name}")
+        print(f"Report in {page}.")
+
+
+def _named(made: Microstructure, model: str) -> Microstructure:
+    import dataclasses
+
+    return dataclasses.replace(made, provenance={"model_name": model, **made.provenance})
+
+
+def _write_report(
+    out: Path, made: Microstructure, micrographs: Micrographs | None, title: str, **more: Any
+) -> Path:
+    from .report import write_report
+
+    timings = {}
+    for name, words in (
+        ("seconds", "Reconstruction"),
+        ("network_seconds", "of which in the network"),
+    ):
+        if made.provenance.get(name):
+            timings[words] = float(made.provenance[name])
+    timings |= more.pop("timings", {})
+    return write_report(
+        out, microstructure=made, micrographs=micrographs, title=title, timings=timings, **more
+    )
+
+
+@app.command(short_help="Measure a volume.")
+@guarded
+def characterize(
+    file: Annotated[
+        Path, typer.Argument(metavar="VOLUME", help="A labelled volume: .tif, .npz, .vti, ...")
+    ],
+    out: Annotated[Path, typer.Option(help="Directory for the report and the curves.")],
+    reference: Annotated[Path | None, typer.Option(help="Another volume to compare with.")] = None,
+    max_lag: Annotated[
+        int | None, typer.Option(help="Longest lag in voxels; default: half the volume.")
+    ] = None,
+    periodic: Annotated[bool, typer.Option(help="The volume repeats along all axes.")] = False,
+    phases: Phases = None,
+    phase_names: PhaseNames = None,
+    voxel_size: VoxelSize = None,
+    debug: Debug = False,
+) -> None:
+    """Measure a volume: fractions, two-point correlations, lineal paths, per phase and axis.
+
+    Writes report.html, report.json and curves.csv. With --reference, the errors stand beside
+    what the reference itself scatters.
+
+    \b
+    Examples:
+      micro3d characterize volume.tif --out result/
+      micro3d characterize volume.tif --reference tomogram.tif --out result/
+    """
+    check_output(out, folder=True)
+    if max_lag is not None and max_lag < 0:
+        _fail(f"--max-lag must be at least 0, got {max_lag}")
+    made = load_volume(file, voxel_size, phase_names, phases)
+    truth = None if reference is None else load_volume(reference, None, phase_names, phases)
+
+    from . import report, statistics
+    from .report import characterization
+
+    started = time.perf_counter()
+    measured = characterization.measure(made, max_lag=max_lag, periodic=periodic)
+    seconds = time.perf_counter() - started
+    compared: Any = False
+    if truth is not None:
+        compared = statistics.compare(made, truth)
+    out.mkdir(parents=True, exist_ok=True)
+    characterization.write_csv(out / "curves.csv", measured)
+    page = report.write_report(
+        out,
+        microstructure=made,
+        comparison=compared,
+        reference=truth,
+        title=f"{file.name}: spatial statistics",
+        timings={"All correlations": seconds},
+        extra=characterization.sections(measured),
+        verdict=None if truth is not None else characterization.summary(measured),
+        reproduce={"On the command line:": _same_command()},
+    )
+    print(made)
+    if truth is not None:
+        print(compared.summary())
+    print(f"Report in {page}, curves in {out / 'curves.csv'}.")
+
+
+@app.command(short_help="Micrographs to volume to proof, on bundled models.")
+@guarded
+def demo(
+    out: Annotated[Path, typer.Option(help="Directory for everything that is made.")] = Path(
+        "demo"
+    ),
+    seed: Seed = 1,
+    edge: Annotated[int, typer.Option(help="Edge of the volumes, in voxels.")] = 64,
+    minutes: Annotated[float, typer.Option(help="Time to stay within.")] = 5.0,
+    training_seconds: Annotated[
+        float, typer.Option(help="How long to show training from scratch.")
+    ] = 60.0,
+    device: Device = None,
+    debug: Debug = False,
+) -> None:
+    """Show the main job on three synthetic materials: a fibre composite, a separator, a cathode.
+
+    Writes micrographs of new specimens, trains from scratch for a minute to show how that goes,
+    reconstructs volumes with the bundled models, compares them with the micrographs and writes
+    a report for each: report.html, separator/report.html, cathode/report.html.
+
+    \b
+    Example:
+      micro3d demo --out demo/
+    """
+    check_output(out, folder=True)
+    if edge < 16:
+        _fail(f"--edge must be at least 16, got {edge}")
+    if not 0 < minutes < float("inf"):
+        _fail(f"--minutes must be positive, got {minutes}")
+    if not 0 < training_seconds < float("inf"):
+        _fail(f"--training-seconds must be positive, got {training_seconds}")
+
+    started = time.monotonic()
+    from . import _demo
+
+    with CtrlC() as ctrl_c:
+        try:
+            pages = _demo.run(
+                _demo.Run(
+                    out=out,
+                    seed=seed,
+                    edge=edge,
+                    deadline=started + 60.0 * minutes,
+                    say=print,
+                    progress=lambda title: Progress(title, ctrl_c.check),
+                    device=device,
+                ),
+                training_seconds,
+            )
+        except KeyboardInterrupt as error:
+            raise Stopped(f"Stopped; what was finished is in {out}.") from error
+    print(f"\nDone in {_clock(time.monotonic() - started)}. Open {pages[0]} in a browser.")
+
+
+@app.command(short_help="Say what is installed.")
+@guarded
+def info(debug: Debug = False) -> None:
+    """Say what is installed: versions, CUDA, threads, bundled models.
+
+    \b
+    Example:
+      micro3d info
+    """
+    import importlib.util
+
+    from . import _backend
+    from .report import software_versions
+
+    rows = [(name, str(value)) for name, value in software_versions().items()]
+    rows.append(("CUDA", _backend.cuda_status()))
+    if importlib.util.find_spec("torch") is not None:
+        import torch
+
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        rows.append(("torch devices", ", ".join(["cpu", *(f"cuda:{i}" for i in range(count))])))
+        rows.append(("torch threads", str(torch.get_num_threads())))
+    for name, words in bundled_models().items():
+        rows.append((f"model {name}", words))
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")
+
+
+def bundled_models() -> dict[str, str]:
+    """Name of each bundled model to its size, or to what is missing."""
+    from importlib import resources
+
+    from .diffusion.checkpoint import BUNDLED
+
+    found = {}
+    for name in BUNDLED:
+        folder = Path(str(resources.files("micro3d_fast"))) / "models" / name
+        files = list(folder.glob("*")) if (folder / "model.json").exists() else []
+        size = sum(file.stat().st_size for file in files)
+        found[name] = f"{size / 1e6:.1f} MB" if files else "not installed"
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(
+            args=None if argv is None else list(argv), prog_name="micro3d", standalone_mode=False
+        )
+    except typer.Abort:
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        _say("micro3d: Stopped.")
+        return INTERRUPTED
+    except Exception as error:
+        words = getattr(error, "format_message", None)  # typer's own refusals
+        if words is None:
+            raise
+        where = getattr(getattr(error, "ctx", None), "command_path", "micro3d")
+        _say(f"{where}: {' '.join(words().split())} (see {where} --help)")
+        return int(getattr(error, "exit_code", BAD_INPUT))
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Curves as inline SVG.
+
+Colours are CSS classes, so that one drawing serves a light page, a dark page and paper.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from ._document import Curve, Plot
+
+Scale = Callable[[float], float]  # from a value to a place on the page
+
+WIDTH, HEIGHT = 320.0, 214.0
+LEFT, RIGHT, TOP, BOTTOM = 42.0, 12.0, 26.0, 36.0
+
+
+def svg(plot: Plot) -> str:
+    """Return one plot as an SVG element that scales with its column."""
+    x_low, x_high = _range([curve.x for curve in plot.curves], from_zero=True)
+    ys = [
+        values
+        for curve in plot.curves
+        for values in (curve.y, curve.low, curve.high)
+        if values is not None
+    ]
+    if plot.y_log:
+        ys = [np.log10(np.clip(np.asarray(y, dtype=float), 1e-300, None)) for y in ys]
+    y_low, y_high = _range(ys, from_zero=plot.y_from_zero and not plot.y_log, pad=0.06)
+
+    def px(x: float) -> float:
+        return LEFT + (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
+
+    def py(y: float) -> float:
+        if plot.y_log:
+            y = math.log10(max(y, 1e-300))
+        return HEIGHT - BOTTOM - (y - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
+
+    alt = plot.alt or plot.title or "plot"
+    parts = [
+        f'<svg class="plot" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" '
+        f'aria-label="{escape(alt, quote=True)}" preserveAspectRatio="xMidYMid meet">'
+    ]
+    parts += _frame(plot, px, py, (x_low, x_high), (y_low, y_high))
+    for curve in plot.curves:
+        parts += _band(curve, px, py)
+    for curve in plot.curves:
+        points = _points(curve.x, curve.y, px, py)
+        parts.append(f'<polyline class="line {escape(curve.role)}" points="{points}"/>')
+    parts += _labels(plot, px, py)
+    parts.append("</svg>")
+    return "".join(parts)
+
+
+def _frame(
+    plot: Plot, px: Scale, py: Scale, x_range: tuple[float, float], y_range: tuple[float, float]
+) -> list[str]:
+    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+    parts = []
+    for tick in ticks(x_range[0], x_range[1], 5):
+        x = px(tick)
+        parts.append(_line("tick", x, bottom, x, bottom + 3))
+        parts.append(_text(x, bottom + 14, _number(tick), "middle"))
+    if plot.y_log:
+        powers = range(math.ceil(y_range[0]), math.floor(y_range[1]) + 1)
+        y_ticks = [10.0**n for n in powers]
+        if len(y_ticks) < 2:
+            steps = ticks(10 ** y_range[0], 10 ** y_range[1], 4)
+            y_ticks = [step for step in steps if y_range[0] <= math.log10(max(step, 1e-300))]
+    else:
+        y_ticks = ticks(y_range[0], y_range[1], 4)
+    for tick in y_ticks:
+        y = py(tick)
+        parts.append(_line("grid", LEFT, y, right, y))
+        parts.append(_text(LEFT - 6, y + 3.5, _number(tick), "end"))
+    parts.append(_line("axis", LEFT, bottom, right, bottom))
+    if plot.title:
+        parts.append(_text(LEFT, 14, plot.title, "start", "title"))
+    if plot.note:
+        parts.append(_text(right, 14, plot.note, "end"))
+    if plot.x_label:
+        parts.append(_text((LEFT + right) / 2, HEIGHT - 5, plot.x_label, "middle"))
+    if plot.y_label:
+        middle = (TOP + bottom) / 2
+        turned = _text(10, middle, plot.y_label, "middle")
+        parts.append(f'<g transform="rotate(-90 10 {middle:.1f})">{turned}</g>')
+    for x, words in plot.markers:
+        parts.append(_line("marker", px(x), TOP, px(x), bottom))
+        parts.append(_text(px(x) + 4, TOP + 10, words, "start"))
+    return parts
+
+
+def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
+    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def _text(x: float, y: float, words: str, anchor: str, kind: str = "t") -> str:
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text class="{kind}" {place}>{escape(words)}</text>'
+
+
+def _band(curve: Curve, px: Scale, py: Scale) -> list[str]:
+    if curve.low is None or curve.high is None:
+        return []
+    forth = _points(curve.x, curve.high, px, py)
+    back = _points(np.asarray(curve.x)[::-1], np.asarray(curve.low)[::-1], px, py)
+    return [f'<polygon class="band {escape(curve.role)}" points="{forth} {back}"/>']
+
+
+def _labels(plot: Plot, px: Scale, py: Scale) -> list[str]:
+    """Return the names of the curves, each where it is farthest from the other curves."""
+    named = [curve for curve in plot.curves if curve.label]
+    parts = []
+    for curve in named:
+        x, y = np.asarray(curve.x, dtype=float), np.asarray(curve.y, dtype=float)
+        others = [
+            np.interp(x, np.asarray(o.x, dtype=float), np.asarray(o.y, dtype=float))
+            for o in named
+            if o is not curve
+        ]
+        inside = (x > x[0] + 0.12 * (x[-1] - x[0])) & (x < x[0] + 0.85 * (x[-1] - x[0]))
+        if not inside.any():
+            continue
+        gap = np.min([np.abs(y - o) for o in others], axis=0) if others else np.ones_like(y)
+        best = int(np.argmax(np.where(inside, gap, -1.0)))
+        above = all(y[best] >= o[best] for o in others)
+        dy = -7.0 if above else 14.0
+        height = min(max(py(float(y[best])) + dy, TOP + 8), HEIGHT - BOTTOM - 4)
+        parts.append(
+            f'<text class="label {escape(curve.role)}" x="{px(float(x[best])):.1f}" '
+            f'y="{height:.1f}">{escape(curve.label)}</text>'
+        )
+    return parts
+
+
+def _points(x: Any, y: Any, px: Scale, py: Scale) -> str:
+    return " ".join(
+        f"{px(float(a)):.1f},{py(float(b)):.1f}"
+        for a, b in zip(x, y, strict=True)
+        if np.isfinite(b)
+    )
+
+
+def _range(values: Sequence[Any], *, from_zero: bool, pad: float = 0.0) -> tuple[float, float]:
+    joined = np.concatenate([np.asarray(v, dtype=float).ravel() for v in values] or [np.zeros(1)])
+    joined = joined[np.isfinite(joined)]
+    if not joined.size:
+        return 0.0, 1.0
+    low, high = float(joined.min()), float(joined.max())
+    if from_zero:
+        low, high = min(low, 0.0), max(high, 0.0)
+    if high - low < 1e-12 * max(abs(high), 1.0):
+        high = low + (abs(low) or 1.0)
+    margin = pad * (high - low)
+    return (low if from_zero and low >= 0.0 else low - margin), high + margin
+
+
+def ticks(low: float, high: float, wanted: int) -> list[float]:
+    """Return round numbers between two ends, about ``wanted`` of them."""
+    raw = (high - low) / max(wanted, 1)
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(s * power for s in (1.0, 2.0, 2.5, 5.0, 10.0) if s * power >= raw * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [n * step for n in range(first, last + 1)]
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}".replace("-", "−")

@@ -1,0 +1,228 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The curves of one volume, measured and laid out for its report."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._atomic import atomic_write
+from ..microstructure import Microstructure
+from ._document import Curve, Figure, LengthUnit, Plot, Section, Table, length_unit
+
+AXES = ("x", "y", "z")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Correlations of every phase of a volume.
+
+    Attributes
+    ----------
+    phases : tuple of int
+        Those that occur.
+    phase_names : tuple of str
+        One per phase of the volume.
+    voxel_size : (dz, dy, dx)
+        In metres, or 1.0 for voxels.
+    fractions : array, shape (P,)
+        Volume fractions.
+    two_point, lineal_path : dict of (phase, axis) to array
+        S2 and L along ``"x"``, ``"y"``, ``"z"``, by lag in voxels.
+    radial : dict of phase to RadialCorrelation
+        S2 over all directions, in bins as wide as the smallest voxel size.
+    """
+
+    phases: tuple[int, ...]
+    phase_names: tuple[str, ...]
+    voxel_size: tuple[float, float, float]
+    fractions: np.ndarray
+    two_point: dict[tuple[int, str], np.ndarray]
+    lineal_path: dict[tuple[int, str], np.ndarray]
+    radial: dict[int, Any]
+    unit: LengthUnit
+
+    def spacing(self, axis: str) -> float:
+        """Voxel size along an axis."""
+        return self.voxel_size["zyx".index(axis)]
+
+    def correlation_length(self, phase: int, axis: str) -> float:
+        """Lag (metres, voxels) where the scaled autocovariance falls to 1/e; nan if never."""
+        s2 = self.two_point[phase, axis]
+        scale = s2[0] - s2[0] ** 2
+        if scale <= 0:
+            return float("nan")
+        value = (s2 - s2[0] ** 2) / scale
+        below = np.flatnonzero(value <= np.exp(-1))
+        if not below.size:
+            return float("nan")
+        k = int(below[0])
+        step = (value[k - 1] - np.exp(-1)) / (value[k - 1] - value[k])
+        return float(k - 1 + step) * self.spacing(axis)
+
+
+def measure(
+    volume: Microstructure,
+    *,
+    max_lag: int | None = None,
+    periodic: bool = False,
+    callback: Callable[[dict[str, Any]], None] | None = None,
+) -> Measured:
+    """Measure S2 and L of every phase along every axis, and the radial S2.
+
+    Parameters
+    ----------
+    volume : Microstructure
+    max_lag : int, optional
+        In voxels; default half of each axis.  Cut to what an axis can give.
+    periodic : bool
+        The volume repeats along all axes.
+    callback : callable, optional
+        Called with a dict after each phase: step, steps.
+    """
+    from ..statistics import lineal_path, two_point_correlation, two_point_radial
+
+    present = tuple(int(p) for p in np.flatnonzero(volume.volume_fractions))
+    two_point, paths, radial = {}, {}, {}
+    for done, phase in enumerate(present):
+        for axis in AXES:
+            n = volume.shape["zyx".index(axis)]
+            lag = min(n // 2 if max_lag is None else max_lag, n - 1)
+            two_point[phase, axis] = two_point_correlation(
+                volume, phase, axis=axis, max_lag=lag, periodic=periodic
+            )
+            paths[phase, axis] = lineal_path(
+                volume, phase, axis=axis, max_lag=lag, periodic=periodic
+            )
+        radial[phase] = two_point_radial(
+            volume,
+            phase,
+            max_lag=None if max_lag is None else min(max_lag, max(volume.shape) - 1),
+            periodic=periodic,
+            voxel_size=volume.voxel_size,
+        )
+        if callback is not None:
+            callback({"step": done + 1, "steps": len(present)})
+    edges = [n * d for n, d in zip(volume.shape, volume.voxel_size, strict=True)]
+    return Measured(
+        present,
+        volume.phase_names,
+        volume.voxel_size,
+        volume.volume_fractions,
+        two_point,
+        paths,
+        radial,
+        length_unit(volume.voxel_size, max(edges)),
+    )
+
+
+def sections(measured: Measured) -> list[Section]:
+    """Return the curves and lengths as sections of a report."""
+    figures = [_figure(measured, phase) for phase in measured.phases]
+    rows = [
+        [
+            measured.phase_names[phase],
+            float(measured.fractions[phase]),
+            *(measured.unit(measured.correlation_length(phase, axis)) for axis in AXES),
+        ]
+        for phase in measured.phases
+    ]
+    table = Table(
+        ["Phase", "Fraction", *(f"along {axis} ({measured.unit.name})" for axis in AXES)],
+        rows,
+        "Correlation lengths: where the scaled autocovariance (S₂ − φ²)/(φ − φ²) falls to 1/e.",
+        ["", ".4f", ".3g", ".3g", ".3g"],
+    )
+    return [
+        Section("Two-point correlation and lineal path", figures, anchor="curves-of-volume"),
+        Section("Correlation lengths", (table,), anchor="lengths"),
+    ]
+
+
+def _figure(measured: Measured, phase: int) -> Figure:
+    name, unit = measured.phase_names[phase], measured.unit
+    plots = []
+    square = float(measured.fractions[phase]) ** 2
+    for axis in AXES:
+        s2, path = measured.two_point[phase, axis], measured.lineal_path[phase, axis]
+        x = unit(np.arange(s2.size) * measured.spacing(axis))
+        plots.append(
+            Plot(
+                [
+                    Curve(x[[0, -1]], [square, square], "", "faint"),
+                    Curve(x, s2, "S₂", "first"),
+                    Curve(x, path, "L", "second"),
+                ],
+                title=f"along {axis}",
+                x_label=f"lag ({unit.name})",
+                alt=f"Two-point correlation and lineal path of {name} along {axis}",
+            )
+        )
+    radial = measured.radial[phase]
+    good = np.isfinite(radial.value)
+    x = unit(radial.lag[good])
+    plots.append(
+        Plot(
+            [
+                Curve(x[[0, -1]], [square, square], "", "faint"),
+                Curve(x, radial.value[good], "S₂", "first"),
+            ],
+            title="over all directions",
+            x_label=f"lag ({unit.name})",
+            alt=f"Radial two-point correlation of {name}",
+        )
+    )
+    return Figure(
+        plots,
+        title=name.capitalize(),
+        caption=f"Two-point correlation S₂ and lineal path L of {name}; the dotted line is φ².",
+        columns=4,
+        legend=[("first", "S₂"), ("second", "L"), ("faint", "φ²")],
+    )
+
+
+def summary(measured: Measured) -> str:
+    """Return fractions and the longest and shortest correlation length in one sentence."""
+    phases = ", ".join(
+        f"{measured.phase_names[p]} {float(measured.fractions[p]):.4f}" for p in measured.phases
+    )
+    lengths = {
+        (phase, axis): measured.unit(measured.correlation_length(phase, axis))
+        for phase in measured.phases
+        for axis in AXES
+    }
+    known = {place: value for place, value in lengths.items() if np.isfinite(value)}
+    words = f"Fractions: {phases}"
+    if known:
+        low, high = min(known, key=lambda k: known[k]), max(known, key=lambda k: known[k])
+        words += (
+            f"; correlation lengths from {known[low]:.3g} {measured.unit.name} "
+            f"({measured.phase_names[low[0]]}, along {low[1]}) to {known[high]:.3g} "
+            f"{measured.unit.name} ({measured.phase_names[high[0]]}, along {high[1]})"
+        )
+    return words + "."
+
+
+def write_csv(path: Path, measured: Measured) -> None:
+    """Write every curve as rows of function, phase, direction, lag, distance, value."""
+    with atomic_write(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as f:
+        rows = csv.writer(f)
+        rows.writerow(["function", "phase", "name", "direction", "lag", "distance", "value"])
+        for function, curves in (("S2", measured.two_point), ("L", measured.lineal_path)):
+            for (phase, axis), values in curves.items():
+                name, step = measured.phase_names[phase], measured.spacing(axis)
+                for lag, value in enumerate(values):
+                    rows.writerow(
+                        [function, phase, name, axis, lag, lag * step, repr(float(value))]
+                    )
+        for phase, radial in measured.radial.items():
+            smallest, name = min(measured.voxel_size), measured.phase_names[phase]
+            for lag, value in zip(radial.lag, radial.value, strict=True):
+                numbers = [repr(float(number)) for number in (lag / smallest, lag, value)]
+                rows.writerow(["S2", phase, name, "radial", *numbers])
