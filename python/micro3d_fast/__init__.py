@@ -23,6 +23,10 @@ _PUBLIC: dict[str, str] = {
     "train": "diffusion",
     "load_model": "diffusion",
     "reconstruct": "diffusion",
+    "sample_slices": "diffusion",
+    "SamplerSettings": "diffusion",
+    "ModelFileError": "diffusion",
+    "ResumeError": "diffusion",
     # statistics
     "volume_fractions": "statistics",
     "two_point_map": "statistics",
