@@ -54,7 +54,8 @@ def fibre_composite(
 ) -> Microstructure:
     """Unidirectional fibres along z in a matrix: round, slightly wavy, not overlapping.
 
-    Discs are thrown at random into the xy plane and pushed apart; each then wanders along z on a
+    Discs are thrown at random into the xy plane, none onto another, and pushed apart to the gap
+    where they were too many to miss each other; each then wanders along z on a
     smooth random path of its own, and all paths are pushed apart again wherever two come closer
     than the gap.  The sections normal to z are circles of the radius.
 
@@ -107,7 +108,7 @@ def fibre_composite(
     count = max(1, round(fraction * area.prod() / (math.pi * radius**2)))
     drawn = math.sqrt(fraction * area.prod() / (math.pi * count))
     distance = 2.0 * drawn + gap
-    points = rng.random((count, 2)) * area
+    points = _thrown_discs(rng, count, distance, area)
     points = _push_apart(points, np.full(count, distance / 2.0), area)
     levels = max(1, box[0] // 4)
     step = box[0] / levels
@@ -146,6 +147,34 @@ def fibre_composite(
         "gap": gap,
     }
     return _made("fibre_composite", labels, ("matrix", "fibre"), parameters, facts, voxel_size)
+
+
+def _thrown_discs(
+    rng: np.random.Generator, count: int, distance: float, box: np.ndarray
+) -> np.ndarray:
+    """Random sequential addition to a periodic box, as far as it fills without trying long.
+
+    A disc falls no nearer to another than the distance, or than what lets 45 % of the box be
+    covered, which is quickly reached (54.7 % is the most that ever is).
+    """
+    from scipy.spatial import cKDTree
+
+    apart = min(distance, math.sqrt(0.45 * 4.0 / math.pi * box.prod() / count), 0.5 * box.min())
+    points = np.empty((0, 2))
+    for _ in range(200):
+        trial = rng.random((2 * count, 2)) * box
+        if len(points):
+            nearest, _ = cKDTree(points, boxsize=box).query(trial)
+            trial = trial[nearest >= apart]
+        kept = np.ones(len(trial), dtype=bool)
+        pairs = cKDTree(trial, boxsize=box).query_pairs(apart, output_type="ndarray")
+        for i, j in np.sort(pairs[np.argsort(pairs[:, 1], kind="stable")], axis=1).tolist():
+            if kept[i]:  # the earlier one stays
+                kept[j] = False
+        points = np.concatenate([points, trial[kept]])[:count]
+        if len(points) == count:
+            return points
+    return np.concatenate([points, rng.random((count - len(points), 2)) * box])
 
 
 def _wandering(
