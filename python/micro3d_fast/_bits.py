@@ -166,11 +166,17 @@ def _plan(
 def _roles(shape: Sequence[int], direction: Sequence[int], per_slice: bool) -> tuple[int, int, int]:
     """Axes as (slab, row, column).
 
-    Columns are bits, so best an axis that no step runs along (no shifts of bits) and that fills
-    whole words; rows the axis of the steps, so that a slab stays in the cache.
+    Columns are bits, so best an axis that no step runs along (no shifts of bits), the contiguous
+    one or, along that, one that fills whole words; rows the axis of the steps, so that a slab
+    stays in the cache.
     """
     still = [axis for axis in (2, 1, 0) if direction[axis] == 0 and not (per_slice and axis == 0)]
-    column = max(still, key=lambda axis: shape[axis] / -(-shape[axis] // 64), default=2)
+
+    def worth(axis: int) -> float:
+        filled = shape[axis] / -(-shape[axis] // 64) / 64
+        return filled * (0.03, 0.1, 1.0)[axis]
+
+    column = max(still, key=worth, default=2)
     rest = [axis for axis in range(3) if axis != column]
     if (
         not per_slice

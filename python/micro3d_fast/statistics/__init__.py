@@ -2,8 +2,20 @@
 # SPDX-License-Identifier: MIT
 """Descriptors of labelled 2D and 3D images, and the comparison of two of them."""
 
+from .chords import ChordLengths, chord_lengths
 from .comparison import Comparison, Curve, compare, relative_error, scaled_autocovariance
-from .lineal_path import lineal_path
+from .fluctuations import LocalFractions, local_fractions
+from .lengths import CorrelationLengths, correlation_lengths
+from .lineal_path import lineal_path, lineal_paths
+from .matrix import two_point_matrix
+from .percolation import (
+    Percolation,
+    cluster_labels,
+    percolation,
+    two_point_cluster,
+    two_point_cluster_map,
+)
+from .surface import specific_surface
 from .two_point import (
     RadialCorrelation,
     shift,
@@ -14,16 +26,30 @@ from .two_point import (
 )
 
 __all__ = [
+    "ChordLengths",
     "Comparison",
+    "CorrelationLengths",
     "Curve",
+    "LocalFractions",
+    "Percolation",
     "RadialCorrelation",
+    "chord_lengths",
+    "cluster_labels",
     "compare",
+    "correlation_lengths",
     "lineal_path",
+    "lineal_paths",
+    "local_fractions",
+    "percolation",
     "relative_error",
     "scaled_autocovariance",
     "shift",
+    "specific_surface",
+    "two_point_cluster",
+    "two_point_cluster_map",
     "two_point_correlation",
     "two_point_map",
+    "two_point_matrix",
     "two_point_radial",
     "volume_fractions",
 ]

@@ -56,6 +56,12 @@ class Image:
             inside &= self.mask
         return inside
 
+    def slices(self) -> Iterator[Image]:
+        """The images of a batch, one by one."""
+        for k in range(self.shape[0]):
+            mask = None if self.mask is None else self.mask[k : k + 1]
+            yield Image(self.labels[k : k + 1], mask, 2)
+
 
 def load(labels: Any, mask: Any = None, *, batch: bool = False) -> Image:
     """Check ``labels`` and ``mask`` and give them as one volume."""
@@ -110,6 +116,29 @@ def lag_limit(
     if not ends:  # the line closes on itself
         ends = [math.lcm(*(m // math.gcd(m, d) for m, d, _ in steps if d))]
     return _checks.lag_limit(max_lag, min(ends))
+
+
+def phase_counts(labels: np.ndarray, n_phases: int) -> np.ndarray:
+    """Voxels of each phase: int64 (n_phases,)."""
+    flat = labels.reshape(-1)
+    out = np.zeros(n_phases, dtype=np.int64)
+    for start, stop in pieces(flat.size, 1 << 18):  # bincount makes int64 of its argument
+        part = flat[start:stop]
+        if n_phases <= 8:
+            out += [np.count_nonzero(part == p) for p in range(n_phases)]
+        else:
+            out += np.bincount(part, minlength=n_phases)
+    return out
+
+
+def spacing(image: Image, voxel_size: Any) -> tuple[tuple[float, float, float], str]:
+    """(dz, dy, dx) and their unit; None means in voxels."""
+    if voxel_size is None:
+        return (1.0, 1.0, 1.0), "voxels"
+    sizes = voxel_size
+    if image.ndim == 2 and np.ndim(voxel_size) == 1 and len(voxel_size) == 2:
+        sizes = (1.0, *voxel_size)
+    return _checks.voxel_size3(sizes), "m"
 
 
 def thread_count(threads: Any) -> int:

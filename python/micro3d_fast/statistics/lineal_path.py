@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import _bits, _checks
+from .. import _bits, _checks, ops
 from . import _image
-from .two_point import along, curves, lines_of
+from .two_point import along, curves, lines_of, ratio
 
 
 def lineal_path(
@@ -77,7 +77,7 @@ def lineal_path(
     image = _image.load(labels, mask, batch=batch)
     number = _checks.phase_number(phase)
     direction, lag, wrap = along(image, axis, max_lag, periodic)
-    keys = {
+    keys: dict[str, Any] = {
         "direction": direction,
         "max_lag": lag,
         "periodic": wrap,
@@ -91,3 +91,70 @@ def lineal_path(
     else:
         segments = _bits.segment_counts(image.labels, None, **keys)
     return curves(hits, segments, image)
+
+
+def lineal_paths(
+    labels: Any,
+    *,
+    axis: Any,
+    n_phases: int | None = None,
+    max_lag: int | None = None,
+    periodic: Any = False,
+    mask: Any = None,
+    threads: int = 0,
+) -> np.ndarray:
+    """Lineal-path functions of all phases along an axis, from one scan of the runs.
+
+    A run of n voxels holds max(n - r, 0) segments of r + 1 voxels.
+
+    Parameters
+    ----------
+    labels, max_lag, periodic, mask, threads
+        As of `lineal_path`.
+    axis : int or str
+        0, 1, 2 or "z", "y", "x".
+    n_phases : int, optional
+        Number of phases; default the largest label + 1.
+
+    Returns
+    -------
+    array of float64, shape (n_phases, max_lag + 1)
+
+    Examples
+    --------
+    >>> lineal_paths(np.array([[0, 1, 1, 1]]), axis="x", max_lag=2)
+    array([[0.25      , 0.        , 0.        ],
+           [0.75      , 0.66666667, 0.5       ]])
+    """
+    image = _image.load(labels, mask)
+    least = int(image.labels.max()) + 1
+    n = least
+    if n_phases is not None:
+        n = _checks.integer(n_phases, name="n_phases", minimum=least, maximum=256)
+    number = _checks.axis_number(axis, image.ndim)
+    direction, lag, wrap = along(image, number, max_lag, periodic)
+    hits = run_segments(image, n, direction.index(1), lag, wrap, threads)
+    if image.mask is None:
+        segments = lines_of(image, direction, lag, wrap)
+    else:
+        inside = _image.Image(image.mask.view(np.uint8), None, image.ndim)
+        segments = run_segments(inside, 2, direction.index(1), lag, wrap, threads)[1]
+    return ratio(hits, np.broadcast_to(segments, hits.shape))
+
+
+def run_segments(
+    image: _image.Image, n_phases: int, axis: int, max_lag: int, wrap: Any, threads: int
+) -> np.ndarray:
+    """Segments of 1 ... max_lag + 1 voxels in each phase, from run lengths: int64 (P, lags)."""
+    counts, full = ops.run_lengths(
+        image.labels,
+        axis=axis,
+        n_phases=n_phases,
+        periodic=wrap[axis],
+        mask=None if image.mask is None else image.mask.view(np.uint8),
+        threads=_image.thread_count(threads),
+    )
+    # Σ_n counts[n] max(n - r, 0): runs of at least n voxels, summed from the far end twice
+    at_least = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
+    segments = np.cumsum(at_least[:, :0:-1], axis=1)[:, ::-1]
+    return segments[:, : max_lag + 1] + full[:, None] * image.shape[axis]

@@ -79,7 +79,7 @@ def volume_fractions(labels: Any, *, mask: Any = None) -> np.ndarray:
     inside = image.labels if image.mask is None else image.labels[image.mask]
     if inside.size == 0:
         raise ValueError("`mask` must leave at least one voxel, got an empty mask")
-    return np.bincount(inside.ravel(), minlength=phases) / inside.size
+    return _image.phase_counts(inside, phases) / inside.size
 
 
 def two_point_map(
@@ -90,6 +90,7 @@ def two_point_map(
     periodic: Any = False,
     mask: Any = None,
     max_lag: int | None = None,
+    batch: bool = False,
     dtype: Any = np.float64,
     threads: int = 0,
 ) -> np.ndarray:
@@ -111,6 +112,8 @@ def two_point_map(
         Count only pairs with both ends inside.
     max_lag : int, optional
         Longest lag kept along each axis; shorter costs less time and memory.
+    batch : bool
+        The first axis counts 2D images; one map for each comes back.
     dtype : float64 or float32
         Precision of the transforms and of the result.  float64 gives exact counts; float32 takes
         half the memory and is within 1e-5 of them.
@@ -129,6 +132,12 @@ def two_point_map(
     TypeError, ValueError
         An argument is of the wrong kind or out of range; the message names it.
 
+    Notes
+    -----
+    Counts come from Fourier transforms, rounded to whole numbers (float64), and are divided once.
+    Working memory is 16 bytes × (padded ny) × (padded nx / 2 + 1) × nz for each of the phases: 8
+    bytes a voxel periodic, 32 non-periodic; the map itself takes 8 bytes a lag.
+
     References
     ----------
     .. [1] S. Torquato, Random Heterogeneous Materials, Springer 2002, Section 2.2.
@@ -140,17 +149,31 @@ def two_point_map(
     >>> two_point_map(np.array([[0, 1, 0, 1]]), 1, periodic=True)
     array([[0.5, 0. , 0.5, 0. ]])
     """
-    image = _image.load(labels, mask)
+    image = _image.load(labels, mask, batch=batch)
     i, j = _image.phase_pair(phase, other)
     wrap = image.periodic3(periodic)
     kind = float_type(dtype)
     number = _image.thread_count(threads)
-    win = _windows(image, wrap, max_lag)
-    out = np.empty(tuple(w.size for w in win), kind)
+    if not image.batch:
+        win = _windows(image, wrap, max_lag)
+        out = np.empty(tuple(w.size for w in win), kind)
+        _map_into(out, image, i, j, win, wrap, number)
+        return out.reshape(out.shape[image.lead :])
+    slices = list(image.slices())
+    win = _windows(slices[0], wrap, max_lag)
+    out = np.empty((len(slices), *(w.size for w in win)), kind)
 
-    def keep(row: int, counts: np.ndarray) -> None:
-        out[row : row + len(counts)] = counts
+    def job(start: int, stop: int) -> None:
+        for k in range(start, stop):
+            _map_into(out[k], slices[k], i, j, win, wrap, 1)
 
+    _image.run_jobs(job, _image.pieces(len(slices), 1), number)
+    return out[:, 0]
+
+
+def _map_into(
+    out: np.ndarray, image: Image, i: int, j: int, win: Any, wrap: Flags3, threads: int
+) -> None:
     if image.mask is None:
         z, y, x = _fourier.pair_numbers(win, wrap)
         across = y[:, None] * x
@@ -160,17 +183,19 @@ def two_point_map(
             pairs = z[row : row + len(counts), None, None] * across
             np.divide(counts, pairs, out=part, casting="same_kind")
 
-        _correlate(image, i, j, win, kind, divide, number)
-        return out.reshape(out.shape[image.lead :])
+        _correlate(image, i, j, win, out.dtype.type, divide, threads)
+        return
+
+    def keep(row: int, counts: np.ndarray) -> None:
+        out[row : row + len(counts)] = counts
 
     def divide_by(row: int, pairs: np.ndarray) -> None:
         part = out[row : row + len(pairs)]
         np.divide(part, pairs, out=part, where=pairs > 0)
         part[pairs <= 0] = np.nan
 
-    _correlate(image, i, j, win, kind, keep, number)
-    _correlate(image, None, None, win, kind, divide_by, number)
-    return out.reshape(out.shape[image.lead :])
+    _correlate(image, i, j, win, out.dtype.type, keep, threads)
+    _correlate(image, None, None, win, out.dtype.type, divide_by, threads)
 
 
 def shift(correlation: np.ndarray) -> np.ndarray:
@@ -234,7 +259,7 @@ def two_point_correlation(
     image = _image.load(labels, mask, batch=batch)
     i, j = _image.phase_pair(phase, other)
     direction, lag, wrap = along(image, axis, max_lag, periodic)
-    keys = {
+    keys: dict[str, Any] = {
         "direction": direction,
         "max_lag": lag,
         "periodic": wrap,
@@ -305,7 +330,8 @@ def two_point_radial(
     wrap = image.periodic3(periodic)
     kind = float_type(dtype)
     number = _image.thread_count(threads)
-    spacing, width, unit = _spacing(image, voxel_size)
+    spacing, unit = _image.spacing(image, voxel_size)
+    width = min(spacing[image.lead :])
     longest = max(image.space)
     if max_lag is None:
         extents = [n for n in image.space if n > 1]
@@ -410,34 +436,27 @@ def _windows(image: Image, wrap: Flags3, max_lag: Any) -> Any:
     return _fourier.windows(image.shape, wrap, max_lag)
 
 
+def planes_of(image: Image, phase: int | None) -> Any:
+    """Slices of the indicator of a phase (None: of the mask), for `_fourier.plane_spectra`."""
+
+    def planes(start: int, stop: int) -> np.ndarray:
+        part = slice(start, stop)
+        if phase is None:
+            return np.ones_like(image.labels[part]) if image.mask is None else image.mask[part]
+        inside = image.labels[part] == phase
+        return inside if image.mask is None else inside & image.mask[part]
+
+    return planes
+
+
 def _correlate(
     image: Image, i: int | None, j: int | None, win: Any, kind: Any, deliver: Any, threads: int
 ) -> None:
     """Counts of pairs (i, j); None stands for the mask itself."""
 
-    def planes_of(phase: int | None) -> Any:
-        def planes(start: int, stop: int) -> np.ndarray:
-            part = slice(start, stop)
-            if phase is None:
-                return image.mask[part]  # type: ignore[index]
-            inside = image.labels[part] == phase
-            return inside if image.mask is None else inside & image.mask[part]
-
-        return planes
-
-    first = _fourier.plane_spectra(planes_of(i), win, kind, threads)
+    first = _fourier.plane_spectra(planes_of(image, i), win, kind, threads)
     if i == j:
         _fourier.autocorrelate(first, win, deliver, threads)
         return
-    second = _fourier.plane_spectra(planes_of(j), win, kind, threads)
+    second = _fourier.plane_spectra(planes_of(image, j), win, kind, threads)
     _fourier.crosscorrelate(first, second, win, deliver, threads)
-
-
-def _spacing(image: Image, voxel_size: Any) -> tuple[tuple[float, ...], float, str]:
-    if voxel_size is None:
-        return (1.0, 1.0, 1.0), 1.0, "voxels"
-    sizes = voxel_size
-    if image.ndim == 2 and np.ndim(voxel_size) == 1 and len(voxel_size) == 2:
-        sizes = (1.0, *voxel_size)
-    spacing = _checks.voxel_size3(sizes)
-    return spacing, min(spacing[image.lead :]), "m"

@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Chords, clusters, surfaces and local fractions by their definitions, voxel by voxel."""
+
+import itertools
+
+import numpy as np
+
+
+def chords(inside, axis, periodic=False):
+    """Lengths of all maximal runs of True along an axis, sorted; lines without an end left out."""
+    lengths = []
+    lines = np.moveaxis(np.asarray(inside), axis, -1)
+    for index in np.ndindex(lines.shape[:-1]):
+        line = [bool(v) for v in lines[index]]
+        if periodic:
+            if all(line):
+                continue
+            start = line.index(False)
+            line = line[start:] + line[:start]
+        for value, run in itertools.groupby(line):
+            if value:
+                lengths.append(len(list(run)))
+    return sorted(lengths)
+
+
+def neighbours(ndim, connectivity):
+    """Steps to the neighbours of a voxel: faces, then edges, then corners."""
+    order = {4: 1, 8: 2, 6: 1, 18: 2, 26: 3}[connectivity]
+    steps = itertools.product((-1, 0, 1), repeat=ndim)
+    return [s for s in steps if 0 < np.count_nonzero(s) <= order]
+
+
+def clusters(inside, connectivity, periodic):
+    """Cluster number of every voxel by flood fill, in the order of first voxels; 0 outside."""
+    inside = np.asarray(inside)
+    out = np.zeros(inside.shape, dtype=np.int32)
+    wrap = np.broadcast_to(np.asarray(periodic, dtype=bool), (inside.ndim,))
+    number = 0
+    for seed in np.ndindex(inside.shape):
+        if not inside[seed] or out[seed]:
+            continue
+        number += 1
+        out[seed] = number
+        todo = [seed]
+        while todo:
+            x = todo.pop()
+            for step in neighbours(inside.ndim, connectivity):
+                y = [a + s for a, s in zip(x, step, strict=True)]
+                y = tuple(b % n if w else b for b, n, w in zip(y, inside.shape, wrap, strict=True))
+                if not all(0 <= b < n for b, n in zip(y, inside.shape, strict=True)):
+                    continue
+                if inside[y] and not out[y]:
+                    out[y] = number
+                    todo.append(y)
+    return out
+
+
+def same_cluster_counts(numbers, lag, periodic=False, mask=None):
+    """(hits, pairs) of one lag: both ends in the same cluster."""
+    wrap = np.broadcast_to(np.asarray(periodic, dtype=bool), (numbers.ndim,))
+    hits = pairs = 0
+    for x in np.ndindex(numbers.shape):
+        y = [a + r for a, r in zip(x, lag, strict=True)]
+        y = tuple(b % n if w else b for b, n, w in zip(y, numbers.shape, wrap, strict=True))
+        if not all(0 <= b < n for b, n in zip(y, numbers.shape, strict=True)):
+            continue
+        if mask is not None and not (mask[x] and mask[y]):
+            continue
+        pairs += 1
+        hits += int(numbers[x] > 0 and numbers[x] == numbers[y])
+    return hits, pairs
+
+
+def face_area(inside, periodic=False, mask=None):
+    """Per axis: share of neighbour pairs of which one is inside."""
+    inside = np.asarray(inside)
+    share = []
+    for axis in range(inside.ndim):
+        lag = [int(k == axis) for k in range(inside.ndim)]
+        changes = pairs = 0
+        wrap = np.broadcast_to(np.asarray(periodic, dtype=bool), (inside.ndim,))
+        for x in np.ndindex(inside.shape):
+            y = [a + r for a, r in zip(x, lag, strict=True)]
+            y = tuple(b % n if w else b for b, n, w in zip(y, inside.shape, wrap, strict=True))
+            if not all(0 <= b < n for b, n in zip(y, inside.shape, strict=True)):
+                continue
+            if mask is not None and not (mask[x] and mask[y]):
+                continue
+            pairs += 1
+            changes += int(inside[x] != inside[y])
+        share.append(changes / pairs if pairs else 0.0)
+    return share
+
+
+def window_fractions(inside, edge, periodic=False):
+    """Fraction of True in every window of ``edge`` voxels along each axis longer than one."""
+    inside = np.asarray(inside)
+    wrap = np.broadcast_to(np.asarray(periodic, dtype=bool), (inside.ndim,))
+    edges = [edge if n > 1 else 1 for n in inside.shape]
+    starts = [
+        range(n if w else n - e + 1) for n, w, e in zip(inside.shape, wrap, edges, strict=True)
+    ]
+    values = []
+    for start in itertools.product(*starts):
+        index = [
+            [(s + k) % n for k in range(e)]
+            for s, e, n in zip(start, edges, inside.shape, strict=True)
+        ]
+        values.append(inside[np.ix_(*index)].mean())
+    return np.array(values)

@@ -1,0 +1,407 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Matrix, chords, clusters, surfaces, local fractions, lengths: definitions and closed forms."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import micro3d_fast as m3
+from micro3d_fast import statistics
+from micro3d_fast.reference import descriptors as reference
+from micro3d_fast.statistics import _fourier
+
+SHAPES = [(1, 1), (3, 4), (6, 5), (1, 1, 1), (4, 3, 5), (1, 6, 1), (3, 1, 4)]
+
+
+def image(shape, phases=2, seed=0):
+    return np.random.default_rng([seed, *shape]).integers(0, phases, shape).astype(np.uint8)
+
+
+def inside(shape, seed=1):
+    return np.random.default_rng([seed, *shape]).random(shape) < 0.8
+
+
+def flags(ndim):
+    return (False, True, (True,) + (False,) * (ndim - 1))
+
+
+def ball(radius, n=None, ndim=3):
+    """Voxels whose centres lie in a ball centred in the image, off the lattice."""
+    n = 2 * math.ceil(radius) + 5 if n is None else n
+    grid = np.indices((n,) * ndim) - (n - 1) / 2 + 0.137
+    return ((grid**2).sum(0) <= radius**2).astype(np.uint8)
+
+
+# ------------------------------------------------------------------------------------ the matrix
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("masked", [False, True])
+def test_matrix_is_all_maps(shape, masked):
+    labels = image(shape, phases=4)
+    mask = inside(shape) if masked else None
+    for periodic in flags(len(shape)):
+        for max_lag in (None, min(1, max(shape) - 1)):
+            keys = {"periodic": periodic, "mask": mask, "max_lag": max_lag}
+            got = statistics.two_point_matrix(labels, n_phases=4, **keys)
+            for i, j in itertools.product(range(4), range(4)):
+                np.testing.assert_array_equal(got[i, j], m3.two_point_map(labels, i, j, **keys))
+
+
+@pytest.mark.parametrize("phases", [1, 2, 3, 5])
+def test_matrix_takes_one_forward_transform_less(phases, monkeypatch):
+    labels = image((6, 7, 8), phases=phases)
+    labels.flat[:phases] = range(phases)
+    forward = []
+    original = _fourier.plane_spectra
+    monkeypatch.setattr(_fourier, "plane_spectra", lambda *a: forward.append(1) or original(*a))
+    got = statistics.two_point_matrix(labels)
+    assert len(forward) == phases - 1
+    assert got.shape[:2] == (phases, phases)
+    np.testing.assert_allclose(got.sum((0, 1)), 1, rtol=1e-14)
+
+
+def test_batch_of_maps():
+    stack, mask = image((3, 6, 7)), inside((3, 6, 7))
+    for keys in ({}, {"periodic": True}, {"max_lag": 2}):
+        got = m3.two_point_map(stack, 1, 0, batch=True, mask=mask, threads=2, **keys)
+        each = [m3.two_point_map(i, 1, 0, mask=m, **keys) for i, m in zip(stack, mask, strict=True)]
+        np.testing.assert_array_equal(got, each)
+
+
+# ---------------------------------------------------------------------- lineal paths and chords
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_lineal_paths_of_all_phases(shape):
+    labels, mask = image(shape, phases=3), inside(shape)
+    for axis, periodic, m in itertools.product(range(len(shape)), (False, True), (None, mask)):
+        keys = {"axis": axis, "max_lag": shape[axis] - 1, "periodic": periodic, "mask": m}
+        got = statistics.lineal_paths(labels, n_phases=4, **keys)
+        want = [m3.lineal_path(labels, p, **keys) for p in range(4)]
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_chords_equal_brute_force(shape):
+    labels, mask = image(shape), inside(shape)
+    for axis, periodic, m in itertools.product(range(len(shape)), (False, True), (None, mask)):
+        got = statistics.chord_lengths(labels, 1, axis=axis, periodic=periodic, mask=m)
+        phase = (labels == 1) if m is None else (labels == 1) & m
+        want = reference.chords(phase, axis, periodic)
+        np.testing.assert_array_equal(np.repeat(got.length, got.count), want)
+        if want:
+            assert got.mean == pytest.approx(np.mean(want))
+            assert got.density.sum() == pytest.approx(1)
+        else:
+            assert math.isnan(got.mean)
+
+
+def test_chords_cut_by_faces_can_be_dropped():
+    labels = np.array([[1, 1, 0, 1, 0, 1, 1, 1], [1] * 8, [0] * 8, [0, 1, 1, 0, 0, 0, 0, 0]])
+    keep = statistics.chord_lengths(labels, 1, axis="x")
+    drop = statistics.chord_lengths(labels, 1, axis="x", cut="drop")
+    assert np.repeat(keep.length, keep.count).tolist() == [1, 2, 2, 3, 8]
+    assert np.repeat(drop.length, drop.count).tolist() == [1, 2]
+    assert drop.mean == 1.5
+
+
+def test_mean_chord_of_a_ball():
+    """4R/3, each chord weighing the same; the unbiased mean agrees, for the ball is not cut."""
+    radius = 20.3
+    labels = ball(radius)
+    for axis in "zyx":
+        got = statistics.chord_lengths(labels, 1, axis=axis, voxel_size=2.0)
+        assert got.mean == pytest.approx(2 * 4 / 3 * radius, rel=0.01)
+        assert got.unbiased_mean == pytest.approx(got.mean, rel=1e-12)
+        assert got.unit == "m"
+
+
+def test_chords_of_a_markov_chain_are_geometric(rng):
+    stay = 0.7
+    rows = np.empty((4000, 60), dtype=np.uint8)
+    rows[:, 0] = rng.random(4000) < 0.5
+    for k in range(1, 60):
+        rows[:, k] = np.where(rng.random(4000) < stay, rows[:, k - 1], 1 - rows[:, k - 1])
+    got = statistics.chord_lengths(rows, 1, axis="x")
+    assert got.unbiased_mean == pytest.approx(1 / (1 - stay), rel=0.01)
+    assert got.mean < got.unbiased_mean  # faces cut some
+    inner = statistics.chord_lengths(rows, 1, axis="x", cut="drop")
+    ratio = inner.count[1:6] / inner.count[:5]
+    np.testing.assert_allclose(ratio, stay, atol=0.07)
+
+
+# -------------------------------------------------------------------------------------- clusters
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("library", ["cc3d", "scipy"])
+def test_clusters_equal_flood_fill(shape, library, monkeypatch):
+    if library == "scipy":
+        monkeypatch.setitem(__import__("sys").modules, "cc3d", None)
+    else:
+        pytest.importorskip("cc3d")
+    allowed = (4, 8) if len(shape) == 2 else (6, 18, 26)
+    wraps = itertools.product((False, True), repeat=len(shape))
+    for periodic, connectivity, seed in itertools.product(wraps, allowed, range(2)):
+        labels, mask = image(shape, seed=seed), inside(shape)
+        keys = {"connectivity": connectivity, "periodic": periodic}
+        got = statistics.cluster_labels(labels, 1, mask=mask, **keys)
+        want = reference.clusters((labels == 1) & mask, connectivity, periodic)
+        assert got.dtype == np.int32
+        assert got.max() == want.max()
+        both = np.unique(np.stack([got.ravel(), want.ravel()]), axis=1)
+        assert both.shape[1] == len(np.unique(want))  # the same parts, numbered in any order
+        assert (both == 0).all(axis=0).sum() == (both == 0).any(axis=0).sum()
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_cluster_function_equals_brute_force(shape):
+    for periodic, masked in itertools.product(flags(len(shape)), (False, True)):
+        labels = image(shape, seed=5)
+        mask = inside(shape) if masked else None
+        phase = (labels == 1) & mask if masked else labels == 1
+        numbers = reference.clusters(phase, 4 if len(shape) == 2 else 6, periodic)
+        got = statistics.two_point_cluster_map(labels, 1, periodic=periodic, mask=mask)
+        full = m3.two_point_map(labels, 1, periodic=periodic, mask=mask)
+        lags = [np.fft.fftfreq(n, 1 / n).astype(int) for n in got.shape]
+        for index in np.ndindex(got.shape):
+            lag = [r[k] for r, k in zip(lags, index, strict=True)]
+            hits, pairs = reference.same_cluster_counts(numbers, lag, periodic, mask)
+            want = hits / pairs if pairs else np.nan
+            np.testing.assert_allclose(got[index], want, rtol=1e-14)
+        assert (got <= full + 1e-15)[~np.isnan(full)].all()
+        directions = [tuple(int(k == a) for k in range(len(shape))) for a in range(len(shape))]
+        for d in (*directions, tuple((-1) ** k for k in range(len(shape)))):
+            lag = min(n for n, s in zip(shape, d, strict=True) if s) - 1
+            curve = statistics.two_point_cluster(
+                labels, 1, axis=d, max_lag=lag, periodic=periodic, mask=mask
+            )
+            for r in range(lag + 1):
+                hits, pairs = reference.same_cluster_counts(
+                    numbers, [r * s for s in d], periodic, mask
+                )
+                np.testing.assert_allclose(curve[r], hits / pairs if pairs else np.nan)
+
+
+images = hnp.arrays(
+    np.uint8,
+    hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=6),
+    elements=st.integers(0, 1),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(images, st.booleans())
+def test_path_cluster_pair(labels, periodic):
+    """L ≤ C2 ≤ S2 at every lag."""
+    for axis, n in enumerate(labels.shape):
+        keys = {"axis": axis, "max_lag": n - 1, "periodic": periodic}
+        path = m3.lineal_path(labels, 1, **keys)
+        cluster = statistics.two_point_cluster(labels, 1, **keys)
+        pair = m3.two_point_correlation(labels, 1, **keys)
+        assert (path <= cluster).all()
+        assert (cluster <= pair).all()
+
+
+def test_percolation():
+    labels = np.zeros((5, 6, 7), dtype=np.uint8)
+    labels[:, 2, 3] = 1  # a rod along z
+    labels[0, 5, 5] = 1  # and a speck
+    got = statistics.percolation(labels, 1)
+    assert got.percolates == {"z": True, "y": False, "x": False}
+    assert got.fraction == {"z": 5 / 6, "y": 0, "x": 0}
+    assert got.clusters == 2
+    assert got.largest == 5 / 6
+    assert statistics.percolation(labels, 0).fraction == {"z": 1, "y": 1, "x": 1}
+    absent = statistics.percolation(labels, 7)
+    assert absent.clusters == 0
+    assert math.isnan(absent.fraction["z"])
+
+
+def test_percolation_across_periodic_sides():
+    """Two rods meet across the y faces: they connect z only if y wraps."""
+    labels = np.zeros((6, 3, 3), dtype=np.uint8)
+    labels[:3, 0, 1] = 1
+    labels[2:, 2, 1] = 1
+    open_sides = statistics.percolation(labels, 1)
+    wrapped = statistics.percolation(labels, 1, periodic=(False, True, False))
+    assert not open_sides.percolates["z"]
+    assert wrapped.percolates["z"]
+    # along the axis itself the faces stay open
+    assert not statistics.percolation(np.eye(4, dtype=int), 1, periodic=True).percolates["y"]
+
+
+# -------------------------------------------------------------------------------------- surfaces
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_faces_equal_brute_force(shape):
+    for periodic, mask in itertools.product(flags(len(shape)), (None, inside(shape))):
+        labels = image(shape)
+        sizes = (2.0, 3.0, 5.0)[: len(shape)]
+        keys = {"periodic": periodic, "mask": mask, "method": "faces", "voxel_size": sizes}
+        want = reference.face_area(labels == 1, periodic, mask)
+        assert statistics.specific_surface(labels, 1, **keys) == pytest.approx(
+            sum(s / h for s, h in zip(want, sizes, strict=True)), rel=1e-13
+        )
+
+
+@pytest.mark.parametrize("radius", [12.4, 25.6])
+def test_surface_of_a_ball(radius):
+    labels = ball(radius)
+    want = 4 * np.pi * radius**2 / labels.size
+    got = statistics.specific_surface(labels, 1, periodic=True)
+    assert got == pytest.approx(want, rel=0.015)
+    faces = statistics.specific_surface(labels, 1, method="faces", periodic=True)
+    assert faces == pytest.approx(1.5 * want, rel=0.02)
+    metres = statistics.specific_surface(labels, 1, voxel_size=1e-6)
+    assert metres == pytest.approx(1e6 * statistics.specific_surface(labels, 1))
+
+
+def test_surface_of_a_ball_on_long_voxels():
+    grid = np.indices((31, 61, 61)) - np.array([15.1, 30.2, 29.9]).reshape(3, 1, 1, 1)
+    spacing = np.array([2.0, 1.0, 1.0]).reshape(3, 1, 1, 1)
+    labels = ((grid * spacing) ** 2).sum(0) <= 25.0**2
+    want = 4 * np.pi * 25.0**2 / (2.0 * labels.size)
+    got = statistics.specific_surface(labels, 1, voxel_size=(2.0, 1.0, 1.0), periodic=True)
+    assert got == pytest.approx(want, rel=0.015)
+
+
+def test_perimeter_of_a_disk():
+    labels = ball(40.3, ndim=2)
+    want = 2 * np.pi * 40.3 / labels.size
+    got = statistics.specific_surface(labels, 1, periodic=True)
+    assert got == pytest.approx(want, rel=0.02)
+    faces = statistics.specific_surface(labels, 1, method="faces", periodic=True)
+    assert faces == pytest.approx(4 / np.pi * want, rel=0.02)
+
+
+def test_solid_angles_are_those_of_the_literature():
+    """The 13 directions of a cubic lattice (Ohser and Mücklich): axes, face and body diagonals."""
+    from micro3d_fast.statistics import surface
+
+    directions = surface._directions(0)
+    weights = surface._solid_angles(directions, (1.0, 1.0, 1.0), 0)
+    assert weights.sum() == pytest.approx(1)
+    for d, w in zip(directions, weights, strict=True):
+        want = {1: 0.0457785, 2: 0.0369806, 3: 0.0351956}[np.count_nonzero(d)]
+        assert w == pytest.approx(2 * want, rel=1e-4)
+
+
+# -------------------------------------------------------------------------------- local fractions
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_local_fractions_equal_brute_force(shape):
+    labels = image(shape)
+    longest = min([n for n in shape if n > 1], default=1)
+    for periodic in flags(len(shape)):
+        sizes = list(range(1, longest + 1))
+        got = statistics.local_fractions(labels, 1, sizes=sizes, periodic=periodic)
+        for k, size in enumerate(sizes):
+            want = reference.window_fractions(labels == 1, size, periodic)
+            assert got.windows[k] == len(want)
+            assert got.mean[k] == pytest.approx(want.mean())
+            assert got.variance[k] == pytest.approx(want.var(), abs=1e-15)
+
+
+def test_local_variance_follows_from_the_covariance():
+    """Periodic: σ² ℓ^6 = Σ_r cov(r) ∏ (ℓ - |r_k|), and φ(1 - φ) at ℓ = 1."""
+    labels = image((8, 9, 10), seed=3)
+    fraction = labels.mean()
+    covariance = m3.two_point_map(labels, 1, periodic=True) - fraction**2
+    got = statistics.local_fractions(labels, 1, sizes=[1, 3, 4], periodic=True)
+    for size, variance in zip(got.size, got.variance, strict=True):
+        weights = [np.maximum(size - np.abs(np.fft.fftfreq(n, 1 / n)), 0) for n in labels.shape]
+        z, y, x = weights
+        want = (covariance * z[:, None, None] * y[:, None] * x).sum() / size**6
+        assert variance == pytest.approx(want, rel=1e-9)
+    assert got.variance[0] == pytest.approx(fraction * (1 - fraction))
+
+
+# ------------------------------------------------------------------------------------- lengths
+
+
+def test_correlation_length_of_an_exponential(rng):
+    """A two-state chain of equal phases has covariance (2 s - 1)^r: length -1 / ln(2 s - 1)."""
+    stay = 0.9
+    rows = np.empty((30000, 64), dtype=np.uint8)
+    rows[:, 0] = rng.random(30000) < 0.5
+    for k in range(1, 64):
+        rows[:, k] = np.where(rng.random(30000) < stay, rows[:, k - 1], 1 - rows[:, k - 1])
+    got = statistics.correlation_lengths(rows.reshape(300, 100, 64), 1, voxel_size=(1, 1, 0.5))
+    assert got.length["x"] == pytest.approx(-0.5 / np.log(2 * stay - 1), rel=0.02)
+    assert got.length["z"] == pytest.approx(1 - np.exp(-1), rel=0.05)  # uncorrelated
+    assert got.anisotropy == pytest.approx(max(got.length.values()) / min(got.length.values()))
+    assert np.prod(list(got.ratios.values())) == pytest.approx(1)
+    integral = statistics.correlation_lengths(
+        rows.reshape(300, 100, 64), 1, method="integral", voxel_size=(1, 1, 0.5)
+    )
+    want = 0.5 * (0.5 + 0.8 / 0.2)  # trapezoids of 0.8^r
+    assert integral.length["x"] == pytest.approx(want, rel=0.03)
+
+
+def test_correlation_length_without_variance_is_nan():
+    got = statistics.correlation_lengths(np.ones((4, 4, 4), int), 1)
+    assert all(math.isnan(v) for v in got.length.values())
+    assert math.isnan(got.anisotropy)
+
+
+@pytest.mark.parametrize("name", ["trabecular_bone56", "sand_pack", "nmc_cal_cbd_bridge"])
+def test_correlation_lengths_of_real_volumes(shared_data, name):
+    """Against the values measured independently when the data was collected."""
+    labels = np.load(shared_data / f"{name}.npz")["labels"]
+    record = json.loads((shared_data / f"{name}.json").read_text())
+    for phase, want in record["s2_correlation_length_1e_voxels_axis012"].items():
+        got = statistics.correlation_lengths(labels, int(phase))
+        np.testing.assert_allclose(list(got.length.values()), want, atol=0.006)
+    for phase, want in record["volume_fractions"].items():
+        assert m3.volume_fractions(labels)[int(phase)] == pytest.approx(want, abs=1e-5)
+
+
+# ------------------------------------------------------------------------------- words, refusals
+
+
+def test_results_print_themselves():
+    labels = image((6, 7, 8))
+    for result, word in (
+        (statistics.chord_lengths(labels, 1, axis=0), "mean"),
+        (statistics.percolation(labels, 1), "clusters"),
+        (statistics.local_fractions(labels, 1), "coarseness"),
+        (statistics.correlation_lengths(labels, 1), "anisotropy"),
+    ):
+        assert word in repr(result)
+        assert "\n" not in repr(result)
+
+
+GOOD = np.zeros((4, 4, 4), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: statistics.two_point_matrix(GOOD + 2, n_phases=2), ValueError, "`n_phases`"),
+        (lambda: statistics.lineal_paths(GOOD, axis=(1, 1, 0)), TypeError, "`axis` must be 0"),
+        (lambda: statistics.chord_lengths(GOOD, 0, axis=3), ValueError, "`axis` must be"),
+        (lambda: statistics.chord_lengths(GOOD, 0, axis=0, cut="no"), ValueError, "`cut` must be"),
+        (lambda: statistics.cluster_labels(GOOD, 0, connectivity=8), ValueError, "in 3D, got 8"),
+        (lambda: statistics.percolation(GOOD[0], 0, connectivity=6), ValueError, "4, 8 in 2D"),
+        (lambda: statistics.specific_surface(GOOD, 0, method="x"), ValueError, "`method` must be"),
+        (lambda: statistics.specific_surface(GOOD, 0, voxel_size=-1), ValueError, "`voxel_size`"),
+        (lambda: statistics.local_fractions(GOOD, 0, sizes=[5]), ValueError, "`sizes` must be"),
+        (lambda: statistics.local_fractions(GOOD, 0, sizes=[]), ValueError, "at least one size"),
+        (lambda: statistics.correlation_lengths(GOOD, 0, method="e"), ValueError, "`method`"),
+        (lambda: statistics.two_point_cluster(GOOD, 300, axis=0), ValueError, "`phase` must be"),
+    ],
+)
+def test_boundary_says_what_is_wrong(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
