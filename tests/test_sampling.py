@@ -21,6 +21,7 @@ from micro3d_fast.diffusion.sampling import (
     reconstruct,
     sample,
     sample_slices,
+    settled,
 )
 from micro3d_fast.diffusion.schedule import Schedule
 from micro3d_fast.diffusion.unet import PRESETS, UNet, UNetConfig
@@ -293,6 +294,21 @@ def test_matched_fractions_of_ties_and_absent_phases():
     x = np.zeros((3, 4, 4, 4), dtype=np.float32)
     labels = match_fractions(x, np.array([0.5, 0.0, 0.5]))
     assert np.bincount(labels.ravel(), minlength=3).tolist() == [32, 0, 32]
+
+
+def test_matching_moves_surfaces_and_sows_no_voxels(rng):
+    """A saturated field whose fraction is off by a fifth: what changes is close to the phase."""
+    from scipy.ndimage import binary_dilation
+
+    x = np.full((1, 20, 20, 20), -1.0, dtype=np.float32)
+    x[0, :, :10] = 1
+    x += 0.05 * rng.standard_normal(x.shape).astype(np.float32)
+    labels = match_fractions(settled(x, (False,) * 3), np.array([0.4, 0.6]))
+    assert labels.mean() == 0.6
+    changed = labels.astype(bool) & (x[0] < 0)
+    near = binary_dilation(x[0] > 0, iterations=3)
+    assert changed.sum() == 800
+    assert not (changed & ~near).any()
 
 
 def test_matching_keeps_the_arg_max_where_fractions_are_right(rng):
