@@ -26,14 +26,29 @@ static void pack_bits(const py::object& labels, const py::object& mask, const py
   l.require_dtype({DType::u8});
   require_slabs(to, l.extent(0));
   to.require_same_device(l);
-  if (phase < 0 || phase > 255) throw py::value_error("`phase` must lie in 0 ... 255");
-  if (all_rows < l.extent(1) || all_columns < l.extent(2) ||
-      words * bits_per_word < all_columns || to.extent(1) < (all_rows + 1) * words + spare_words)
+  if (phase < 0 || phase > 255)
+    throw py::value_error("`phase` must lie in 0 ... 255");
+  if (all_rows < l.extent(1) || all_columns < l.extent(2) || words * bits_per_word < all_columns ||
+      to.extent(1) < (all_rows + 1) * words + spare_words)
     throw py::value_error("`out` must hold all rows and columns and the spare words");
-  PackBits op{static_cast<const std::uint8_t*>(l.data_untyped()), nullptr, l.stride(0), l.stride(1),
-              l.stride(2), 0, 0, 0, l.extent(0), l.extent(1), l.extent(2), all_rows, all_columns,
-              reinterpret_cast<Word*>(to.data<std::int64_t>()), words, to.extent(1),
-              static_cast<std::uint8_t>(phase), any};
+  PackBits op{static_cast<const std::uint8_t*>(l.data_untyped()),
+              nullptr,
+              l.stride(0),
+              l.stride(1),
+              l.stride(2),
+              0,
+              0,
+              0,
+              l.extent(0),
+              l.extent(1),
+              l.extent(2),
+              all_rows,
+              all_columns,
+              reinterpret_cast<Word*>(to.data<std::int64_t>()),
+              words,
+              to.extent(1),
+              static_cast<std::uint8_t>(phase),
+              any};
   std::optional<Array> m;
   if (!mask.is_none()) {
     m.emplace(mask, "mask", Access::read, stream);
@@ -45,7 +60,8 @@ static void pack_bits(const py::object& labels, const py::object& mask, const py
     op.mask_i = m->stride(1);
     op.mask_b = m->stride(2);
   }
-  if (l.size() == 0) return;
+  if (l.size() == 0)
+    return;
   const py::gil_scoped_release no_gil; // from here on no Python object is touched
   if (l.is_cuda()) {
     const DeviceGuard guard(l.device_id());
@@ -73,7 +89,8 @@ static BitLattice lattice_of(const Array& a, const Array& b, const Array& counts
   const Index across = (lags - 1) * steps[2] / bits_per_word + 1;
   if (a.extent(1) < (rows + beyond) * words + across + spare_words)
     throw py::value_error("`a` must hold the rows that the longest lag reaches");
-  return {a.extent(0), rows, words, a.extent(1), steps[0], steps[1], steps[2], wrap_o, wrap_i, lags};
+  return {a.extent(0), rows,     words,  a.extent(1), steps[0],
+          steps[1],    steps[2], wrap_o, wrap_i,      lags};
 }
 
 static void bit_pairs(const py::object& a, const py::object& b, const py::object& counts,
@@ -81,12 +98,12 @@ static void bit_pairs(const py::object& a, const py::object& b, const py::object
                       std::optional<std::uintptr_t> stream, int threads, bool phases_on_host) {
   const Array first(a, "a", Access::read, stream), second(b, "b", Access::read, stream);
   const Array to(counts, "counts", Access::write, stream);
-  const BitLattice lattice =
-      lattice_of(first, second, to, rows, words, steps, wrap_o, wrap_i);
+  const BitLattice lattice = lattice_of(first, second, to, rows, words, steps, wrap_o, wrap_i);
   const BitPairs op{lattice, reinterpret_cast<const Word*>(first.data<const std::int64_t>()),
                     reinterpret_cast<const Word*>(second.data<const std::int64_t>()),
                     to.data<std::int64_t>()};
-  if (phases_on_host && first.is_cuda()) throw py::value_error("`a` must be on the CPU");
+  if (phases_on_host && first.is_cuda())
+    throw py::value_error("`a` must be on the CPU");
   const py::gil_scoped_release no_gil;
   if (first.is_cuda()) {
     const DeviceGuard guard(first.device_id());
@@ -103,8 +120,7 @@ static void bit_segments(const py::object& a, const py::object& b, const py::obj
                          std::optional<std::uintptr_t> stream, int threads) {
   const Array first(a, "a", Access::read, stream), second(b, "b", Access::read, stream);
   const Array to(counts, "counts", Access::write, stream);
-  const BitLattice lattice =
-      lattice_of(first, second, to, rows, words, steps, wrap_o, wrap_i);
+  const BitLattice lattice = lattice_of(first, second, to, rows, words, steps, wrap_o, wrap_i);
   const BitSegments op{lattice, reinterpret_cast<const Word*>(first.data<const std::int64_t>()),
                        reinterpret_cast<const Word*>(second.data<const std::int64_t>()),
                        to.data<std::int64_t>()};
@@ -122,11 +138,11 @@ static void bind_bit_correlation(py::module_& m) {
         py::arg("phase"), py::arg("any"), py::arg("words"), py::arg("all_rows"),
         py::arg("all_columns"), py::arg("stream"), py::arg("threads"));
   m.def("bit_pairs", &bit_pairs, py::arg("a"), py::arg("b"), py::arg("counts"), py::arg("rows"),
-        py::arg("words"), py::arg("steps"), py::arg("wrap_o"), py::arg("wrap_i"),
-        py::arg("stream"), py::arg("threads"), py::arg("phases_on_host") = false);
+        py::arg("words"), py::arg("steps"), py::arg("wrap_o"), py::arg("wrap_i"), py::arg("stream"),
+        py::arg("threads"), py::arg("phases_on_host") = false);
   m.def("bit_segments", &bit_segments, py::arg("a"), py::arg("b"), py::arg("counts"),
-        py::arg("rows"), py::arg("words"), py::arg("steps"), py::arg("wrap_o"),
-        py::arg("wrap_i"), py::arg("stream"), py::arg("threads"));
+        py::arg("rows"), py::arg("words"), py::arg("steps"), py::arg("wrap_o"), py::arg("wrap_i"),
+        py::arg("stream"), py::arg("threads"));
 }
 M3D_BINDING(bind_bit_correlation);
 

@@ -52,7 +52,8 @@ int team(Index tasks, Index work, int threads) {
 /// 64 bytes at `in`: which of them equal `phase`.
 inline Word equal_plain(const std::uint8_t* in, std::uint8_t phase, Index n) {
   Word bits = 0;
-  for (Index c = 0; c < n; ++c) bits |= Word(in[c] == phase) << c;
+  for (Index c = 0; c < n; ++c)
+    bits |= Word(in[c] == phase) << c;
   return bits;
 }
 #ifdef M3D_X86
@@ -93,7 +94,8 @@ inline Word bits_of(const PackBits& op, const std::uint8_t* labels, const std::u
                     Index n, Isa level) {
   const Word ones = n == bits_per_word ? ~Word(0) : (Word(1) << n) - 1;
   Word bits = op.any ? ones : equal(labels, op.phase, n, level);
-  if (mask) bits &= ~equal(mask, 0, n, level) & ones;
+  if (mask)
+    bits &= ~equal(mask, 0, n, level) & ones;
   return bits;
 }
 
@@ -122,8 +124,10 @@ M3D_AVX512 void transpose_avx512(Word* m) { transpose_all(m); }
 #endif
 void transpose64(Word* m, Isa level) {
 #ifdef M3D_X86
-  if (level == Isa::avx512) return transpose_avx512(m);
-  if (level == Isa::avx2) return transpose_avx2(m);
+  if (level == Isa::avx512)
+    return transpose_avx512(m);
+  if (level == Isa::avx2)
+    return transpose_avx2(m);
 #endif
   (void)level;
   transpose_plain(m);
@@ -166,7 +170,8 @@ void pack_slab(const PackBits& op, Index o, Isa level) {
                              mask ? mask + b * op.mask_b + i : nullptr, n, level);
         }
         transpose64(block, level);
-        for (Index k = 0; k < n; ++k) out[(i + k) * op.words + w] = block[k];
+        for (Index k = 0; k < n; ++k)
+          out[(i + k) * op.words + w] = block[k];
       }
   } else {
     for (Index i = 0; i < op.rows; ++i)
@@ -174,7 +179,8 @@ void pack_slab(const PackBits& op, Index o, Isa level) {
         out[i * op.words + b / bits_per_word] |= Word(op.voxel(o, i, b)) << (b % bits_per_word);
   }
   if (op.all_columns > op.columns)
-    for (Index i = 0; i < op.rows; ++i) wrap_columns(op, out + i * op.words);
+    for (Index i = 0; i < op.rows; ++i)
+      wrap_columns(op, out + i * op.words);
   for (Index i = op.rows; i < op.all_rows; ++i)
     std::copy_n(out + i % op.rows * op.words, op.words, out + i * op.words);
 }
@@ -184,7 +190,8 @@ void pack_slab(const PackBits& op, Index o, Isa level) {
 /// Pairs in n words: a[j] AND (b shifted)[j].
 inline std::int64_t pairs_plain(const Word* a, const Word* b, Index n, BitShift shift) {
   std::int64_t sum = 0;
-  for (Index j = 0; j < n; ++j) sum += bit_count(a[j] & shift.of(b, j));
+  for (Index j = 0; j < n; ++j)
+    sum += bit_count(a[j] & shift.of(b, j));
   return sum;
 }
 #ifdef M3D_X86
@@ -192,16 +199,19 @@ M3D_AVX2 std::int64_t pairs_avx2(const Word* a, const Word* b, Index n, BitShift
   std::int64_t sum = 0;
   if (shift.bits == 0) {
     const Word* at = b + shift.words;
-    for (Index j = 0; j < n; ++j) sum += __builtin_popcountll(a[j] & at[j]);
+    for (Index j = 0; j < n; ++j)
+      sum += __builtin_popcountll(a[j] & at[j]);
   } else {
-    for (Index j = 0; j < n; ++j) sum += __builtin_popcountll(a[j] & shift.of(b, j));
+    for (Index j = 0; j < n; ++j)
+      sum += __builtin_popcountll(a[j] & shift.of(b, j));
   }
   return sum;
 }
 
 M3D_AVX512 inline __m512i load_shifted(const Word* at, int bits) {
   const __m512i x = _mm512_loadu_si512(at);
-  if (bits == 0) return x;
+  if (bits == 0)
+    return x;
   const __m512i y = _mm512_loadu_si512(at + 1);
   return _mm512_or_si512(_mm512_maskz_srl_epi64(0xff, x, _mm_cvtsi32_si128(bits)),
                          _mm512_maskz_sll_epi64(0xff, y, _mm_cvtsi32_si128(64 - bits)));
@@ -219,7 +229,8 @@ M3D_AVX512 std::int64_t pairs_avx512(const Word* a, const Word* b, Index n, BitS
     even = _mm512_add_epi64(even, both(j));
     odd = _mm512_add_epi64(odd, both(j + 8));
   }
-  for (; j + 8 <= n; j += 8) even = _mm512_add_epi64(even, both(j));
+  for (; j + 8 <= n; j += 8)
+    even = _mm512_add_epi64(even, both(j));
   if (j < n) { // the spare words let the last group be read whole
     const auto left = static_cast<__mmask8>((1u << (n - j)) - 1);
     odd = _mm512_mask_add_epi64(odd, left, odd, both(j));
@@ -235,7 +246,8 @@ void segments_plain(const BitSegments& op, Index o, Index j, Index n, Word* sums
   Word alive[8];
   for (Index r = 0; r < op.lattice.lags; ++r) {
     const BitShift shift = op.lattice.shift(o, r);
-    if (shift.slab < 0 || j >= op.lattice.extent(r)) return;
+    if (shift.slab < 0 || j >= op.lattice.extent(r))
+      return;
     const Word* b = op.b + shift.slab * op.lattice.slab;
     Word any = 0;
     for (Index k = 0; k < n; ++k) {
@@ -243,7 +255,8 @@ void segments_plain(const BitSegments& op, Index o, Index j, Index n, Word* sums
       any |= alive[k];
       sums[8 * r] += Word(bit_count(alive[k]));
     }
-    if (any == 0) return;
+    if (any == 0)
+      return;
   }
 }
 #ifdef M3D_X86
@@ -251,7 +264,8 @@ M3D_AVX2 void segments_avx2(const BitSegments& op, Index o, Index j, Index n, Wo
   Word alive[8];
   for (Index r = 0; r < op.lattice.lags; ++r) {
     const BitShift shift = op.lattice.shift(o, r);
-    if (shift.slab < 0 || j >= op.lattice.extent(r)) return;
+    if (shift.slab < 0 || j >= op.lattice.extent(r))
+      return;
     const Word* b = op.b + shift.slab * op.lattice.slab;
     Word any = 0, sum = 0;
     for (Index k = 0; k < n; ++k) {
@@ -260,7 +274,8 @@ M3D_AVX2 void segments_avx2(const BitSegments& op, Index o, Index j, Index n, Wo
       sum += Word(__builtin_popcountll(alive[k]));
     }
     sums[8 * r] += sum;
-    if (any == 0) return;
+    if (any == 0)
+      return;
   }
 }
 
@@ -271,8 +286,7 @@ M3D_AVX512 void segments_avx512(const BitSegments& op, Index o, Index j, Index n
   Index r = 0;
   const auto add = [&]() M3D_AVX512 {
     Word* sum = sums + 8 * r;
-    _mm512_storeu_si512(
-        sum, _mm512_add_epi64(_mm512_loadu_si512(sum), _mm512_popcnt_epi64(alive)));
+    _mm512_storeu_si512(sum, _mm512_add_epi64(_mm512_loadu_si512(sum), _mm512_popcnt_epi64(alive)));
   };
   if (l.step_o == 0 && l.step_b == 0) { // along i alone: a constant step
     const Word* at = op.b + o * l.slab + j;
@@ -281,20 +295,25 @@ M3D_AVX512 void segments_avx512(const BitSegments& op, Index o, Index j, Index n
     const Index last = l.wrap_i ? l.lags : std::min(l.lags, (l.rows - 1 - row) / l.step_i + 1);
     for (;;) {
       add();
-      if (++r >= last) return;
+      if (++r >= last)
+        return;
       at += step;
       alive = _mm512_and_si512(alive, _mm512_loadu_si512(at));
-      if (_mm512_test_epi64_mask(alive, alive) == 0) return;
+      if (_mm512_test_epi64_mask(alive, alive) == 0)
+        return;
     }
   }
   for (;;) {
     add();
-    if (++r >= l.lags) return;
+    if (++r >= l.lags)
+      return;
     const BitShift shift = l.shift(o, r);
-    if (shift.slab < 0 || j >= l.extent(r)) return;
+    if (shift.slab < 0 || j >= l.extent(r))
+      return;
     alive = _mm512_and_si512(
         alive, load_shifted(op.b + shift.slab * l.slab + j + shift.words, shift.bits));
-    if (_mm512_test_epi64_mask(alive, alive) == 0) return;
+    if (_mm512_test_epi64_mask(alive, alive) == 0)
+      return;
   }
 }
 #endif
@@ -305,7 +324,8 @@ void pack_bits_cpu(const PackBits& op, int threads) {
   const Isa level = isa();
   [[maybe_unused]] const int workers = team(op.slabs, op.slabs * op.rows * op.columns, threads);
 #pragma omp parallel for schedule(static) num_threads(workers)
-  for (Index o = 0; o < op.slabs; ++o) pack_slab(op, o, level);
+  for (Index o = 0; o < op.slabs; ++o)
+    pack_slab(op, o, level);
 }
 
 void bit_pairs_cpu(const BitPairs& op, int threads) {
@@ -314,8 +334,7 @@ void bit_pairs_cpu(const BitPairs& op, int threads) {
   const Index chunk = l.slabs >= 64 ? l.lags : 1; // few slabs: share out the lags too
   const Index chunks = (l.lags + chunk - 1) / std::max<Index>(chunk, 1);
   const Index tasks = l.slabs * chunks;
-  [[maybe_unused]] const int workers =
-      team(tasks, l.slabs * l.rows * l.words * l.lags, threads);
+  [[maybe_unused]] const int workers = team(tasks, l.slabs * l.rows * l.words * l.lags, threads);
 #pragma omp parallel for schedule(static) num_threads(workers)
   for (Index task = 0; task < tasks; ++task) {
     const Index o = task / chunks;
@@ -346,10 +365,13 @@ void bit_pairs_phases_on_host(const BitPairs& op) {
   std::int64_t shared[BitPairsBlock::threads];
   for (Index o = 0; o < op.lattice.slabs; ++o)
     for (Index r = 0; r < op.lattice.lags; ++r) {
-      for (int t = 0; t < block.threads; ++t) block.partial(o, r, t, shared, bit_count);
+      for (int t = 0; t < block.threads; ++t)
+        block.partial(o, r, t, shared, bit_count);
       for (int width = block.threads / 2; width > 0; width /= 2)
-        for (int t = 0; t < block.threads; ++t) block.halve(width, t, shared);
-      for (int t = 0; t < block.threads; ++t) block.store(o, r, t, shared);
+        for (int t = 0; t < block.threads; ++t)
+          block.halve(width, t, shared);
+      for (int t = 0; t < block.threads; ++t)
+        block.store(o, r, t, shared);
     }
 }
 
@@ -380,7 +402,8 @@ void bit_segments_cpu(const BitSegments& op, int threads) {
       }
       for (Index r = 0; r < l.lags; ++r) {
         Word sum = 0;
-        for (Index k = 0; k < 8; ++k) sum += sums[std::size_t(8 * r + k)];
+        for (Index k = 0; k < 8; ++k)
+          sum += sums[std::size_t(8 * r + k)];
         op.counts[o * l.lags + r] = std::int64_t(sum);
       }
     }

@@ -43,21 +43,27 @@ __global__ void __launch_bounds__(block_size)
     const Index o = job / tiles, j = job % tiles * block_size + threadIdx.x;
     auto* out = reinterpret_cast<unsigned long long*>(op.counts + o * lags);
     if (in_shared) {
-      for (Index r = threadIdx.x; r < lags; r += block_size) counters[r] = 0;
+      for (Index r = threadIdx.x; r < lags; r += block_size)
+        counters[r] = 0;
       __syncthreads();
     }
     Word alive = 0;
     for (Index r = 0; r < lags; ++r) {
       alive = j < words && (r == 0 || alive != 0) ? op.value(alive, o, j, r) : 0;
-      if (!__any_sync(whole_warp, alive != 0)) break;
+      if (!__any_sync(whole_warp, alive != 0))
+        break;
       unsigned sum = static_cast<unsigned>(__popcll(alive));
-      for (int k = 16; k > 0; k /= 2) sum += __shfl_down_sync(whole_warp, sum, k);
-      if (threadIdx.x % 32 == 0) atomicAdd((in_shared ? counters : out) + r, sum);
+      for (int k = 16; k > 0; k /= 2)
+        sum += __shfl_down_sync(whole_warp, sum, k);
+      if (threadIdx.x % 32 == 0)
+        atomicAdd((in_shared ? counters : out) + r, sum);
     }
-    if (!in_shared) continue;
+    if (!in_shared)
+      continue;
     __syncthreads();
     for (Index r = threadIdx.x; r < lags; r += block_size)
-      if (counters[r] != 0) atomicAdd(out + r, counters[r]);
+      if (counters[r] != 0)
+        atomicAdd(out + r, counters[r]);
     __syncthreads();
   }
 }
@@ -72,7 +78,8 @@ void pack_bits_cuda(const PackBits& op, std::uintptr_t stream) {
 
 void bit_pairs_cuda(const BitPairs& op, std::uintptr_t stream) {
   const Index jobs = op.lattice.slabs * op.lattice.lags;
-  if (jobs == 0) return;
+  if (jobs == 0)
+    return;
   pairs_kernel<<<blocks_for(jobs), block_size, 0, cuda_on(stream).stream>>>(BitPairsBlock{op});
   M3D_CUDA_CHECK(cudaGetLastError());
 }
@@ -81,7 +88,8 @@ void bit_segments_cuda(const BitSegments& op, std::uintptr_t stream) {
   const Index words = op.lattice.rows * op.lattice.words;
   const Index tiles = (words + block_size - 1) / block_size;
   const Index jobs = op.lattice.slabs * tiles;
-  if (jobs == 0 || op.lattice.lags == 0) return;
+  if (jobs == 0 || op.lattice.lags == 0)
+    return;
   const bool in_shared = op.lattice.lags <= shared_lags;
   const std::size_t bytes = in_shared ? std::size_t(op.lattice.lags) * 8 : 0;
   segments_kernel<<<blocks_for(jobs), block_size, bytes, cuda_on(stream).stream>>>(op, tiles,

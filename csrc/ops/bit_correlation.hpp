@@ -37,14 +37,16 @@ struct PackBits {
   bool any; // every voxel is of the phase: the mask alone
 
   M3D_HD bool voxel(Index o, Index i, Index b) const {
-    if (mask && mask[o * mask_o + i * mask_i + b * mask_b] == 0) return false;
+    if (mask && mask[o * mask_o + i * mask_i + b * mask_b] == 0)
+      return false;
     return any || labels[o * stride_o + i * stride_i + b * stride_b] == phase;
   }
 
   /// The word at position j of a slab: the definition, and the CUDA walk.
   M3D_HD Word word(Index o, Index j) const {
     const Index row = j / words, first = j % words * bits_per_word;
-    if (row >= all_rows) return 0;
+    if (row >= all_rows)
+      return 0;
     const Index i = row % rows;
     Word bits = 0;
     for (Index c = 0; c < bits_per_word && first + c < all_columns; ++c)
@@ -84,7 +86,8 @@ struct BitLattice {
 
   M3D_HD BitShift shift(Index o, Index r) const {
     Index to = o + r * step_o;
-    if (wrap_o) to %= slabs;
+    if (wrap_o)
+      to %= slabs;
     const Index columns = r * step_b;
     return {to < slabs ? to : -1, r * step_i * words + columns / bits_per_word,
             static_cast<int>(columns % bits_per_word)};
@@ -111,9 +114,11 @@ struct BitPairs {
 
   M3D_HD Index count(Index o, Index r) const {
     const BitShift shift = lattice.shift(o, r);
-    if (shift.slab < 0) return 0;
+    if (shift.slab < 0)
+      return 0;
     Index sum = 0;
-    for (Index j = 0; j < lattice.extent(r); ++j) sum += bit_count(value(shift, o, j));
+    for (Index j = 0; j < lattice.extent(r); ++j)
+      sum += bit_count(value(shift, o, j));
     return sum;
   }
 };
@@ -126,9 +131,11 @@ struct BitSegments {
 
   /// Which of the 64 voxels whose segments reached lag r - 1 reach lag r.
   M3D_HD Word value(Word alive, Index o, Index j, Index r) const {
-    if (r == 0) return a[o * lattice.slab + j];
+    if (r == 0)
+      return a[o * lattice.slab + j];
     const BitShift shift = lattice.shift(o, r);
-    if (shift.slab < 0 || j >= lattice.extent(r)) return 0;
+    if (shift.slab < 0 || j >= lattice.extent(r))
+      return 0;
     return alive & shift.of(b + shift.slab * lattice.slab, j);
   }
 
@@ -136,7 +143,8 @@ struct BitSegments {
     Word alive = 0;
     for (Index r = 0; r < lattice.lags; ++r) {
       alive = value(alive, o, j, r);
-      if (alive == 0) return;
+      if (alive == 0)
+        return;
       add(r, bit_count(alive));
     }
   }
@@ -150,7 +158,8 @@ struct BitPairsBlock {
   static constexpr int threads = 256;
 
   template <class Count>
-  M3D_HD void partial(Index o, Index r, int thread, std::int64_t* shared, const Count& count) const {
+  M3D_HD void partial(Index o, Index r, int thread, std::int64_t* shared,
+                      const Count& count) const {
     const BitShift shift = op.lattice.shift(o, r);
     std::int64_t sum = 0;
     if (shift.slab >= 0)
@@ -159,18 +168,20 @@ struct BitPairsBlock {
     shared[thread] = sum;
   }
   M3D_HD void halve(int width, int thread, std::int64_t* shared) const {
-    if (thread < width) shared[thread] += shared[thread + width];
+    if (thread < width)
+      shared[thread] += shared[thread + width];
   }
   M3D_HD void store(Index o, Index r, int thread, const std::int64_t* shared) const {
-    if (thread == 0) op.counts[o * op.lattice.lags + r] = shared[0];
+    if (thread == 0)
+      op.counts[o * op.lattice.lags + r] = shared[0];
   }
 };
 
-void pack_bits_cpu(const PackBits& op, int threads);                   // bit_correlation.cpp
-void pack_bits_cuda(const PackBits& op, std::uintptr_t stream);        // bit_correlation.cu
+void pack_bits_cpu(const PackBits& op, int threads);            // bit_correlation.cpp
+void pack_bits_cuda(const PackBits& op, std::uintptr_t stream); // bit_correlation.cu
 void bit_pairs_cpu(const BitPairs& op, int threads);
 void bit_pairs_cuda(const BitPairs& op, std::uintptr_t stream);
-void bit_pairs_phases_on_host(const BitPairs& op);                     // for tests
+void bit_pairs_phases_on_host(const BitPairs& op); // for tests
 void bit_segments_cpu(const BitSegments& op, int threads);
 void bit_segments_cuda(const BitSegments& op, std::uintptr_t stream);
 

@@ -342,7 +342,8 @@ def _label(inside: np.ndarray, order: int, ndim: int) -> np.ndarray:
         found, _ = ndimage.label(space, structure, output=np.int32)
     else:
         links = _CONNECTIVITY[ndim][order - 1]
-        found = cc3d.connected_components(space, connectivity=links, binary_image=True)
+        label: Any = cc3d.connected_components
+        found = label(space, connectivity=links, binary_image=True)
     return np.ascontiguousarray(found, dtype=np.int32).reshape(inside.shape)
 
 
