@@ -266,7 +266,12 @@ def view_3d(subject: Subject) -> Section:
     dz, dy, dx = (d * f for d, f in zip(subject.voxel_size, packed.factors, strict=True))
     spacing = (dz, dy, dx)
     still = _pictures.rgb_png(
-        _pictures.render_block(packed.labels, tuple(hidden), voxel_size=spacing)
+        _pictures.render_block(
+            packed.labels,
+            tuple(hidden),
+            voxel_size=spacing,
+            pixels=int(np.clip(9 * max(packed.labels.shape), 160, 640)),
+        )
     )
     fractions = subject.fractions
     names = subject.phase_names

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import importlib.metadata
 import json
 import os
@@ -445,16 +446,23 @@ def _comparison_record(comparison: Any, errors: Sequence[_sections.Error]) -> di
     }
 
 
-def _render(**values: Any) -> str:
+@functools.cache
+def _environment() -> Any:
     import jinja2
 
-    loader = jinja2.PackageLoader(__package__, "templates")
     environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False
+        loader=jinja2.PackageLoader(__package__, "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
     )
     environment.filters["png"] = _pictures.data_uri
     environment.filters["svg"] = lambda plot: jinja2.utils.markupsafe.Markup(_plots.svg(plot))
-    assert environment.loader is not None
-    css = loader.get_source(environment, "report.css")[0]
-    script = loader.get_source(environment, "viewer.js")[0]
+    return environment
+
+
+def _render(**values: Any) -> str:
+    environment = _environment()
+    css, script = (
+        environment.loader.get_source(environment, name)[0] for name in ("report.css", "viewer.js")
+    )
     return environment.get_template("report.html.j2").render(css=css, js=script, **values)
