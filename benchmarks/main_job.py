@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """The main job on real tomograms: slices -> training -> 3D volumes -> errors beside their floors.
 
-    python benchmarks/main_job.py separator_pp nmc_cal_cbd_bridge --data ../shared/data --runs runs/main
+    python benchmarks/main_job.py separator_pp nmc_cal_cbd_bridge --data ../shared/data --runs
+    runs/main
 
 Resumable: training goes on from its checkpoint, and a volume that is on disk is not made again.
 Stages: train, slices (the 2D network alone), fast, paper, table.  The table is written to
@@ -117,8 +118,10 @@ def study(name: str, arguments: argparse.Namespace) -> dict:
         truth = m3.Micrographs.from_volume(labels, images_per_plane=300, seed=0)
         result["2D network alone"] = {
             "images": arguments.slices,
-            "fractions": {p: np.bincount(np.ravel(samples[p]), minlength=model.n_phases).tolist()
-                          for p in PLANES},
+            "fractions": {
+                p: np.bincount(np.ravel(samples[p]), minlength=model.n_phases).tolist()
+                for p in PLANES
+            },
             "errors": errors(samples, truth),
         }
     for sampler, edge, count in (
@@ -159,12 +162,16 @@ def rows(result: dict) -> list[tuple[str, str, float, str, str]]:
         out.append((case, "share outside the network", r["share outside the network"], "1", note))
         for kind in ("raw", "matched"):
             for curve, e in r[kind].items():
-                beside = f"floor {e['floor']:.4f}, scatter of real blocks {e['scatter']:.4f}; {note}"
+                beside = (
+                    f"floor {e['floor']:.4f}, scatter of real blocks {e['scatter']:.4f}; {note}"
+                )
                 out.append((case, f"{kind} {curve} error", e["error"], "1", beside))
         for phase, (mean, spread) in enumerate(
             zip(r["raw fractions"], r["spread of raw fractions"], strict=True)
         ):
-            beside = f"spread {spread:.4f}, truth {result['reference_fractions'][phase]:.4f}; {note}"
+            beside = (
+                f"spread {spread:.4f}, truth {result['reference_fractions'][phase]:.4f}; {note}"
+            )
             out.append((case, f"raw fraction of phase {phase}", mean, "1", beside))
     if "2D network alone" in result:
         for curve, e in result["2D network alone"]["errors"].items():

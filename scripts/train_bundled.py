@@ -4,8 +4,8 @@
 
     python scripts/train_bundled.py fibre-composite separator cathode --runs runs/bundled
 
-Each run resumes where it was killed.  What lands in python/micro3d_fast/models/NAME/ is the model, its
-settings (model.json) and its loss curve (history.csv).
+Each run resumes where it was killed.  What lands in python/micro3d_fast/models/NAME/ is the model,
+its settings (model.json) and its loss curve (history.csv).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MATERIALS = {
     "separator": synthetic.separator,
     "cathode": synthetic.cathode,
 }
-STEPS = 1200
+STEPS, BATCH = 1200, 16
 
 
 def main() -> None:
@@ -52,7 +52,14 @@ def main() -> None:
                 )
 
         out = arguments.runs / name
-        model = m3.train(micrographs, out, preset="small", steps=arguments.steps, callback=say)
+        model = m3.train(
+            micrographs,
+            out,
+            preset="small",
+            steps=arguments.steps,
+            batch_size=BATCH,
+            callback=say,
+        )
         model.save(MODELS / name)
         shutil.copyfile(out / "history.csv", MODELS / name / "history.csv")
         print(f"{name}: {model}", flush=True)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The house keeps its shape: imports point one way, import is light, names resolve, licences stand."""
+"""The house keeps its shape: imports point one way, import is light, names resolve."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import micro3d_fast as m3
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "python" / "micro3d_fast"
 
-# Lower may not import higher, siblings on one level may not import each other. "_" modules are leaves.
+# Lower may not import higher, nor siblings on one level each other. "_" modules are leaves.
 LEVELS = {
     "cli": 6,
     "_demo": 5,

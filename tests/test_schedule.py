@@ -80,5 +80,5 @@ def test_respaced_starts_at_the_end_and_is_even():
 
 
 def test_unknown_schedule_is_refused():
-    with pytest.raises(ValueError, match="`schedule` must be .linear."):
+    with pytest.raises(ValueError, match=r"`schedule` must be .linear."):
         Schedule("quadratic")

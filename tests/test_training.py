@@ -22,7 +22,13 @@ from micro3d_fast.diffusion import ModelFileError, ResumeError, train
 from micro3d_fast.diffusion.checkpoint import encode, mean_field
 from micro3d_fast.diffusion.training import CHECKPOINT
 
-QUICK = {"preset": "small", "patch": 16, "batch_size": 2, "precision": "float32", "samples_every": 0}
+QUICK = {
+    "preset": "small",
+    "patch": 16,
+    "batch_size": 2,
+    "precision": "float32",
+    "samples_every": 0,
+}
 
 
 def micrographs(phases: int = 2, seed: int = 0) -> Micrographs:
@@ -131,7 +137,11 @@ def test_other_run_in_out_is_refused(tmp_path, change, words):
         ({"seed": -1}, ValueError, "`seed`"),
         ({"device": "tpu"}, ValueError, "`device` must be 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
         ({"prediction": "score"}, ValueError, "`prediction`"),
-        ({"prediction": "noise", "schedule": "cosine-zero"}, ValueError, "`prediction` must be 'v'"),
+        (
+            {"prediction": "noise", "schedule": "cosine-zero"},
+            ValueError,
+            "`prediction` must be 'v'",
+        ),
         ({"learning_rate": 0.0}, ValueError, "`learning_rate`"),
         ({"condition_dropout": 1.5}, ValueError, "`condition_dropout`"),
         ({"precision": "float8"}, ValueError, "`precision`"),
@@ -181,8 +191,8 @@ labels = np.random.default_rng(0).integers(0, 2, (24, 20, 28)).repeat(2, axis=2)
 data = Micrographs.from_volume(labels, images_per_plane=6, seed=0)
 def say(event):
     print(event["step"], flush=True)
-train(data, sys.argv[1], preset="small", patch=16, batch_size=2, precision="float32", steps=int(sys.argv[2]),
-      save_every=1, samples_every=0, callback=say)
+train(data, sys.argv[1], preset="small", patch=16, batch_size=2, precision="float32",
+      steps=int(sys.argv[2]), save_every=1, samples_every=0, callback=say)
 """
 
 
@@ -192,7 +202,9 @@ def kill_and_resume(out: Path, kills: int, steps: int, seed: int) -> None:
     command = [sys.executable, "-c", RUN, str(out), str(steps)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for _ in range(kills):
-        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+        run = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        )
         run.stdout.readline()  # the first step of this life is done
         time.sleep(chance.uniform(0, 0.3))
         run.send_signal(signal.SIGKILL)

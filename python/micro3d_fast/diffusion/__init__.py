@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Conditional 2D diffusion and its composition into volumes: schedule, network, training, sampling."""
+"""Conditional 2D diffusion and its composition into volumes."""
 
 from __future__ import annotations
 

@@ -197,9 +197,7 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
         if record.get("format") != FORMAT:
-            raise ModelFileError(
-                f"{file} must be of format {FORMAT}, got {record.get('format')!r}"
-            )
+            raise ModelFileError(f"{file} must be of format {FORMAT}, got {record.get('format')!r}")
         data = (directory / record["weights"]).read_bytes()
         if hashlib.sha256(data).hexdigest() != record["sha256"]:
             raise ModelFileError(

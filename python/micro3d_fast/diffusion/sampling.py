@@ -8,9 +8,9 @@ output into the next x, already in the slice batch of the plane that comes next.
 
 Both samplers are the same loop.  ``"paper"`` visits all T steps and stays in one plane while it
 harmonizes; ``"fast"`` visits few steps, turns the plane inside the repeats, starts from the true
-terminal law and clips the predicted x0.  Two independent normals that enter a pass one after the
-other (the z of Eq. 5 and that of Eq. 16) are drawn as one normal of the summed variance: the same law
-for half the draws.
+terminal law, and clips the predicted x0 and holds its mean at that of the wanted fractions.  Two
+independent normals that enter a pass one after the other (the z of Eq. 5 and that of Eq. 16) are
+drawn as one normal of the summed variance: the same law for half the draws.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class SamplerSettings:
     variance: str = "beta"  # of the reverse step: "beta" (the paper's) or "posterior"
     clip: bool = False  # clamp the predicted x0 to [-1, 1]
     true_terminal: bool = False  # start from the law of x_T instead of N(0, I)
-    hold_mean: bool = False  # hold the mean of the predicted x0 at that of the training images
+    hold_mean: bool = False  # hold the mean of the predicted x0 at that of the wanted fractions
     temperature: float = 1.0  # scale of the noise that a harmonizing pass draws
 
     @property
@@ -58,36 +58,38 @@ class SamplerSettings:
 
 
 def paper_settings(model: Model, harmonize: int = 4, gamma: float = 0.5) -> SamplerSettings:
-    """The paper's modified harmonized sampling, by our reading (Section 3.1: n_h = 4, gamma = 0.5)."""
+    """The paper's modified harmonized sampling, by our reading (its choice: n_h 4, gamma 0.5)."""
     return SamplerSettings(model.schedule.steps, harmonize, gamma)
 
 
-FAST_PASSES = 93
+FAST_PASSES = 47
 
 
 def fast_settings(
     passes: int | None = None, harmonize: int | None = None, gamma: float = 1.0
 ) -> SamplerSettings:
-    """Few outer steps with several harmonizing passes each, plane rotating inside the repeats.
+    """Few outer steps, one harmonizing pass each, the plane rotating inside the repeats.
 
     gamma = 1: on steps this steep a blend of two noises has too little variance for the network,
-    which then drives the volume to its majority phase.
+    which then drives the volume to its majority phase.  One repeat: with none the slices do not
+    agree and the volume is fragmented, with three a lamellar material turns into flat sheets.
     """
-    n_h = 3 if harmonize is None else harmonize
+    n_h = 1 if harmonize is None else harmonize
     steps = max(1, round(((FAST_PASSES if passes is None else passes) + n_h) / (1 + n_h)))
     return SamplerSettings(
         steps,
         n_h,
         gamma,
         rotate=True,
-        variance="posterior",
+        variance="beta",
         clip=True,
         true_terminal=True,
         hold_mean=True,
     )
 
 
-# ------------------------------------------------------------------------------------ the public door
+# ------------------------------------------------------------------------------------ the public
+# door
 
 
 def reconstruct(
@@ -118,12 +120,12 @@ def reconstruct(
         From `train` or `load_model`.
     sampler : {"fast", "paper"}
         ``"paper"`` is the modified harmonized sampling of Lee and Yun as we read it: all T steps,
-        each with ``harmonize`` repeats (Eq. 16, 17), so T (1 + n_h) - n_h, about 5000, passes of the
-        network.  ``"fast"`` spends the passes on few steps with several repeats each.
+        each with ``harmonize`` repeats (Eq. 16, 17), so T (1 + n_h) - n_h, about 5000, passes of
+        the network.  ``"fast"`` visits few steps and repeats each in the next plane.
     passes : int, optional
-        Network passes of the ``"fast"`` sampler (rounded to whole steps); default 93.
+        Network passes of the ``"fast"`` sampler (rounded to whole steps); default 47.
     harmonize : int, optional
-        Harmonizing passes n_h a step; default 4 for ``"paper"``, 3 for ``"fast"``.
+        Harmonizing passes n_h a step; default 4 for ``"paper"``, 1 for ``"fast"``.
     gamma : float, optional
         Weight of the harmonized sample against the one before it (Eq. 17), in [0, 1]; default 0.5
         for ``"paper"``, 1 for ``"fast"``.
@@ -144,14 +146,16 @@ def reconstruct(
     precision : {"auto", "bfloat16", "float32"}
         Of the network; the field itself is float32.
     settings : SamplerSettings, optional
-        Every knob of the sampler at once; overrides ``sampler``, ``passes``, ``harmonize``, ``gamma``.
+        Every knob of the sampler at once; overrides ``sampler``, ``passes``, ``harmonize``,
+        ``gamma``.
     keep_raw : bool
         Also keep the raw labels, before fractions were matched, as ``fields["raw_labels"]``.
 
     Returns
     -------
     Microstructure
-        Labels (nz, ny, nx), with voxel size, phase names and a provenance that says how it was made.
+        Labels (nz, ny, nx), with voxel size, phase names and a provenance that says how it was
+        made.
 
     Raises
     ------
@@ -160,8 +164,8 @@ def reconstruct(
 
     References
     ----------
-    K.-H. Lee and G. J. Yun, "Denoising diffusion-based synthetic generation of three-dimensional (3D)
-    anisotropic microstructures from two-dimensional (2D) micrographs".
+    K.-H. Lee and G. J. Yun, "Denoising diffusion-based synthetic generation of three-dimensional
+    (3D) anisotropic microstructures from two-dimensional (2D) micrographs".
     """
     from .device import compute_dtype, find_device
 
@@ -196,7 +200,16 @@ def reconstruct(
     dtype = compute_dtype(precision, where)
 
     started = time.perf_counter()
-    field = Field(shape, model, where, dtype, guidance=guidance, periodic=periodic, seed=seed)
+    field = Field(
+        shape,
+        model,
+        where,
+        dtype,
+        guidance=guidance,
+        periodic=periodic,
+        seed=seed,
+        fractions=target,
+    )
     sample(field, settings, callback)
     x = field.result()  # (C, nz, ny, nx) on the host
     raw = labels_of(x, model.n_phases)
@@ -229,11 +242,14 @@ def reconstruct(
     )
 
 
-# ------------------------------------------------------------------------------------- the algorithm
+# ------------------------------------------------------------------------------------- the
+# algorithm
 
 
 def sample(
-    field: Field, settings: SamplerSettings, callback: Callable[[dict[str, Any]], None] | None = None
+    field: Field,
+    settings: SamplerSettings,
+    callback: Callable[[dict[str, Any]], None] | None = None,
 ) -> None:
     """Modified harmonized sampling (Fig. 4b): denoise plane after plane until they agree."""
     schedule, planes, g = field.model.schedule, field.planes, settings.gamma
@@ -292,10 +308,13 @@ class Field:
         guidance: float = 1.0,
         periodic: tuple[bool, bool, bool] = (False, False, False),
         seed: int = 0,
+        fractions: Any = None,
     ) -> None:
         import torch
 
         self.model, self.device, self.dtype = model, device, dtype
+        # What the mean of x0 starts at and is held at, if the sampler does so.
+        self.mean = mean_field(model.volume_fractions if fractions is None else fractions)
         self.guidance, self.periodic, self.seed = guidance, periodic, seed
         self.wanted = shape
         self.planes, self.shape = _working_shape(shape, model, periodic)
@@ -331,10 +350,9 @@ class Field:
     def start(self, plane: str, t: int, true_terminal: bool) -> None:
         """Draw x_T: N(0, I) as the paper does, or the law of Eq. 3 with the mean image as x0."""
         bar = float(self.model.schedule.alpha_bar[t]) if true_terminal else 0.0
-        mean = mean_field(self.model.volume_fractions)
         x = self.batch(self._next, plane)
         for c in range(self.channels):
-            x[:, c] = float(mean[c])
+            x[:, c] = float(self.mean[c])
         self._write(plane, plane, a=bar**0.5, b=0.0, noise=(1 - bar) ** 0.5, tells=None)
 
     def keep(self) -> None:
@@ -363,7 +381,7 @@ class Field:
         return Update(self, self.plane, a, b, p, q, settings.clip and s > 0)
 
     def _hold_mean(self, p: float, q: float) -> None:
-        """Shift the network's output so that the mean of x0 = p x + q net is the training images'.
+        """Shift the network's output so that x0 = p x + q net has the mean of the wanted fractions.
 
         At high noise the mean of the whole volume is free, and repeated denoising would drive it to
         the majority phase.
@@ -376,7 +394,7 @@ class Field:
         net = self.guidance * tells[0].mean(axes, dtype=torch.float32)
         if len(tells) == 2:
             net += (1 - self.guidance) * tells[1].mean(axes, dtype=torch.float32)
-        target = torch.from_numpy(mean_field(self.model.volume_fractions)).to(x)
+        target = torch.from_numpy(self.mean).to(x)
         shift = (target - p * x - q * net) / (q * self.guidance)
         tells[0].add_(shift[None, :, None, None].to(tells[0].dtype))
 
@@ -480,9 +498,7 @@ class Update:
     q: float
     clip: bool
 
-    def finish(
-        self, plane: str, *, noise: float, scale: float = 1.0, h0: float = 0.0
-    ) -> None:
+    def finish(self, plane: str, *, noise: float, scale: float = 1.0, h0: float = 0.0) -> None:
         """x = scale * mean + noise * z + h0 * h0, in the slice batch of ``plane``."""
         a, b = scale * self.a, scale * self.b
         if self.clip:
@@ -501,7 +517,8 @@ class Update:
         )
 
 
-# ------------------------------------------------------------------------------------------ 2D samples
+# ------------------------------------------------------------------------------------------ 2D
+# samples
 
 
 def sample_slices(
@@ -590,7 +607,8 @@ def sample_slices(
     return np.stack([labels_of(image, model.n_phases) for image in x[..., :h, :w].cpu().numpy()])
 
 
-# --------------------------------------------------------------------------------------------- helpers
+# ---------------------------------------------------------------------------------------------
+# helpers
 
 
 def labels_of(x: np.ndarray, n_phases: int) -> np.ndarray:
@@ -603,9 +621,9 @@ def labels_of(x: np.ndarray, n_phases: int) -> np.ndarray:
 def settled(x: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
     """The clipped field plus its average over a voxel's neighbourhood (Gaussian, two voxels wide).
 
-    The final field is near -1 or +1 all but everywhere, and what orders the voxels inside a phase is
-    noise.  With the neighbourhood added, the voxels at interfaces change phase first, so that matching
-    a fraction moves surfaces instead of sowing single voxels.
+    The final field is near -1 or +1 all but everywhere, and what orders the voxels inside a phase
+    is noise.  With the neighbourhood added, the voxels at interfaces change phase first, so that
+    matching a fraction moves surfaces instead of sowing single voxels.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -617,8 +635,8 @@ def settled(x: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
 def match_fractions(x: np.ndarray, fractions: np.ndarray) -> np.ndarray:
     """Labels of a field whose phase fractions are the given ones, to one voxel.
 
-    Two phases: the quantile of the field.  More: arg max of x_p + w_p, where the weights w are those
-    whose counts come out right (the dual of the assignment of voxels to phases that keeps the
+    Two phases: the quantile of the field.  More: arg max of x_p + w_p, where the weights w are
+    those whose counts come out right (the dual of the assignment of voxels to phases that keeps the
     largest total of x).
 
     Parameters
@@ -648,7 +666,9 @@ def match_fractions(x: np.ndarray, fractions: np.ndarray) -> np.ndarray:
             others = np.delete(values + weights[:, None], p, axis=0).max(axis=0, initial=-np.inf)
             margin = others - values[p]  # phase p wins where its weight exceeds this
             if 0 < wanted[p] < n:
-                cut = np.partition(margin, (wanted[p] - 1, wanted[p]))[wanted[p] - 1 : wanted[p] + 1]
+                cut = np.partition(margin, (wanted[p] - 1, wanted[p]))[
+                    wanted[p] - 1 : wanted[p] + 1
+                ]
                 weights[p] = cut.mean()
         won = np.bincount((values + weights[:, None]).argmax(axis=0), minlength=len(present))
         if np.abs(won - wanted).max() <= max(1, n // 100_000):

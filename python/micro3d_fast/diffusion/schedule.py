@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 r"""The noise schedule and the affine forms of the reverse process (paper, Eq. 1-8).
 
-Notation: :math:`\bar\alpha_t = \prod_{s=1}^{t} (1 - \beta_s)` with :math:`\bar\alpha_0 = 1` (Eq. 4),
+Notation: :math:`\bar\alpha_t = \prod_{s=1}^{t} (1 - \beta_s)` with :math:`\bar\alpha_0 = 1` (Eq.
+4),
 :math:`x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \epsilon` (Eq. 3).  A respaced
 process visits a subset of the steps; between neighbours s < t it has
 :math:`\beta = 1 - \bar\alpha_t / \bar\alpha_s`, which for s = t - 1 is the paper's :math:`\beta_t`.
@@ -82,7 +83,9 @@ class Schedule:
         """
         bar_t, bar_s = float(self.alpha_bar[t]), float(self.alpha_bar[s])
         beta = 1.0 - bar_t / bar_s
-        return (1.0 - beta) ** 0.5 * (1.0 - bar_s) / (1.0 - bar_t), bar_s**0.5 * beta / (1.0 - bar_t)
+        return (1.0 - beta) ** 0.5 * (1.0 - bar_s) / (1.0 - bar_t), bar_s**0.5 * beta / (
+            1.0 - bar_t
+        )
 
     def posterior_variance(self, t: int, s: int) -> float:
         """Variance of x_s given x_t and x0; 0 at s = 0.  The paper takes beta instead."""

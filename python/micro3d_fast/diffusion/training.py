@@ -145,8 +145,8 @@ def train(
 
     Notes
     -----
-    Crops are flipped vertically and horizontally, never rotated (paper, Section 2.5).  On one device
-    and thread count a run repeats bit for bit, also when it was killed and resumed.
+    Crops are flipped vertically and horizontally, never rotated (paper, Section 2.5).  On one
+    device and thread count a run repeats bit for bit, also when it was killed and resumed.
     """
     from .unet import PRESETS
 
@@ -158,7 +158,9 @@ def train(
     stride = PRESETS[preset].stride
     patch = _checks.integer(patch, name="patch", minimum=stride)
     if patch % stride:
-        raise ValueError(f"`patch` must be a multiple of {stride} for preset {preset!r}, got {patch}")
+        raise ValueError(
+            f"`patch` must be a multiple of {stride} for preset {preset!r}, got {patch}"
+        )
     prediction = _checks.choice(prediction or recipe.prediction, PREDICTIONS, name="prediction")
     noise_schedule = Schedule(schedule or recipe.schedule)
     if prediction == "noise" and noise_schedule.alpha_bar[-1] == 0:
@@ -290,9 +292,7 @@ class _Run:
         x_t, target, t, plane = self.batch(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(self.step)
-        with torch.autocast(
-            self.device.type, self.dtype, enabled=self.dtype != torch.float32
-        ):
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             predicted = self.net(x_t, self.net.condition(t, plane))
         loss = torch.nn.functional.mse_loss(predicted.float(), target)  # Eq. 6
         self.optimizer.zero_grad(set_to_none=True)
@@ -319,10 +319,12 @@ class _Run:
             try:
                 there = json.loads(file.read_text(encoding="utf-8"))
             except ValueError as error:
-                raise ResumeError(f"{file} must be JSON written by train, but is not: {error}") from error
+                raise ResumeError(
+                    f"{file} must be JSON written by train, but is not: {error}"
+                ) from error
             if not resume:
                 raise ResumeError(
-                    f"`out` must be a directory without a run when `resume` is False, got {self.out}"
+                    f"`out` must be a directory without a run if `resume` is False, got {self.out}"
                 )
             other = [k for k in self.settings if there.get(k) != self.settings[k]]
             if other:
@@ -333,7 +335,7 @@ class _Run:
                     for k in other
                 )
                 raise ResumeError(
-                    f"`out` must hold a run of the same data and settings to resume, got {self.out}, "
+                    f"`out` must hold a run of the same data and settings, got {self.out}, "
                     f"where {changes}"
                 )
         else:
@@ -470,7 +472,9 @@ class _Run:
         rows = []
         rng = np.random.default_rng(0)
         for plane in PLANES:
-            made = sample_slices(model, plane, n=8, size=model.patch, seed=0, device=str(self.device))
+            made = sample_slices(
+                model, plane, n=8, size=model.patch, seed=0, device=str(self.device)
+            )
             images = self.micrographs.images[plane]
             real = []
             for _ in range(8):

@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: MIT
 """The conditional 2D U-Net: one network for the three planes (paper, Section 2.4 and Table 1).
 
-What is the paper's: base width, multiples, attention and cross-attention per level, heads, the width
-of the conditional embedding, positional encoding of t, the pooled condition added to the time
+What is the paper's: base width, multiples, attention and cross-attention per level, heads, the
+width of the conditional embedding, positional encoding of t, the pooled condition added to the time
 embedding, and keys and values of the condition concatenated to those of self-attention.  What is
 our reading: the details that Table 1 leaves open follow the public architecture whose vocabulary it
 uses (Imagen's efficient-free U-Net: GroupNorm 8, scale-shift, global-context gates, multi-query
 self-attention with normalised queries and keys, pixel-(un)shuffle resampling), and the plane is one
 learned token where that architecture has text.
 
-Conditioning depends on (t, plane) alone, so `UNet.condition` is a call of its own: a sampler computes
-it once a pass for a batch of one and `UNet.forward` broadcasts it over the slices.
+Conditioning depends on (t, plane) alone, so `UNet.condition` is a call of its own: a sampler
+computes it once a pass for a batch of one and `UNet.forward` broadcasts it over the slices.
 
 Shapes: image batches are (B, C, H, W) with H and W multiples of `UNetConfig.stride`.
 """
@@ -104,7 +104,8 @@ class Condition:
 class Conv(nn.Conv2d):
     """3 x 3 (or k x k) convolution of unchanged size whose border can wrap.
 
-    `periodic` = (rows, columns): a wrapped direction sees the opposite edge where it would see zeros.
+    `periodic` = (rows, columns): a wrapped direction sees the opposite edge where it would see
+    zeros.
     """
 
     periodic = (False, False)
@@ -444,7 +445,11 @@ class UNet(nn.Module):
     def forward(self, image: Tensor, cond: Condition) -> Tensor:
         c = self.config
         x = F.pixel_unshuffle(image, c.patch) if c.patch > 1 else image
-        x = torch.cat([conv(x) for conv in self.stem], dim=1) if len(self.stem) > 1 else self.stem[0](x)
+        x = (
+            torch.cat([conv(x) for conv in self.stem], dim=1)
+            if len(self.stem) > 1
+            else self.stem[0](x)
+        )
         skips: list[Tensor] = []
         for level in self.downs:
             for i, block in enumerate(level.blocks):
