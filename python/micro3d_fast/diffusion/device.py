@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from .._checks import choice
@@ -51,3 +53,8 @@ def cpu_has_bfloat16() -> bool:
         if getattr(torch.cpu, name, lambda: False)():
             return True
     return False
+
+
+def channels_last(net: Any) -> Any:
+    """The same network with its convolution weights channels last in memory."""
+    return net.to(memory_format=torch.channels_last)

@@ -306,7 +306,7 @@ class Field:
         dtype: torch.dtype,
         *,
         guidance: float = 1.0,
-        periodic: tuple[bool, bool, bool] = (False, False, False),
+        periodic: Sequence[bool] = (False, False, False),
         seed: int = 0,
         fractions: Any = None,
     ) -> None:
@@ -458,7 +458,8 @@ class Field:
         source, target = (self._next, self._x) if tells is None else (self._x, self._next)
         field = self.volume(source, x_plane)
         net = field if tells is None else self.volume(tells[0], x_plane, channels_last=True)
-        guided = tells is not None and len(tells) == 2
+        uncond = self.volume(tells[1], x_plane, channels_last=True) if tells and tells[1:] else None
+        h0_field = self.volume(self._h0, self._h0_plane) if self._h0 is not None and h0 else None
         ops.reverse_step(
             field,
             net,
@@ -466,9 +467,9 @@ class Field:
             a=a,
             b=b,
             noise=noise,
-            net_uncond=self.volume(tells[1], x_plane, channels_last=True) if guided else None,
-            guidance=self.guidance if guided else 1.0,
-            h0=self.volume(self._h0, self._h0_plane) if h0 else None,
+            net_uncond=uncond,
+            guidance=self.guidance if uncond is not None else 1.0,
+            h0=h0_field,
             h=h0,
             clip=clip,
             out_net=self.volume(self._eats, plane, channels_last=True),
@@ -724,7 +725,7 @@ def _target_fractions(value: Any, model: Model, sampler: str) -> np.ndarray | No
 
 
 def _working_shape(
-    shape: tuple[int, int, int], model: Model, periodic: tuple[bool, bool, bool]
+    shape: tuple[int, int, int], model: Model, periodic: Sequence[bool]
 ) -> tuple[tuple[str, ...], tuple[int, int, int]]:
     """(planes, shape) that are sampled; the wanted shape is cut out of it.
 
@@ -732,7 +733,7 @@ def _working_shape(
     where it is shorter.  A single slice is sampled in its own plane alone.
     """
     thin = [axis for axis in range(3) if shape[axis] == 1]
-    planes = PLANES
+    planes: tuple[str, ...] = PLANES
     if len(thin) == 1:
         planes = tuple(plane for plane in PLANES if _AXES[plane][0] == thin[0])
     stride, least = model.config.stride, model.patch // 2
@@ -757,7 +758,6 @@ def _compute_copy(model: Model, device: torch.device, dtype: torch.dtype) -> Any
     """The network on its device, in its precision, channels last; the model keeps its own."""
     import copy
 
-    import torch
+    from .device import channels_last
 
-    net = copy.deepcopy(model.net).to(device, dtype)
-    return net.to(memory_format=torch.channels_last).eval()
+    return channels_last(copy.deepcopy(model.net).to(device, dtype)).eval()

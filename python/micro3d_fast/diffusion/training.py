@@ -215,7 +215,7 @@ class _Run:
     ) -> None:
         import torch
 
-        from .device import compute_dtype, find_device
+        from .device import channels_last, compute_dtype, find_device
         from .unet import PRESETS, UNet
 
         self.micrographs, self.out, self.settings = micrographs, out, settings
@@ -230,7 +230,7 @@ class _Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings["seed"])
             self.net: UNet = UNet(self.config)
-        self.net.to(self.device, memory_format=torch.channels_last)
+        channels_last(self.net.to(self.device))
         self.ema = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
         self.optimizer = torch.optim.Adam(
             self.net.parameters(), lr=settings["learning_rate"], betas=(0.9, 0.99), fused=True
@@ -268,12 +268,11 @@ class _Run:
             target = x0
         else:
             target = bar.sqrt() * noise - (1 - bar).sqrt() * x0
-        move = {"device": self.device, "non_blocking": True}
         return (
-            x_t.to(memory_format=torch.channels_last).to(**move),
-            target.to(**move),
-            torch.from_numpy(t).to(**move),
-            torch.from_numpy(plane.astype(np.int64)).to(**move),
+            x_t.to(self.device, memory_format=torch.channels_last),
+            target.to(self.device),
+            torch.from_numpy(t).to(self.device),
+            torch.from_numpy(plane.astype(np.int64)).to(self.device),
         )
 
     def rate(self, step: int) -> float:
@@ -354,8 +353,8 @@ class _Run:
             for key, value in self.optimizer.state.get(p, {}).items():
                 tensors[f"adam.{key}.{name}"] = value
         tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-        meta = {"step": self.step, "loss": self.loss, "seconds": self.seconds}
-        meta |= {"history": self.history}
+        meta: dict[str, Any] = {"step": self.step, "loss": self.loss, "seconds": self.seconds}
+        meta["history"] = self.history
         with atomic_write(self.out / CHECKPOINT) as path:
             path.write_bytes(save(tensors, metadata={"run": json.dumps(meta)}))
         with atomic_write(self.out / HISTORY) as path:
@@ -445,7 +444,7 @@ class _Run:
             phase_names=tuple(m.phase_names),
             volume_fractions=tuple(float(f) for f in m.volume_fractions()),
             patch=self.settings["patch"],
-            voxel_size=tuple(m.voxel_size),
+            voxel_size=m.voxel_size,
             details={
                 "preset": self.settings["preset"],
                 "steps": self.step,

@@ -19,7 +19,9 @@ Shapes: image batches are (B, C, H, W) with H and W multiples of `UNetConfig.str
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -116,7 +118,7 @@ class Conv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if not any(self.periodic) or self.kernel_size[0] == 1:
             return super().forward(x)
-        p, (rows, columns) = self.padding[0], self.periodic
+        p, (rows, columns) = self.kernel_size[0] // 2, self.periodic
         if rows:
             x = F.pad(x, (0, 0, p, p), mode="circular")
         if columns:
@@ -299,13 +301,13 @@ class Upsample(nn.Sequential):
     """Double the image: 1 x 1 convolution, SiLU, pixel-shuffle."""
 
     def __init__(self, in_dim: int, out_dim: int) -> None:
-        conv = nn.Conv2d(in_dim, 4 * out_dim, 1)
+        conv = nn.Conv2d(in_dim, 4 * out_dim, 1, bias=True)
         # The four sub-pixels start equal, so that no checkerboard has to be unlearnt.
         weight = torch.empty(out_dim, *conv.weight.shape[1:])
         nn.init.kaiming_uniform_(weight)
         with torch.no_grad():
             conv.weight.copy_(weight.repeat_interleave(4, dim=0))
-            conv.bias.zero_()
+            nn.init.zeros_(cast(Tensor, conv.bias))
         super().__init__(conv, nn.SiLU(), nn.PixelShuffle(2))
 
 
@@ -323,7 +325,13 @@ class _Widen(nn.Module):
 class _Level(nn.Module):
     """Residual blocks, an optional transformer, and a resampling."""
 
-    def __init__(self, blocks: list[ResnetBlock], attention: nn.Module | None, resample: nn.Module):
+    blocks: Any  # a ModuleList of ResnetBlock
+    attention: Transformer | None
+    resample: Any
+
+    def __init__(
+        self, blocks: list[ResnetBlock], attention: Transformer | None, resample: nn.Module
+    ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.attention = attention
@@ -418,7 +426,7 @@ class UNet(nn.Module):
         else:
             self.head = Conv(c.dim, c.channels, 3)
         nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        nn.init.zeros_(cast(Tensor, self.head.bias))
 
     def condition(self, t: Tensor, plane: Tensor) -> Condition:
         """Embed time steps ``t`` (B,) and planes (B,) of 0, 1, 2 or `NO_PLANE`."""
@@ -451,7 +459,7 @@ class UNet(nn.Module):
             else self.stem[0](x)
         )
         skips: list[Tensor] = []
-        for level in self.downs:
+        for level in cast(Iterable[_Level], self.downs):
             for i, block in enumerate(level.blocks):
                 x = block(x, cond)
                 if i > 0:
@@ -464,7 +472,7 @@ class UNet(nn.Module):
         if self.mid_attention is not None:
             x = self.mid_attention(x, cond)
         x = self.mid2(x, cond)
-        for level in self.ups:
+        for level in cast(Iterable[_Level], self.ups):
             for block in level.blocks:
                 x = block(torch.cat((x, skips.pop() * 2**-0.5), dim=1), cond)
             if level.attention is not None:
