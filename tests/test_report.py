@@ -300,6 +300,18 @@ def test_compares_by_default_and_not_if_told(tmp_path):
     assert second["verdict"] == ""
 
 
+def test_raw_labels_are_judged_beside_the_matched_ones(tmp_path):
+    raw = stripes()
+    raw[:, :5] = 0
+    made, given = microstructure(fields={"raw_labels": raw}), micrographs()
+    page = write_report(tmp_path, microstructure=made, micrographs=given)
+    record = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert record["comparison_raw"]["summary"] == m3.compare(raw, given).summary()
+    text = Page(page.read_text(encoding="utf-8")).text
+    assert "error, raw" in text
+    assert document.percent(m3.compare(raw, given).error("S2", plane="xy")) in text
+
+
 def test_reference_volume(tmp_path):
     truth = m3.Microstructure(stripes((24, 24, 30), seed=1), phase_names=("matrix", "fibre"))
     made = microstructure(voxel_size=1.0)

@@ -10,6 +10,7 @@ Everything heavy is imported inside the commands, so that ``--help`` is quick.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import shlex
@@ -520,7 +521,9 @@ def reconstruct(
     sampler: Annotated[str, typer.Option(help="fast or paper (thousands of passes).")] = "fast",
     passes: Annotated[int | None, typer.Option(help="Network passes of the fast sampler.")] = None,
     harmonize: Annotated[int | None, typer.Option(help="Harmonizing passes a step.")] = None,
-    gamma: Annotated[float, typer.Option(help="Weight of the harmonized sample, 0 to 1.")] = 0.5,
+    gamma: Annotated[
+        float | None, typer.Option(help="Weight of the harmonized sample, 0 to 1.")
+    ] = None,
     guidance: Annotated[
         float, typer.Option(help="Classifier-free guidance; other than 1 costs twice.")
     ] = 1.0,
@@ -594,24 +597,19 @@ def reconstruct(
                 seed=seed,
                 device=device,
                 callback=progress,
+                keep_raw=report is not None,
             )
         except KeyboardInterrupt as error:
             raise Stopped(
                 "Stopped; no volume was written. The same command and seed start it again."
             ) from error
-    made = _named(made, model)
-    made.save(out)
+    made = dataclasses.replace(made, provenance={"model_name": model, **made.provenance})
+    dataclasses.replace(made, fields={}).save(out)
     print(made)
     print(f"Volume in {out}.")
     if report is not None:
         page = _write_report(report, made, micrographs, f"Reconstruction with {Path(model).name}")
         print(f"Report in {page}.")
-
-
-def _named(made: Microstructure, model: str) -> Microstructure:
-    import dataclasses
-
-    return dataclasses.replace(made, provenance={"model_name": model, **made.provenance})
 
 
 def _write_report(

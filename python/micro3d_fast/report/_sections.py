@@ -39,6 +39,11 @@ AXES = ("z", "y", "x")
 INPUTS_SHOWN = 6  # micrographs a plane in the first section
 SLICES_SHOWN = 3  # images a side in the comparison by eye
 FUNCTIONS = {"S2": "S₂", "L": "L"}  # drawn and judged; the autocovariance is in the tables
+NAMES = {
+    "S2": "two-point correlation S₂",
+    "L": "lineal path L",
+    "autocovariance": "scaled autocovariance",
+}
 WORDS = {**FUNCTIONS, "autocovariance": "autocov."}
 
 
@@ -479,36 +484,41 @@ def errors_section(
     errors: Sequence[Error],
     subject: Subject,
     errors_2d: Sequence[Error] = (),
+    errors_raw: Sequence[Error] = (),
     word: str = "micrographs",
 ) -> Section:
     """Return the tables of errors beside floors."""
     functions = list(dict.fromkeys(e.function for e in errors))
     by_place = {(e.phase, e.plane, e.direction, e.function): e for e in errors}
     by_plane = {(p.function, p.plane): p for p in plane_errors(errors)}
+    raw = {(p.function, p.plane): p for p in plane_errors(errors_raw)}
     alone = {(p.function, p.plane): p for p in plane_errors(errors_2d)}
     scattered = any(np.isfinite(e.scatter) for e in errors)
 
-    columns, formats = ["Plane"], [""]
-    for function in functions:
-        columns += [f"{WORDS.get(function, function)} error", "floor", "ratio"]
-        formats += ["%", "%", ".2f"]
-        if alone:
-            columns.append("2D alone")
-            formats.append("%")
-    rows = []
-    for plane in dict.fromkeys(e.plane for e in errors):
-        row: list[Any] = [plane]
-        for function in functions:
-            p = by_plane.get((function, plane))
-            row += [p.error, p.floor, p.ratio] if p else [None] * 3
-            if alone:
-                q = alone.get((function, plane))
-                row.append(q.error if q else None)
-        rows.append(row)
-    words = "Means over phases and directions, plane by plane."
+    columns, formats = ["Function", "Plane", "error"], ["", "", "%"]
+    if raw:
+        columns.append("error, raw")
+        formats.append("%")
+    columns += ["floor", "ratio"]
+    formats += ["%", ".2f"]
     if alone:
-        words += " 2D alone: the error of the network's own 2D samples."
-    summary = Table(columns, rows, words, formats)
+        columns.append("2D network alone")
+        formats.append("%")
+    rows: list[list[Any]] = []
+    for (function, plane), p in by_plane.items():
+        row: list[Any] = [NAMES.get(function, function), plane, p.error]
+        if raw:
+            row.append(raw[function, plane].error if (function, plane) in raw else None)
+        row += [p.floor, p.ratio]
+        if alone:
+            row.append(alone[function, plane].error if (function, plane) in alone else None)
+        rows.append(row)
+    words = "Means over phases and directions, plane by plane. Ratio: error over floor."
+    if raw:
+        words += " Raw: before the phase fractions were matched."
+    if alone:
+        words += " 2D network alone: the error of its own 2D samples."
+    summary = Table(columns, rows, words, formats, row_headers=2)
 
     columns, formats = ["Phase", "Plane", "Along"], [""] * 3
     for function in functions:
@@ -526,7 +536,7 @@ def errors_section(
             if scattered:
                 row.append(e.scatter if e else None)
         rows.append(row)
-    words = "Every curve. Ratio: error over floor."
+    words = "Every curve."
     if scattered:
         words += " Truth: the error of blocks of the reference of the size of the volume."
     detail = Table(columns, rows, words, formats, row_headers=3)

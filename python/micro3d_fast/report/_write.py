@@ -42,6 +42,7 @@ def write_report(
     title: str | None = None,
     extra: Mapping[str, Any] | Sequence[Section] | None = None,
     comparison_2d: Any = None,
+    comparison_raw: Any = None,
     reference: Any = None,
     reproduce: Mapping[str, str] | None = None,
     verdict: str | None = None,
@@ -75,6 +76,9 @@ def write_report(
         names to values, or a list of these.
     comparison_2d : Comparison, optional
         Of ``samples_2d`` with the micrographs: what the network alone reaches.
+    comparison_raw : Comparison, optional
+        Of the volume as it was before its phase fractions were matched; by default made of the
+        field ``"raw_labels"`` where the volume has one.
     reference : volume, optional
         What the volume was compared with where that is not micrographs but a volume; its slices
         are shown.
@@ -110,6 +114,11 @@ def write_report(
         from ..statistics import compare
 
         comparison = compare(microstructure, truth)
+    fields = getattr(microstructure, "fields", None) or {}
+    if comparison_raw is None and comparison is not False and "raw_labels" in fields:
+        from ..statistics import compare
+
+        comparison_raw = None if truth is None else compare(fields["raw_labels"], truth)
     word, beside = "micrographs", micrographs
     if micrographs is None:
         word = "reference"
@@ -119,6 +128,7 @@ def write_report(
 
     errors = _sections.errors_of(compared) if compared is not None else []
     errors_2d = _sections.errors_of(comparison_2d) if comparison_2d is not None else []
+    errors_raw = _sections.errors_of(comparison_raw) if comparison_raw is not None else []
     provenance = subject.provenance
     raw = raw_fractions(provenance)
     software = software_versions()
@@ -131,7 +141,7 @@ def write_report(
         panels = comparison_panels(compared, subject.voxel_size)
         if panels:
             sections.append(_sections.curves_section(panels, subject, word))
-        sections.append(_sections.errors_section(errors, subject, errors_2d, word))
+        sections.append(_sections.errors_section(errors, subject, errors_2d, errors_raw, word))
     sections.append(_sections.fractions_section(subject, micrographs, raw))
     samples = _planes(samples_2d)
     if samples:
@@ -176,6 +186,7 @@ def write_report(
         },
         "micrographs": _micrographs_record(micrographs),
         "comparison": _comparison_record(compared, errors),
+        "comparison_raw": _comparison_record(comparison_raw, errors_raw),
         "comparison_2d": _comparison_record(comparison_2d, errors_2d),
         "timings": dict(timings or {}),
         "software": software,

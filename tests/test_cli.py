@@ -1,0 +1,446 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The command line: what it writes, how it refuses, how it is stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import micro3d_fast as m3
+from micro3d_fast import cli
+
+COMMANDS = ("train", "reconstruct", "characterize", "demo", "info")
+
+
+def volume(seed: int = 0, shape=(24, 24, 24)) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    field = rng.standard_normal(shape)
+    for axis in range(3):
+        field = field + np.roll(field, 1, axis) + np.roll(field, 2, axis)
+    return (field > np.quantile(field, 0.6)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Inputs: a volume, and micrographs of it with the grey values 0 and 255."""
+    root = tmp_path_factory.mktemp("cli")
+    labels = volume()
+    m3.Microstructure(labels, voxel_size=1e-6, phase_names=("pore", "solid")).save(root / "v.tif")
+    for i in range(3):
+        for plane, image in (("xy", labels[i]), ("xz", labels[:, i]), ("yz", labels[:, :, i])):
+            Image.fromarray(image * np.uint8(255)).save(root / f"{plane}-{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def model(folder) -> str:
+    """A run of two steps, made by the command itself."""
+    out = folder / "run"
+    arguments = ["train", "--out", str(out), "--steps", "2", "--patch", "16", "--batch-size", "2"]
+    for plane in ("xy", "xz", "yz"):
+        arguments += [f"--{plane}", str(folder / f"{plane}-*.png")]
+    arguments += ["--phases", "0:0,255:1", "--voxel-size", "1e-6", "--phase-names", "pore,solid"]
+    assert cli.main(arguments) == 0
+    return str(out)
+
+
+def run(capsys, *arguments: object) -> tuple[int, str, str]:
+    code = cli.main([str(word) for word in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+# ------------------------------------------------------------------------------------------- help
+
+
+def test_version():
+    result = CliRunner().invoke(cli.app, ["--version"])
+    assert result.exit_code == 0
+    assert result.output == f"micro3d-fast {m3.__version__}\n"
+
+
+def test_help_lists_the_commands():
+    for arguments in ([], ["--help"], ["-h"]):
+        result = CliRunner().invoke(cli.app, arguments)
+        for command in COMMANDS:
+            assert command in result.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command):
+    result = CliRunner().invoke(cli.app, [command, "--help"])
+    assert result.exit_code == 0
+    assert f"  micro3d {command}" in result.output
+    assert "--debug" in result.output
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys, micro3d_fast.cli as cli; cli.main(['train', '--help']); "
+        "print([m for m in ('torch', 'numpy', 'scipy', 'matplotlib', 'rich.progress') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+# --------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train"], "Missing option '--out'"),
+        (["train", "--out", "o"], "train needs micrographs: give --xy, --xz and --yz"),
+        (["train", "--out", "o", "--steps", "x"], "Invalid value for '--steps'"),
+        (["train", "--out", "o", "--nonsense", "1"], "No such option: --nonsense"),
+        (["nonsense"], "No such command 'nonsense'"),
+        (["train", "--out", "o", "--xy", "{}/none-*.png"], "no file matches"),
+        (
+            ["train", "--out", "o", "--xy", "{}/xy-*.png", "--phases", "0=1"],
+            "--phases must be VALUE:PHASE pairs such as 0:0,255:1, or 'labels', got '0=1'",
+        ),
+        (
+            ["train", "--out", "o", "--xy", "{}/xy-*.png", "--phases", "0:0,0:1"],
+            "--phases must name each value once, got '0:0,0:1'",
+        ),
+        (["train", "--out", "o", "--xy", "{}/xy-*.png", "--phases", "0:0,7:1"], "255"),
+        (
+            ["train", "--out", "o", "--volume", "{}/v.tif", "--xy", "{}/xy-*.png"],
+            "--volume must stand alone",
+        ),
+        (["train", "--out", "o", "--volume", "{}/absent.tif"], "must be an existing file"),
+        (["train", "--out", "o", "--volume", "{}/v.tif", "--preset", "huge"], "`preset` must be"),
+        (
+            ["train", "--out", "o", "--volume", "{}/v.tif", "--patch", "64"],
+            "`patch` must be at most 24",
+        ),
+        (
+            ["train", "--out", "o", "--volume", "{}/v.tif", "--voxel-size", "1,2"],
+            "--voxel-size must be a positive number of metres or three dz,dy,dx, got '1,2'",
+        ),
+        (
+            ["train", "--out", "{}/v.tif", "--volume", "{}/v.tif"],
+            "--out must be a directory, got the file",
+        ),
+        (["reconstruct", "--model", "none", "--out", "o.tif"], "must be a model directory or one"),
+        (["reconstruct", "--model", "m", "--out", "o.xyz"], "--out must end in .npy, .npz, .tif"),
+        (
+            ["reconstruct", "--model", "m", "--out", "o.tif", "--shape", "64,64"],
+            "--shape must be one or three positive whole numbers nz,ny,nx, got '64,64'",
+        ),
+        (
+            ["reconstruct", "--model", "m", "--out", "o.tif", "--shape", "6.5"],
+            "--shape must be whole numbers with commas between, got '6.5'",
+        ),
+        (
+            ["reconstruct", "--model", "m", "--out", "o.tif", "--periodic", "w"],
+            "--periodic must be all, none, or axes such as xy, got 'w'",
+        ),
+        (
+            ["reconstruct", "--model", "m", "--out", "o.tif", "--fractions", "a"],
+            "--fractions must be numbers with commas between, got 'a'",
+        ),
+        (["characterize", "{}/absent.tif", "--out", "o"], "must be an existing file"),
+        (["characterize", "{}/xy-0.png", "--out", "o"], "must end in"),
+        (["characterize", "{}/v.tif", "--out", "o", "--max-lag", "-1"], "--max-lag must be at"),
+        (["demo", "--edge", "4"], "--edge must be at least 16, got 4"),
+        (["demo", "--minutes", "0"], "--minutes must be positive, got 0"),
+    ],
+)
+def test_bad_input_gets_one_sentence(capsys, monkeypatch, tmp_path, folder, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *[word.format(folder) for word in arguments])
+    assert code == cli.BAD_INPUT
+    assert out == ""
+    last = err.strip().splitlines()[-1]
+    assert words in last
+    assert last.startswith("micro3d")
+    assert "Traceback" not in err
+
+
+def test_exit_codes_of_the_process(tmp_path):
+    command = [sys.executable, "-m", "micro3d_fast.cli", "characterize", "absent.tif", "--out", "o"]
+    plain = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert plain.returncode == cli.BAD_INPUT
+    assert plain.stderr.count("\n") == 1
+    assert plain.stderr.startswith("micro3d: `path` must be an existing file, got absent.tif")
+    assert not list(tmp_path.iterdir())
+    debug = subprocess.run(
+        [*command, "--debug"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" in debug.stderr
+    assert debug.returncode != 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (ValueError("`a` must be b,\n got c"), 2, "micro3d: `a` must be b, got c\n"),
+        (OSError(28, "No space left on device", "f"), 1, "micro3d: No space left on device: f\n"),
+        (MemoryError(), 1, "micro3d: Not enough memory: MemoryError\n"),
+        (AssertionError("x"), 1, "micro3d: Unexpected AssertionError: x (--debug shows where)\n"),
+        (KeyboardInterrupt(), 130, "micro3d: Stopped; nothing was written.\n"),
+    ],
+)
+def test_errors_of_a_command(capsys, monkeypatch, error, code, words):
+    def fail():
+        raise error
+
+    monkeypatch.setattr("micro3d_fast.report.software_versions", fail)
+    assert run(capsys, "info") == (code, "", words)
+    monkeypatch.setenv("MICRO3D_DEBUG", "1")
+    if not isinstance(error, KeyboardInterrupt):
+        with pytest.raises(type(error)):
+            cli.main(["info"])
+
+
+# ---------------------------------------------------------------------------------------- options
+
+
+def test_reading_of_options():
+    assert cli.read_phases("0:0,255:1") == {0: 0, 255: 1}
+    assert cli.read_phases("0.5:1") == {0.5: 1}
+    assert cli.read_phases("labels") == "labels"
+    assert cli.read_phases(None) is None
+    assert cli.read_shape("64") == (64, 64, 64)
+    assert cli.read_shape("1,2,3") == cli.read_shape("1x2x3") == (1, 2, 3)
+    assert cli.read_voxel_size("1e-6") == 1e-6
+    assert cli.read_voxel_size("2e-6,1e-6,1e-6") == (2e-6, 1e-6, 1e-6)
+    assert cli.read_threshold("otsu") == "otsu"
+    assert cli.read_threshold("128") == 128
+    assert cli.read_threshold("80,160") == [80, 160]
+    assert cli.read_periodic("all") == (True, True, True)
+    assert cli.read_periodic("xy") == (False, True, True)
+    assert cli.read_periodic(None) == (False, False, False)
+    assert cli.read_fractions("auto") == "auto"
+    assert cli.read_fractions("raw") is None
+    assert cli.read_fractions("0.3,0.7") == [0.3, 0.7]
+
+
+# --------------------------------------------------------------------------------------- the work
+
+
+def test_train_writes_a_run(model, folder):
+    run_folder = Path(model)
+    assert (run_folder / "model" / "model.json").exists()
+    loaded = m3.load_model(model)
+    assert loaded.phase_names == ("pore", "solid")
+    assert loaded.voxel_size == (1e-6, 1e-6, 1e-6)
+    del folder
+
+
+def test_train_refuses_a_run_with_other_settings(capsys, model, folder):
+    code, _, err = run(
+        capsys, "train", "--volume", folder / "v.tif", "--out", model, "--patch", 16, "--steps", 2
+    )
+    assert code == cli.BAD_INPUT
+    assert "batch_size was 2, now 32" in err
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".npz"])
+def test_reconstruct_writes_a_volume(capsys, model, tmp_path, suffix):
+    out = tmp_path / "new" / f"volume{suffix}"
+    code, said, err = run(
+        capsys, "reconstruct", "--model", model, "--shape", "12,16,20", "--passes", 5,
+        "--seed", 3, "--periodic", "x", "--out", out,
+    )  # fmt: skip
+    assert code == 0
+    assert str(out) in said
+    assert "reconstructing 5/5" in err
+    made = m3.Microstructure.load(out)
+    assert made.shape == (12, 16, 20)
+    assert made.voxel_size == pytest.approx((1e-6, 1e-6, 1e-6))
+    assert made.provenance["seed"] == 3
+    assert made.provenance["periodic"] == [False, False, True]
+    assert made.provenance["model_name"] == model
+
+
+def test_reconstruct_reports(capsys, model, folder, tmp_path):
+    options = ["--model", model, "--shape", 16, "--passes", 5, "--out", tmp_path / "v.npz"]
+    images = ["--xy", folder / "xy-*.png", "--phases", "0:0,255:1"]
+    code, _, err = run(capsys, "reconstruct", *options, *images)
+    assert code == cli.BAD_INPUT
+    assert "--report must be given where micrographs are given" in err
+    assert not (tmp_path / "v.npz").exists()
+    code, said, err = run(capsys, "reconstruct", *options, *images, "--report", tmp_path / "r")
+    assert code == 0, err
+    assert "report.html" in said
+    page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    assert "Slices beside the micrographs" in page
+    assert "--passes 5" in page
+
+
+def test_characterize(capsys, folder, tmp_path):
+    out = tmp_path / "result"
+    code, said, err = run(
+        capsys, "characterize", folder / "v.tif", "--out", out, "--max-lag", 8, "--periodic"
+    )
+    assert code == 0, err
+    assert "report.html" in said
+    assert sorted(p.name for p in out.iterdir()) == ["curves.csv", "report.html", "report.json"]
+    rows = (out / "curves.csv").read_text().splitlines()
+    row = next(r for r in rows if r.startswith("S2,1,solid,y,3,")).split(",")
+    expected = m3.two_point_correlation(volume(), 1, axis="y", max_lag=8, periodic=True)[3]
+    assert float(row[-1]) == expected
+
+
+def test_characterize_against_a_reference(capsys, folder, tmp_path):
+    code, said, err = run(
+        capsys, "characterize", folder / "v.tif", "--reference", folder / "v.tif",
+        "--out", tmp_path,
+    )  # fmt: skip
+    assert code == 0, err
+    assert "S2 error 0.00 %" in said
+    assert "Slices beside the reference" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_info(capsys):
+    code, said, _ = run(capsys, "info")
+    assert code == 0
+    for words in ("micro3d-fast", m3.cuda_status(), "torch threads", "model fibre-composite"):
+        assert words in said
+
+
+def test_warnings_are_plain_lines(capsys, folder, tmp_path):
+    """Planes that disagree are told, without a line of source code."""
+    Image.fromarray(np.full((24, 24), 255, np.uint8)).save(tmp_path / "xz.png")
+    code, _, err = run(
+        capsys, "train", "--xy", folder / "xy-*.png", "--xz", tmp_path / "xz.png", "--phases",
+        "0:0,255:1", "--out", tmp_path / "run", "--patch", 20,
+    )  # fmt: skip
+    assert code == cli.BAD_INPUT  # the patch
+    assert "warnings.warn" not in err
+    assert all(line.startswith(("warning: ", "Micrographs: ", "micro3d: "))
+               for line in err.splitlines())  # fmt: skip
+
+
+# ----------------------------------------------------------------------------------------- Ctrl-C
+
+
+def test_the_first_ctrl_c_waits_for_a_whole_step_and_the_second_does_not():
+    with cli.CtrlC() as ctrl_c:
+        ctrl_c.check()
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            ctrl_c.check()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch, folder, tmp_path):
+    def train(micrographs, out, *, callback, **options):
+        callback({"step": 1, "steps": 9, "loss": 0.5, "eta": 3.0})
+        signal.raise_signal(signal.SIGINT)
+        callback({"step": 2, "steps": 9, "loss": 0.5, "eta": 3.0})
+        pytest.fail("the callback must stop the training")
+
+    monkeypatch.setattr("micro3d_fast.diffusion.train", train)
+    monkeypatch.setattr(sys, "argv", ["micro3d", "train", "--out", "a b", "--no-resume"])
+    code, _, err = run(
+        capsys, "train", "--volume", folder / "v.tif", "--out", tmp_path / "run", "--patch", 16
+    )
+    assert code == cli.INTERRUPTED
+    last = err.splitlines()[-1]
+    assert "Stopped at step 2 of 9; the state is saved in" in last
+    assert last.endswith("To go on: micro3d train --out 'a b'")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_stopped_training_goes_on(folder, tmp_path):
+    command = [
+        sys.executable, "-m", "micro3d_fast.cli", "train", "--volume", str(folder / "v.tif"),
+        "--out", str(tmp_path / "run"), "--patch", "16", "--batch-size", "2", "--steps", "40",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while "training 4/40" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == cli.INTERRUPTED
+    assert "To go on: micro3d train --volume" in err.splitlines()[-1]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0
+    assert "training 4/40" not in done.stderr
+    assert (tmp_path / "run" / "model" / "model.json").exists()
+
+
+# ------------------------------------------------------------------------------------------- demo
+
+
+def test_the_demo_stays_within_the_time(tmp_path):
+    from micro3d_fast import _demo
+
+    def affordable(seconds_left: float, pass_seconds: float) -> tuple[int, int]:
+        demo = _demo.Run(tmp_path, 0, 64, time.monotonic() + seconds_left, print, print)
+        return _demo.affordable(demo, pass_seconds / _demo.PASSES, 0.5)
+
+    assert affordable(300, 100.0) == (64, _demo.PASSES)
+    assert affordable(300, 200.0) == (64, _demo.FEWEST)
+    assert affordable(300, 330.0) == (48, _demo.PASSES)
+    assert affordable(300, 9000.0) == (0, 0)
+    assert affordable(10, 100.0) == (0, 0)
+
+
+def test_the_demo_runs(capsys, monkeypatch, model, tmp_path):
+    """The whole demo with a model of two steps, at the smallest size."""
+    from micro3d_fast import _demo, diffusion
+
+    tiny = dataclasses.replace(diffusion.load_model(model), patch=16)
+    monkeypatch.setattr(diffusion, "load_model", lambda name: tiny)
+    monkeypatch.setattr(_demo, "SPECIMEN", 32)
+    monkeypatch.setattr(_demo, "IMAGES", 4)
+    monkeypatch.setattr(_demo, "PASSES", 5)
+    monkeypatch.setattr(_demo, "FEWEST", 5)
+    monkeypatch.setattr(_demo, "STEPS", 2)
+    monkeypatch.setattr(_demo, "SAMPLES", 2)
+    monkeypatch.setattr(_demo, "PATCH", 16)
+    monkeypatch.setattr(_demo, "BATCH", 2)
+    generators = {k: _demo.GENERATORS[k] for k in ("separator",)}
+    generators["fibre-composite"] = _demo.GENERATORS["fibre-composite"]
+    monkeypatch.setattr(_demo, "GENERATORS", generators)
+    out = tmp_path / "demo"
+    (out / "training").mkdir(parents=True)
+    (out / "training" / "settings.json").write_text("{}")  # of an earlier demo
+    code, said, err = run(
+        capsys, "demo", "--out", out, "--edge", 16, "--training-seconds", 0.5, "--minutes", 60
+    )
+    assert code == 0, err
+    assert f"Open {out / 'report.html'} in a browser." in said
+    for file in (
+        "report.html",
+        "report.json",
+        "separator.tif",
+        "training/history.csv",
+        "micrographs/xy-00.png",
+        "fibre-composite/report.html",
+        "fibre-composite/fibre-composite.tif",
+    ):
+        assert (out / file).exists(), file
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "A minute of training" in page
+    assert "The 2D network alone" in page
+
+
+@pytest.mark.slow
+def test_the_demo_with_the_bundled_models(tmp_path):
+    if any(words == "not installed" for words in cli.bundled_models().values()):
+        pytest.skip("the bundled models are not installed")
+    command = [sys.executable, "-m", "micro3d_fast.cli", "demo", "--out", str(tmp_path / "demo")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "demo" / "report.html").exists()
