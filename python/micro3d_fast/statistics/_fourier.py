@@ -2,32 +2,34 @@
 # SPDX-License-Identifier: MIT
 """Correlations of whole images by streamed Fourier transforms.
 
-``C_ab(r) = Σ_x a(x) b(x + r)`` has the spectrum ``conj(A) B``.  Three passes, each over small
-pieces that stay in the cache, one array of half a padded slice spectrum per voxel plane between:
+``C_ab(r) = Σ_x a(x) b(x + r)`` has the spectrum ``conj(A) B``.  Three passes, each over pieces of
+the volume, one array of padded slice spectra between them:
 
-1. planes    transform x and y of each slice, padded only now    → F[z, ky, kx]
+1. planes    labels to 0 and 1, transform x and y of each slice       → F[z, ky, kx]
 2. columns   transform z of each (ky, kx), multiply, transform z back, keep the wanted lags
-3. slices    transform y and x back, keep the wanted lags, round, hand over
+3. slices    transform y and x back, then crop, round, divide or bin
 
 An autocorrelation is even: its spectrum is real, so pass 2 needs half a transform back and
 pass 3 only the lags z ≥ 0; the rest is the mirror image.  The z axis is padded inside pass 2
 only, so the padded volume never exists.  Bytes: 16 (py)(px/2 + 1) nz for each field in float64.
+
+The transforms are scipy's on the CPU, pieces small enough for the cache, one thread each, and
+torch's (cuFFT) on a GPU, pieces large enough to fill it.  What surrounds them is native.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .. import _core
+from .._arrays import Array, empty_like, is_cuda, to_numpy, zeros_like
+from .._backend import current_stream
 from ._image import Flags3, Shape3, pieces, run_jobs
-
-PIECE_BYTES = 1 << 20  # of complex numbers worked on at once by one thread
-
-Planes = Callable[[int, int], np.ndarray]  # (z0, z1) -> real field of those slices
-Deliver = Callable[[int, np.ndarray], None]  # (row of the first lag z, counts of [z, y, x] lags)
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,6 @@ class Window:
         return np.where(lag < self.positive, lag, lag - self.size)
 
     @property
-    def take(self) -> Any:
-        """Index that picks the lags from a transform."""
-        if self.size == self.padded:
-            return slice(None)
-        return np.r_[: self.positive, self.padded - self.size + self.positive : self.padded]
-
-    @property
     def mirror(self) -> np.ndarray:
         """Index of lag -r at the index of lag r."""
         return -np.arange(self.size) % self.size
@@ -65,6 +60,13 @@ class Window:
     def pairs(self) -> np.ndarray:
         """Pairs along this axis at each lag of a non-periodic axis."""
         return self.n - np.abs(self.lags)
+
+    def native(self, cropped: bool = False) -> tuple[int, int, int]:
+        """(size, positive, padded) for the native crop."""
+        return self.size, self.positive, self.size if cropped else self.padded
+
+
+Windows = tuple[Window, Window, Window]
 
 
 def window(n: int, periodic: bool, max_lag: int | None) -> Window:
@@ -78,77 +80,184 @@ def window(n: int, periodic: bool, max_lag: int | None) -> Window:
     return Window(n, 2 * m + 1, n if n == 1 else next_fast_len(n + m, real=True))
 
 
-def windows(shape: Shape3, periodic: Flags3, max_lag: Any) -> tuple[Window, Window, Window]:
+def windows(shape: Shape3, periodic: Flags3, max_lag: Any) -> Windows:
     """One window per axis."""
     lags = max_lag if isinstance(max_lag, tuple) else (max_lag,) * 3
     z, y, x = (window(n, p, m) for n, p, m in zip(shape, periodic, lags, strict=True))
     return z, y, x
 
 
-def pair_numbers(win: tuple[Window, ...], periodic: Flags3) -> list[np.ndarray]:
+def pair_numbers(win: Windows, periodic: Flags3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Factors (z, y, x) of the number of pairs of each lag; float64."""
-    return [
+    z, y, x = (
         np.full(w.size, float(w.n)) if p else w.pairs.astype(float)
         for w, p in zip(win, periodic, strict=True)
-    ]
+    )
+    return z, y, x
 
 
-def plane_spectra(
-    planes: Planes, win: tuple[Window, Window, Window], dtype: Any, threads: int
-) -> np.ndarray:
-    """Pass 1: F[z, ky, kx] of a real field; z stays in real space."""
-    from scipy import fft
+@dataclass(frozen=True)
+class Field:
+    """0 and 1: the voxels of a phase (None: any) inside the mask."""
 
+    labels: Array  # uint8 (nz, ny, nx), numpy or torch
+    mask: Array | None  # uint8, same shape and place
+    phase: int | None
+
+    def load(self, start: int, stop: int, out: Array) -> None:
+        """Slices start ... stop as floats, padded with zeros along x."""
+        _core.load_phase(
+            self.labels[start:stop],
+            None if self.mask is None else self.mask[start:stop],
+            out, 0 if self.phase is None else self.phase, self.phase is None,
+            current_stream(out), 1,
+        )  # fmt: skip
+
+
+# --------------------------------------------------------------------------- whose transforms
+
+
+class Cpu:
+    """scipy.fft over pieces of the cache's size, one piece a thread."""
+
+    piece_bytes = 1 << 20
+    axis = 0  # of the columns: scipy transforms neighbouring columns together
+
+    def __init__(self, dtype: Any, threads: int) -> None:
+        from scipy import fft
+
+        self.fft_module = fft
+        self.real = np.dtype(dtype).name
+        self.complex = "complex64" if self.real == "float32" else "complex128"
+        self.threads = threads
+
+    def rfft(self, x: Array, axis: int) -> Array:
+        return self.fft_module.rfft(x, axis=axis)
+
+    def fft(self, x: Array, n: int, axis: int) -> Array:
+        return self.fft_module.fft(x, n=n, axis=axis)
+
+    def ifft(self, x: Array, axis: int) -> Array:
+        """Not divided by the length."""
+        return self.fft_module.ifft(x, axis=axis, norm="forward")
+
+    def irfft(self, x: Array, n: int) -> Array:
+        """Along the last axis, not divided by the length."""
+        return self.fft_module.irfft(x, n=n, axis=-1, norm="forward")
+
+    def take(self, x: Array, rows: np.ndarray) -> Array:
+        """Rows of axis 1."""
+        return x[:, rows]
+
+    def turn(self, x: Array) -> Array:
+        """Columns with the transform along `axis`."""
+        return x
+
+    def dense(self, x: Array) -> Array:
+        return np.ascontiguousarray(x)
+
+    def run(self, job: Callable[[int, int], None], n: int, bytes_each: int) -> None:
+        """job(start, stop) over all pieces of n things of so many bytes."""
+        size = max(1, self.piece_bytes // max(bytes_each, 1))
+        run_jobs(job, pieces(n, size), self.threads)
+
+
+class Torch(Cpu):
+    """torch.fft over large pieces, one after the other on the current stream."""
+
+    piece_bytes = 1 << 28
+    axis = -1
+
+    def __init__(self, dtype: Any) -> None:
+        import torch
+
+        self.fft_module = torch.fft
+        self.torch = torch
+        self.real = np.dtype(dtype).name
+        self.complex = "complex64" if self.real == "float32" else "complex128"
+        self.threads = 1
+
+    def rfft(self, x: Array, axis: int) -> Array:
+        return self.fft_module.rfft(x, dim=axis)
+
+    def fft(self, x: Array, n: int, axis: int) -> Array:
+        return self.fft_module.fft(x, n=n, dim=axis)
+
+    def ifft(self, x: Array, axis: int) -> Array:
+        return self.fft_module.ifft(x, dim=axis, norm="forward")
+
+    def irfft(self, x: Array, n: int) -> Array:
+        return self.fft_module.irfft(x, n=n, dim=-1, norm="forward").contiguous()
+
+    def take(self, x: Array, rows: np.ndarray) -> Array:
+        return x.index_select(1, self.torch.as_tensor(rows, device=x.device))
+
+    def turn(self, x: Array) -> Array:
+        return x.t()
+
+    def dense(self, x: Array) -> Array:
+        return x.resolve_conj().contiguous()
+
+
+def engine_for(labels: Array, dtype: Any, threads: int) -> Cpu:
+    """scipy for arrays on the CPU, torch for those on a GPU."""
+    return Torch(dtype) if is_cuda(labels) else Cpu(dtype, threads)
+
+
+# ------------------------------------------------------------------------------- the three passes
+
+
+def plane_spectra(field: Field, win: Windows, engine: Cpu) -> Array:
+    """Pass 1: F[z, ky, kx] of a field; z stays in real space."""
     z, y, x = win
     kx = x.padded // 2 + 1
-    out = np.empty((z.n, y.padded, kx), np.complex64 if dtype == np.float32 else np.complex128)
+    out = empty_like(field.labels, (z.n, y.padded, kx), engine.complex)
 
     def job(start: int, stop: int) -> None:
-        f = fft.rfft(planes(start, stop).astype(dtype), n=x.padded, axis=2)
-        out[start:stop] = fft.fft(f, n=y.padded, axis=1, overwrite_x=True)
+        real = empty_like(out, (stop - start, y.n, x.padded), engine.real)
+        field.load(start, stop, real)
+        out[start:stop] = engine.fft(engine.rfft(real, 2), y.padded, 1)
 
-    run_jobs(job, pieces(z.n, PIECE_BYTES // (y.padded * kx * out.itemsize)), threads)
+    engine.run(job, z.n, y.padded * kx * out.itemsize)
     return out
 
 
-def autocorrelate(
-    spectra: np.ndarray, win: tuple[Window, Window, Window], deliver: Deliver, threads: int
-) -> None:
-    """Passes 2 and 3 for ``a = b``; overwrites ``spectra``, calls ``deliver`` from threads."""
-    from scipy import fft
+class Receiver:
+    """Takes planes of counts from pass 3."""
 
-    z, y, x = win
+    def planes(self, counts: Array, first: int, win: Windows, scale: float, even: bool) -> None:
+        """Planes of lags z from row ``first`` on, to be scaled; ``even``: those of -z alike."""
+        raise NotImplementedError
+
+
+def autocorrelate(spectra: Array, win: Windows, receiver: Receiver, engine: Cpu) -> None:
+    """Passes 2 and 3 for ``a = b``; overwrites ``spectra``."""
+    z, y, _ = win
     kept = z.positive
     columns = spectra.reshape(z.n, -1)
+    item = spectra.itemsize
 
     def columns_job(start: int, stop: int) -> None:
-        f = fft.fft(columns[:, start:stop], n=z.padded, axis=0)
-        power = np.square(f.real)
-        power += np.square(f.imag)
+        f = engine.dense(engine.fft(engine.turn(columns[:, start:stop]), z.padded, engine.axis))
+        power = empty_like(f, f.shape, engine.real)
+        _core.multiply_spectra(f, None, power, current_stream(f), 1)
         # real spectrum: the transform back is the conjugate of the transform forth
-        np.conjugate(fft.rfft(power, axis=0)[:kept], out=columns[:kept, start:stop])
+        g = engine.turn(engine.rfft(power, engine.axis))[:kept]
+        columns[:kept, start:stop] = g.conj()
 
     def slices_job(start: int, stop: int) -> None:
-        g = fft.ifft(spectra[start:stop], axis=1, norm="forward")
-        counts = fft.irfft(g[:, y.take], n=x.padded, axis=2, norm="forward")[:, :, x.take]
-        counts *= 1.0 / (z.padded * y.padded * x.padded)
-        np.rint(counts, out=counts)
-        deliver(start, counts)
-        for row in range(start, stop):
-            if -row % z.size != row:
-                deliver(-row % z.size, _mirrored(counts[row - start])[None])
+        _deliver(spectra[start:stop], start, win, receiver, engine, even=True)
 
-    item = spectra.itemsize
-    run_jobs(columns_job, pieces(columns.shape[1], PIECE_BYTES // (z.padded * item)), threads)
-    run_jobs(slices_job, pieces(kept, PIECE_BYTES // (spectra[0].size * item)), threads)
+    engine.run(columns_job, columns.shape[1], z.padded * item)
+    engine.run(slices_job, kept, y.padded * spectra.shape[2] * item)
 
 
 def crosscorrelate(
-    first: np.ndarray,
-    second: np.ndarray,
-    win: tuple[Window, Window, Window],
-    deliver: Deliver,
-    threads: int,
+    first: Array,
+    second: Array,
+    win: Windows,
+    receiver: Receiver,
+    engine: Cpu,
     *,
     overwrite: bool = True,
 ) -> None:
@@ -156,40 +265,106 @@ def crosscorrelate(
 
     With ``overwrite`` the lags z ≥ 0 replace ``first`` and the lags z < 0 ``second``.
     """
-    from scipy import fft
-
-    z, y, x = win
+    z, y, _ = win
     kept = z.positive
+    behind = z.size - kept
     a, b = first.reshape(z.n, -1), second.reshape(z.n, -1)
-    forth = a if overwrite else np.empty((kept, a.shape[1]), a.dtype)
-    back = b if overwrite else np.empty((max(z.size - kept, 1), a.shape[1]), a.dtype)
+    item = first.itemsize
+    forth = a if overwrite else empty_like(a, (kept, a.shape[1]), engine.complex)
+    back = b if overwrite else empty_like(a, (max(behind, 1), a.shape[1]), engine.complex)
 
     def columns_job(start: int, stop: int) -> None:
-        f = fft.fft(a[:, start:stop], n=z.padded, axis=0)
-        product = fft.fft(b[:, start:stop], n=z.padded, axis=0)
-        product *= np.conjugate(f, out=f)
-        g = fft.ifft(product, axis=0, norm="forward", overwrite_x=True)
+        f = engine.dense(engine.fft(engine.turn(a[:, start:stop]), z.padded, engine.axis))
+        product = engine.dense(engine.fft(engine.turn(b[:, start:stop]), z.padded, engine.axis))
+        _core.multiply_spectra(f, product, None, current_stream(f), 1)
+        g = engine.turn(engine.ifft(product, engine.axis))
         forth[:kept, start:stop] = g[:kept]
-        back[: z.size - kept, start:stop] = g[z.padded - (z.size - kept) :]
+        back[:behind, start:stop] = g[z.padded - behind :]
 
-    def slices_job(start: int, stop: int) -> None:
-        for row in range(start, stop):
-            flat = forth[row] if row < kept else back[row - kept]
-            g = fft.ifft(flat.reshape(y.padded, -1), axis=0, norm="forward")
-            counts = fft.irfft(g[y.take], n=x.padded, axis=1, norm="forward")[:, x.take]
-            counts *= 1.0 / (z.padded * y.padded * x.padded)
-            deliver(row, np.rint(counts, out=counts)[None])
+    def slices_job(rows: Array, offset: int) -> Callable[[int, int], None]:
+        shaped = rows.reshape(-1, y.padded, first.shape[2])
 
-    item = first.itemsize
-    run_jobs(columns_job, pieces(a.shape[1], PIECE_BYTES // (2 * z.padded * item)), threads)
-    run_jobs(slices_job, pieces(z.size, PIECE_BYTES // (first[0].size * item)), threads)
+        def job(start: int, stop: int) -> None:
+            _deliver(shaped[start:stop], offset + start, win, receiver, engine, even=False)
+
+        return job
+
+    engine.run(columns_job, a.shape[1], 2 * z.padded * item)
+    each = a.shape[1] * item
+    engine.run(slices_job(forth, 0), kept, each)
+    engine.run(slices_job(back, kept), behind, each)
 
 
-def _mirrored(plane: np.ndarray) -> np.ndarray:
-    """plane[-y, -x] at [y, x], indices cyclic."""
-    out = np.empty_like(plane)
-    out[0, 0] = plane[0, 0]
-    out[0, 1:] = plane[0, :0:-1]
-    out[1:, 0] = plane[:0:-1, 0]
-    out[1:, 1:] = plane[:0:-1, :0:-1]
-    return out
+def _deliver(
+    planes: Array, row: int, win: Windows, receiver: Receiver, engine: Cpu, *, even: bool
+) -> None:
+    """Pass 3: transform y and x back, hand over."""
+    z, y, x = win
+    g = engine.ifft(planes, 1)
+    if y.size < y.padded:
+        g = engine.take(g, y.lags % y.padded)
+    scale = 1.0 / (z.padded * y.padded * x.padded)
+    receiver.planes(engine.irfft(g, x.padded), row, win, scale, even)
+
+
+# -------------------------------------------------------------------------------- the receivers
+
+
+class Map(Receiver):
+    """Counts (or counts over pairs) of all lags."""
+
+    def __init__(self, like: Array, win: Windows, dtype: str, pairs: Any = None) -> None:
+        self.out = empty_like(like, tuple(w.size for w in win), dtype)
+        self.pairs = None if pairs is None else _vectors(pairs, like)
+
+    def planes(self, counts: Array, first: int, win: Windows, scale: float, even: bool) -> None:
+        _, y, x = win
+        _core.store_counts(
+            counts, self.out, first, y.native(cropped=True), x.native(), scale, self.pairs, even,
+            current_stream(counts), 1,
+        )  # fmt: skip
+
+
+class Radial(Receiver):
+    """Counts by the length of the lag; of the pairs and lags too where they are known."""
+
+    def __init__(
+        self, like: Array, win: Windows, spacing: Any, width: float, bins: int, pairs: Any = None
+    ) -> None:
+        squares = [(w.lags * h) ** 2 for w, h in zip(win, spacing, strict=True)]
+        self.like = like
+        self.squares = _vectors(squares, like)
+        self.pair_factors = None if pairs is None else _vectors(pairs, like)
+        self.width = width
+        self.bins = bins
+        self.sums = np.zeros((3, bins), dtype=np.int64)  # hits, pairs, lags
+        self.lock = threading.Lock()
+
+    def planes(self, counts: Array, first: int, win: Windows, scale: float, even: bool) -> None:
+        z, y, x = win
+        mine = [zeros_like(self.like, (self.bins,), "int64") for _ in range(3)]
+        hits, pairs, lags = mine
+        _core.sum_radially(
+            counts, hits, None if self.pair_factors is None else pairs, lags, first, z.size,
+            y.native(cropped=True), x.native(), scale, self.pair_factors, self.squares,
+            self.width, even, current_stream(counts), 1,
+        )  # fmt: skip
+        with self.lock:
+            for total, part in zip(self.sums, mine, strict=True):
+                total += to_numpy(part)
+
+
+def _vectors(vectors: Any, like: Array) -> tuple[Array, Array, Array]:
+    """Three float64 vectors on the device of ``like``."""
+    out = []
+    for vector in vectors:
+        there = empty_like(like, (len(vector),), "float64")
+        values = np.ascontiguousarray(vector, dtype=np.float64)
+        if isinstance(there, np.ndarray):
+            there[...] = values
+        else:
+            import torch
+
+            there.copy_(torch.from_numpy(values))
+        out.append(there)
+    return out[0], out[1], out[2]

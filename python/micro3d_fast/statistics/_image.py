@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
+from .._arrays import framework, is_cuda, to_numpy
 
 Shape3 = tuple[int, int, int]
 Flags3 = tuple[bool, bool, bool]
@@ -21,10 +23,13 @@ Flags3 = tuple[bool, bool, bool]
 
 @dataclass(frozen=True)
 class Image:
-    """A labelled image as a volume; a 2D image is one slice, a batch is one slice an image."""
+    """A labelled image as a volume; a 2D image is one slice, a batch is one slice an image.
 
-    labels: np.ndarray  # uint8 (nz, ny, nx)
-    mask: np.ndarray | None  # bool (nz, ny, nx)
+    numpy, or torch tensors where the image was loaded `on_device` and lives on a GPU.
+    """
+
+    labels: Any  # uint8 (nz, ny, nx)
+    mask: Any | None  # bool (nz, ny, nx)
     ndim: int  # dimensions of space: 2 or 3
     batch: bool = False
 
@@ -33,6 +38,11 @@ class Image:
         """(nz, ny, nx)."""
         nz, ny, nx = self.labels.shape
         return nz, ny, nx
+
+    @property
+    def mask8(self) -> Any | None:
+        """The mask as uint8, as native code reads it."""
+        return None if self.mask is None else as_bytes(self.mask)
 
     @property
     def space(self) -> tuple[int, ...]:
@@ -63,20 +73,67 @@ class Image:
             yield Image(self.labels[k : k + 1], mask, 2)
 
 
-def load(labels: Any, mask: Any = None, *, batch: bool = False) -> Image:
-    """Check ``labels`` and ``mask`` and give them as one volume."""
+def load(labels: Any, mask: Any = None, *, batch: bool = False, on_device: bool = False) -> Image:
+    """Check ``labels`` and ``mask`` and give them as one volume.
+
+    With ``on_device`` an array on a GPU stays there; else it comes to the host.
+    """
     batch = _checks.boolean(batch, name="batch")
-    array = _checks.as_labels(labels, ndim=3 if batch else (2, 3))
-    ndim = 2 if batch else array.ndim
-    volume = array if array.ndim == 3 else array[None]
+    ndims = (3,) if batch else (2, 3)
+    stay = on_device and is_cuda(labels)
+    array = (
+        _device_labels(labels, "labels", ndims) if stay else _checks.as_labels(labels, ndim=ndims)
+    )
+    shape = tuple(int(n) for n in array.shape)
+    ndim = 2 if batch else len(shape)
+    volume = array.reshape((1,) * (3 - len(shape)) + shape)
     if mask is None:
         return Image(volume, None, ndim, batch)
-    inside = _checks.as_labels(mask, name="mask")
-    if inside.shape != array.shape:
+    if stay:
+        inside = _device_labels(mask, "mask", (2, 3), like=array)
+    else:
+        inside = _checks.as_labels(mask, name="mask")
+    if tuple(inside.shape) != shape:
         raise ValueError(
-            f"`mask` must have the shape of `labels` {array.shape}, got {inside.shape}"
+            f"`mask` must have the shape of `labels` {shape}, got {tuple(inside.shape)}"
         )
     return Image(volume, (inside != 0).reshape(volume.shape), ndim, batch)
+
+
+def _device_labels(array: Any, name: str, ndims: tuple[int, ...], like: Any = None) -> Any:
+    """`_checks.as_labels` for an array on a GPU: a contiguous torch tensor of uint8, there."""
+    import torch
+
+    if framework(array) != "torch":
+        if hasattr(array, "__dlpack__"):
+            array = torch.from_dlpack(array)
+        else:
+            array = torch.from_numpy(_checks.as_labels(array, name=name))
+    if array.is_floating_point() or array.is_complex():
+        raise TypeError(
+            f"`{name}` must be an array of bool or integers 0 ... 255, got dtype {array.dtype}"
+        )
+    if array.ndim not in ndims:
+        dimensions = " or ".join(map(str, ndims))
+        raise ValueError(
+            f"`{name}` must have {dimensions} dimensions, got shape {tuple(array.shape)}"
+        )
+    if array.numel() == 0:
+        raise ValueError(f"`{name}` must not be empty, got shape {tuple(array.shape)}")
+    if array.dtype not in (torch.uint8, torch.bool):
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high > 255:
+            raise ValueError(f"`{name}` must hold values 0 ... 255, got {low} ... {high}")
+    if like is not None:
+        array = array.to(like.device)
+    return array.to(torch.uint8).contiguous()
+
+
+def as_bytes(array: Any) -> Any:
+    """A bool array as uint8, not copied."""
+    if framework(array) == "torch":
+        return array.view(sys.modules["torch"].uint8)
+    return array.view(np.uint8)
 
 
 def phase_pair(phase: Any, other: Any) -> tuple[int, int]:
@@ -118,8 +175,10 @@ def lag_limit(
     return _checks.lag_limit(max_lag, min(ends))
 
 
-def phase_counts(labels: np.ndarray, n_phases: int) -> np.ndarray:
+def phase_counts(labels: Any, n_phases: int) -> np.ndarray:
     """Voxels of each phase: int64 (n_phases,)."""
+    if framework(labels) == "torch":
+        return to_numpy(labels.reshape(-1).bincount(minlength=n_phases))
     flat = labels.reshape(-1)
     out = np.zeros(n_phases, dtype=np.int64)
     for start, stop in pieces(flat.size, 1 << 18):  # bincount makes int64 of its argument

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import _bits, _checks, ops
+from .._arrays import to_numpy
 from . import _image
 from .two_point import along, curves, lines_of, ratio
 
@@ -74,7 +75,7 @@ def lineal_path(
     >>> lineal_path(layers, 1, axis="x", max_lag=1)
     array([0.5, 0.5])
     """
-    image = _image.load(labels, mask, batch=batch)
+    image = _image.load(labels, mask, batch=batch, on_device=True)
     number = _checks.phase_number(phase)
     direction, lag, wrap = along(image, axis, max_lag, periodic)
     keys: dict[str, Any] = {
@@ -126,7 +127,7 @@ def lineal_paths(
     array([[0.25      , 0.        , 0.        ],
            [0.75      , 0.66666667, 0.5       ]])
     """
-    image = _image.load(labels, mask)
+    image = _image.load(labels, mask, on_device=True)
     least = int(image.labels.max()) + 1
     n = least
     if n_phases is not None:
@@ -137,7 +138,7 @@ def lineal_paths(
     if image.mask is None:
         segments = lines_of(image, direction, lag, wrap)
     else:
-        inside = _image.Image(image.mask.view(np.uint8), None, image.ndim)
+        inside = _image.Image(image.mask8, None, image.ndim)
         segments = run_segments(inside, 2, direction.index(1), lag, wrap, threads)[1]
     return ratio(hits, np.broadcast_to(segments, hits.shape))
 
@@ -151,9 +152,10 @@ def run_segments(
         axis=axis,
         n_phases=n_phases,
         periodic=wrap[axis],
-        mask=None if image.mask is None else image.mask.view(np.uint8),
+        mask=image.mask8,
         threads=_image.thread_count(threads),
     )
+    counts, full = to_numpy(counts), to_numpy(full)
     # Σ_n counts[n] max(n - r, 0): runs of at least n voxels, summed from the far end twice
     at_least = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
     segments = np.cumsum(at_least[:, :0:-1], axis=1)[:, ::-1]

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
+from .._arrays import to_numpy
 from . import _fourier, _image
-from .two_point import float_type, planes_of
+from .two_point import field_of, float_type
 
 
 def two_point_matrix(
@@ -48,7 +49,7 @@ def two_point_matrix(
     >>> two_point_matrix(np.array([[0, 1, 2]]), periodic=True)[0, 1] * 3
     array([[0., 1., 0.]])
     """
-    image = _image.load(labels, mask)
+    image = _image.load(labels, mask, on_device=True)
     least = int(image.labels.max()) + 1
     n = least
     if n_phases is not None:
@@ -62,33 +63,29 @@ def two_point_matrix(
     shape = tuple(w.size for w in win)
     mirror = np.ix_(*(w.mirror for w in win))
     out = np.empty((n, n, *shape), kind)
+    engine = _fourier.engine_for(image.labels, kind, number)
 
-    def keep_in(target: np.ndarray) -> Any:
-        def keep(row: int, counts: np.ndarray) -> None:
-            target[row : row + len(counts)] = counts
+    def counted(run: Any, *spectra: Any, **keys: Any) -> np.ndarray:
+        counts = _fourier.Map(image.labels, win, engine.real)
+        run(*spectra, win, counts, engine, **keys)
+        return to_numpy(counts.out)
 
-        return keep
-
-    spectra = [_fourier.plane_spectra(planes_of(image, i), win, kind, number) for i in range(n - 1)]
+    cross, auto = _fourier.crosscorrelate, _fourier.autocorrelate
+    spectra = [_fourier.plane_spectra(field_of(image, i), win, engine) for i in range(n - 1)]
     for i in range(n - 1):
         for j in range(i + 1, n - 1):
-            _fourier.crosscorrelate(
-                spectra[i], spectra[j], win, keep_in(out[i, j]), number, overwrite=False
-            )
+            out[i, j] = counted(cross, spectra[i], spectra[j], overwrite=False)
             out[j, i] = out[i, j][mirror]
     if image.mask is None:
         z, y, x = _fourier.pair_numbers(win, wrap)
         pairs = z[:, None, None] * y[:, None] * x
-        rows = [_ends_inside(image.labels == i, win, wrap) for i in range(n - 1)]
+        rows = [_ends_inside(to_numpy(image.labels == i), win, wrap) for i in range(n - 1)]
     else:
-        inside = _fourier.plane_spectra(planes_of(image, None), win, kind, number)
-        rows = [np.empty(shape, kind) for _ in range(n - 1)]
-        for row, spectrum in zip(rows, spectra, strict=True):
-            _fourier.crosscorrelate(spectrum, inside, win, keep_in(row), number, overwrite=False)
-        pairs = np.empty(shape, kind)
-        _fourier.autocorrelate(inside, win, keep_in(pairs), number)
+        inside = _fourier.plane_spectra(field_of(image, None), win, engine)
+        rows = [counted(cross, spectrum, inside, overwrite=False) for spectrum in spectra]
+        pairs = counted(auto, inside)
     for i in range(n - 1):  # these overwrite the spectra
-        _fourier.autocorrelate(spectra[i], win, keep_in(out[i, i]), number)
+        out[i, i] = counted(auto, spectra[i])
     last = n - 1
     for i in range(n - 1):
         np.subtract(rows[i], out[i, :last].sum(0), out=out[i, last], casting="same_kind")

@@ -263,18 +263,12 @@ def two_point_cluster(
 
 def _autocorrelation(inside: np.ndarray, win: Any, threads: int) -> np.ndarray:
     """Pair counts of a bool volume at all lags of the windows."""
-    out = np.empty(tuple(w.size for w in win))
-
-    def planes(start: int, stop: int) -> np.ndarray:
-        return inside[start:stop]
-
-    def keep(row: int, values: np.ndarray) -> None:
-        out[row : row + len(values)] = values
-
-    threads = threads if inside.size > 1 << 17 else 1
-    spectra = _fourier.plane_spectra(planes, win, np.float64, threads)
-    _fourier.autocorrelate(spectra, win, keep, threads)
-    return out
+    engine = _fourier.Cpu(np.float64, threads if inside.size > 1 << 17 else 1)
+    labels = np.ascontiguousarray(inside).view(np.uint8)
+    counts = _fourier.Map(labels, win, engine.real)
+    spectra = _fourier.plane_spectra(_fourier.Field(labels, None, 1), win, engine)
+    _fourier.autocorrelate(spectra, win, counts, engine)
+    return counts.out
 
 
 def _closed(

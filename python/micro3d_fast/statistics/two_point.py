@@ -8,13 +8,13 @@ Counts are exact: whole numbers of pairs, divided once.  Maps and radial average
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from .. import _bits, _checks
+from .._arrays import is_cuda, to_numpy
 from . import _counts, _fourier, _image
 from ._image import Flags3, Image
 
@@ -74,12 +74,13 @@ def volume_fractions(labels: Any, *, mask: Any = None) -> np.ndarray:
     >>> volume_fractions(np.array([[0, 2], [2, 2]]))
     array([0.25, 0.  , 0.75])
     """
-    image = _image.load(labels, mask)
+    image = _image.load(labels, mask, on_device=True)
     phases = int(image.labels.max()) + 1
     inside = image.labels if image.mask is None else image.labels[image.mask]
-    if inside.size == 0:
+    counts = _image.phase_counts(inside, phases)
+    if not counts.any():
         raise ValueError("`mask` must leave at least one voxel, got an empty mask")
-    return _image.phase_counts(inside, phases) / inside.size
+    return counts / counts.sum()
 
 
 def two_point_map(
@@ -149,53 +150,44 @@ def two_point_map(
     >>> two_point_map(np.array([[0, 1, 0, 1]]), 1, periodic=True)
     array([[0.5, 0. , 0.5, 0. ]])
     """
-    image = _image.load(labels, mask, batch=batch)
+    image = _image.load(labels, mask, batch=batch, on_device=True)
     i, j = _image.phase_pair(phase, other)
     wrap = image.periodic3(periodic)
     kind = float_type(dtype)
     number = _image.thread_count(threads)
     if not image.batch:
         win = _windows(image, wrap, max_lag)
-        out = np.empty(tuple(w.size for w in win), kind)
-        _map_into(out, image, i, j, win, wrap, number)
+        engine = _fourier.engine_for(image.labels, kind, number)
+        with np.errstate(invalid="ignore"):
+            out = to_numpy(_map_of(image, i, j, win, wrap, engine))
         return out.reshape(out.shape[image.lead :])
     slices = list(image.slices())
     win = _windows(slices[0], wrap, max_lag)
-    out = np.empty((len(slices), *(w.size for w in win)), kind)
+    maps = np.empty((len(slices), *(w.size for w in win)), kind)
+    engine = _fourier.engine_for(image.labels, kind, 1)
 
     def job(start: int, stop: int) -> None:
         for k in range(start, stop):
-            _map_into(out[k], slices[k], i, j, win, wrap, 1)
+            with np.errstate(invalid="ignore"):
+                maps[k] = to_numpy(_map_of(slices[k], i, j, win, wrap, engine))
 
-    _image.run_jobs(job, _image.pieces(len(slices), 1), number)
-    return out[:, 0]
+    many = 1 if is_cuda(image.labels) else number
+    _image.run_jobs(job, _image.pieces(len(slices), 1), many)
+    return maps[:, 0]
 
 
-def _map_into(
-    out: np.ndarray, image: Image, i: int, j: int, win: Any, wrap: Flags3, threads: int
-) -> None:
+def _map_of(image: Image, i: int, j: int, win: Any, wrap: Flags3, engine: Any) -> Any:
+    """The map of one image, where the image lives."""
+    pairs = None if image.mask is not None else _fourier.pair_numbers(win, wrap)
+    counts = _fourier.Map(image.labels, win, engine.real, pairs)
+    _correlate(image, i, j, win, counts, engine)
     if image.mask is None:
-        z, y, x = _fourier.pair_numbers(win, wrap)
-        across = y[:, None] * x
-
-        def divide(row: int, counts: np.ndarray) -> None:
-            part = out[row : row + len(counts)]
-            pairs = z[row : row + len(counts), None, None] * across
-            np.divide(counts, pairs, out=part, casting="same_kind")
-
-        _correlate(image, i, j, win, out.dtype.type, divide, threads)
-        return
-
-    def keep(row: int, counts: np.ndarray) -> None:
-        out[row : row + len(counts)] = counts
-
-    def divide_by(row: int, pairs: np.ndarray) -> None:
-        part = out[row : row + len(pairs)]
-        np.divide(part, pairs, out=part, where=pairs > 0)
-        part[pairs <= 0] = np.nan
-
-    _correlate(image, i, j, win, out.dtype.type, keep, threads)
-    _correlate(image, None, None, win, out.dtype.type, divide_by, threads)
+        return counts.out
+    inside = _fourier.Map(image.labels, win, engine.real)
+    _correlate(image, None, None, win, inside, engine)
+    out, number = counts.out, inside.out
+    out /= number  # 0 / 0 is nan: no pair
+    return out
 
 
 def shift(correlation: np.ndarray) -> np.ndarray:
@@ -256,7 +248,7 @@ def two_point_correlation(
     >>> two_point_correlation(stripes, 1, axis="x")
     array([0.5       , 0.28571429, 0.        , 0.2       , 0.5       ])
     """
-    image = _image.load(labels, mask, batch=batch)
+    image = _image.load(labels, mask, batch=batch, on_device=True)
     i, j = _image.phase_pair(phase, other)
     direction, lag, wrap = along(image, axis, max_lag, periodic)
     keys: dict[str, Any] = {
@@ -325,7 +317,7 @@ def two_point_radial(
     >>> two_point_radial(np.eye(2, dtype=int), 1, periodic=True, max_lag=1)
     RadialCorrelation(S_11: 0.5000 at 0 … 0.1667 at 1 voxels, 2 bins)
     """
-    image = _image.load(labels, mask)
+    image = _image.load(labels, mask, on_device=True)
     i, j = _image.phase_pair(phase, other)
     wrap = image.periodic3(periodic)
     kind = float_type(dtype)
@@ -341,48 +333,22 @@ def two_point_radial(
 
     reach = (last + 0.5) * width
     win = _fourier.windows(image.shape, wrap, tuple(int(reach / h) for h in spacing))
-    squares = [(w.lags * h) ** 2 for w, h in zip(win, spacing, strict=True)]
     uniform = all(wrap[image.lead :]) and image.mask is None
-    factors = _fourier.pair_numbers(win, wrap)
-    lock = threading.Lock()
-    hits, pairs = np.zeros(last + 1), np.zeros(last + 1)
-    count = np.zeros(last + 1, dtype=np.int64)
-
-    def bins_of(row: int, rows: int) -> np.ndarray:
-        z, y, x = squares
-        length = np.sqrt(z[row : row + rows, None, None] + y[:, None] + x)
-        bins = np.rint(length / width).astype(np.intp)
-        return np.minimum(bins, last + 1).ravel()  # the last one is thrown away
-
-    def add(total: np.ndarray, bins: np.ndarray, weights: np.ndarray | None) -> None:
-        found = np.bincount(bins, None if weights is None else weights.ravel(), minlength=last + 2)[
-            : last + 1
-        ]
-        with lock:
-            total += found.astype(total.dtype)
-
-    def collect(row: int, counts: np.ndarray) -> None:
-        bins = bins_of(row, len(counts))
-        add(hits, bins, counts)
-        if image.mask is None:
-            z, y, x = factors
-            weights = z[row : row + len(counts), None, None] * y[:, None] * x
-            add(pairs, bins, weights)
-            if uniform:
-                add(count, bins, None)
-
-    def collect_pairs(row: int, counts: np.ndarray) -> None:
-        add(pairs, bins_of(row, len(counts)), counts)
-
-    _correlate(image, i, j, win, kind, collect, number)
+    factors = None if image.mask is not None else _fourier.pair_numbers(win, wrap)
+    engine = _fourier.engine_for(image.labels, kind, number)
+    sums = _fourier.Radial(image.labels, win, spacing, width, last + 1, factors)
+    _correlate(image, i, j, win, sums, engine)
+    hits, pairs, count = sums.sums
     if image.mask is not None:
-        _correlate(image, None, None, win, kind, collect_pairs, number)
+        inside = _fourier.Radial(image.labels, win, spacing, width, last + 1)
+        _correlate(image, None, None, win, inside, engine)
+        pairs = inside.sums[0]
     lag = width * np.arange(last + 1)
     edges = np.maximum(width * (np.arange(last + 2) - 0.5), 0.0)
     return RadialCorrelation(
         lag,
         ratio(hits, pairs),
-        count if uniform else np.rint(pairs).astype(np.int64),
+        count if uniform else pairs,
         edges,
         phase=i,
         other=j,
@@ -423,8 +389,9 @@ def lines_of(image: Image, direction: tuple[int, ...], max_lag: int, wrap: Flags
     return _counts.line_numbers(shape, direction, max_lag, wrap)
 
 
-def curves(hits: np.ndarray, lines: np.ndarray, image: Image) -> np.ndarray:
+def curves(hits: Any, lines: Any, image: Image) -> np.ndarray:
     """Counts of groups of slices to values: one curve, or one for each image of a batch."""
+    hits, lines = to_numpy(hits), to_numpy(lines)
     if image.batch:
         return ratio(hits, np.broadcast_to(lines, hits.shape))
     return ratio(hits.sum(0), lines if lines.ndim == 1 else lines.sum(0))
@@ -436,27 +403,18 @@ def _windows(image: Image, wrap: Flags3, max_lag: Any) -> Any:
     return _fourier.windows(image.shape, wrap, max_lag)
 
 
-def planes_of(image: Image, phase: int | None) -> Any:
-    """Slices of the indicator of a phase (None: of the mask), for `_fourier.plane_spectra`."""
-
-    def planes(start: int, stop: int) -> np.ndarray:
-        part = slice(start, stop)
-        if phase is None:
-            return np.ones_like(image.labels[part]) if image.mask is None else image.mask[part]
-        inside = image.labels[part] == phase
-        return inside if image.mask is None else inside & image.mask[part]
-
-    return planes
+def field_of(image: Image, phase: int | None) -> _fourier.Field:
+    """The 0/1 field of a phase; None: of the mask."""
+    return _fourier.Field(image.labels, image.mask8, phase)
 
 
 def _correlate(
-    image: Image, i: int | None, j: int | None, win: Any, kind: Any, deliver: Any, threads: int
+    image: Image, i: int | None, j: int | None, win: Any, receiver: Any, engine: Any
 ) -> None:
     """Counts of pairs (i, j); None stands for the mask itself."""
-
-    first = _fourier.plane_spectra(planes_of(image, i), win, kind, threads)
+    first = _fourier.plane_spectra(field_of(image, i), win, engine)
     if i == j:
-        _fourier.autocorrelate(first, win, deliver, threads)
+        _fourier.autocorrelate(first, win, receiver, engine)
         return
-    second = _fourier.plane_spectra(planes_of(image, j), win, kind, threads)
-    _fourier.crosscorrelate(first, second, win, deliver, threads)
+    second = _fourier.plane_spectra(field_of(image, j), win, engine)
+    _fourier.crosscorrelate(first, second, win, receiver, engine)

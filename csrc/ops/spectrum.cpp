@@ -1,0 +1,83 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#include "ops/spectrum.hpp"
+
+#include "core/for_each.hpp" // for for_each
+
+#include <algorithm> // for min
+#include <vector>    // for vector
+
+namespace micro3d {
+
+namespace {
+
+int team(Index n, int threads) {
+  return static_cast<int>(std::min<Index>(omp_threads(threads), 1 + n / (1 << 20)));
+}
+
+/// One thread's histograms.
+struct Sums {
+  std::int64_t *hit, *pair, *lag;
+  void hits(Index b, std::int64_t n) const { hit[b] += n; }
+  void pairs(Index b, std::int64_t n) const { pair[b] += n; }
+  void lags(Index b, std::int64_t n) const { lag[b] += n; }
+};
+
+} // namespace
+
+template <class T> void load_phase_cpu(Index n, const LoadPhase<T>& op, int threads) {
+  const Index rows = n / op.padded;
+  for_each(Cpu{team(n, threads)}, rows, [&op](Index row) {
+    const Index z = row / op.ny, y = row % op.ny;
+    T* out = op.out + row * op.padded;
+    for (Index x = 0; x < op.padded; ++x)
+      out[x] = op.value(z, y, x);
+  });
+}
+
+template <class T> void multiply_spectra_cpu(Index n, const MultiplySpectra<T>& op, int threads) {
+  for_each(Cpu{team(n, threads)}, n, op);
+}
+
+template <class T> void store_counts_cpu(Index planes, const StoreCounts<T>& op, int threads) {
+  const Index n = planes * op.y.size * op.x.size;
+  for_each(Cpu{team(n, threads)}, planes * op.y.size, [&op](Index row) {
+    const Index k = row / op.y.size, j = row % op.y.size;
+    for (Index i = 0; i < op.x.size; ++i)
+      op.store(k, j, i);
+  });
+}
+
+template <class T> void sum_radially_cpu(Index planes, const SumRadially<T>& op, int threads) {
+  const StoreCounts<T>& p = op.planes;
+  const Index rows = planes * p.y.size;
+  [[maybe_unused]] const int workers = team(rows * p.x.size, threads);
+#pragma omp parallel num_threads(workers)
+  {
+    std::vector<std::int64_t> sums(3 * std::size_t(op.bins));
+    const Sums mine{sums.data(), sums.data() + op.bins, sums.data() + 2 * op.bins};
+#pragma omp for schedule(static)
+    for (Index row = 0; row < rows; ++row)
+      for (Index i = 0; i < p.x.size; ++i)
+        op.sum(row / p.y.size, row % p.y.size, i, mine);
+#pragma omp critical(m3d_sum_radially)
+    for (Index b = 0; b < op.bins; ++b) {
+      op.hits[b] += mine.hit[b];
+      if (op.pairs)
+        op.pairs[b] += mine.pair[b];
+      if (op.lags)
+        op.lags[b] += mine.lag[b];
+    }
+  }
+}
+
+template void load_phase_cpu(Index, const LoadPhase<float>&, int);
+template void load_phase_cpu(Index, const LoadPhase<double>&, int);
+template void multiply_spectra_cpu(Index, const MultiplySpectra<float>&, int);
+template void multiply_spectra_cpu(Index, const MultiplySpectra<double>&, int);
+template void store_counts_cpu(Index, const StoreCounts<float>&, int);
+template void store_counts_cpu(Index, const StoreCounts<double>&, int);
+template void sum_radially_cpu(Index, const SumRadially<float>&, int);
+template void sum_radially_cpu(Index, const SumRadially<double>&, int);
+
+} // namespace micro3d
