@@ -42,8 +42,11 @@ def send(request):
     return request.getfixturevalue("as_if_on_gpu")
 
 
+@pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("shape", [(1, 1), (5, 4), (1, 1, 1), (9, 8, 10), (7, 1, 11)], ids=str)
-def test_device_route_gives_the_same_numbers(send, shape):
+def test_device_route_gives_the_same_numbers(send, shape, whole, monkeypatch):
+    if not whole:
+        monkeypatch.setattr(_fourier.Torch, "takes_whole", lambda *_: False)
     labels, mask = image(shape)
     sent, inside = send(labels), send(mask)
     for periodic, masked in itertools.product((False, True), (False, True)):

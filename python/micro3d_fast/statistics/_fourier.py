@@ -156,6 +156,10 @@ class Cpu:
     def dense(self, x: Array) -> Array:
         return np.ascontiguousarray(x)
 
+    def takes_whole(self, labels: Array, win: Windows) -> bool:
+        """Whether a periodic volume goes through in one piece."""
+        return False
+
     def run(self, job: Callable[[int, int], None], n: int, bytes_each: int) -> None:
         """job(start, stop) over all pieces of n things of so many bytes."""
         size = max(1, self.piece_bytes // max(bytes_each, 1))
@@ -197,6 +201,15 @@ class Torch(Cpu):
 
     def dense(self, x: Array) -> Array:
         return x.resolve_conj().contiguous()
+
+    def takes_whole(self, labels: Array, win: Windows) -> bool:
+        if any(w.size != w.n or w.padded != w.n for w in win):
+            return False
+        if labels.device.type != "cuda":
+            return True
+        free, _ = self.torch.cuda.mem_get_info(labels.device)
+        # field, spectrum, cuFFT's copy and work space, counts, map
+        return 6 * labels.numel() * (4 if self.real == "float32" else 8) < free
 
 
 def engine_for(labels: Array, dtype: Any, threads: int) -> Cpu:
@@ -293,6 +306,38 @@ def crosscorrelate(
     each = a.shape[1] * item
     engine.run(slices_job(forth, 0), kept, each)
     engine.run(slices_job(back, kept), behind, each)
+
+
+def correlate(
+    first: Field, second: Field | None, win: Windows, receiver: Receiver, engine: Cpu
+) -> None:
+    """All passes for two fields, or for one with itself (None)."""
+    if engine.takes_whole(first.labels, win):
+        _correlate_whole(first, second, win, receiver, engine)
+        return
+    spectra = plane_spectra(first, win, engine)
+    if second is None:
+        autocorrelate(spectra, win, receiver, engine)
+    else:
+        crosscorrelate(spectra, plane_spectra(second, win, engine), win, receiver, engine)
+
+
+def _correlate_whole(
+    first: Field, second: Field | None, win: Windows, receiver: Receiver, engine: Any
+) -> None:
+    """Periodic, in one piece: cuFFT's own passes over a volume are fewer than streamed ones."""
+
+    def spectrum(field: Field) -> Array:
+        real = empty_like(field.labels, field.labels.shape, engine.real)
+        field.load(0, int(real.shape[0]), real)
+        return engine.dense(engine.fft_module.rfftn(real))
+
+    a = spectrum(first)
+    b = a if second is None else spectrum(second)
+    _core.multiply_spectra(a, b, None, current_stream(a), 0)
+    shape = tuple(w.n for w in win)
+    counts = engine.fft_module.irfftn(b, s=shape, norm="forward").contiguous()
+    receiver.planes(counts, 0, win, 1.0 / counts.numel(), even=False)
 
 
 def _deliver(

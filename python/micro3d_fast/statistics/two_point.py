@@ -412,9 +412,5 @@ def _correlate(
     image: Image, i: int | None, j: int | None, win: Any, receiver: Any, engine: Any
 ) -> None:
     """Counts of pairs (i, j); None stands for the mask itself."""
-    first = _fourier.plane_spectra(field_of(image, i), win, engine)
-    if i == j:
-        _fourier.autocorrelate(first, win, receiver, engine)
-        return
-    second = _fourier.plane_spectra(field_of(image, j), win, engine)
-    _fourier.crosscorrelate(first, second, win, receiver, engine)
+    second = None if i == j else field_of(image, j)
+    _fourier.correlate(field_of(image, i), second, win, receiver, engine)
