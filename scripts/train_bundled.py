@@ -25,14 +25,14 @@ MATERIALS = {
     "separator": synthetic.separator,
     "cathode": synthetic.cathode,
 }
-STEPS, BATCH = 1200, 16
+STEPS = {"fibre-composite": 2500, "separator": 1200, "cathode": 1200}
+BATCH = 16
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="+", choices=list(MATERIALS))
     parser.add_argument("--runs", type=Path, default=Path("runs/bundled"))
-    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--threads", type=int, default=0)
     arguments = parser.parse_args()
     if arguments.threads:
@@ -56,7 +56,7 @@ def main() -> None:
             micrographs,
             out,
             preset="small",
-            steps=arguments.steps,
+            steps=STEPS[name],
             batch_size=BATCH,
             callback=say,
         )

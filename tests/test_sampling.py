@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -366,6 +368,7 @@ def test_provenance_and_callback():
         ({"device": "gpu"}, ValueError, "`device`"),
         ({"callback": 1}, TypeError, "`callback`"),
         ({"precision": "half"}, ValueError, "`precision`"),
+        ({"compile": "yes"}, ValueError, "`compile` must be 'auto', True or False, got 'yes'"),
     ],
 )
 def test_boundary_says_what_is_wrong(change, error, words):
@@ -378,6 +381,24 @@ def test_boundary_says_what_is_wrong(change, error, words):
 def test_cuda_is_refused_where_there_is_none():
     with pytest.raises(ValueError, match="torch finds no CUDA device here"):
         m3.reconstruct((16,) * 3, tiny_model(), device="cuda")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_compiled_network_is_the_same_network():
+    model = tiny_model()
+    arguments = {"passes": 3, "precision": "float32", "keep_raw": True}
+    a = reconstruct((16, 16, 16), model, **arguments)
+    b = reconstruct((16, 16, 16), model, compile=True, **arguments)
+    assert b.provenance["compiled"]
+    assert (a.fields["raw_labels"] == b.fields["raw_labels"]).mean() > 0.99
+
+
+def test_compiling_without_a_compiler_is_refused(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(ValueError, match="where a C"):
+        reconstruct((16, 16, 16), tiny_model(), passes=3, compile=True, device="cpu")
 
 
 @pytest.mark.parametrize("phases", [2, 3])

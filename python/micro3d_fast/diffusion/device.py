@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import shutil
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -53,6 +55,23 @@ def cpu_has_bfloat16() -> bool:
         if getattr(torch.cpu, name, lambda: False)():
             return True
     return False
+
+
+def should_compile(wanted: bool | str, device: torch.device) -> bool:
+    """Whether to compile the network: "auto" does on CUDA, if Triton is there.
+
+    On a CPU compiling takes longer than the few passes of a volume gain from it, so it happens only
+    when asked for.  Asking where no compiler is found is refused.
+    """
+    if wanted == "auto":
+        return device.type == "cuda" and find_spec("triton") is not None
+    if not isinstance(wanted, bool):
+        raise ValueError(f"`compile` must be 'auto', True or False, got {wanted!r}")
+    found = find_spec("triton") if device.type == "cuda" else shutil.which("c++")
+    if wanted and not found:
+        tool = "Triton" if device.type == "cuda" else "a C++ compiler (c++)"
+        raise ValueError(f"`compile` must be 'auto' or False where {tool} is not found, got True")
+    return wanted
 
 
 def channels_last(net: Any) -> Any:

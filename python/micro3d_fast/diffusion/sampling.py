@@ -109,6 +109,7 @@ def reconstruct(
     precision: str = "auto",
     settings: SamplerSettings | None = None,
     keep_raw: bool = False,
+    compile: bool | str = "auto",
 ) -> Microstructure:
     r"""Reconstruct a 3D volume from a model of its 2D micrographs.
 
@@ -150,6 +151,9 @@ def reconstruct(
         ``gamma``.
     keep_raw : bool
         Also keep the raw labels, before fractions were matched, as ``fields["raw_labels"]``.
+    compile : "auto" or bool
+        Compile the network (torch.compile): ``"auto"`` on CUDA where Triton is found, never on a
+        CPU, where it does not pay for a volume or two.
 
     Returns
     -------
@@ -167,7 +171,7 @@ def reconstruct(
     K.-H. Lee and G. J. Yun, "Denoising diffusion-based synthetic generation of three-dimensional
     (3D) anisotropic microstructures from two-dimensional (2D) micrographs".
     """
-    from .device import compute_dtype, find_device
+    from .device import compute_dtype, find_device, should_compile
 
     shape = _checks.shape3(volume_shape, name="volume_shape")
     if not isinstance(model, Model):
@@ -198,6 +202,7 @@ def reconstruct(
             settings = fast_settings(passes, harmonize, gamma)
     where = find_device(device)
     dtype = compute_dtype(precision, where)
+    compiled = should_compile(compile, where)
 
     started = time.perf_counter()
     field = Field(
@@ -209,6 +214,7 @@ def reconstruct(
         periodic=periodic,
         seed=seed,
         fractions=target,
+        compiled=compiled,
     )
     sample(field, settings, callback)
     x = field.result()  # (C, nz, ny, nx) on the host
@@ -233,6 +239,7 @@ def reconstruct(
             "seed": seed,
             "device": str(where),
             "precision": str(dtype).removeprefix("torch."),
+            "compiled": compiled,
             "raw_volume_fractions": [float(f) for f in raw_fractions],
             "asked_volume_fractions": None if target is None else [float(f) for f in target],
             "volume_fractions": [float(f) for f in fractions],
@@ -309,6 +316,7 @@ class Field:
         periodic: Sequence[bool] = (False, False, False),
         seed: int = 0,
         fractions: Any = None,
+        compiled: bool = False,
     ) -> None:
         import torch
 
@@ -320,6 +328,7 @@ class Field:
         self.planes, self.shape = _working_shape(shape, model, periodic)
         self.channels = model.config.channels
         self.net = _compute_copy(model, device, dtype)
+        self._forward = torch.compile(self.net) if compiled else self.net
         size = self.channels * int(np.prod(self.shape))
         self._x, self._next = (torch.empty(size, device=device) for _ in range(2))
         self._h0: Tensor | None = None
@@ -424,7 +433,7 @@ class Field:
                     x = x.index_select(2, row_index)
                 if column_index is not None:
                     x = x.index_select(3, column_index)
-                y = self.net(x.contiguous(memory_format=torch.channels_last), cond)
+                y = self._forward(x.contiguous(memory_format=torch.channels_last), cond)
                 if row_index is not None:
                     y = y[:, :, _WRAP : _WRAP + h]
                 if column_index is not None:
