@@ -131,8 +131,9 @@ def _labels(plot: Plot, px: Scale, py: Scale) -> list[str]:
         gap = np.min([np.abs(y - o) for o in others], axis=0) if others else np.ones_like(y)
         best = int(np.argmax(np.where(inside, gap, -1.0)))
         above = all(y[best] >= o[best] for o in others)
-        dy = -7.0 if above else 14.0
-        height = min(max(py(float(y[best])) + dy, TOP + 8), HEIGHT - BOTTOM - 4)
+        at = py(float(y[best]))
+        fits = at + 14.0 < HEIGHT - BOTTOM - 2
+        height = max(at - 7.0 if above or not fits else at + 14.0, TOP + 8)
         parts.append(
             f'<text class="label {escape(curve.role)}" x="{px(float(x[best])):.1f}" '
             f'y="{height:.1f}">{escape(curve.label)}</text>'

@@ -543,7 +543,9 @@ def errors_section(
     lead = (
         f"The error of a curve is the sum of its absolute deviations from that of the {word}, over "
         "the sum of the latter, from lag 0 to half the image. The split-half floor is the same "
-        f"error between two random halves of the {word}: below it there is nothing to gain."
+        f"error between two random halves of the {word}: below it there is nothing to gain. "
+        "A volume that shows less material than they do together scatters more than that, even "
+        "if it is perfect."
     )
     return Section("Errors beside their floor", (summary, detail), lead, "errors")
 
@@ -564,9 +566,8 @@ def curves_section(
                 x = unit(np.asarray(c["lag"], dtype=float) * panel["spacing"])
                 name = FUNCTIONS.get(function, function)
                 if c.get("reference") is not None:
-                    curves.append(
-                        Curve(x, c["reference"], "", "reference", c.get("low"), c.get("high"))
-                    )
+                    low = None if c.get("low") is None else np.maximum(c["low"], 0.0)
+                    curves.append(Curve(x, c["reference"], "", "reference", low, c.get("high")))
                 curves.append(Curve(x, c["generated"], name, role))
                 if c.get("error") is not None:
                     note.append(f"{name} {percent(c['error'])}")
