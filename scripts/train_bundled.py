@@ -25,8 +25,7 @@ MATERIALS = {
     "separator": synthetic.separator,
     "cathode": synthetic.cathode,
 }
-STEPS = {"fibre-composite": 2500, "separator": 1200, "cathode": 1200}
-BATCH = 16
+STEPS, BATCH = 1200, 16
 
 
 def main() -> None:
@@ -56,7 +55,7 @@ def main() -> None:
             micrographs,
             out,
             preset="small",
-            steps=STEPS[name],
+            steps=STEPS,
             batch_size=BATCH,
             callback=say,
         )
