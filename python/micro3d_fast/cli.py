@@ -777,13 +777,11 @@ def info(debug: Debug = False) -> None:
 
 def bundled_models() -> dict[str, str]:
     """Name of each bundled model to its size, or to what is missing."""
-    from importlib import resources
-
-    from .diffusion.checkpoint import BUNDLED
+    from .diffusion.checkpoint import BUNDLED, bundled_directory
 
     found = {}
     for name in BUNDLED:
-        folder = Path(str(resources.files("micro3d_fast"))) / "models" / name
+        folder = bundled_directory(name)
         files = list(folder.glob("*")) if (folder / "model.json").exists() else []
         size = sum(file.stat().st_size for file in files)
         found[name] = f"{size / 1e6:.1f} MB" if files else "not installed"

@@ -152,6 +152,11 @@ class Model:
         return replace(self, net=net.eval().requires_grad_(False))
 
 
+def bundled_directory(name: str) -> Path:
+    """Where the bundled model of that name lies."""
+    return Path(str(resources.files("micro3d_fast").joinpath("models", name)))
+
+
 def load_model(path_or_bundled_name: str | Path) -> Model:
     """Load a model from a directory or by the name of a bundled one.
 
@@ -184,8 +189,7 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
         )
     directory = Path(path_or_bundled_name)
     if str(path_or_bundled_name) in BUNDLED and not directory.exists():
-        bundled = resources.files("micro3d_fast").joinpath("models", str(path_or_bundled_name))
-        directory = Path(str(bundled))
+        directory = bundled_directory(str(path_or_bundled_name))
     if not (directory / "model.json").exists() and (directory / "model" / "model.json").exists():
         directory = directory / "model"
     file = directory / "model.json"
