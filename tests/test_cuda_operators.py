@@ -209,7 +209,7 @@ def test_reverse_step_between_the_batches_that_a_network_eats(channels, planes):
     assert torch.equal(out_net, out.bfloat16())
 
 
-# ------------------------------------------------------------------------------- run lengths and bits
+# ----------------------------------------------------------------------------- run lengths and bits
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_pairs_and_segments_of_many_lags(gpu):
         np.testing.assert_array_equal(fetch(count(send(labels), *phases, **keys)), want)
 
 
-# -------------------------------------------------------------------------------------- the boundary
+# ------------------------------------------------------------------------------------ the boundary
 
 
 def test_nothing_in_nothing_out(gpu):
@@ -307,8 +307,8 @@ def test_arrays_of_two_devices_are_refused(gpu):
         ops.reverse_step(send(x), x, out=send(x), a=1, b=1)
     with pytest.raises(ValueError, match="`out` must be on the same device as `x`"):
         ops.reverse_step(x, x, out=send(x), a=1, b=1)
+    labels = np.zeros((2, 3, 4), np.uint8)
     with pytest.raises(ValueError, match="`mask` must be on the same device as `labels`"):
-        labels = np.zeros((2, 3, 4), np.uint8)
         ops.run_lengths(send(labels), axis=0, n_phases=2, mask=labels)
 
 

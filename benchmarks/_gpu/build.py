@@ -1,0 +1,191 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Build the package with CUDA for the card into DIR/site, without network."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from .job import Job, card
+
+
+def run(job: Job) -> None:
+    job.step("tools", tools, job)
+    if job.rehearse:
+        job.step("package", package, job)
+        return
+    job.step("package", build, job, expect=60)
+    job.step("resources", resources, job)
+    job.step("import", imports, job)
+
+
+def tools(job: Job) -> None:
+    """Say what there is to build with."""
+    for name in ("cmake", "ninja", "nvcc", "c++"):
+        path = shutil.which(name)
+        said = (
+            ""
+            if path is None
+            else subprocess.run([path, "--version"], capture_output=True, text=True).stdout
+        )
+        line = [text for text in said.splitlines() if re.search(r"\d+\.\d+", text)]
+        print(f"{name}: {path} {line[0] if line else ''}")
+    for module in ("scikit_build_core", "pybind11", "pip", "torch", "cupy"):
+        print(f"{module}: {'there' if importlib.util.find_spec(module) else 'absent'}")
+    if job.rehearse:
+        return
+    missing = [name for name in ("cmake", "nvcc") if shutil.which(name) is None]
+    if missing or importlib.util.find_spec("pybind11") is None:
+        raise RuntimeError(f"{', '.join(missing) or 'pybind11'} must be there to build with CUDA")
+
+
+def architecture(job: Job) -> str:
+    """The card's own: machine code for it and nothing else."""
+    return job.chosen.arch or card()["capability"].replace(".", "") + "-real"
+
+
+def definitions(job: Job) -> dict[str, str]:
+    return {
+        "MICRO3D_CUDA": "ON",
+        "CMAKE_CUDA_ARCHITECTURES": architecture(job),
+        # registers and spills into the log, source lines for the sanitizer and the profiler
+        "CMAKE_CUDA_FLAGS": "-Xptxas=-v -lineinfo",
+        "CMAKE_BUILD_TYPE": "Release",
+    }
+
+
+def build(job: Job) -> None:
+    """By pip and scikit-build-core where they are, else by CMake alone."""
+    shutil.rmtree(job.out / "site", ignore_errors=True)
+    have = all(importlib.util.find_spec(name) for name in ("pip", "scikit_build_core"))
+    attempts = [by_pip, by_cmake] if have else [by_cmake]
+    for attempt in attempts:
+        try:
+            attempt(job)
+            break
+        except subprocess.CalledProcessError as error:
+            if attempt is attempts[-1]:
+                raise
+            print(f"{attempt.__name__} failed ({error}); CMake alone is tried", flush=True)
+
+
+def by_pip(job: Job) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--verbose",
+        "--no-build-isolation",
+        "--no-deps",
+    ]
+    command += ["--no-index", "--disable-pip-version-check", "--no-compile", "--upgrade"]
+    command += ["--target", str(job.out / "site"), "-C", f"build-dir={job.out / 'build'}"]
+    for name, value in definitions(job).items():
+        if name == "CMAKE_BUILD_TYPE":
+            continue  # a setting of scikit-build-core, Release by default
+        command += ["-C", f"cmake.define.{name}={value}"]
+    execute(job, [*command, str(job.root)])
+
+
+def by_cmake(job: Job) -> None:
+    folder, site = job.out / "build-cmake", job.out / "site"
+    import pybind11
+
+    command = ["cmake", "-S", str(job.root), "-B", str(folder)]
+    command += ["-G", "Ninja"] if shutil.which("ninja") else []
+    more = {
+        "Python_EXECUTABLE": sys.executable,
+        "pybind11_DIR": pybind11.get_cmake_dir(),
+        "SKBUILD_PROJECT_VERSION": "0",
+    }
+    command += [f"-D{name}={value}" for name, value in {**definitions(job), **more}.items()]
+    execute(job, command)
+    execute(job, ["cmake", "--build", str(folder), "--verbose", "--parallel", str(os.cpu_count())])
+    shutil.copytree(
+        job.root / "python" / "micro3d_fast",
+        site / "micro3d_fast",
+        ignore=shutil.ignore_patterns("__pycache__", "*.so"),
+    )
+    execute(job, ["cmake", "--install", str(folder), "--prefix", str(site)])
+
+
+def execute(job: Job, command: list[str]) -> None:
+    print("+", " ".join(command), flush=True)
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    env["CMAKE_BUILD_PARALLEL_LEVEL"] = str(os.cpu_count())
+    with (job.out / "build.txt").open("a") as file:
+        subprocess.run(
+            command,
+            check=True,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=env,
+            timeout=job.time_left,
+        )
+
+
+def resources(job: Job) -> None:
+    """Registers and spills of every kernel, from what ptxas said."""
+    table = ptxas_table((job.out / "build.txt").read_text())
+    for name, use in sorted(table.items()):
+        print(f"{name:76.76s} {use}")
+    spilling = [name for name, use in table.items() if use["spill"] > 0]
+    print(f"{len(table)} kernels, {len(spilling)} spill registers to memory")
+
+
+def ptxas_table(text: str) -> dict[str, dict[str, int]]:
+    """Kernel -> registers, bytes of stack, spilled bytes, bytes of static shared memory."""
+    table: dict[str, dict[str, int]] = {}
+    name = ""
+    for line in text.splitlines():
+        if found := re.search(r"Compiling entry function '(\S+)'", line):
+            name = demangled(found[1])
+            table[name] = {"registers": 0, "stack": 0, "spill": 0, "shared": 0}
+        elif name and (
+            found := re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores", line)
+        ):
+            table[name] |= {"stack": int(found[1]), "spill": int(found[2])}
+        elif name and (found := re.search(r"Used (\d+) registers", line)):
+            shared = re.search(r"(\d+) bytes smem", line)
+            table[name] |= {"registers": int(found[1]), "shared": int(shared[1]) if shared else 0}
+            name = ""
+    return table
+
+
+def demangled(symbol: str) -> str:
+    tool = shutil.which("c++filt") or shutil.which("cu++filt")
+    if tool is None:
+        return symbol
+    said = subprocess.run([tool, symbol], capture_output=True, text=True).stdout.strip()
+    said = re.sub(r"\(anonymous namespace\)::|micro3d::|^void ", "", said)
+    return re.sub(r"\(.*$", "", said) or symbol
+
+
+def imports(job: Job) -> None:
+    """The built package, in a process of its own."""
+    code = (
+        "import micro3d_fast as m3, micro3d_fast._core as c;"
+        "print(m3.__file__); print(m3.cuda_status()); assert c.BUILT_WITH_CUDA"
+    )
+    env = dict(os.environ, PYTHONPATH=str(job.out / "site"))
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=env, cwd=job.out, capture_output=True, text=True
+    )
+    print(said.stdout + said.stderr)
+    if said.returncode or str(job.out) not in said.stdout:
+        raise RuntimeError(f"the built package does not import: {said.stderr.strip()[-300:]}")
+
+
+def package(job: Job) -> None:
+    """Rehearsal: the package that is installed is taken; nothing is built."""
+    import micro3d_fast as m3
+    from micro3d_fast import _core
+
+    print(m3.__file__, m3.cuda_status())
+    job.row("package", "built with CUDA", float(_core.BUILT_WITH_CUDA), "1")

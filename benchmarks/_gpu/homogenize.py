@@ -1,0 +1,165 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Effective properties on the card.  Goal: an iteration within 2.5 times its floor from 256^3 on.
+
+The image is a periodic cell of spheres (31 %, stiffness 10 : 1), repeated to size, so the number of
+iterations does not depend on the size and the result is that of the cell.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from .job import Job
+from .volumes import spheres
+
+#: float32 bytes that one load moves for each voxel and component in an iteration of the conjugate
+#: gradients, everything read once and written once: operator 8, transforms forth and back 6 x 8,
+#: Green operator 8, update of x and r 24, direction 12
+ITERATION = 8 + 48 + 8 + 24 + 12
+
+
+def run(job: Job) -> None:
+    import micro3d_fast as m3
+
+    try:
+        m3.homogenize_elasticity  # noqa: B018
+    except AttributeError:
+        print("this package has no homogenization: nothing to check")
+        return
+    job.step("agreement", agreement, job, 8 if job.rehearse else 32, expect=20)
+    for n in (8,) if job.rehearse else (64, 128, 256, 512):
+        job.step(f"conductivity {n}", conductivity, job, n, expect=10 if n < 512 else 40)
+        job.step(f"elasticity {n}", elasticity, job, n, expect=10 if n < 512 else 120)
+        job.step(f"diffusivity {n}", diffusivity, job, n, expect=10 if n < 512 else 60)
+
+
+def phases() -> list[Any]:
+    import micro3d_fast as m3
+
+    return [m3.Isotropic(E=1.0, nu=0.3), m3.Isotropic(E=10.0, nu=0.2)]
+
+
+def agreement(job: Job, n: int) -> None:
+    """The same properties as on the CPU, at the tolerance of the solver."""
+    import micro3d_fast as m3
+
+    labels = spheres(n)
+    keys = {"tol": 1e-8}
+    pairs = {
+        "stiffness": [
+            m3.homogenize_elasticity(labels, phases(), device=d, **keys).stiffness
+            for d in (job.device, "cpu")
+        ],
+        "conductivity": [
+            m3.homogenize_conductivity(labels, [1.0, 10.0], device=d, **keys).tensor
+            for d in (job.device, "cpu")
+        ],
+        "relative diffusivity": [
+            m3.relative_diffusivity(labels, 0, axis="z", device=d, **keys).relative
+            for d in (job.device, "cpu")
+        ],
+    }
+    for name, (got, want) in pairs.items():
+        error = float(np.abs(np.asarray(got) - want).max() / np.abs(want).max())
+        job.row(f"{name} of {n}^3", "difference from the CPU", error, "1", tolerance="1e-8")
+        if error > 1e-6:
+            raise AssertionError(f"{name} differs from the CPU's by {error:.2g}")
+
+
+def timed(job: Job, call: Any) -> tuple[Any, float]:
+    """The result of the second call, and its seconds; the first one warms up."""
+    call()
+    started = time.perf_counter()
+    result = call()
+    return result, time.perf_counter() - started
+
+
+def total(iterations: Any) -> int:
+    """Iterations of all loads, whether counted together (batched) or one by one."""
+    return int(np.sum(np.atleast_1d(iterations)))
+
+
+def record(
+    job: Job, case: str, n: int, seconds: float, iterations: Any, loads: int, comps: int
+) -> None:
+    counted = np.atleast_1d(iterations)
+    each = float(counted.max())  # loads are solved together, as long as the slowest
+    job.row(case, "seconds", seconds, "s", notes=f"iterations {counted.tolist()}", tolerance="1e-6")
+    job.row(case, "iterations", each, "1", tolerance="1e-6")
+    floor = each * loads * comps * ITERATION * n**3 / job.ceilings()["copy"]
+    notes = f"floor {floor:.3g} s, {ITERATION * comps} bytes a voxel, load and iteration; goal 2.5"
+    job.row(case, "times the floor", seconds / floor, "1", notes=notes, tolerance="1e-6")
+    if not job.rehearse:
+        import torch
+
+        peak = torch.cuda.max_memory_allocated() / n**3
+        job.row(
+            case, "peak memory", peak, "bytes/voxel", notes=f"{loads} loads together or in turn"
+        )
+
+
+def elasticity(job: Job, n: int) -> None:
+    import micro3d_fast as m3
+
+    labels = spheres(n)
+    reset(job)
+    result, seconds = timed(
+        job, lambda: m3.homogenize_elasticity(labels, phases(), tol=1e-6, device=job.device)
+    )
+    record(job, f"elasticity {n}^3, six loads", n, seconds, result.iterations, 6, 3)
+    job.row(f"elasticity {n}^3, six loads", "C11", float(result.stiffness[0, 0]), "1")
+
+
+def conductivity(job: Job, n: int) -> None:
+    import micro3d_fast as m3
+
+    labels = spheres(n)
+    reset(job)
+    result, seconds = timed(
+        job, lambda: m3.homogenize_conductivity(labels, [1.0, 10.0], tol=1e-6, device=job.device)
+    )
+    record(job, f"conductivity {n}^3, three loads", n, seconds, result.iterations, 3, 1)
+
+
+def diffusivity(job: Job, n: int) -> None:
+    import micro3d_fast as m3
+
+    labels = spheres(n)
+    reset(job)
+    result, seconds = timed(
+        job, lambda: m3.relative_diffusivity(labels, 0, axis="z", tol=1e-6, device=job.device)
+    )
+    case = f"relative diffusivity {n}^3"
+    job.row(
+        case, "seconds", seconds, "s", notes=f"relative {result.relative:.6f}", tolerance="1e-6"
+    )
+    if n <= 256:
+        taufactor(job, case, labels, result.relative)
+
+
+def taufactor(job: Job, case: str, labels: np.ndarray, ours: float) -> None:
+    """The peer on the same card, at its own tolerance."""
+    try:
+        import taufactor
+    except ImportError:
+        print("taufactor is not there to compare with")
+        return
+    started = time.perf_counter()
+    solver = taufactor.Solver((labels == 0).astype(np.uint8), device=job.device)
+    solver.solve(verbose=False)
+    seconds = time.perf_counter() - started
+    version = f"taufactor {getattr(taufactor, '__version__', '')}"
+    theirs = float(np.asarray(solver.D_eff).squeeze())
+    notes = f"relative {theirs:.5f} against {ours:.5f}"
+    job.row(case, "seconds, taufactor", seconds, "s", notes=notes, peer=version)
+
+
+def reset(job: Job) -> None:
+    if not job.rehearse:
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()

@@ -1,0 +1,229 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The native operators as a share of what the card copies.  Goals at 256^3: reverse step 80 %, run
+lengths 50 %.
+
+Bytes are counted once: what must be read and what must be written.  Times are of replayed CUDA
+graphs over so many arrays that the cache can not hold them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from .job import Job
+from .timing import copies_for, copy_rate, graph_seconds, seconds_of
+from .volumes import blobs
+
+TO_FIELD = {"xy": (1, 0, 2, 3), "xz": (1, 2, 0, 3), "yz": (1, 2, 3, 0)}
+STEP = {"a": 0.9, "b": 0.4, "seed": 4, "draw": 3}
+TOLERANCE = {"rtol": 2e-6, "atol": 4e-6}
+
+
+def run(job: Job) -> None:
+    job.step("ceilings", ceilings, job, expect=15)
+    for n in (8,) if job.rehearse else (256, 64, 128, 512):
+        for element in ("bfloat16", "float32"):
+            for noise in (0.6, 0.0):
+                name = f"reverse_step {n} {element} {'noise' if noise else 'quiet'}"
+                job.step(name, reverse_step, job, n, element, noise)
+        job.step(f"reverse_step {n} eager", eager, job, n)
+    job.step("reverse_step modes", modes, job, 8 if job.rehearse else 256)
+    for n in (8,) if job.rehearse else (256, 512, 1024):
+        job.step(f"run_lengths {n}", run_lengths, job, n)
+    for n in (8,) if job.rehearse else (256, 512):
+        job.step(f"bits {n}", bits, job, n)
+
+
+def ceilings(job: Job) -> None:
+    rates = job.ceilings()
+    job.row("copy of 4 GiB", "bandwidth", rates["copy"] / 1e9, "GB/s", notes="read and written")
+    job.row(
+        "bf16 product of 8192^2", "rate", rates["matmul"] / 1e12, "TFLOP/s", notes="random data"
+    )
+    for n in (8,) if job.rehearse else (64, 128, 256, 512):
+        rate = copy_rate(4 * n**3, job.device)
+        job.row(f"copy of {n}^3 float32", "bandwidth", rate / 1e9, "GB/s")
+
+
+# -------------------------------------------------------------------------------- the reverse step
+
+
+def batch_of(field: Any, plane: str, dtype: Any = None, *, channels_last: bool = False) -> Any:
+    """The slice batch of a plane that holds a field (C, z, y, x), as a view of its shape."""
+    import torch
+
+    order = TO_FIELD[plane]
+    slices = field.permute(tuple(int(i) for i in np.argsort(order)))
+    memory = torch.channels_last if channels_last else torch.contiguous_format
+    return slices.to(dtype or field.dtype).contiguous(memory_format=memory).permute(order)
+
+
+def arrays_for(n: int, element: str, here: str, there: str, device: str, channels: int = 1) -> dict:
+    """What the sampler gives the operator: the state, the network's batch, and where both go."""
+    import torch
+
+    dtype = getattr(torch, element)
+    shape = (channels, n, n, n)
+    x, net = (torch.randn(shape, device=device) for _ in range(2))
+    empty, too = (torch.full(shape, float("nan"), device=device) for _ in range(2))
+    return {
+        "x": batch_of(x, here),
+        "net": batch_of(net, here, dtype, channels_last=True),
+        "out": batch_of(empty, there),
+        "out_net": batch_of(too, there, dtype, channels_last=True),
+    }
+
+
+def check(arrays: dict, **keys: Any) -> None:
+    """The result on the card against the CPU's, on a slab of it."""
+    from micro3d_fast import ops
+
+    ops.reverse_step(**arrays, **keys)
+    slab = (slice(None), slice(-3, None))
+    host = {k: v[slab].float().cpu().numpy() for k, v in arrays.items() if not k.startswith("out")}
+    origin = (arrays["x"].shape[1] - 3, 0, 0)
+    want = np.empty_like(host["x"])
+    ops.reverse_step(**host, out=want, origin=origin, **keys)
+    np.testing.assert_allclose(arrays["out"][slab].cpu().numpy(), want, **TOLERANCE)
+    if not bool((arrays["out_net"] == arrays["out"].to(arrays["out_net"].dtype)).all()):
+        raise AssertionError("out_net is not out, rounded")
+
+
+def bytes_of(arrays: dict) -> int:
+    return sum(a.numel() * a.element_size() for a in arrays.values())
+
+
+def reverse_step(job: Job, n: int, element: str, noise: float) -> None:
+    """Every transition from the batch of one plane to that of another."""
+    from micro3d_fast import ops
+
+    keys = {**STEP, "noise": noise}
+    copy = job.ceilings()["copy"]
+    shares = []
+    for here, there in itertools.product(TO_FIELD, repeat=2):
+        first = arrays_for(n, element, here, there, job.device)
+        check(first, **keys)
+        size = bytes_of(first)
+        sets = [first]
+        sets += [
+            arrays_for(n, element, here, there, job.device)
+            for _ in range(copies_for(size, job.device) - 1)
+        ]
+        calls = [lambda a=arrays: ops.reverse_step(**a, **keys) for arrays in sets]
+        rate = size / graph_seconds(calls, job.device, budget=0.1)
+        shares.append(rate / copy)
+        case = f"reverse_step {n}^3 {element} {'noise' if noise else 'quiet'} {here} to {there}"
+        job.row(
+            case,
+            "share of copy",
+            rate / copy,
+            "1",
+            notes=f"{rate / 1e9:.0f} GB/s",
+            precision=element,
+        )
+        if here == there == "xy":
+            call = seconds_of(calls[0], job.device, budget=0.1)
+            job.row(
+                case, "one call", call * 1e6, "us", notes="launched from Python", precision=element
+            )
+    case = f"reverse_step {n}^3 {element} {'noise' if noise else 'quiet'}"
+    notes = "slowest of nine transitions; goal 0.8"
+    job.row(case, "least share of copy", min(shares), "1", notes=notes, precision=element)
+
+
+def modes(job: Job, n: int) -> None:
+    """Guidance, blending and three channels: more arrays, the same pass."""
+    import torch
+
+    from micro3d_fast import ops
+
+    copy = job.ceilings()["copy"]
+    for name, channels in (("guidance", 1), ("blend", 1), ("clip", 1), ("three channels", 3)):
+        arrays = arrays_for(n, "bfloat16", "xy", "xz", job.device, channels)
+        keys: dict[str, Any] = {**STEP, "noise": 0.6}
+        if name == "guidance":
+            arrays["net_uncond"], keys["guidance"] = torch.randn_like(arrays["net"]), 2.0
+        elif name == "blend":
+            arrays["h0"], keys["h"] = torch.randn_like(arrays["x"]), 0.5
+        elif name == "clip":
+            keys["clip"] = (1.2, -0.7)
+        check(arrays, **keys)
+        call = graph_seconds([lambda a=arrays, k=keys: ops.reverse_step(**a, **k)], job.device)
+        rate = bytes_of(arrays) / call
+        case = f"reverse_step {n}^3 {name} xy to xz"
+        job.row(case, "share of copy", rate / copy, "1", notes=f"{rate / 1e9:.0f} GB/s")
+
+
+def eager(job: Job, n: int) -> None:
+    """The same step and change of plane in eager torch."""
+    import torch
+
+    from micro3d_fast import ops
+
+    arrays = arrays_for(n, "bfloat16", "xy", "xz", job.device)
+    keys = {**STEP, "noise": 0.6}
+    fused = seconds_of(lambda: ops.reverse_step(**arrays, **keys), job.device)
+    x, net = arrays["x"][0], arrays["net"][0]
+
+    def steps() -> Any:
+        y = keys["a"] * x + keys["b"] * net.float() + keys["noise"] * torch.randn_like(x)
+        y = y.transpose(0, 1).contiguous()
+        return y, y.to(torch.bfloat16)
+
+    slow = seconds_of(steps, job.device)
+    job.row(
+        f"reverse_step {n}^3 bfloat16 xy to xz",
+        "times eager torch",
+        slow / fused,
+        "1",
+        notes=f"{fused * 1e6:.0f} us against {slow * 1e6:.0f} us",
+        peer=f"torch {torch.__version__}",
+    )
+
+
+# ------------------------------------------------------------------------------- labels, bit by bit
+
+
+def run_lengths(job: Job, n: int) -> None:
+    from micro3d_fast import ops
+
+    copy = job.ceilings()["copy"]
+    sets = [blobs(n, job.device, seed=s) for s in range(copies_for(n**3, job.device, most=16))]
+    slab = sets[0][: min(n, 64)]
+    for axis, name in enumerate("zyx"):
+        got = ops.run_lengths(slab, axis=axis, n_phases=2)[0].cpu().numpy()
+        want = ops.run_lengths(slab.cpu().numpy(), axis=axis, n_phases=2)[0]
+        np.testing.assert_array_equal(got, want)
+        calls = [lambda a=axis, v=v: ops.run_lengths(v, axis=a, n_phases=2) for v in sets]
+        rate = n**3 / graph_seconds(calls, job.device)
+        job.row(
+            f"run_lengths {n}^3 along {name}",
+            "share of copy",
+            rate / copy,
+            "1",
+            notes=f"{rate / 1e9:.0f} GB/s of labels read once; goal 0.5",
+        )
+
+
+def bits(job: Job, n: int) -> None:
+    from micro3d_fast import _bits
+
+    labels = blobs(n, job.device)
+    host = labels.cpu().numpy()
+    for axis, name in enumerate("zyx"):
+        keys = {"direction": tuple(int(k == axis) for k in range(3)), "max_lag": n // 2}
+        for kind, count, phases in (
+            ("pairs", _bits.pair_counts, (1, 1)),
+            ("segments", _bits.segment_counts, (1,)),
+        ):
+            if n <= 256:
+                want = count(host, *phases, **keys).sum(0)
+                np.testing.assert_array_equal(
+                    count(labels, *phases, **keys).sum(0).cpu().numpy(), want
+                )
+            call = seconds_of(lambda c=count, p=phases, k=keys: c(labels, *p, **k), job.device)
+            job.row(f"{kind} {n}^3 along {name}, {n // 2} lags", "seconds", call, "s")

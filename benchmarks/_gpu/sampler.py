@@ -1,0 +1,228 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The samplers with untrained networks: seconds a pass, share outside the network, share of the
+card's bf16 matrix rate.  Goals: 2 % outside, 40 % of the rate for `base` and `paper`.
+
+A few passes are timed and times of whole volumes are computed from them (and say so).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+from .job import Job
+
+SIZES = {"small": (64, 128, 256, 512), "base": (64, 96, 128, 256), "paper": (64, 96, 128, 256)}
+
+
+def run(job: Job) -> None:
+    presets = ("toy",) if job.rehearse else ("base", "paper", "small")
+    for preset in presets:
+        for n in (16,) if job.rehearse else SIZES[preset]:
+            job.step(f"{preset} {n} eager", passes, job, preset, n, "eager", expect=10)
+        if not job.rehearse:
+            job.step(f"{preset} 64 eager float32", passes, job, preset, 64, "float32", expect=15)
+    for preset in presets:
+        for n in (16,) if job.rehearse else SIZES[preset][:3]:
+            job.step(f"{preset} {n} compiled", passes, job, preset, n, "compiled", expect=60)
+    if not job.rehearse:
+        job.step("base 64 max-autotune", passes, job, "base", 64, "max-autotune", expect=150)
+    job.step("kernels", kernels, job, "toy" if job.rehearse else "base", 16 if job.rehearse else 64)
+    job.step("whole volume", whole, job, expect=20)
+
+
+def untrained(preset: str) -> Any:
+    """A model whose network says something; zeros would be timed too fast."""
+    import torch
+
+    from micro3d_fast.diffusion.checkpoint import Model
+    from micro3d_fast.diffusion.schedule import Schedule
+    from micro3d_fast.diffusion.unet import PRESETS, UNet, UNetConfig
+
+    torch.manual_seed(0)
+    toy = UNetConfig(
+        dim=8,
+        multipliers=(1, 2),
+        blocks=(1, 1),
+        attention=(False, True),
+        cross_attention=(False, False),
+        heads=2,
+        head_dim=8,
+        cond_dim=16,
+        stem=(3,),
+        global_context=False,
+        final_block=False,
+        tapered=True,
+    )
+    config = toy if preset == "toy" else PRESETS[preset]
+    net = UNet(config).eval().requires_grad_(False)
+    torch.nn.init.normal_(net.head.weight, std=0.02)
+    return Model(
+        net=net,
+        config=config,
+        schedule=Schedule(),
+        prediction="v",
+        phase_names=("a", "b"),
+        volume_fractions=(0.6, 0.4),
+        patch=16 if preset == "toy" else 64,
+    )
+
+
+def flops_of(net: Any, slices: int, n: int, device: Any, dtype: Any) -> float:
+    """Floating-point operations of one pass, counted by torch on one slice."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    image = torch.randn((1, net.config.channels, n, n), device=device, dtype=dtype)
+    with torch.inference_mode():
+        cond = net.condition(torch.tensor([5], device=device), torch.tensor([0], device=device))
+        with FlopCounterMode(display=False) as counter:
+            net(image, cond)
+    return float(counter.get_total_flops()) * slices
+
+
+class Watch:
+    """Seconds in the network and in all, of the passes of a field."""
+
+    def __init__(self, field: Any, device: str) -> None:
+        self.device, self.spans = device, []
+        evaluate = field._evaluate
+
+        def watched(*arguments: Any) -> None:
+            begin = self.now()
+            evaluate(*arguments)
+            self.spans.append((begin, self.now()))
+
+        field._evaluate = watched
+
+    def now(self) -> Any:
+        if self.device == "cpu":
+            return time.perf_counter()
+        import torch
+
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def between(self, begin: Any, end: Any) -> float:
+        if self.device == "cpu":
+            return end - begin
+        end.synchronize()
+        return begin.elapsed_time(end) * 1e-3
+
+
+def passes(job: Job, preset: str, n: int, way: str) -> None:
+    import torch
+
+    from micro3d_fast.diffusion import sampling
+
+    device = torch.device(job.device)
+    full = way == "float32" or job.rehearse
+    dtype = torch.float32 if full else torch.bfloat16
+    torch.backends.cudnn.allow_tf32 = False  # float32 means float32 here
+    model = untrained(preset)
+    field = sampling.Field((n, n, n), model, device, dtype, seed=1)
+    flops = flops_of(field.net, n, n, device, dtype)
+    case = f"{preset} {n}^3 {way}"
+    if way in ("compiled", "max-autotune"):
+        torch._dynamo.reset()  # recompilations are counted by code, which all networks share
+        options: dict[str, Any] = {} if way == "compiled" else {"mode": "max-autotune"}
+        field.net = torch.compile(
+            field.net, backend="eager" if job.rehearse else "inductor", **options
+        )
+    # so many outer steps of the default sampler that some seconds go by
+    settings = sampling.fast_settings()
+    steps = 2 if job.rehearse or n > 128 else 6
+    settings = dataclasses.replace(settings, steps=steps)
+    started = time.perf_counter()
+    sampling.sample(field, settings)  # warms up, compiles
+    if not job.rehearse:
+        torch.cuda.synchronize()
+    first = time.perf_counter() - started
+    watch = Watch(field, job.device)
+    field.draw = 0
+    begin = watch.now()
+    sampling.sample(field, settings)
+    seconds = watch.between(begin, watch.now())
+    inside = sum(watch.between(*span) for span in watch.spans)
+    count = settings.passes
+    each = seconds / count
+    precision = str(dtype).removeprefix("torch.")
+    keys = {"precision": precision}
+    job.row(case, "seconds a pass", each, "s", notes=f"mean of {count} passes", **keys)
+    job.row(case, "share outside the network", 1 - inside / seconds, "1", notes="goal 0.02", **keys)
+    job.row(
+        case,
+        "rate",
+        flops / each / 1e12,
+        "TFLOP/s",
+        notes=f"{flops / 1e12:.3g} TFLOP a pass",
+        **keys,
+    )
+    if not full:
+        share = flops / each / job.ceilings()["matmul"]
+        job.row(case, "share of the bf16 matrix rate", share, "1", notes="goal 0.4", **keys)
+    if way in ("compiled", "max-autotune"):
+        job.row(case, "first run, with compilation", first, "s", **keys)
+    for name, whole_settings in (
+        ("fast", sampling.fast_settings()),
+        ("paper", sampling.paper_settings(model)),
+    ):
+        total = whole_settings.passes * each
+        notes = f"computed from {count} passes"
+        job.row(
+            case,
+            f"a volume, {name}, {whole_settings.passes} passes",
+            total,
+            "s",
+            notes=notes,
+            **keys,
+        )
+    if not job.rehearse:
+        peak = torch.cuda.max_memory_allocated() / 1e9
+        job.row(case, "peak memory", peak, "GB", **keys)
+        torch.cuda.reset_peak_memory_stats()
+
+
+def kernels(job: Job, preset: str, n: int) -> None:
+    """Which kernels the time of the passes goes to: a table in the log."""
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+
+    from micro3d_fast.diffusion import sampling
+
+    dtype = torch.float32 if job.rehearse else torch.bfloat16
+    field = sampling.Field((n, n, n), untrained(preset), torch.device(job.device), dtype, seed=1)
+    settings = dataclasses.replace(sampling.fast_settings(), steps=2)
+    sampling.sample(field, settings)
+    activities = [ProfilerActivity.CPU]
+    if not job.rehearse:
+        activities.append(ProfilerActivity.CUDA)
+    with profile(activities=activities) as profiler:
+        sampling.sample(field, settings)
+        if not job.rehearse:
+            torch.cuda.synchronize()
+    sort = "self_cpu_time_total" if job.rehearse else "self_cuda_time_total"
+    print(profiler.key_averages().table(sort_by=sort, row_limit=30, max_name_column_width=80))
+
+
+def whole(job: Job) -> None:
+    """m3.reconstruct to its end, fractions matched on the way."""
+    import micro3d_fast as m3
+
+    preset, n = ("toy", 16) if job.rehearse else ("base", 64)
+    model = untrained(preset)
+    keys: dict[str, Any] = {"passes": 5} if job.rehearse else {}
+    if not job.rehearse:
+        m3.reconstruct((n, n, n), model, seed=0, device="cuda")  # warms up
+    started = time.perf_counter()
+    made = m3.reconstruct((n, n, n), model, seed=1, device=job.device, **keys)
+    seconds = time.perf_counter() - started
+    again = m3.reconstruct((n, n, n), model, seed=1, device=job.device, **keys)
+    if (made.labels != again.labels).any():
+        raise AssertionError("the same seed made two volumes")
+    passes = made.provenance["passes"]
+    case = f"reconstruct {preset} {n}^3, default sampler"
+    job.row(case, "seconds", seconds, "s", notes=f"{passes} passes, all included")

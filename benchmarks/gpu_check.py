@@ -1,0 +1,274 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""What a GPU must show, in one command: build for the card, tests, sanitizer, benchmarks.
+
+    python benchmarks/gpu_check.py --out runs/gpu
+    python benchmarks/gpu_check.py --out runs/gpu --section operators,statistics --again
+    python benchmarks/gpu_check.py --out runs/gpu --section train --data ../shared/data
+    python benchmarks/gpu_check.py --adopt runs/gpu/results.csv     # into benchmarks/results.csv
+    python benchmarks/gpu_check.py --out runs/rehearsal --rehearse  # the script itself, on the CPU
+
+Run it again to go on: sections that passed are skipped, and in the others the steps that passed.
+Every section runs in a process of its own with a limit in time, so that a crash or a hang of one
+does not stop the others. DIR receives results.csv (rows with card, driver and commit), state.json,
+a log for each section, and the built package. Exit status: 0 all passed, 1 something failed,
+3 something is left for lack of time. A rehearsal runs every section at toy sizes on the CPU; its
+rows say so and can not be adopted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from _gpu.job import CONTEXT_LOST, LEFT, Job, State
+from _results import commit
+
+ROOT = Path(__file__).resolve().parents[1]
+#: section -> the most seconds that it may take
+LIMITS = {
+    "build": 480,
+    "tests": 530,
+    "operators": 400,
+    "statistics": 480,
+    "homogenize": 500,
+    "sampler": 530,
+    "train": 560,
+    "profile": 400,
+}
+#: seconds beyond its limit after which a section is killed; it watches the time itself
+GRACE = 15
+DEFAULT = tuple(name for name in LIMITS if name != "profile")
+
+
+def parsed(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where everything goes")
+    parser.add_argument(
+        "--section",
+        default=",".join(DEFAULT),
+        help=f"some of {','.join(LIMITS)} (default: %(default)s)",
+    )
+    parser.add_argument("--seconds", type=float, default=540, help="for this call (default: 540)")
+    parser.add_argument("--again", action="store_true", help="also what passed already")
+    parser.add_argument("--rehearse", action="store_true", help="toy sizes on the CPU")
+    parser.add_argument("--arch", help="CUDA architecture to build for (default: the card's)")
+    parser.add_argument("--data", type=Path, help="folder of real volumes, for train")
+    parser.add_argument("--material", help="only this volume of --data (default: both)")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of training a material")
+    parser.add_argument("--adopt", type=Path, metavar="CSV", help="take its rows into results.csv")
+    parser.add_argument("--inside", metavar="SECTION", help=argparse.SUPPRESS)
+    parser.add_argument("--deadline", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--run", help=argparse.SUPPRESS)
+    chosen = parser.parse_args(arguments)
+    if chosen.adopt is None and chosen.out is None:
+        parser.error("--out DIR is needed")
+    unknown = set(chosen.section.split(",")) - set(LIMITS)
+    if unknown:
+        parser.error(
+            f"--section must be some of {','.join(LIMITS)}, got {','.join(sorted(unknown))}"
+        )
+    if chosen.data is not None:
+        chosen.data = chosen.data.resolve()
+        if not chosen.data.is_dir():
+            parser.error(f"--data must be a folder, got {chosen.data}")
+    return chosen
+
+
+def main(arguments: list[str] | None = None, *, isolate: bool = True) -> int:
+    """The command; without `isolate` sections run in this process, which tests do."""
+    chosen = parsed(arguments)
+    chosen.isolate = isolate
+    if chosen.adopt is not None:
+        return adopt(chosen.adopt, ROOT / "benchmarks" / "results.csv")
+    chosen.out = chosen.out.resolve()
+    if chosen.inside:
+        return inside(chosen)
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    state = State(chosen.out / "state.json", rehearsal=chosen.rehearse)
+    deadline = time.time() + chosen.seconds
+    chosen.run = f"{time.time():.3f}"
+    sections = [name for name in LIMITS if name in chosen.section.split(",")]
+    for name in sections:
+        before = state.get(name)
+        if before.get("status") == "passed" and not chosen.again:
+            print(
+                f"{name}: passed before, at {before['commit']}; --again runs it again", flush=True
+            )
+            continue
+        if not chosen.rehearse and deadline - time.time() < 15:
+            state.set(name, status="left", message="no time was left to start it")
+            print(f"{name}: left, no time to start it", flush=True)
+            continue
+        run_section(name, chosen, state, deadline)
+    return report(sections, state, chosen.out)
+
+
+# ------------------------------------------------------------------------------------ the sections
+
+
+def run_section(name: str, chosen: argparse.Namespace, state: State, deadline: float) -> None:
+    """One section to its end, whatever happens in it."""
+    started = time.time()
+    until = min(deadline, started + LIMITS[name])
+    state.set(name, status="running", started=started, commit=commit())
+    steps = chosen.out / f"{name}.steps.json"
+    if chosen.again and steps.exists():
+        steps.unlink()
+    log = chosen.out / f"{name}.log"
+    for _ in range(30):  # a new process where the old one's CUDA context is dead
+        code = run_process(name, chosen, until, log)
+        if code != CONTEXT_LOST:
+            break
+    told = read_steps(steps)
+    failed = [k for k, v in told.items() if v["status"] in ("failed", "running")]
+    left = [k for k, v in told.items() if v["status"] == "left"]
+    if code == 0 and not failed and not left:
+        status, message = "passed", f"{len(told)} steps"
+    elif code == LEFT and not failed:
+        status, message = "left", f"{len(left)} steps are left for lack of time: {', '.join(left)}"
+    elif code is None:
+        status, message = (
+            "failed",
+            f"stopped after {until - started:.0f} s in {' '.join(failed) or name}",
+        )
+    elif failed:
+        first = told[failed[0]].get("message") or f"ended with status {code}"
+        status, message = "failed", f"{', '.join(failed)}: {first}"
+    else:
+        status, message = "failed", f"ended with status {code}, see {log.name}"
+    seconds = time.time() - started
+    state.set(name, status=status, message=message, seconds=round(seconds, 1))
+    print(f"{name}: {status} in {seconds:.0f} s; {message}", flush=True)
+
+
+def run_process(name: str, chosen: argparse.Namespace, until: float, log: Path) -> int | None:
+    """The section in a process of its own; None if it had to be stopped."""
+    if not chosen.isolate:
+        same = {**vars(chosen), "inside": name, "deadline": until}
+        with log.open("a") as file, contextlib.redirect_stdout(file):
+            return inside(argparse.Namespace(**same))
+    command = [sys.executable, "-u", str(Path(__file__).resolve()), "--inside", name]
+    command += ["--out", str(chosen.out), "--deadline", str(until), "--run", chosen.run]
+    command += ["--minutes", str(chosen.minutes)]
+    for option in ("arch", "data", "material"):
+        if getattr(chosen, option) is not None:
+            command += [f"--{option}", str(getattr(chosen, option))]
+    if chosen.rehearse:
+        command.append("--rehearse")
+    with log.open("a") as file:
+        child = subprocess.Popen(
+            command,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=environment(chosen.out, chosen.rehearse),
+            start_new_session=True,
+        )
+        try:
+            # a section watches the time itself; this is for one that hangs
+            return child.wait(timeout=max(until - time.time(), 0) + GRACE)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+
+
+def environment(out: Path, rehearse: bool) -> dict[str, str]:
+    """The package that `build` made comes first; a rehearsal takes the installed one."""
+    env = dict(os.environ, PYTHONUNBUFFERED="1", MPLBACKEND="Agg")
+    site = out / "site"
+    if site.is_dir() and not rehearse:
+        env["PYTHONPATH"] = os.pathsep.join(
+            [str(site), *env.get("PYTHONPATH", "").split(os.pathsep)]
+        )
+    if rehearse:
+        env["CUDA_VISIBLE_DEVICES"] = ""
+    return env
+
+
+def inside(chosen: argparse.Namespace) -> int:
+    """Runs in the process of one section."""
+    import importlib
+
+    job = Job(chosen.inside, chosen, ROOT)
+    try:
+        if chosen.inside != "build":
+            job.require_card()
+        importlib.import_module(f"_gpu.{chosen.inside}").run(job)
+    except Exception as error:
+        job.fail(chosen.inside, error)
+    return job.close()
+
+
+def read_steps(file: Path) -> dict[str, dict[str, Any]]:
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+# -------------------------------------------------------------------------------------- the report
+
+
+def report(sections: list[str], state: State, out: Path) -> int:
+    """A short table at the end; the exit status."""
+    print()
+    lines = []
+    for name in sections:
+        entry = state.get(name)
+        lines.append(f"{name:11s} {entry.get('status', '-'):7s} {entry.get('message', '')}")
+    rows = out / "results.csv"
+    count = rows.read_text().count("\n") - 1 if rows.exists() else 0
+    lines.append(f"{count} rows in {rows}{' (a rehearsal)' if state.rehearsal else ''}")
+    print("\n".join(lines), flush=True)
+    (out / "report.txt").write_text("\n".join(lines) + "\n")
+    found = [state.get(name).get("status") for name in sections]
+    if all(status == "passed" for status in found):
+        return 0
+    return 1 if any(status == "failed" for status in found) else 3
+
+
+def adopt(source: Path, target: Path) -> int:
+    """Append the rows of a real run to the results in the repository, each once."""
+    with source.open(newline="") as file:
+        reader = csv.DictReader(file)
+        columns, rows = reader.fieldnames or [], list(reader)
+    rehearsed = [row for row in rows if "rehearsal" in row.get("notes", "") or not row.get("gpu")]
+    if rehearsed or not rows:
+        print(
+            f"{source} must hold rows of a GPU, got {len(rehearsed)} of a rehearsal",
+            file=sys.stderr,
+        )
+        return 1
+    there: list[dict[str, str]] = []
+    if target.exists():
+        with target.open(newline="") as file:
+            reader = csv.DictReader(file)
+            if reader.fieldnames != columns:
+                print(f"{source} must have the columns of {target}", file=sys.stderr)
+                return 1
+            there = list(reader)
+    new = [row for row in rows if row not in there]
+    with target.open("a", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        if not there:
+            writer.writeheader()
+        writer.writerows(new)
+    print(f"{len(new)} rows into {target}, {len(rows) - len(new)} were there")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

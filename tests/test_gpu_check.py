@@ -1,0 +1,227 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""benchmarks/gpu_check.py rehearsed on the CPU: rows, resumption, failures, refusals."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def gpu_check(monkeypatch):
+    """The module, with its folder on the path."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("gpu_check")
+
+
+def rows_of(folder):
+    with (folder / "results.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def state_of(folder):
+    return json.loads((folder / "state.json").read_text())["sections"]
+
+
+def rehearse(gpu_check, folder, *more):
+    return gpu_check.main(["--out", str(folder), "--rehearse", *more], isolate=False)
+
+
+def test_rehearsal_runs_every_section_once(gpu_check, tmp_path, capsys):
+    assert rehearse(gpu_check, tmp_path) == 0, (tmp_path / "report.txt").read_text()
+    state = state_of(tmp_path)
+    assert list(state) == list(gpu_check.DEFAULT)
+    assert {entry["status"] for entry in state.values()} == {"passed"}
+    rows = rows_of(tmp_path)
+    benches = {row["bench"] for row in rows}
+    assert benches >= {f"gpu_{s}" for s in ("operators", "statistics", "sampler", "train")}
+    for row in rows:  # nothing that could pass for a number of a GPU
+        assert row["gpu"] == ""
+        assert row["notes"].startswith("rehearsal")
+    assert (tmp_path / "synthetic-separator.png").stat().st_size > 100
+    # a second call finds everything passed
+    capsys.readouterr()
+    assert rehearse(gpu_check, tmp_path) == 0
+    assert capsys.readouterr().out.count("passed before") == len(gpu_check.DEFAULT)
+    assert rows_of(tmp_path) == rows
+    # ... unless told otherwise
+    assert rehearse(gpu_check, tmp_path, "--section", "build", "--again") == 0
+    assert len(rows_of(tmp_path)) == len(rows) + 1
+    # and its rows can not get among the results
+    assert gpu_check.adopt(tmp_path / "results.csv", tmp_path / "results of the house.csv") == 1
+
+
+class Section:
+    """A section of a few steps, of which some go wrong."""
+
+    def __init__(self, wrong=()):
+        self.wrong = set(wrong)
+        self.ran = []
+
+    def run(self, job):
+        for name in ("one", "two", "three"):
+            job.step(name, self.step, job, name)
+
+    def step(self, job, name):
+        self.ran.append(name)
+        job.row(name, "value", 1.0, "1")
+        if name in self.wrong:
+            raise RuntimeError(f"{name} went wrong")
+
+
+def test_a_failure_is_told_and_stops_nothing_else(gpu_check, tmp_path, monkeypatch, capsys):
+    bad, good = Section(wrong={"two"}), Section()
+    monkeypatch.setitem(sys.modules, "_gpu.operators", bad)
+    monkeypatch.setitem(sys.modules, "_gpu.statistics", good)
+    sections = ("--section", "operators,statistics")
+    assert rehearse(gpu_check, tmp_path, *sections) == 1
+    assert bad.ran == good.ran == ["one", "two", "three"]
+    state = state_of(tmp_path)
+    assert state["operators"]["status"] == "failed"
+    assert state["operators"]["message"] == "two: RuntimeError: two went wrong"
+    assert state["statistics"]["status"] == "passed"
+    assert "two: RuntimeError: two went wrong" in capsys.readouterr().out
+    cases = [row["case"] for row in rows_of(tmp_path) if row["bench"] == "gpu_operators"]
+    assert cases == ["one", "three"]  # no row of a step that failed
+    # the next call runs what failed and nothing else
+    bad.wrong.clear()
+    bad.ran.clear()
+    good.ran.clear()
+    assert rehearse(gpu_check, tmp_path, *sections) == 0
+    assert bad.ran == ["two"]
+    assert good.ran == []
+
+
+def test_what_there_is_no_time_for_is_left(gpu_check, tmp_path, monkeypatch):
+    section = Section()
+    monkeypatch.setitem(sys.modules, "_gpu.operators", section)
+    assert rehearse(gpu_check, tmp_path, "--section", "operators", "--seconds", "1") == 3
+    assert section.ran == []
+    assert "one, two, three" in state_of(tmp_path)["operators"]["message"]
+    assert rehearse(gpu_check, tmp_path, "--section", "operators") == 0
+    assert section.ran == ["one", "two", "three"]
+
+
+def test_a_section_that_can_not_start_fails(gpu_check, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "_gpu.operators", object())
+    assert rehearse(gpu_check, tmp_path, "--section", "operators") == 1
+    assert "no attribute 'run'" in state_of(tmp_path)["operators"]["message"]
+
+
+def program(*arguments, **env):
+    command = [sys.executable, str(BENCHMARKS / "gpu_check.py"), *map(str, arguments)]
+    return subprocess.run(
+        command, env={**os.environ, **env}, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_without_a_gpu_it_fails_in_words_and_writes_no_row(tmp_path):
+    said = program("--out", tmp_path, "--section", "build", PATH=str(tmp_path))
+    assert said.returncode == 1
+    assert "build: failed" in said.stdout
+    assert "must be there to build with CUDA" in said.stdout
+    assert not (tmp_path / "results.csv").exists()
+
+
+def test_a_section_that_hangs_or_dies_is_stopped(gpu_check, tmp_path, monkeypatch):
+    class Child:
+        pid = 0
+
+    code = "import time; time.sleep(600)"
+    popen = subprocess.Popen
+
+    def hang(command, **keys):
+        Child.process = popen([sys.executable, "-c", code], **keys)
+        return Child.process
+
+    monkeypatch.setattr(subprocess, "Popen", hang)
+    monkeypatch.setattr(gpu_check, "GRACE", 0.2)
+    started = time.monotonic()
+    assert (
+        gpu_check.main(
+            ["--out", str(tmp_path), "--rehearse", "--section", "train", "--seconds", "1"]
+        )
+        == 1
+    )
+    assert time.monotonic() - started < 30
+    assert Child.process.returncode == -9
+    assert state_of(tmp_path)["train"]["message"].startswith("stopped after 1 s")
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+    assert gpu_check.main(["--out", str(tmp_path), "--rehearse", "--section", "train"]) == 1
+    assert "status -11" in state_of(tmp_path)["train"]["message"]
+
+
+def test_rehearsals_and_real_runs_do_not_share_a_folder(gpu_check, tmp_path):
+    (tmp_path / "state.json").write_text('{"rehearsal": true, "sections": {}}')
+    with pytest.raises(SystemExit, match="holds a rehearsal"):
+        gpu_check.main(["--out", str(tmp_path), "--section", "build"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "--out DIR is needed"),
+        (["--out", "x", "--section", "biuld"], "--section must be some of build,tests"),
+        (["--out", "x", "--data", "no/such/folder"], "--data must be a folder"),
+    ],
+)
+def test_refusals(gpu_check, arguments, words, capsys):
+    with pytest.raises(SystemExit):
+        gpu_check.main(arguments)
+    assert words in capsys.readouterr().err
+
+
+def test_rows_of_a_gpu_are_adopted_once(gpu_check, tmp_path):
+    results = importlib.import_module("_results")
+    source, target = tmp_path / "results.csv", tmp_path / "house.csv"
+    keys = {"bench": "gpu_operators", "metric": "seconds", "unit": "s"}
+    results.record(case="ours", value=2.0, path=target, **keys)
+    results.record(case="theirs", value=1.0, gpu="a card, driver 1", path=source, **keys)
+    for _ in range(2):
+        assert gpu_check.adopt(source, target) == 0
+        with target.open(newline="") as file:
+            assert [row["case"] for row in csv.DictReader(file)] == ["ours", "theirs"]
+
+
+JUNIT = """<testsuites><testsuite>
+<testcase classname="a" name="good"/>
+<testcase classname="a" name="bad"><failure message="no">trace</failure></testcase>
+<testcase classname="a" name="torn"><error message="no">trace</error></testcase>
+<testcase classname="a" name="idle"><skipped message="cupy is absent"/></testcase>
+<testcase classname="a" name="big"><skipped message="this card is too small: 28 GB"/></testcase>
+</testsuite></testsuites>"""
+
+
+def test_skips_count_as_failures_but_for_small_cards(gpu_check, tmp_path):
+    tests = importlib.import_module("_gpu.tests")
+    file = tmp_path / "junit.xml"
+    file.write_text(JUNIT)
+    outcome = tests.read_junit(file)
+    assert outcome.passed == 1
+    assert outcome.failed == ["a::bad", "a::torn"]
+    assert outcome.skipped == ["a::idle: cupy is absent"]
+    assert len(outcome.excused) == 1
+
+
+PTXAS = """ptxas info    : Compiling entry function '_ZN7micro3d3fooEv' for 'sm_90'
+ptxas info    : Function properties for _ZN7micro3d3fooEv
+    16 bytes stack frame, 8 bytes spill stores, 8 bytes spill loads
+ptxas info    : Used 40 registers, used 1 barriers, 21120 bytes smem
+"""
+
+
+def test_registers_and_spills_are_read_from_the_log(gpu_check):
+    build = importlib.import_module("_gpu.build")
+    (use,) = build.ptxas_table(PTXAS).values()
+    assert use == {"registers": 40, "stack": 16, "spill": 8, "shared": 21120}
