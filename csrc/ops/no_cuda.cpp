@@ -6,8 +6,13 @@
 //   void <op>_cuda(arguments as declared in <op>.hpp, names left out) { absent("<op>"); }
 #include "core/errors.hpp" // for absent
 #include "ops/bit_correlation.hpp"
+#include "ops/cg.hpp"
+#include "ops/green.hpp"
+#include "ops/hex8.hpp"
+#include "ops/phase_strain.hpp"
 #include "ops/reverse_step.hpp"
 #include "ops/run_lengths.hpp"
+#include "ops/seven_point.hpp"
 #include "ops/spectrum.hpp"
 
 namespace micro3d {
@@ -17,6 +22,42 @@ void run_lengths_cuda(const RunLengths&, std::uintptr_t) { absent("run_lengths")
 void pack_bits_cuda(const PackBits&, std::uintptr_t) { absent("pack_bits"); }
 void bit_pairs_cuda(const BitPairs&, std::uintptr_t) { absent("bit_pairs"); }
 void bit_segments_cuda(const BitSegments&, std::uintptr_t) { absent("bit_segments"); }
+
+// homogenization
+template <class S, class T>
+void hex8_cuda(const Hex8<S, T>&, Hex8Model, double*, std::uintptr_t) { absent("hex8"); }
+template void hex8_cuda(const Hex8<float, float>&, Hex8Model, double*, std::uintptr_t);
+template void hex8_cuda(const Hex8<float, double>&, Hex8Model, double*, std::uintptr_t);
+template void hex8_cuda(const Hex8<double, double>&, Hex8Model, double*, std::uintptr_t);
+template <class T, int N>
+void green_cuda(Index, const Green<T, N>&, double*, double*, std::uintptr_t) { absent("green"); }
+template void green_cuda(Index, const Green<float, 1>&, double*, double*, std::uintptr_t);
+template void green_cuda(Index, const Green<double, 1>&, double*, double*, std::uintptr_t);
+template void green_cuda(Index, const Green<float, 3>&, double*, double*, std::uintptr_t);
+template void green_cuda(Index, const Green<double, 3>&, double*, double*, std::uintptr_t);
+template <class T>
+void separable_inverse_cuda(const SeparableInverse<T>&, double*, double*, std::uintptr_t) {
+  absent("separable_inverse");
+}
+template void separable_inverse_cuda(const SeparableInverse<float>&, double*, double*, std::uintptr_t);
+template void separable_inverse_cuda(const SeparableInverse<double>&, double*, double*, std::uintptr_t);
+template <class S, class T>
+void seven_point_cuda(const SevenPoint<S, T>&, double*, std::uintptr_t) { absent("seven_point"); }
+template void seven_point_cuda(const SevenPoint<float, float>&, double*, std::uintptr_t);
+template void seven_point_cuda(const SevenPoint<float, double>&, double*, std::uintptr_t);
+template void seven_point_cuda(const SevenPoint<double, double>&, double*, std::uintptr_t);
+template <class T>
+void cg_update_cuda(Index, const CgUpdate<T>&, double*, double*, std::uintptr_t) { absent("cg_update"); }
+template void cg_update_cuda(Index, const CgUpdate<float>&, double*, double*, std::uintptr_t);
+template void cg_update_cuda(Index, const CgUpdate<double>&, double*, double*, std::uintptr_t);
+template <class T>
+void cg_direction_cuda(Index, const CgDirection<T>&, std::uintptr_t) { absent("cg_direction"); }
+template void cg_direction_cuda(Index, const CgDirection<float>&, std::uintptr_t);
+template void cg_direction_cuda(Index, const CgDirection<double>&, std::uintptr_t);
+void two_sum_cuda(Index, const TwoSum&, std::uintptr_t) { absent("two_sum"); }
+template <class T> void dot_cuda(Index, const Dot<T>&, double*, double*, std::uintptr_t) { absent("dot"); }
+template void dot_cuda(Index, const Dot<float>&, double*, double*, std::uintptr_t);
+template void dot_cuda(Index, const Dot<double>&, double*, double*, std::uintptr_t);
 
 // statistics
 template <class T>

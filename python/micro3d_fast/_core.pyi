@@ -41,3 +41,87 @@ def reverse_step(
 ) -> None: ...
 def philox_words(counter: tuple[int, int, int, int], key: int) -> list[int]: ...
 def box_muller(v: int, w: int) -> list[float]: ...
+
+# homogenization
+HEX8_PARTIALS: int
+REDUCE_PARTIALS: int
+
+def hex8(
+    u: Any,
+    u_low: Any,
+    out: Any,
+    labels: Any,
+    model: str,
+    mean: Any,
+    rest: Any,
+    directions: Any,
+    fibre: Any,
+    macro: Any,
+    sign: float,
+    dot_kind: str,
+    dot: Any,
+    partials: Any,
+    stream: int | None,
+    threads: int,
+    phases_on_host: bool = ...,
+) -> None: ...
+def green(
+    spectrum: Any,
+    nx: int,
+    table_z: Any,
+    table_y: Any,
+    table_x: Any,
+    symbol: list[float],
+    first: list[float],
+    rz: Any,
+    partials: Any,
+    stream: int | None,
+    threads: int,
+) -> None: ...
+def separable_inverse(
+    spectrum: Any,
+    eigen_z: Any,
+    eigen_y: Any,
+    eigen_x: Any,
+    rz: Any,
+    partials: Any,
+    stream: int | None,
+    threads: int,
+) -> None: ...
+def seven_point(
+    u: Any,
+    u_low: Any,
+    out: Any,
+    codes: Any,
+    conductivity: Any,
+    weights: tuple[float, float, float],
+    periodic: tuple[bool, bool],
+    binary: bool,
+    plate: float,
+    sign: float,
+    dot_kind: str,
+    dot: Any,
+    partials: Any,
+    stream: int | None,
+    threads: int,
+) -> None: ...
+def cg_update(
+    x: Any,
+    r: Any,
+    p: Any,
+    q: Any,
+    rz: Any,
+    pq: Any,
+    rr: Any,
+    partials: Any,
+    stream: int | None,
+    threads: int,
+) -> None: ...
+def cg_direction(
+    p: Any, z: Any, mask: Any, rz: Any, rz_before: Any, stream: int | None, threads: int
+) -> None: ...
+def two_sum(x: Any, low: Any, stream: int | None, threads: int) -> None: ...
+def dot(x: Any, y: Any, sum: Any, partials: Any, stream: int | None, threads: int) -> None: ...
+def phase_strain(
+    u: Any, u_low: Any, labels: Any, sum: Any, partials: Any, stream: int | None, threads: int
+) -> None: ...

@@ -15,7 +15,19 @@ from ._arrays import Array, zeros_like
 from ._backend import current_stream
 from ._checks import axis_number, integer, real
 
-__all__ = ["reverse_step", "run_lengths"]
+__all__ = [
+    "cg_direction",
+    "cg_update",
+    "dot",
+    "green",
+    "hex8",
+    "phase_strain",
+    "reverse_step",
+    "run_lengths",
+    "separable_inverse",
+    "seven_point",
+    "two_sum",
+]
 
 
 def reverse_step(
@@ -284,3 +296,270 @@ def _run_lengths(
         labels, mask, counts, full, axis, bool(periodic), stream, threads, phases_on_host
     )
     return counts, full
+
+
+# ------------------------------------------------------- homogenization (solver building blocks)
+#
+# They write into arrays that the solver allocated once, so that nothing is allocated (and, on
+# CUDA, nothing waits) inside an iteration. Fields have a first axis of loads; the scalars of every
+# load are float64 arrays on the device of the fields. `partials` is scratch space that sums need on
+# CUDA: float64, HEX8_PARTIALS for hex8, REDUCE_PARTIALS per load for the others.
+
+
+def hex8(
+    labels: Array,
+    model: str,
+    mean: Array,
+    *,
+    out: Array,
+    macro: Array,
+    u: Array | None = None,
+    u_low: Array | None = None,
+    rest: Array | None = None,
+    directions: Array | None = None,
+    fibre: Array | None = None,
+    sign: float = 1.0,
+    dot: Array | None = None,
+    dot_kind: str = "input",
+    partials: Array | None = None,
+    threads: int = 0,
+) -> Array:
+    r"""Matrix-free trilinear hex8 operator on a periodic voxel grid, full 2 x 2 x 2 integration.
+
+    ``out = sign * (A u + f)``, where ``f`` are the nodal forces of the uniform strain ``macro``;
+    the unit element and its scaling are described in ``csrc/ops/hex8.hpp``. Stored in float32 and
+    computed in float32 or, for a field that is the sum of two floats, in float64; or float64.
+
+    Parameters
+    ----------
+    labels : array of uint8, shape (nz, ny, nx)
+        Phase of every voxel; smaller than the number of columns of ``mean``.
+    model : str
+        ``conduction_isotropic`` (1 coefficient), ``conduction_anisotropic`` (6),
+        ``elasticity_isotropic`` (2: lambda, mu), ``elasticity_orthotropic`` (9: C11 C22 C33 C23
+        C13 C12 C44 C55 C66) or ``elasticity_anisotropic`` (21: upper triangle, row by row).
+    mean, rest : array, shape (coefficients, phases)
+        Coefficients of the mean strain, and of the other modes of the element (default: the same;
+        B-bar gives others). Their dtype, float32 or float64, is what is computed in.
+    out : array of float32 or float64, shape (loads, components, nz, ny, nx)
+        Written. Components x, y, z, or one.
+    macro : array, shape (loads, 6) or (loads, 3)
+        Uniform strain, engineering shear, or uniform gradient; dtype of ``mean``.
+    u, u_low : array like ``out``, optional
+        The field, and what is added to it (float64 computation only); None is zero.
+    directions : array like ``out``, shape (3, nz, ny, nx), optional
+        Unit vectors (x, y, z) of the fibres, for the phases with ``fibre``.
+    fibre : array, shape (6, phases), optional
+        lambda, mu_T, a, mu_L - mu_T, b, and 1 where the phase follows ``directions``.
+    sign : float
+        Factor of the whole result.
+    dot : array of float64, shape (loads,), optional
+        Written: ``out . u`` (``dot_kind="input"``) or ``out . out`` (``"output"``), in double
+        precision, independent of ``threads``.
+    partials : array of float64, optional
+        Scratch space, needed on CUDA with ``dot``.
+    threads : int
+        CPU threads, 0 for all. The result does not depend on it.
+
+    Returns
+    -------
+    array
+        ``out``.
+    """
+    _core.hex8(
+        u,
+        u_low,
+        out,
+        labels,
+        model,
+        mean,
+        mean if rest is None else rest,
+        directions,
+        fibre,
+        macro,
+        sign,
+        dot_kind,
+        dot,
+        partials,
+        current_stream(out),
+        threads,
+    )
+    return out
+
+
+def green(
+    spectrum: Array,
+    nx: int,
+    tables: tuple[Array, Array, Array],
+    symbol: list[float],
+    *,
+    rz: Array,
+    first: list[float] | None = None,
+    partials: Array | None = None,
+    threads: int = 0,
+) -> Array:
+    """Multiply a spectrum by the discrete Green operator of a uniform medium, in place.
+
+    The symbol of the hex8 operator is evaluated and inverted on the fly; the mean becomes zero.
+
+    Parameters
+    ----------
+    spectrum : array of complex64 or complex128, shape (loads, components, nz, ny, nx // 2 + 1)
+        ``rfftn`` of the residual, not normalised.
+    nx : int
+        Extent of the real field along x.
+    tables : three arrays, shape (4, nz), (4, ny), (4, nx // 2 + 1)
+        ``2 - 2 cos``, ``(8 + 4 cos) / 3``, ``2 sin`` and ``2 + 2 cos`` of the wave angles.
+    symbol : list of float
+        Rows 11, 22, 33, 23, 13, 12 of the symbol (one row for one component) over the products M in
+        the same order, row by row.
+    rz : array of float64, shape (loads,)
+        Written: residual . result of the real fields (Parseval).
+    first : list of float, optional
+        What the first mode adds to ``symbol`` with B-bar.
+    """
+    _core.green(
+        spectrum, nx, *tables, symbol, first or [], rz, partials, current_stream(spectrum), threads
+    )
+    return spectrum
+
+
+def separable_inverse(
+    spectrum: Array,
+    eigenvalues: tuple[Array, Array, Array],
+    *,
+    rz: Array,
+    partials: Array | None = None,
+    threads: int = 0,
+) -> Array:
+    """Divide a real spectrum by the sum of its axes' eigenvalues (0 where that is 0), in place.
+
+    ``rz``, shape (1,), receives before . after, in double precision.
+    """
+    stream = current_stream(spectrum)
+    _core.separable_inverse(spectrum, *eigenvalues, rz, partials, stream, threads)
+    return spectrum
+
+
+def seven_point(
+    codes: Array,
+    conductivity: Array,
+    *,
+    out: Array,
+    weights: tuple[float, float, float],
+    u: Array | None = None,
+    u_low: Array | None = None,
+    periodic: tuple[bool, bool] = (False, False),
+    binary: bool = False,
+    plate: float = 0.0,
+    sign: float = 1.0,
+    dot: Array | None = None,
+    dot_kind: str = "input",
+    partials: Array | None = None,
+    threads: int = 0,
+) -> Array:
+    """Cell-centred 7-point diffusion between two plates half a cell beyond the ends of axis 0.
+
+    ``out = sign * (A u - b)`` with harmonic faces; ``b`` is what the first plate at the value
+    ``plate`` drives in, the second is at 0.
+
+    Parameters
+    ----------
+    codes : array of uint8, shape (nz, ny, nx)
+        Index into ``conductivity``.
+    conductivity : array
+        Per code; 0 takes no part. Its dtype is what is computed in.
+    out : array of float32 or float64, shape (nz, ny, nx)
+        Written.
+    weights : three floats
+        Area over distance of the faces of the axes.
+    u, u_low : array like ``out``, optional
+        The field, and what is added to it (float64 computation only); None is zero.
+    periodic : two bools
+        Axes 1 and 2; shut otherwise.
+    binary : bool
+        All conductivities are 0 or 1.
+    dot : array of float64, shape (1,), optional
+        Written: ``out . u`` or, with ``dot_kind="output"``, ``out . out``.
+    """
+    _core.seven_point(
+        u,
+        u_low,
+        out,
+        codes,
+        conductivity,
+        weights,
+        periodic,
+        binary,
+        plate,
+        sign,
+        dot_kind,
+        dot,
+        partials,
+        current_stream(out),
+        threads,
+    )
+    return out
+
+
+def cg_update(
+    x: Array,
+    r: Array,
+    p: Array,
+    q: Array,
+    *,
+    rz: Array,
+    pq: Array,
+    rr: Array,
+    partials: Array | None = None,
+    threads: int = 0,
+) -> None:
+    """``x += a p``, ``r -= a q`` with ``a = rz / pq`` of every load (0 if ``pq`` is 0); ``rr``
+    receives ``r . r``. One walk."""
+    _core.cg_update(x, r, p, q, rz, pq, rr, partials, current_stream(x), threads)
+
+
+def cg_direction(
+    p: Array,
+    z: Array,
+    *,
+    rz: Array,
+    rz_before: Array,
+    mask: Array | None = None,
+    threads: int = 0,
+) -> None:
+    """``p = z + b p`` with ``b = rz / rz_before`` of every load (0 if that is 0), and 0 outside the
+    mask. One walk."""
+    _core.cg_direction(p, z, mask, rz, rz_before, current_stream(p), threads)
+
+
+def two_sum(x: Array, low: Array, *, threads: int = 0) -> None:
+    """``x + low``, kept as the rounded sum and what the rounding lost; float32, in place."""
+    _core.two_sum(x, low, current_stream(x), threads)
+
+
+def dot(
+    x: Array, y: Array, *, out: Array, partials: Array | None = None, threads: int = 0
+) -> Array:
+    """``x . y`` of every load in double precision, independent of ``threads``."""
+    _core.dot(x, y, out, partials, current_stream(x), threads)
+    return out
+
+
+def phase_strain(
+    u: Array,
+    labels: Array,
+    *,
+    out: Array,
+    u_low: Array | None = None,
+    partials: Array | None = None,
+    threads: int = 0,
+) -> Array:
+    """Sum, over the voxels of every phase, of their mean strain or gradient in unit elements.
+
+    ``u`` (plus ``u_low``) has shape (loads, 3 or 1, nz, ny, nx); ``out``, float64 of shape (loads,
+    phases, 6 or 3), is written: 11, 22, 33, 23, 13, 12 with engineering shear, or x, y, z. On CUDA
+    ``partials`` holds ``REDUCE_PARTIALS + 1`` float64 per load.
+    """
+    _core.phase_strain(u, u_low, labels, out, partials, current_stream(u), threads)
+    return out

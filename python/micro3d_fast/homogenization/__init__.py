@@ -11,6 +11,10 @@ from .bounds import (
     conductivity_bounds,
     elastic_bounds,
 )
+from .conduction import ConductivityProperties, homogenize_conductivity
+from .diffusivity import Diffusivity, relative_diffusivity
+from .elasticity import ElasticProperties, homogenize_elasticity
+from .local_fields import LocalFields
 from .material_sets import MaterialSet, load_materials, material_sets
 from .materials import (
     PORE,
@@ -20,20 +24,30 @@ from .materials import (
     Orthotropic,
     TransverselyIsotropic,
 )
+from .solver import ConvergenceError, SolverProgress
 
 __all__ = [
     "PORE",
     "Anisotropic",
     "ConductivityBounds",
+    "ConductivityProperties",
+    "ConvergenceError",
+    "Diffusivity",
     "ElasticBounds",
+    "ElasticProperties",
     "HashinShtrikman",
     "Isotropic",
+    "LocalFields",
     "Material",
     "MaterialSet",
     "Orthotropic",
+    "SolverProgress",
     "TransverselyIsotropic",
     "conductivity_bounds",
     "elastic_bounds",
+    "homogenize_conductivity",
+    "homogenize_elasticity",
     "load_materials",
     "material_sets",
+    "relative_diffusivity",
 ]

@@ -179,14 +179,16 @@ class TransverselyIsotropic(Material):
         _set(self, "nu_transverse", nu)
         _set(self, "G_transverse", g)
         _set(self, "axis", _direction(self.axis))
-        _require_positive_definite(self._along_z(), "TransverselyIsotropic")
+        _require_positive_definite(self.along_z, "TransverselyIsotropic")
 
     @property
     def direction(self) -> np.ndarray:
         """Unit vector of the axis, (x, y, z)."""
         return np.array(self.axis)
 
-    def _along_z(self) -> np.ndarray:
+    @property
+    def along_z(self) -> np.ndarray:
+        """Stiffness (6, 6) of the same material with its axis along z."""
         assert self.nu_transverse is not None
         et, ea = self.E_transverse, self.E_axial
         s = np.zeros((6, 6))
@@ -200,7 +202,7 @@ class TransverselyIsotropic(Material):
 
     @property
     def stiffness(self) -> np.ndarray:
-        return _clean(rotate_stiffness(self._along_z(), _rotation_from_z(self.direction)))
+        return _clean(rotate_stiffness(self.along_z, _rotation_from_z(self.direction)))
 
     @property
     def thermal_expansion(self) -> np.ndarray:

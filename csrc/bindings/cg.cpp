@@ -1,0 +1,164 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#include "ops/cg.hpp"
+
+#include "bindings/bindings.hpp"
+#include "core/device.hpp" // for DeviceGuard
+#include "core/reduce.hpp" // for reduce_partials
+
+namespace micro3d {
+
+namespace {
+
+using Stream = std::optional<std::uintptr_t>;
+
+/// Fields [loads, ...] of one shape, dtype and device, contiguous.
+void require_fields(std::initializer_list<const Array*> fields) {
+  const Array& one = **fields.begin();
+  one.require_dtype({DType::f32, DType::f64});
+  if (one.ndim() < 1) throw py::value_error("`x` must have a first axis of loads");
+  for (const Array* field : fields) {
+    field->require_shape(one.shape());
+    field->require_dtype({one.dtype()});
+    field->require_contiguous();
+    field->require_same_device(one);
+  }
+}
+
+void require_scalars(std::initializer_list<const Array*> scalars, const Array& field) {
+  for (const Array* scalar : scalars) {
+    scalar->require_shape({field.extent(0)});
+    scalar->require_dtype({DType::f64});
+    scalar->require_same_device(field);
+  }
+}
+
+/// Runs `host(threads)` or `device(stream, partials)` with the GIL released.
+template <class Host, class Device>
+void dispatch(const Array& field, const py::object& partials, bool needs_partials, Stream stream,
+              int threads, const Host& host, const Device& device) {
+  std::optional<Array> scratch;
+  double* pointer = nullptr;
+  if (!partials.is_none()) {
+    scratch.emplace(partials, "partials", Access::write, stream);
+    pointer = scratch->data<double>();
+  }
+  if (field.size() == 0) return;
+  if (field.is_cuda() && needs_partials &&
+      (!scratch || scratch->size() < field.extent(0) * reduce_partials))
+    throw py::value_error("`partials` must hold the scratch space of the sum");
+  const py::gil_scoped_release no_gil; // from here on no Python object is touched
+  if (field.is_cuda()) {
+    const DeviceGuard guard(field.device_id());
+    device(stream.value_or(1), pointer);
+  } else {
+    host(threads);
+  }
+}
+
+Index per_load(const Array& field) { return field.extent(0) ? field.size() / field.extent(0) : 0; }
+
+template <class Call> void with_type(const Array& field, const Call& call) {
+  if (field.dtype() == DType::f32)
+    call(float{});
+  else
+    call(double{});
+}
+
+} // namespace
+
+static void cg_update(const py::object& x, const py::object& r, const py::object& p,
+                      const py::object& q, const py::object& rz, const py::object& pq,
+                      const py::object& rr, const py::object& partials, Stream stream,
+                      int threads) {
+  const Array ax(x, "x", Access::write, stream), ar(r, "r", Access::write, stream);
+  const Array ap(p, "p", Access::read, stream), aq(q, "q", Access::read, stream);
+  const Array arz(rz, "rz", Access::read, stream), apq(pq, "pq", Access::read, stream);
+  const Array arr(rr, "rr", Access::write, stream);
+  require_fields({&ax, &ar, &ap, &aq});
+  require_scalars({&arz, &apq, &arr}, ax);
+  with_type(ax, [&](auto t) {
+    using T = decltype(t);
+    const CgUpdate<T> op{ax.data<T>(),       ar.data<T>(),
+                         ap.data<const T>(), aq.data<const T>(),
+                         per_load(ax),       arz.data<const double>(),
+                         apq.data<const double>()};
+    double* const sum = arr.data<double>();
+    const Index loads = ax.extent(0);
+    dispatch(
+        ax, partials, true, stream, threads, [&](int n) { cg_update_cpu(loads, op, sum, n); },
+        [&](std::uintptr_t s, double* scratch) { cg_update_cuda(loads, op, sum, scratch, s); });
+  });
+}
+
+static void cg_direction(const py::object& p, const py::object& z, const py::object& mask,
+                         const py::object& rz, const py::object& rz_before, Stream stream,
+                         int threads) {
+  const Array ap(p, "p", Access::write, stream), az(z, "z", Access::read, stream);
+  const Array arz(rz, "rz", Access::read, stream), ab(rz_before, "rz_before", Access::read, stream);
+  std::optional<Array> am;
+  if (!mask.is_none()) {
+    am.emplace(mask, "mask", Access::read, stream);
+    am->require_dtype({DType::u8});
+    am->require_contiguous();
+    am->require_same_device(ap);
+    if (am->size() != per_load(ap))
+      throw py::value_error("`mask` must have one entry for each entry of a load of `p`");
+  }
+  require_fields({&ap, &az});
+  require_scalars({&arz, &ab}, ap);
+  with_type(ap, [&](auto t) {
+    using T = decltype(t);
+    const CgDirection<T> op{
+        ap.data<T>(),
+        az.data<const T>(),
+        am ? static_cast<const std::uint8_t*>(am->data_untyped()) : nullptr,
+        per_load(ap),
+        arz.data<const double>(),
+        ab.data<const double>()};
+    const Index loads = ap.extent(0);
+    dispatch(
+        ap, py::none(), false, stream, threads, [&](int n) { cg_direction_cpu(loads, op, n); },
+        [&](std::uintptr_t s, double*) { cg_direction_cuda(loads, op, s); });
+  });
+}
+
+static void two_sum(const py::object& x, const py::object& low, Stream stream, int threads) {
+  const Array ax(x, "x", Access::write, stream), al(low, "low", Access::write, stream);
+  require_fields({&ax, &al});
+  const TwoSum op{ax.data<float>(), al.data<float>()};
+  dispatch(
+      ax, py::none(), false, stream, threads, [&](int n) { two_sum_cpu(ax.size(), op, n); },
+      [&](std::uintptr_t s, double*) { two_sum_cuda(ax.size(), op, s); });
+}
+
+static void dot(const py::object& x, const py::object& y, const py::object& sum,
+                const py::object& partials, Stream stream, int threads) {
+  const Array ax(x, "x", Access::read, stream), ay(y, "y", Access::read, stream);
+  const Array as(sum, "sum", Access::write, stream);
+  require_fields({&ax, &ay});
+  require_scalars({&as}, ax);
+  with_type(ax, [&](auto t) {
+    using T = decltype(t);
+    const Dot<T> op{ax.data<const T>(), ay.data<const T>(), per_load(ax)};
+    double* const to = as.data<double>();
+    const Index loads = ax.extent(0);
+    dispatch(
+        ax, partials, true, stream, threads, [&](int n) { dot_cpu(loads, op, to, n); },
+        [&](std::uintptr_t s, double* scratch) { dot_cuda(loads, op, to, scratch, s); });
+  });
+}
+
+static void bind_cg(py::module_& m) {
+  m.def("cg_update", &cg_update, py::arg("x"), py::arg("r"), py::arg("p"), py::arg("q"),
+        py::arg("rz"), py::arg("pq"), py::arg("rr"), py::arg("partials"), py::arg("stream"),
+        py::arg("threads"));
+  m.def("cg_direction", &cg_direction, py::arg("p"), py::arg("z"), py::arg("mask"), py::arg("rz"),
+        py::arg("rz_before"), py::arg("stream"), py::arg("threads"));
+  m.def("two_sum", &two_sum, py::arg("x"), py::arg("low"), py::arg("stream"), py::arg("threads"));
+  m.def("dot", &dot, py::arg("x"), py::arg("y"), py::arg("sum"), py::arg("partials"),
+        py::arg("stream"), py::arg("threads"));
+}
+M3D_BINDING(bind_cg);
+
+} // namespace micro3d

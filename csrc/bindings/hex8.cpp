@@ -1,0 +1,169 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#include "ops/hex8.hpp"
+
+#include "bindings/bindings.hpp"
+#include "core/device.hpp" // for DeviceGuard
+
+namespace micro3d {
+
+namespace {
+
+struct ModelRow {
+  const char* name;
+  Hex8Model model;
+  int components, coefficients, strains;
+};
+constexpr ModelRow models[] = {
+    {"conduction_isotropic", Hex8Model::conduction_isotropic, 1, 1, 3},
+    {"conduction_anisotropic", Hex8Model::conduction_anisotropic, 1, 6, 3},
+    {"elasticity_isotropic", Hex8Model::elasticity_isotropic, 3, 2, 6},
+    {"elasticity_orthotropic", Hex8Model::elasticity_orthotropic, 3, 9, 6},
+    {"elasticity_anisotropic", Hex8Model::elasticity_anisotropic, 3, 21, 6},
+};
+
+const ModelRow& model_row(const std::string& name) {
+  for (const ModelRow& row : models)
+    if (name == row.name) return row;
+  throw py::value_error("`model` is not one that is known, got '" + name + "'");
+}
+
+using Stream = std::optional<std::uintptr_t>;
+
+/// The arrays of one call, checked; everything contiguous, on one device.
+struct Arrays {
+  std::optional<Array> u, u_low, directions, fibre, dot, partials;
+  Array out, labels, mean, rest, macro;
+
+  Arrays(const py::object& u_, const py::object& u_low_, const py::object& out_,
+         const py::object& labels_, const py::object& mean_, const py::object& rest_,
+         const py::object& directions_, const py::object& fibre_, const py::object& macro_,
+         const py::object& dot_, const py::object& partials_, const ModelRow& m, Stream stream)
+      : out(out_, "out", Access::write, stream), labels(labels_, "labels", Access::read, stream),
+        mean(mean_, "mean", Access::read, stream), rest(rest_, "rest", Access::read, stream),
+        macro(macro_, "macro", Access::read, stream) {
+    const auto take = [&](std::optional<Array>& to, const py::object& from, const char* name,
+                          Access access) {
+      if (from.is_none()) return;
+      to.emplace(from, name, access, stream);
+      to->require_contiguous();
+      to->require_same_device(out);
+    };
+    take(u, u_, "u", Access::read);
+    take(u_low, u_low_, "u_low", Access::read);
+    take(directions, directions_, "directions", Access::read);
+    take(fibre, fibre_, "fibre", Access::read);
+    take(dot, dot_, "dot", Access::write);
+    take(partials, partials_, "partials", Access::write);
+    for (const Array* a : {&out, &labels, &mean, &rest, &macro}) {
+      a->require_contiguous();
+      a->require_same_device(out);
+    }
+    labels.require_ndim(3);
+    labels.require_dtype({DType::u8});
+    out.require_ndim(5);
+    out.require_shape({out.extent(0), m.components, labels.extent(0), labels.extent(1),
+                       labels.extent(2)});
+    for (const auto* a : {&u, &u_low})
+      if (*a) {
+        (*a)->require_shape(out.shape());
+        (*a)->require_dtype({out.dtype()});
+        (*a)->require_no_overlap(out);
+      }
+    mean.require_ndim(2);
+    mean.require_shape({m.coefficients, mean.extent(1)});
+    rest.require_shape(mean.shape());
+    rest.require_dtype({mean.dtype()});
+    macro.require_shape({out.extent(0), m.strains});
+    macro.require_dtype({mean.dtype()});
+    if (directions) {
+      if (m.model != Hex8Model::elasticity_anisotropic || !fibre)
+        throw py::value_error("`directions` need `fibre` and the model elasticity_anisotropic");
+      directions->require_shape({3, labels.extent(0), labels.extent(1), labels.extent(2)});
+      directions->require_dtype({out.dtype()});
+      fibre->require_shape({6, mean.extent(1)});
+      fibre->require_dtype({mean.dtype()});
+    }
+    if (dot) dot->require_shape({out.extent(0)});
+    if (out.is_cuda() && dot && (!partials || partials->size() < hex8_partials))
+      throw py::value_error("`partials` must hold the scratch space of the dot");
+  }
+};
+
+template <class S, class T>
+void run(const Arrays& a, const ModelRow& m, double sign, const std::string& dot_kind, Stream stream,
+         int threads, bool phases_on_host) {
+  const auto pointer = [](const std::optional<Array>& from, auto* type) {
+    return from ? from->data<std::remove_pointer_t<decltype(type)>>() : nullptr;
+  };
+  const T* const mean = a.mean.data<const T>();
+  const T* const rest = a.rest.data<const T>();
+  const Hex8Dot kind = !a.dot                ? Hex8Dot::none
+                       : dot_kind == "input" ? Hex8Dot::input
+                                             : Hex8Dot::output;
+  const Hex8<S, T> op{pointer(a.u, static_cast<const S*>(nullptr)),
+                      pointer(a.u_low, static_cast<const S*>(nullptr)),
+                      a.out.data<S>(),
+                      a.out.extent(0),
+                      a.labels.extent(0),
+                      a.labels.extent(1),
+                      a.labels.extent(2),
+                      static_cast<const std::uint8_t*>(a.labels.data_untyped()),
+                      mean,
+                      rest,
+                      a.mean.extent(1),
+                      pointer(a.directions, static_cast<const S*>(nullptr)),
+                      pointer(a.fibre, static_cast<const T*>(nullptr)),
+                      a.macro.data<const T>(),
+                      T(sign),
+                      kind,
+                      pointer(a.dot, static_cast<double*>(nullptr))};
+  double* const partials = pointer(a.partials, static_cast<double*>(nullptr));
+  if (a.out.size() == 0) return;
+  const py::gil_scoped_release no_gil; // from here on no Python object is touched
+  if (a.out.is_cuda()) {
+    const DeviceGuard guard(a.out.device_id());
+    hex8_cuda(op, m.model, partials, stream.value_or(1));
+  } else if (phases_on_host) {
+    hex8_phases_on_host(op, m.model);
+  } else {
+    hex8_cpu(op, m.model, threads);
+  }
+}
+
+} // namespace
+
+static void hex8(const py::object& u, const py::object& u_low, const py::object& out,
+                 const py::object& labels, const std::string& model, const py::object& mean,
+                 const py::object& rest, const py::object& directions, const py::object& fibre,
+                 const py::object& macro, double sign, const std::string& dot_kind,
+                 const py::object& dot, const py::object& partials, Stream stream, int threads,
+                 bool phases_on_host) {
+  const ModelRow& m = model_row(model);
+  if (m.coefficients == 1 || m.coefficients == 2)
+    Array(mean, "mean", Access::read, stream).require_dtype({DType::f32}); // hex8.cpp: with_model
+  const Arrays a(u, u_low, out, labels, mean, rest, directions, fibre, macro, dot, partials, m,
+                 stream);
+  if (a.out.dtype() == DType::f32 && a.mean.dtype() == DType::f32 && !a.u_low)
+    return run<float, float>(a, m, sign, dot_kind, stream, threads, phases_on_host);
+  if (a.out.dtype() == DType::f32 && a.mean.dtype() == DType::f64)
+    return run<float, double>(a, m, sign, dot_kind, stream, threads, phases_on_host);
+  if (a.out.dtype() == DType::f64 && a.mean.dtype() == DType::f64 && !a.u_low)
+    return run<double, double>(a, m, sign, dot_kind, stream, threads, phases_on_host);
+  throw py::type_error("`out` and `mean` must be float32 and float32, float32 and float64 or float64 "
+                       "and float64 (`u_low`: the second), got " +
+                       std::string(dtype_name(a.out.dtype())) + " and " +
+                       dtype_name(a.mean.dtype()));
+}
+
+static void bind_hex8(py::module_& m) {
+  m.def("hex8", &hex8, py::arg("u"), py::arg("u_low"), py::arg("out"), py::arg("labels"),
+        py::arg("model"), py::arg("mean"), py::arg("rest"), py::arg("directions"),
+        py::arg("fibre"), py::arg("macro"), py::arg("sign"), py::arg("dot_kind"), py::arg("dot"),
+        py::arg("partials"), py::arg("stream"), py::arg("threads"),
+        py::arg("phases_on_host") = false);
+  m.attr("HEX8_PARTIALS") = hex8_partials;
+}
+M3D_BINDING(bind_hex8);
+
+} // namespace micro3d

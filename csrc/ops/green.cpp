@@ -1,0 +1,69 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#include "ops/green.hpp"
+
+#include "core/for_each.hpp" // for omp_threads
+#include "core/simd.hpp"     // for in_best_isa
+
+#include <vector> // for vector
+
+namespace micro3d {
+
+namespace {
+
+template <class T, int N> struct GreenRow {
+  static M3D_BODY void run(const Green<T, N>* given, Index load, Index row, double* sum) {
+    const Green<T, N> op = *given;
+    double s = 0.0;
+#pragma omp simd reduction(+ : s)
+    for (Index kx = 0; kx < op.half; ++kx) s += op.value(load, row, kx);
+    *sum = s;
+  }
+};
+
+template <class T> struct SeparableRow {
+  static M3D_BODY void run(const SeparableInverse<T>* given, Index, Index row, double* sum) {
+    const SeparableInverse<T> op = *given;
+    double s = 0.0;
+#pragma omp simd reduction(+ : s)
+    for (Index k = 0; k < op.nx; ++k) s += op.value(row, k);
+    *sum = s;
+  }
+};
+
+template <class Row, class Op>
+void rows(Index loads, Index count, Index voxels, const Op& op, double* rz, int threads) {
+  std::vector<double> partial(static_cast<std::size_t>(loads * count));
+  const Index worth = 1 + voxels / 8192; // waking a thread costs
+  [[maybe_unused]] const Index wanted = omp_threads(threads);
+  [[maybe_unused]] const int team = static_cast<int>(wanted < worth ? wanted : worth);
+#pragma omp parallel for schedule(static) collapse(2) num_threads(team)
+  for (Index load = 0; load < loads; ++load)
+    for (Index row = 0; row < count; ++row)
+      in_best_isa<Row>(&op, load, row, partial.data() + load * count + row);
+  for (Index load = 0; load < loads; ++load) {
+    double sum = 0.0;
+    for (Index row = 0; row < count; ++row)
+      sum += partial[static_cast<std::size_t>(load * count + row)];
+    rz[load] = sum;
+  }
+}
+
+} // namespace
+
+template <class T, int N>
+void green_cpu(Index loads, const Green<T, N>& op, double* rz, int threads) {
+  rows<GreenRow<T, N>>(loads, op.nz * op.ny, op.nz * op.ny * op.half, op, rz, threads);
+}
+template <class T> void separable_inverse_cpu(const SeparableInverse<T>& op, double* rz, int threads) {
+  rows<SeparableRow<T>>(1, op.nz * op.ny, op.nz * op.ny * op.nx, op, rz, threads);
+}
+
+template void green_cpu(Index, const Green<float, 1>&, double*, int);
+template void green_cpu(Index, const Green<double, 1>&, double*, int);
+template void green_cpu(Index, const Green<float, 3>&, double*, int);
+template void green_cpu(Index, const Green<double, 3>&, double*, int);
+template void separable_inverse_cpu(const SeparableInverse<float>&, double*, int);
+template void separable_inverse_cpu(const SeparableInverse<double>&, double*, int);
+
+} // namespace micro3d

@@ -1,0 +1,134 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "core/config.hpp" // for M3D_HD, Index
+
+#include <cstdint> // for uintptr_t
+
+namespace micro3d {
+
+/// z^ = A^(k)^-1 r^ in place, where A^ is the symbol of the hex8 operator (ops/hex8.hpp) of a uniform
+/// reference medium C, evaluated and inverted on the fly; the mean (k = 0) becomes 0.
+///
+/// Along one axis, with theta = 2 pi k / n, the Haar terms of a wave have
+///   d = |e^i.theta - 1|^2 = 2 - 2 cos,   m = (2 + 2 cos) + d / 3,   s = 2 sin,   p = 2 + 2 cos,
+/// and the seven modes add up to the real symmetric 3 x 3
+///   M_xx = d_x m_y m_z,   M_xy = s_x s_y m_z,   ...        A^_ik = sum_jl C_ijkl M_jl .
+/// With B-bar the first mode has its own C: M = first + rest, the first with p in place of m.
+///
+/// The spectrum is that of a real transform along x: [loads, components, nz, ny, nx / 2 + 1]. Returns
+/// r.z = 1 / (nz ny nx) sum conj(r^) z^ (Parseval), every k of the half spectrum counted for its twin.
+template <class T, int N> struct Green {
+  static constexpr int outputs = N == 3 ? 6 : 1; // rows of the symbol: 11, 22, 33, 23, 13, 12
+
+  T* data; // complex, re and im in turn
+  Index nz, ny, nx, half;
+  const T *z, *y, *x; // 1D tables [4][n], [4][n], [4][half]: d, m, s, p
+  T symbol[outputs][6], first[outputs][6];
+  bool bbar;
+  double scale; // 1 / (nz ny nx)
+
+  M3D_HD Index rows() const { return nz * ny; }
+
+  M3D_HD void modes(const T (&a)[4], const T (&b)[4], const T (&c)[4], bool first_mode,
+                    T (&m)[6]) const { // a, b, c: along x, y, z
+    const T mx = first_mode ? a[3] : a[1], my = first_mode ? b[3] : b[1],
+            mz = first_mode ? c[3] : c[1];
+    m[0] = a[0] * my * mz;
+    m[1] = mx * b[0] * mz;
+    m[2] = mx * my * c[0];
+    m[3] = mx * b[2] * c[2];
+    m[4] = a[2] * my * c[2];
+    m[5] = a[2] * b[2] * mz;
+  }
+
+  M3D_HD void inverse(const T (&a)[4], const T (&b)[4], const T (&c)[4], T (&g)[outputs]) const {
+    T m[6], s[outputs];
+    modes(a, b, c, false, m);
+    for (int q = 0; q < outputs; ++q) {
+      s[q] = 0;
+      for (int p = 0; p < 6; ++p) s[q] += symbol[q][p] * m[p];
+    }
+    if (bbar) { // symbol is that of the other modes; first is the difference
+      modes(a, b, c, true, m);
+      for (int q = 0; q < outputs; ++q)
+        for (int p = 0; p < 6; ++p) s[q] += first[q][p] * m[p];
+    }
+    if constexpr (N == 1) {
+      g[0] = s[0] > T(0) ? T(1) / s[0] : T(0);
+    } else {
+      const T c00 = s[1] * s[2] - s[3] * s[3], c01 = s[3] * s[4] - s[5] * s[2],
+              c02 = s[5] * s[3] - s[1] * s[4];
+      const T det = s[0] * c00 + s[5] * c01 + s[4] * c02;
+      const T d = det > T(0) ? T(1) / det : T(0);
+      g[0] = c00 * d;
+      g[1] = (s[0] * s[2] - s[4] * s[4]) * d;
+      g[2] = (s[0] * s[1] - s[5] * s[5]) * d;
+      g[3] = (s[5] * s[4] - s[0] * s[3]) * d;
+      g[4] = c02 * d;
+      g[5] = c01 * d;
+    }
+  }
+
+  /// Wave (kx, row), row = kz * ny + ky.
+  M3D_HD double value(Index load, Index row, Index kx) const {
+    const Index ky = row % ny, kz = row / ny, n = nz * ny * half;
+    const T a[4] = {x[kx], x[half + kx], x[2 * half + kx], x[3 * half + kx]};
+    const T b[4] = {y[ky], y[ny + ky], y[2 * ny + ky], y[3 * ny + ky]};
+    const T c[4] = {z[kz], z[nz + kz], z[2 * nz + kz], z[3 * nz + kz]};
+    T g[outputs];
+    inverse(a, b, c, g);
+    T* M3D_RESTRICT at = data + 2 * (load * N * n + row * half + kx);
+    const bool twin = kx > 0 && 2 * kx < nx;
+    double dot = 0.0;
+    if constexpr (N == 1) {
+      const T re = at[0], im = at[1];
+      at[0] = g[0] * re;
+      at[1] = g[0] * im;
+      dot = double(at[0]) * double(re) + double(at[1]) * double(im);
+    } else {
+      for (int part = 0; part < 2; ++part) {
+        T* M3D_RESTRICT v = at + part;
+        const T r0 = v[0], r1 = v[2 * n], r2 = v[4 * n];
+        const T z0 = g[0] * r0 + g[5] * r1 + g[4] * r2;
+        const T z1 = g[5] * r0 + g[1] * r1 + g[3] * r2;
+        const T z2 = g[4] * r0 + g[3] * r1 + g[2] * r2;
+        v[0] = z0;
+        v[2 * n] = z1;
+        v[4 * n] = z2;
+        dot += double(r0) * double(z0) + double(r1) * double(z1) + double(r2) * double(z2);
+      }
+    }
+    return (twin ? 2.0 : 1.0) * scale * dot;
+  }
+
+  M3D_HD double operator()(Index load, Index i) const { return value(load, i / half, i % half); }
+};
+
+/// z^ = r^ / (z + y + x) in place for the real transforms of a box, orthonormal ones; returns r.z.
+template <class T> struct SeparableInverse {
+  T* data; // [nz, ny, nx]
+  Index nz, ny, nx;
+  const T *z, *y, *x; // eigenvalues of the 1D operators
+
+  M3D_HD double value(Index row, Index k) const {
+    const T s = z[row / ny] + y[row % ny] + x[k];
+    const T r = data[row * nx + k];
+    const T result = s > T(0) ? r / s : T(0);
+    data[row * nx + k] = result;
+    return double(r) * double(result);
+  }
+  M3D_HD double operator()(Index, Index i) const { return value(i / nx, i % nx); }
+};
+
+template <class T, int N>
+void green_cpu(Index loads, const Green<T, N>& op, double* rz, int threads);
+template <class T, int N>
+void green_cuda(Index loads, const Green<T, N>& op, double* rz, double* partials,
+                std::uintptr_t stream);
+template <class T> void separable_inverse_cpu(const SeparableInverse<T>& op, double* rz, int threads);
+template <class T>
+void separable_inverse_cuda(const SeparableInverse<T>& op, double* rz, double* partials,
+                            std::uintptr_t stream);
+
+} // namespace micro3d

@@ -1,0 +1,74 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#include "ops/hex8.hpp"
+
+#include "core/for_each.hpp" // for cuda_on
+#include "core/reduce.hpp"   // for block_sum, sum_partials
+
+#include <type_traits> // for is_same
+
+namespace micro3d {
+
+namespace {
+
+template <class Model, class S, class T>
+__global__ void __launch_bounds__(256) hex8_kernel(Hex8Tile<Model, S, T> tile, double* partials) {
+  using Tile = Hex8Tile<Model, S, T>;
+  __shared__ double raw[(Tile::shared_values * sizeof(T) + 7) / 8];
+  T* const shared = reinterpret_cast<T*>(raw);
+  const int thread = static_cast<int>(threadIdx.x);
+  typename Tile::Thread state;
+  tile.begin(blockIdx.x, thread, state);
+  for (Index layer = state.z0 - 1; layer < state.z1; ++layer) {
+    tile.element(layer, thread, state, shared);
+    __syncthreads();
+    tile.gather(layer, thread, state, shared);
+    __syncthreads();
+  }
+  if (tile.op.dot_kind == Hex8Dot::none) return;
+  const double sum = block_sum<Tile::threads>(state.dot, raw);
+  if (thread == 0) partials[blockIdx.x] = sum;
+}
+
+template <class Model, class S, class T>
+void launch(const Hex8<S, T>& op, double* partials, std::uintptr_t stream) {
+  auto tile = hex8_tile<Model>(op);
+  while (tile.blocks() > hex8_partials && tile.chunk < op.nz) { // longer columns, fewer blocks
+    tile.chunk *= 2;
+    tile.chunks = (op.nz + tile.chunk - 1) / tile.chunk;
+  }
+  if (op.voxels() == 0 || op.loads == 0) return;
+  if (op.dot_kind != Hex8Dot::none && tile.blocks() > hex8_partials)
+    throw CudaError("`hex8` was asked for more than 2^16 blocks of columns of voxels");
+  const cudaStream_t s = cuda_on(stream).stream;
+  hex8_kernel<<<static_cast<unsigned>(tile.blocks()), 256, 0, s>>>(tile, partials);
+  M3D_CUDA_CHECK(cudaGetLastError());
+  if (op.dot_kind == Hex8Dot::none) return;
+  sum_partials<<<static_cast<unsigned>(op.loads), 256, 0, s>>>(partials, tile.blocks() / op.loads,
+                                                               op.dot);
+  M3D_CUDA_CHECK(cudaGetLastError());
+}
+
+} // namespace
+
+template <class S, class T>
+void hex8_cuda(const Hex8<S, T>& op, Hex8Model model, double* partials, std::uintptr_t stream) {
+  if constexpr (std::is_same_v<T, float>) { // as in hex8.cpp
+    if (model == Hex8Model::conduction_isotropic)
+      return launch<ConductionIsotropic<T>>(op, partials, stream);
+    if (model == Hex8Model::elasticity_isotropic)
+      return launch<ElasticityIsotropic<T>>(op, partials, stream);
+  }
+  if (model == Hex8Model::conduction_anisotropic)
+    return launch<ConductionAnisotropic<T>>(op, partials, stream);
+  if (model == Hex8Model::elasticity_orthotropic)
+    return launch<ElasticityOrthotropic<T>>(op, partials, stream);
+  if (model == Hex8Model::elasticity_anisotropic)
+    return launch<ElasticityAnisotropic<T>>(op, partials, stream);
+}
+
+template void hex8_cuda(const Hex8<float, float>&, Hex8Model, double*, std::uintptr_t);
+template void hex8_cuda(const Hex8<float, double>&, Hex8Model, double*, std::uintptr_t);
+template void hex8_cuda(const Hex8<double, double>&, Hex8Model, double*, std::uintptr_t);
+
+} // namespace micro3d

@@ -1,0 +1,195 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""What hangs together: percolating clusters, islands that float, voxels that hang by an edge."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Connectivity", "percolating", "solid_connectivity"]
+
+
+def percolating(mask: np.ndarray, periodic_sides: Sequence[bool]) -> np.ndarray:
+    """Cells of the clusters (6-connectivity) that reach from the first to the last plane of axis 0.
+
+    ``periodic_sides`` says for axes 1 and 2 whether clusters connect across the sides.
+    """
+    from scipy import ndimage
+
+    clusters, count = ndimage.label(mask)
+    root = np.arange(count + 1)
+    for axis, wraps in zip((1, 2), periodic_sides, strict=True):
+        if wraps:
+            _join(root, np.take(clusters, 0, axis), np.take(clusters, -1, axis))
+    root = _flat(root)
+    first, last = np.zeros(count + 1, bool), np.zeros(count + 1, bool)
+    first[root[clusters[0]]] = True
+    last[root[clusters[-1]]] = True
+    through = first & last
+    through[root[0]] = False
+    return through[root][clusters]
+
+
+@dataclass(frozen=True)
+class Connectivity:
+    """How the solid of a periodic image hangs together.
+
+    Attributes
+    ----------
+    islands, island_voxels : int
+        Pieces (connected by faces, edges or corners) that float: no way through the pores of their
+        neighbourhood leads around the periodic cell. They carry no load.
+    hanging, hanging_voxels : int
+        Pieces connected by faces that touch the rest of their piece by edges or corners alone:
+        hinges, so next to mechanisms. All but the largest of each piece are counted.
+    unconnected_axes : tuple of str
+        Axes along which no piece reaches around the cell, so there is no stiffness.
+    """
+
+    islands: int
+    island_voxels: int
+    hanging: int
+    hanging_voxels: int
+    unconnected_axes: tuple[str, ...]
+
+    def warnings(self, solid_voxels: int) -> tuple[str, ...]:
+        """One sentence for each thing to know."""
+        sentences = []
+        if self.islands:
+            share = 100.0 * self.island_voxels / solid_voxels
+            sentences.append(
+                f"{self.islands} solid island{'s' if self.islands > 1 else ''} "
+                f"({self.island_voxels} voxels, {share:.2g} % of the solid) float in the pores and "
+                "carry no load"
+            )
+        if self.hanging:
+            share = 100.0 * self.hanging_voxels / solid_voxels
+            sentences.append(
+                f"{self.hanging} solid piece{'s' if self.hanging > 1 else ''} "
+                f"({self.hanging_voxels} voxels, {share:.2g} % of the solid) hang by an edge or a "
+                "corner alone: near-mechanisms, whose stiffness depends on the voxel grid"
+            )
+        if self.unconnected_axes:
+            axes = ", ".join(self.unconnected_axes)
+            sentences.append(f"no solid reaches around the cell along {axes}: no stiffness there")
+        return tuple(sentences)
+
+
+def solid_connectivity(solid: np.ndarray) -> Connectivity:
+    """Pieces of a periodic solid (nz, ny, nx): floating ones, hanging ones."""
+    from scipy import ndimage
+
+    faces, n_faces = ndimage.label(solid)
+    face_root = np.arange(n_faces + 1)
+    for axis in range(3):
+        _join(face_root, np.take(faces, -1, axis), np.take(faces, 0, axis))
+    face_root = _flat(face_root)
+
+    pieces, n_pieces = ndimage.label(solid, np.ones((3, 3, 3)))
+    root, reach = _windings(pieces, n_pieces)
+    sizes = np.bincount(pieces.reshape(-1), minlength=n_pieces + 1)
+    sizes[0] = 0
+    piece_size = np.bincount(root, weights=sizes, minlength=n_pieces + 1).astype(np.int64)
+    is_piece = (root == np.arange(n_pieces + 1)) & (piece_size > 0)
+    floats = is_piece & ~reach.any(axis=1)
+
+    # pieces by faces within pieces by corners: all but the largest of each hang
+    face_size = np.bincount(face_root[faces.reshape(-1)], minlength=n_faces + 1)
+    of_piece = np.zeros(n_faces + 1, dtype=np.int64)
+    of_piece[face_root[faces[solid]]] = root[pieces[solid]]
+    own = np.flatnonzero(face_size * (np.arange(n_faces + 1) > 0))
+    largest = np.zeros(n_pieces + 1, dtype=np.int64)
+    np.maximum.at(largest, of_piece[own], face_size[own])
+    per_piece = np.bincount(of_piece[own], minlength=n_pieces + 1)
+    hanging = int((per_piece[is_piece] - 1).sum())
+    hanging_voxels = int((piece_size - largest)[is_piece].sum())
+
+    lost = tuple("zyx"[axis] for axis in range(3) if not (reach[:, axis] & is_piece).any())
+    return Connectivity(
+        int(floats.sum()), int(piece_size[floats].sum()), hanging, hanging_voxels, lost
+    )
+
+
+# ------------------------------------------------------------------------------------- helpers
+
+
+def _find(root: np.ndarray, i: int) -> int:
+    while root[i] != i:
+        root[i] = root[root[i]]
+        i = int(root[i])
+    return i
+
+
+def _join(root: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
+    """Unite labels that face each other, 0 aside."""
+    both = (a > 0) & (b > 0)
+    for i, j in np.unique(np.stack([a[both], b[both]], axis=1), axis=0):
+        i, j = _find(root, int(i)), _find(root, int(j))
+        if i != j:
+            root[max(i, j)] = min(i, j)
+
+
+def _flat(root: np.ndarray) -> np.ndarray:
+    return np.array([_find(root, i) for i in range(len(root))], dtype=np.int64)
+
+
+def _crossings(pieces: np.ndarray) -> list[tuple[int, int, tuple[int, ...]]]:
+    """Pairs of labels that touch (26 neighbours) across the faces of the cell, and which faces."""
+    pairs = set()
+    for d in itertools.product((-1, 0, 1), repeat=3):
+        if d <= (0, 0, 0):
+            continue  # the other half is the same pairs turned around
+        for crossed in itertools.product((False, True), repeat=3):
+            if not any(crossed) or any(c and not step for c, step in zip(crossed, d, strict=True)):
+                continue
+            here, there = [], []
+            for n, step, crosses in zip(pieces.shape, d, crossed, strict=True):
+                if crosses:
+                    here.append(n - 1 if step > 0 else 0)
+                    there.append(0 if step > 0 else n - 1)
+                elif step:
+                    here.append(slice(0, n - 1) if step > 0 else slice(1, n))
+                    there.append(slice(1, n) if step > 0 else slice(0, n - 1))
+                else:
+                    here.append(slice(None))
+                    there.append(slice(None))
+            a = np.ravel(pieces[tuple(here)])
+            b = np.ravel(pieces[tuple(there)])
+            both = (a > 0) & (b > 0)
+            offset = tuple(step if c else 0 for step, c in zip(d, crossed, strict=True))
+            pairs.update(
+                (int(i), int(j), offset)
+                for i, j in np.unique(np.stack([a[both], b[both]], axis=1), axis=0)
+            )
+    return sorted(pairs)
+
+
+def _windings(pieces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Root of every label across the periodic faces, and the axes around which its piece winds."""
+    root = np.full(count + 1, -1, dtype=np.int64)
+    reach = np.zeros((count + 1, 3), dtype=bool)
+    touching: list[list[tuple[int, np.ndarray]]] = [[] for _ in range(count + 1)]
+    for i, j, offset in _crossings(pieces):
+        touching[i].append((j, np.array(offset)))
+        touching[j].append((i, -np.array(offset)))
+    cell = np.zeros((count + 1, 3), dtype=np.int64)  # in which copy of the cell a label is reached
+    for start in range(count + 1):
+        if root[start] >= 0:
+            continue
+        root[start] = start
+        queue = [start]
+        while queue:
+            i = queue.pop()
+            for j, offset in touching[i]:
+                where = cell[i] + offset
+                if root[j] < 0:
+                    root[j] = start
+                    cell[j] = where
+                    queue.append(j)
+                else:
+                    reach[start] |= where != cell[j]
+    return root, reach

@@ -1,0 +1,342 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""hex8, green, phase_strain, cg: kernel = reference on every backend and walk."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from micro3d_fast import _core, ops
+from micro3d_fast.homogenization import _hex8
+from micro3d_fast.homogenization._compute import NumpyCompute, TorchCompute
+from micro3d_fast.homogenization.solver import solver_options
+from micro3d_fast.reference import hex8 as reference
+
+SHAPES = [(1, 1, 1), (2, 1, 3), (3, 4, 5), (9, 10, 7), (2, 17, 33)]
+VOXELS = [(1.0, 1.0, 1.0), (0.5, 1.0, 1.7)]
+TOL = {"float32": 3e-6, "float64": 1e-13}
+
+
+def isotropic(lam, mu):
+    c = np.zeros((6, 6))
+    c[:3, :3] = lam
+    c[range(3), range(3)] += 2 * mu
+    c[range(3, 6), range(3, 6)] = mu
+    return c
+
+
+def phases_of(kind, rng, count=3):
+    """Coefficient matrices (count, n, n) of a kind of material."""
+    if kind == "elasticity_isotropic":
+        return np.stack([isotropic(*rng.uniform(0.5, 2.0, 2)) for _ in range(count)])
+    if kind == "conduction_isotropic":
+        return rng.uniform(0.5, 2.0, count)[:, None, None] * np.eye(3)
+    n = 3 if kind.startswith("conduction") else 6
+    a = rng.standard_normal((count, n, n))
+    c = a @ a.transpose(0, 2, 1) + np.eye(n)
+    if kind == "elasticity_orthotropic":
+        c[:, 3:, :3] = c[:, :3, 3:] = 0.0
+        c[:, range(3, 6), range(3, 6)] *= 2.0
+        for i in range(3, 6):
+            for j in range(3, 6):
+                if i != j:
+                    c[:, i, j] = 0.0
+    return c
+
+
+KINDS = [
+    "conduction_isotropic",
+    "conduction_anisotropic",
+    "elasticity_isotropic",
+    "elasticity_orthotropic",
+    "elasticity_anisotropic",
+]
+
+
+def relative(got, want):
+    return np.abs(got - want).max() / max(np.abs(want).max(), 1e-300)
+
+
+def make(kind, shape, voxel, rng, precision, compute=None, **options):
+    labels = rng.integers(0, 3, shape, dtype=np.uint8)
+    c = phases_of(kind, rng)
+    problem = _hex8.Hex8Problem(
+        "test",
+        labels,
+        c,
+        voxel,
+        compute or NumpyCompute(1),
+        solver_options(1e-6, 10, precision, None),
+        **options,
+    )
+    return problem, labels, c
+
+
+def in_units(problem, u):
+    """Physical nodal values -> those of the kernel."""
+    return u / problem.g[:, None, None, None] if problem.components == 3 else u
+
+
+def forces_in_units(problem, f):
+    """Physical nodal forces (of spacings whose mean is 1) -> those of the kernel."""
+    f = f * problem.g[:, None, None, None] if problem.components == 3 else f
+    return f / problem.scale
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("voxel", VOXELS, ids=["cubes", "bricks"])
+@pytest.mark.parametrize("precision", ["mixed", "float64"])
+def test_operator_equals_gauss_points(kind, shape, voxel, precision, rng):
+    problem, labels, c = make(kind, shape, voxel, rng, precision)
+    dtype = problem.options.storage
+    u = rng.standard_normal((problem.components, *shape))
+    macro = rng.standard_normal(problem.n)
+    spacing = problem.h[::-1]
+    want = forces_in_units(problem, reference.apply(u, c[labels], spacing, macro))
+
+    field = in_units(problem, u)[None].astype(dtype)
+    out, dot = np.empty_like(field), np.zeros(1)
+    scaled = (macro / problem.w)[None]
+    calls = {
+        "walk": lambda: ops.hex8(
+            labels, problem.model, problem.mean, out=out, macro=scaled.astype(dtype), u=field,
+            dot=dot, threads=1,
+        ),
+        "phases": lambda: _core.hex8(
+            field, None, out, labels, problem.model, problem.mean, problem.mean, None, None,
+            scaled.astype(dtype), 1.0, "input", dot, None, None, 1, True,
+        ),
+    }  # fmt: skip
+    for call in calls.values():
+        out[...] = np.nan
+        call()
+        # absolute: forces cancel at the nodes, so the scale is that of the element forces
+        scale = np.abs(problem.c).max() * (np.abs(field).max() * 8 + np.abs(scaled).max())
+        assert np.abs(out[0] - want).max() <= TOL[dtype] * scale
+        terms = np.abs(out.astype(float) * field).sum() + scale * 1e-30
+        assert abs(dot[0] - np.vdot(out.astype(float), field)) <= 1e-12 * terms
+
+
+@pytest.mark.parametrize("kind", ["conduction_anisotropic", "elasticity_anisotropic"])
+def test_float32_sum_in_float64_arithmetic(kind, rng):
+    problem, labels, c = make(kind, (4, 5, 6), (1.0, 1.0, 1.0), rng, "mixed")
+    u = rng.standard_normal((problem.components, 4, 5, 6))
+    macro = rng.standard_normal(problem.n)
+    high = in_units(problem, u)[None].astype(np.float32)
+    low = (in_units(problem, u)[None] - high).astype(np.float32)
+    r, rr = np.empty_like(high), np.zeros(1)
+    for host_phases in (False, True):
+        _core.hex8(
+            high, low, r, labels, problem.model64, problem.mean64, problem.mean64, None, None,
+            (macro / problem.w)[None], -1.0, "output", rr, None, None, 1, host_phases,
+        )  # fmt: skip
+        want = forces_in_units(problem, -reference.apply(u, c[labels], (1, 1, 1), macro))
+        np.testing.assert_allclose(r[0], want, rtol=1e-6, atol=1e-9 * np.abs(want).max())
+        assert rr[0] == pytest.approx((r.astype(float) ** 2).sum(), rel=1e-13)
+
+
+def test_no_field_gives_the_forces_of_the_uniform_strain(rng):
+    problem, labels, c = make("elasticity_isotropic", (4, 5, 6), VOXELS[1], rng, "float64")
+    macro = rng.standard_normal(6)
+    out = np.empty((1, 3, 4, 5, 6))
+    ops.hex8(
+        labels, problem.model, problem.mean, out=out, macro=(macro / problem.w)[None], threads=1
+    )
+    zero = np.zeros((3, 4, 5, 6))
+    want = forces_in_units(problem, reference.apply(zero, c[labels], problem.h[::-1], macro))
+    np.testing.assert_allclose(out[0], want, atol=1e-14)
+
+
+def test_several_loads_and_threads_change_nothing(rng):
+    problem, labels, _ = make("elasticity_orthotropic", (37, 33, 20), VOXELS[0], rng, "mixed")
+    u = rng.standard_normal((6, 3, 37, 33, 20)).astype(np.float32)
+    macro = rng.standard_normal((6, 6)).astype(np.float32)
+    many, dots = np.empty_like(u), np.zeros(6)
+    arguments = {"labels": labels, "model": problem.model, "mean": problem.mean}
+    ops.hex8(**arguments, out=many, macro=macro, u=u, dot=dots, threads=3)
+    for k in range(6):
+        one, dot = np.empty_like(u[:1]), np.zeros(1)
+        ops.hex8(**arguments, out=one, macro=macro[k : k + 1], u=u[k : k + 1], dot=dot, threads=1)
+        np.testing.assert_array_equal(one[0], many[k])
+        assert dot[0] == dots[k]
+
+
+def test_bbar_is_the_mean_dilatation(rng):
+    problem, labels, c = make(
+        "elasticity_isotropic", (4, 3, 5), VOXELS[1], rng, "float64", bbar=True
+    )
+    u = rng.standard_normal((3, 4, 3, 5))
+    macro = rng.standard_normal(6)
+    out = np.empty((1, 3, 4, 3, 5))
+    ops.hex8(
+        labels, problem.model, problem.mean, out=out, macro=(macro / problem.w)[None],
+        u=in_units(problem, u)[None], rest=problem.rest, threads=1,
+    )  # fmt: skip
+    want = reference.apply(u, c[labels], problem.h[::-1], macro, bbar=True)
+    np.testing.assert_allclose(out[0], forces_in_units(problem, want), rtol=1e-11, atol=1e-12)
+
+
+def test_directions_turn_the_stiffness_voxel_by_voxel(rng):
+    from micro3d_fast import Isotropic, TransverselyIsotropic
+    from micro3d_fast.homogenization.materials import _rotation_from_z, rotate_stiffness
+
+    shape = (3, 4, 5)
+    fibre = TransverselyIsotropic(
+        E_axial=20.0, E_transverse=3.0, G_axial=2.0, nu_axial=0.25, nu_transverse=0.3
+    )
+    phases = np.stack([Isotropic(E=1.0, nu=0.3).stiffness, fibre.stiffness])
+    labels = rng.integers(0, 2, shape, dtype=np.uint8)
+    n = rng.standard_normal((*shape, 3))
+    n /= np.linalg.norm(n, axis=-1, keepdims=True)
+    full = np.empty((*shape, 6, 6))
+    for v in np.ndindex(shape):
+        full[v] = phases[labels[v]]
+        if labels[v]:
+            full[v] = rotate_stiffness(fibre.along_z, _rotation_from_z(n[v]))
+    problem = _hex8.Hex8Problem(
+        "test", labels, phases, (1.0, 1.0, 1.0), NumpyCompute(1),
+        solver_options(1e-6, 10, "float64", None), directions=n, fibre=np.array([False, True]),
+    )  # fmt: skip
+    u, macro = rng.standard_normal((3, *shape)), rng.standard_normal(6)
+    want = forces_in_units(problem, reference.apply(u, full, (1, 1, 1), macro))
+    out = np.empty((1, 3, *shape))
+    field, scaled = in_units(problem, u)[None], (macro / problem.w)[None]
+    for host_phases in (False, True):
+        _core.hex8(
+            field, None, out, labels, problem.model, problem.mean, problem.mean, problem.unit,
+            problem.fibre, scaled, 1.0, "input", None, None, None, 1, host_phases,
+        )  # fmt: skip
+        np.testing.assert_allclose(out[0], want, rtol=1e-11, atol=1e-12 * np.abs(want).max())
+    mean = problem.c_mean * problem.scale / problem.volume / np.outer(problem.w, problem.w)
+    np.testing.assert_allclose(mean, full.reshape(-1, 6, 6).mean(axis=0), atol=1e-12 * 20)
+
+
+@pytest.mark.parametrize("kind", ["conduction_anisotropic", "elasticity_anisotropic"])
+@pytest.mark.parametrize("shape", [(4, 3, 5), (1, 4, 6), (2, 2, 2)], ids=str)
+@pytest.mark.parametrize("voxel", VOXELS, ids=["cubes", "bricks"])
+@pytest.mark.parametrize("bbar", [False, True], ids=["full", "bbar"])
+def test_green_inverts_the_operator_of_a_uniform_medium(kind, shape, voxel, bbar, rng):
+    if bbar and kind.startswith("conduction"):
+        pytest.skip("elasticity only")
+    c = phases_of(kind, rng, 1)
+    problem = _hex8.Hex8Problem(
+        "test", np.zeros(shape, np.uint8), c, voxel, NumpyCompute(1),
+        solver_options(1e-6, 10, "float64", None), **({"bbar": True} if bbar else {}),
+    )  # fmt: skip
+    u = rng.standard_normal((1, problem.components, *shape))
+    u -= u.mean(axis=(2, 3, 4), keepdims=True)
+    f, rz = np.empty_like(u), np.zeros(1)
+    zero = np.zeros((1, problem.n))
+    ops.hex8(
+        problem.codes, problem.model, problem.mean, out=f, macro=zero, u=u, rest=problem.rest,
+        threads=1,
+    )  # fmt: skip
+    system = _hex8._Loads(problem, [0])
+    z = system.precondition(f, rz)
+    np.testing.assert_allclose(z, u, atol=1e-11)
+    assert rz[0] == pytest.approx(np.vdot(f, u), rel=1e-11)
+
+
+def test_torch_transforms_are_those_of_scipy(rng):
+    pytest.importorskip("torch")
+    here, there = NumpyCompute(1), TorchCompute("cpu")
+    for shape in ((4, 5, 6), (3, 1, 2), (1, 4, 7), (5, 8, 1)):
+        x = rng.standard_normal(shape)
+        for periodic in ((False, False), (True, False), (False, True), (True, True)):
+            a = here.forward_box(x, periodic)
+            b = there.forward_box(there.send(x), periodic)
+            np.testing.assert_allclose(b.numpy(), a, atol=1e-13)
+            np.testing.assert_allclose(here.backward_box(a.copy(), periodic), x, atol=1e-13)
+            np.testing.assert_allclose(there.backward_box(b, periodic).numpy(), x, atol=1e-13)
+        y = x[None, None]
+        a, b = here.rfft3(y), there.rfft3(there.send(y))
+        np.testing.assert_allclose(b.numpy(), a, atol=1e-13)
+        np.testing.assert_allclose(there.irfft3(b, shape).numpy(), y, atol=1e-13)
+
+
+@pytest.mark.parametrize("components", [1, 3])
+def test_phase_strain_equals_reference(backend, components, rng):
+    send, fetch = backend
+    labels = rng.integers(0, 3, (4, 5, 6), dtype=np.uint8)
+    u = rng.standard_normal((2, components, 4, 5, 6))
+    n = 6 if components == 3 else 3
+    for dtype in ("float32", "float64"):
+        high = u.astype(dtype)
+        low = (u - high).astype(dtype)
+        out = send(np.zeros((2, 3, n)))
+        partials = send(np.zeros(2 * (_core.REDUCE_PARTIALS + 1)))
+        ops.phase_strain(
+            send(high), send(labels), out=out, u_low=send(low), partials=partials, threads=1
+        )
+        for load in range(2):
+            # h = 1/4: gradients in unit elements (g = 1)
+            strain = reference.mean_strain(u[load], (0.25,) * 3)
+            for p in range(3):
+                want = strain[labels.reshape(-1) == p].sum(axis=0)
+                np.testing.assert_allclose(fetch(out)[load, p], want, atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_cg_vectors(backend, dtype, rng):
+    send, fetch = backend
+    shape = (3, 2, 5, 7, 1001)
+    x, r, p, q, z = (rng.standard_normal(shape).astype(dtype) for _ in range(5))
+    rz, pq, before = np.array([1.0, 2.0, 3.0]), np.array([2.0, 0.0, 4.0]), np.array([0.0, 1.0, 2.0])
+    mask = (rng.random(shape[1:]) < 0.5).astype(np.uint8)
+    a = np.array([0.5, 0.0, 0.75]).astype(dtype)[:, None, None, None, None]
+    b = np.array([0.0, 2.0, 1.5]).astype(dtype)[:, None, None, None, None]
+    sx, sr, sp, rr = send(x.copy()), send(r.copy()), send(p.copy()), send(np.zeros(3))
+    partials = send(np.zeros(3 * _core.REDUCE_PARTIALS))
+    ops.cg_update(
+        sx, sr, sp, send(q), rz=send(rz), pq=send(pq), rr=rr, partials=partials, threads=2
+    )
+    tol = {"rtol": 1e-5 if dtype == "float32" else 1e-13, "atol": 1e-6}
+    np.testing.assert_allclose(fetch(sx), x + a * p, **tol)
+    np.testing.assert_allclose(fetch(sr), r - a * q, **tol)
+    want = (fetch(sr).astype(float) ** 2).sum(axis=(1, 2, 3, 4))
+    np.testing.assert_allclose(fetch(rr), want, rtol=1e-12)
+    ops.cg_direction(sp, send(z), rz=send(rz), rz_before=send(before), mask=send(mask), threads=2)
+    np.testing.assert_allclose(fetch(sp), (z + b * p) * mask, **tol)
+    out = send(np.zeros(3))
+    ops.dot(send(x), send(r), out=out, partials=partials, threads=2)
+    want = (x.astype(float) * r).sum(axis=(1, 2, 3, 4))
+    np.testing.assert_allclose(fetch(out), want, rtol=1e-11)
+
+
+def test_two_sum_loses_nothing(backend, rng):
+    send, fetch = backend
+    x = rng.standard_normal((1, 50)).astype(np.float32)
+    low = (1e-3 * rng.standard_normal((1, 50))).astype(np.float32)
+    a, b = send(x.copy()), send(low.copy())
+    ops.two_sum(a, b)
+    high, rest = fetch(a), fetch(b)
+    np.testing.assert_allclose(high.astype(float) + rest, x.astype(float) + low, rtol=1e-14)
+    np.testing.assert_array_equal(high, (x.astype(float) + low).astype(np.float32))
+    assert np.abs(rest).max() <= np.abs(np.spacing(high)).max()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"model": "rubber"}, ValueError, "`model`"),
+        ({"labels": np.zeros((2, 2), np.uint8)}, ValueError, "`labels` must have 3 axes"),
+        ({"out": np.zeros((1, 1, 2, 2, 2), np.float32)}, ValueError, "`out` must have shape"),
+        ({"mean": np.zeros((3, 1), np.float32)}, ValueError, "`mean` must have shape"),
+        ({"macro": np.zeros((2, 6), np.float32)}, ValueError, "`macro` must have shape"),
+        ({"mean": np.zeros((2, 1))}, TypeError, "`mean` must be float32"),
+        ({"u": np.zeros((1, 3, 2, 2, 2))}, TypeError, "`u` must be float32"),
+    ],
+)
+def test_boundary_says_what_is_wrong(change, error, words):
+    arguments = {
+        "labels": np.zeros((2, 2, 2), np.uint8),
+        "model": "elasticity_isotropic",
+        "mean": np.ones((2, 1), np.float32),
+        "out": np.zeros((1, 3, 2, 2, 2), np.float32),
+        "macro": np.zeros((1, 6), np.float32),
+        **change,
+    }
+    with pytest.raises(error, match=words):
+        ops.hex8(**arguments)
