@@ -1,0 +1,371 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Homogenizers at the door and around: refusals, warnings, fields, errors, printing, torch path."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import micro3d_fast as m3
+from micro3d_fast.homogenization import PORE, ConvergenceError
+from micro3d_fast.homogenization.connectivity import solid_connectivity
+
+SOFT = m3.Isotropic(E=1.0, nu=0.3, alpha=2.0)
+HARD = m3.Isotropic(E=20.0, nu=0.2, alpha=1.0)
+
+
+def fibre_along_z(n=6):
+    labels = np.zeros((n, n, n), dtype=np.uint8)
+    labels[:, 1 : n // 2, 1 : n // 2] = 1
+    return labels
+
+
+# --------------------------------------------------------------------------------- connectivity
+
+
+def brute_force_pieces(solid):
+    """Pieces by corners of the periodic solid, by flooding."""
+    left = {tuple(v) for v in np.argwhere(solid)}
+    pieces = []
+    steps = [s for s in np.ndindex(3, 3, 3) if s != (1, 1, 1)]
+    while left:
+        queue, piece = [left.pop()], set()
+        while queue:
+            v = queue.pop()
+            piece.add(v)
+            for s in steps:
+                w = tuple((a + b - 1) % n for a, b, n in zip(v, s, solid.shape, strict=True))
+                if w in left:
+                    left.remove(w)
+                    queue.append(w)
+        pieces.append(piece)
+    return pieces
+
+
+def test_islands_hinges_and_lost_axes():
+    solid = np.zeros((8, 8, 8), dtype=bool)
+    solid[:, 2:4, 2:4] = True  # a column around z
+    found = solid_connectivity(solid)
+    assert (found.islands, found.hanging) == (0, 0)
+    assert found.unconnected_axes == ("y", "x")
+    solid[2:4, 6:8, 6:8] = True  # an island
+    found = solid_connectivity(solid)
+    assert (found.islands, found.island_voxels) == (1, 8)
+    solid[5, 4, 4] = True  # hangs by an edge
+    solid[0, 1, 7] = True  # floats alone
+    found = solid_connectivity(solid)
+    assert (found.hanging, found.hanging_voxels) == (1, 1)
+    assert (found.islands, found.island_voxels) == (2, 9)
+    sentences = found.warnings(int(solid.sum()))
+    assert len(sentences) == 3
+    assert "2 solid islands (9 voxels" in sentences[0]
+    assert "1 solid piece (1 voxels" in sentences[1]
+    assert "along y, x" in sentences[2]
+
+
+def test_pieces_across_the_periodic_faces(rng):
+    ball = np.zeros((6, 6, 6), dtype=bool)
+    ball[np.ix_([5, 0], [5, 0], [5, 0])] = True  # one island in eight corners
+    found = solid_connectivity(ball)
+    assert (found.islands, found.island_voxels, found.hanging) == (1, 8, 0)
+    assert found.unconnected_axes == ("z", "y", "x")
+    diagonal = np.zeros((4, 4, 4), dtype=bool)
+    diagonal[range(4), range(4), 0] = True  # by edges around z and y at once
+    found = solid_connectivity(diagonal)
+    assert found.islands == 0
+    assert (found.hanging, found.unconnected_axes) == (3, ("x",))
+    full = np.ones((1, 2, 3), dtype=bool)
+    assert solid_connectivity(full).unconnected_axes == ()
+    for fraction in (0.05, 0.1, 0.3):
+        solid = rng.random((6, 5, 7)) < fraction
+        if not solid.any():
+            continue
+        pieces = brute_force_pieces(solid)
+        found = solid_connectivity(solid)
+        # a piece smaller than every extent cannot reach around
+        small = [p for p in pieces if len(p) < 5]
+        assert found.islands >= len(small)
+        assert found.islands <= len(pieces)
+        if len(small) == len(pieces):
+            assert found.island_voxels == solid.sum()
+
+
+def test_warnings_and_not_errors_for_what_hangs_and_floats():
+    labels = np.zeros((8, 8, 8), dtype=np.uint8)
+    labels[:, :4, :4] = labels[:4, :, :4] = labels[:4, :4, :] = 1  # a frame around all axes
+    labels[6, 6, 6] = 1  # an island
+    labels[4, 4, 3] = 0
+    labels[5, 4, 4] = 1  # by an edge
+    got = m3.homogenize_elasticity(labels, [PORE, SOFT], tol=1e-6)
+    assert any("float" in w for w in got.warnings)
+    assert any("hang by an edge" in w for w in got.warnings)
+    assert got.E.min() > 0.0
+    assert "warning: " in repr(got)
+    without = labels.copy()
+    without[6, 6, 6] = 0
+    other = m3.homogenize_elasticity(without, [PORE, SOFT], tol=1e-6)
+    np.testing.assert_allclose(got.stiffness, other.stiffness, atol=1e-8)
+
+
+def test_no_stiffness_where_nothing_connects():
+    labels = np.zeros((5, 6, 6), dtype=np.uint8)
+    labels[:, 2:4, 2:4] = 1  # columns along z
+    got = m3.homogenize_elasticity(labels, [PORE, SOFT])
+    assert got.E[2] == pytest.approx(4 / 36, rel=1e-6)
+    assert (got.E[0], got.E[1]) == (0.0, 0.0)
+    assert np.isnan(got.nu["xy"])
+    assert got.nu["zx"] == pytest.approx(0.0, abs=0.31)
+    assert got.thermal_expansion[2, 2] == pytest.approx(2.0, rel=1e-6)
+    assert any("no stiffness there" in w for w in got.warnings)
+    nothing = m3.homogenize_elasticity(np.zeros((3, 3, 3), np.uint8), [PORE])
+    assert not nothing.stiffness.any()
+    assert nothing.iterations == (0,) * 6
+    insulator = m3.homogenize_conductivity(np.zeros((3, 3, 3), np.uint8), [0.0])
+    assert not insulator.tensor.any()
+
+
+# --------------------------------------------------------------------------------------- fields
+
+
+def test_local_fields_average_to_the_macroscopic_ones(tmp_path):
+    labels = fibre_along_z()
+    got = m3.homogenize_elasticity(
+        m3.Microstructure(labels, voxel_size=(2e-6, 1e-6, 1e-6)),
+        [SOFT, HARD],
+        fields=True,
+        tol=1e-8,
+    )
+    mean = np.array([1e-3, -2e-3, 5e-4, 1e-3, 0.0, 3e-3])
+    names = ("von_mises", "stress", "strain", "displacement")
+    local = got.local(strain=mean, names=names)
+    assert local.fields["stress"].shape == (6, 6, 6, 6)
+    assert local.fields["displacement"].shape == (6, 6, 6, 3)
+    np.testing.assert_allclose(local.mean_stress, got.stiffness @ mean, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        local.fields["strain"].mean(axis=(0, 1, 2)), mean, rtol=1e-4, atol=1e-9
+    )
+    for phase in range(2):
+        want = np.einsum("l,lq->q", mean, got.phase_strain[:, phase])
+        np.testing.assert_allclose(local.phase_strain[phase], want, rtol=1e-5, atol=1e-9)
+    assert local.phase_von_mises[1] > local.phase_von_mises[0] > 0
+    by_stress = got.local(stress=local.mean_stress)
+    np.testing.assert_allclose(by_stress.mean_strain, mean, rtol=1e-6, atol=1e-9)
+    assert set(by_stress.fields) == {"von_mises"}
+    assert "phase 1: mean von Mises stress" in repr(local)
+    volume = local.to_microstructure()
+    assert volume.voxel_size == (2e-6, 1e-6, 1e-6)
+    path = volume.save(tmp_path / "fields.vti")
+    again = m3.Microstructure.load(path)
+    np.testing.assert_array_equal(again.fields["von_mises"], local.fields["von_mises"])
+
+
+def test_local_fields_are_refused_without_the_displacements():
+    labels = fibre_along_z()
+    got = m3.homogenize_elasticity(labels, [SOFT, HARD], tol=1e-3)
+    with pytest.raises(ValueError, match="`local` must follow"):
+        got.local(strain=np.zeros(6))
+    kept = m3.homogenize_elasticity(labels, [SOFT, HARD], tol=1e-3, fields=True)
+    with pytest.raises(ValueError, match="`strain` or `stress` must be given, and not both"):
+        kept.local()
+    with pytest.raises(ValueError, match="`stress` must be six finite numbers"):
+        kept.local(stress=[1.0, 2.0])
+    with pytest.raises(ValueError, match="`names` must be from von_mises"):
+        kept.local(strain=np.zeros(6), names=("tresca",))
+
+
+def test_flux_of_conduction_averages_to_the_tensor():
+    labels = fibre_along_z()
+    got = m3.homogenize_conductivity(labels, [1.0, [1.0, 2.0, 30.0]], fields=True, tol=1e-9)
+    assert got.flux.shape == (3, 6, 6, 6, 3)
+    np.testing.assert_allclose(
+        got.flux.mean(axis=(1, 2, 3), dtype=float), got.tensor, rtol=1e-5, atol=1e-5
+    )
+
+
+# --------------------------------------------------------------------------------------- solver
+
+
+def test_convergence_error_keeps_the_partial_result():
+    labels = fibre_along_z()
+    with pytest.raises(ConvergenceError, match=r"under load xx in 2 iterations .*contrast") as e:
+        m3.homogenize_elasticity(labels, [SOFT, HARD], max_iterations=2)
+    assert isinstance(e.value.partial, m3.ElasticProperties)
+    assert e.value.iterations == 2
+    assert e.value.residual > 1e-6
+    assert e.value.contrast == pytest.approx(e.value.partial.contrast)
+    with pytest.raises(ConvergenceError, match="homogenize_conductivity") as e:
+        m3.homogenize_conductivity(labels, [1.0, 100.0], max_iterations=1)
+    assert isinstance(e.value.partial, m3.ConductivityProperties)
+
+
+def test_callback_is_told_of_every_load():
+    seen = []
+    got = m3.homogenize_elasticity(fibre_along_z(), [SOFT, HARD], callback=seen.append)
+    assert [p.loads[0] for p in seen if p.iteration == 1] == ["xx", "yy", "zz", "yz", "xz", "xy"]
+    assert len(seen) == sum(got.iterations)
+    assert all(p.tol == 1e-6 and p.problem == "elasticity" for p in seen)
+
+
+def test_unreachable_tolerance_is_said_so():
+    with pytest.raises(ConvergenceError, match="not `tol` 1e-17"):
+        m3.homogenize_conductivity(fibre_along_z(), [1.0, 7.0], tol=1e-17, max_iterations=400)
+
+
+@pytest.mark.parametrize("precision", ["mixed", "float64"])
+def test_torch_path_in_batches_is_the_numpy_path(precision, monkeypatch):
+    pytest.importorskip("torch")
+    from micro3d_fast.homogenization import conduction, elasticity
+    from micro3d_fast.homogenization._compute import TorchCompute
+
+    labels = np.random.default_rng(5).integers(0, 3, (4, 5, 6), dtype=np.uint8)
+    phases = [SOFT, HARD, m3.TransverselyIsotropic(9, 3, 1, 0.2, 0.3, axis=(1, 1, 0))]
+    options = {"precision": precision, "tol": 1e-8}
+
+    class Torch(TorchCompute):
+        def __init__(self):
+            super().__init__("cpu")
+            self.name = "cuda:0"  # so that loads are solved together
+
+    want = m3.homogenize_elasticity(labels, phases, **options)
+    k = m3.homogenize_conductivity(labels, [1.0, 9.0, 3.0], fields=True, **options)
+    for module in (elasticity, conduction):
+        monkeypatch.setattr(module, "compute_for", lambda *_: Torch())
+    got = m3.homogenize_elasticity(labels, phases, fields=True, **options)
+    np.testing.assert_allclose(got.stiffness, want.stiffness, rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(got.thermal_expansion, want.thermal_expansion, rtol=1e-5)
+    assert max(got.residuals) <= 1e-8
+    assert got.local(strain=np.ones(6)).mean_stress == pytest.approx(got.stiffness.sum(axis=1))
+    other = m3.homogenize_conductivity(labels, [1.0, 9.0, 3.0], fields=True, **options)
+    np.testing.assert_allclose(other.tensor, k.tensor, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(other.flux, k.flux, atol=1e-4)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("precision", ["mixed", "float64"])
+def test_cuda_equals_cpu(precision, rng):
+    labels = rng.integers(0, 3, (20, 33, 18), dtype=np.uint8)
+    phases = [SOFT, HARD, m3.TransverselyIsotropic(9, 3, 1, 0.2, 0.3, axis=(1, 1, 0))]
+    for options in ({}, {"bbar": True}, {"voxel_size": (1.0, 2.0, 0.7)}):
+        a = m3.homogenize_elasticity(labels, phases, precision=precision, **options)
+        b = m3.homogenize_elasticity(labels, phases, precision=precision, device="cuda", **options)
+        np.testing.assert_allclose(b.stiffness, a.stiffness, rtol=1e-8, atol=1e-8)
+        np.testing.assert_allclose(b.thermal_expansion, a.thermal_expansion, rtol=1e-4)
+        assert max(b.residuals) <= 1e-6
+    a = m3.homogenize_conductivity(labels, [1.0, 0.0, 7.0], precision=precision)
+    b = m3.homogenize_conductivity(labels, [1.0, 0.0, 7.0], precision=precision, device="cuda")
+    np.testing.assert_allclose(b.tensor, a.tensor, rtol=1e-8, atol=1e-8)
+
+
+# ------------------------------------------------------------------------------------- the door
+
+
+def test_results_print_readably():
+    got = m3.homogenize_elasticity(fibre_along_z(), [SOFT, HARD], tol=1e-4)
+    text = repr(got)
+    for word in (
+        "stiffness",
+        "Voigt 11, 22, 33, 23, 13, 12",
+        "E   x",
+        "thermal expansion",
+        "on cpu",
+    ):
+        assert word in text
+    assert got.bytes > 0
+    assert got.seconds > 0.0
+    assert got.compliance @ got.stiffness == pytest.approx(np.eye(6), abs=1e-9)
+    assert got.young([0, 0, 2.0]) == pytest.approx(got.E[2])
+    assert got.young(np.eye(3)) == pytest.approx(got.E)
+    k = m3.homogenize_conductivity(fibre_along_z(), [1.0, 5.0])
+    assert "ConductivityProperties" in repr(k)
+
+
+def test_images_of_any_kind_are_taken():
+    labels = fibre_along_z()
+    want = m3.homogenize_conductivity(labels, [1.0, 5.0], tol=1e-8).tensor
+    torch = pytest.importorskip("torch")
+    for image in (
+        labels.astype(bool),
+        labels.astype(np.int64),
+        labels[:, :, :],
+        np.asfortranarray(labels),
+        torch.from_numpy(labels),
+        m3.Microstructure(labels),
+        labels[0],
+    ):
+        got = m3.homogenize_conductivity(image, [1.0, 5.0], tol=1e-8).tensor
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        m3.homogenize_conductivity(labels, np.array([1.0, 5.0]), tol=1e-8).tensor, want
+    )
+
+
+DIRECTIONS = np.ones((2, 2, 2, 3))
+FIBRE = m3.TransverselyIsotropic(9, 3, 1, 0.2, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"labels": np.zeros((2, 2, 2))}, TypeError, "`labels` must be an array of bool or int"),
+        ({"labels": np.zeros((2, 0, 2), np.uint8)}, ValueError, "`labels` must not be empty"),
+        ({"labels": np.full((2, 2, 2), 300)}, ValueError, "`labels` must hold values 0 ... 255"),
+        ({"labels": np.zeros((1, 2, 2, 2), np.uint8)}, ValueError, "`labels` must have 2 or 3"),
+        (
+            {"labels": np.full((2, 2, 2), 5, np.uint8)},
+            ValueError,
+            r"`materials` must cover every label present \(0 ... 5\), got 2 entries",
+        ),
+        ({"materials": []}, ValueError, "`materials` must cover .* got 0 entries"),
+        ({"materials": {0: SOFT}}, TypeError, "`materials` must be a sequence of materials"),
+        ({"materials": [SOFT, 3.0]}, TypeError, r"`materials\[1\]` must be Isotropic, .*got float"),
+        ({"tol": 0}, ValueError, "`tol`"),
+        ({"tol": 2.0}, ValueError, "`tol`"),
+        ({"device": "mps"}, ValueError, "`device` must be None, 'cpu' or 'cuda'"),
+        ({"voxel_size": (1, 2)}, ValueError, "`voxel_size` must be a positive number or three"),
+        ({"precision": "float16"}, ValueError, "`precision`"),
+        ({"bbar": "yes"}, TypeError, "`bbar` must be True or False"),
+        ({"fields": None}, TypeError, "`fields` must be True or False"),
+        ({"max_iterations": 1.5}, TypeError, "`max_iterations`"),
+        ({"callback": "print"}, TypeError, "`callback` must be callable or None"),
+        ({"threads": -2}, ValueError, "`threads`"),
+        ({"directions": np.ones((2, 2, 3))}, ValueError, r"`directions` must be an array \(nz, ny"),
+        ({"directions": DIRECTIONS}, ValueError, "with a TransverselyIsotropic phase, got none"),
+        (
+            {"directions": DIRECTIONS, "materials": [FIBRE], "voxel_size": (1, 1, 2)},
+            ValueError,
+            "`directions` must come with cubic voxels",
+        ),
+        (
+            {"directions": DIRECTIONS, "materials": [FIBRE], "bbar": True},
+            ValueError,
+            "`directions` must come with bbar=False",
+        ),
+        (
+            {"directions": 0 * DIRECTIONS, "materials": [FIBRE]},
+            ValueError,
+            "`directions` must be finite and not zero",
+        ),
+        ({"directions": DIRECTIONS.astype(bool)}, TypeError, "`directions`.* got dtype bool"),
+    ],
+)
+def test_refusals_of_elasticity(change, error, words):
+    arguments = {"labels": np.zeros((2, 2, 2), np.uint8), "materials": [SOFT, HARD], **change}
+    with pytest.raises(error, match=words):
+        m3.homogenize_elasticity(arguments.pop("labels"), arguments.pop("materials"), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "words"),
+    [
+        ([], ValueError, "`conductivities` must cover"),
+        (1.0, TypeError, "`conductivities` must be a sequence"),
+        ([-1.0], ValueError, r"`conductivities\[0\]` must be a number >= 0"),
+        (["1"], TypeError, r"`conductivities\[0\]`"),
+        ([[1.0, 2.0]], ValueError, r"`conductivities\[0\]`.* got shape \(2,\)"),
+        ([np.ones((3, 3))], ValueError, r"`conductivities\[0\]` must be .* positive definite"),
+    ],
+)
+def test_refusals_of_conduction(values, error, words):
+    with pytest.raises(error, match=words):
+        m3.homogenize_conductivity(np.zeros((2, 2, 2), np.uint8), values)
