@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from typing import Any
@@ -107,14 +108,15 @@ def _crossings(
     return float(changes.sum(0)[1] / pairs) if pairs else 0.0
 
 
-def _directions(lead: int) -> list[tuple[int, int, int]]:
+def _directions(lead: int) -> tuple[tuple[int, int, int], ...]:
     """One of each pair of opposite neighbours: 13 in 3D, 4 in 2D."""
     near = (-1, 0, 1)
     steps = itertools.product((0,) if lead else near, near, near)
-    return [d for d in steps if d > (0, 0, 0)]
+    return tuple(d for d in steps if d > (0, 0, 0))
 
 
-def _solid_angles(directions: list[Any], spacing: tuple[float, ...], lead: int) -> np.ndarray:
+@functools.lru_cache(maxsize=16)
+def _solid_angles(directions: tuple[Any, ...], spacing: tuple[float, ...], lead: int) -> np.ndarray:
     """Share of all directions nearest to each of these (or its opposite); they add up to 1."""
     vectors = np.array(directions) * np.array(spacing)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""What the benchmarks of the statistics share: volumes, clocks, peak memory, peers.
+
+M3D_BENCH_SIZE   edge of the volume (default 256)
+M3D_BENCH_SLOW   1: also what takes minutes (PoreSpy's radial average, 512^3 non-periodic)
+M3D_RESULTS      another file than benchmarks/results.csv
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import _results
+from micro3d_fast.statistics import _image
+
+SIZE = int(os.environ.get("M3D_BENCH_SIZE", "256"))
+SLOW = os.environ.get("M3D_BENCH_SLOW") == "1"
+RESULTS = Path(os.environ.get("M3D_RESULTS", _results.RESULTS))
+THREADS = _image.thread_count(0)
+LAG = SIZE // 2
+
+
+@functools.lru_cache(maxsize=1)
+def volume(n: int = SIZE, fraction: float = 0.35) -> np.ndarray:
+    """Level cut of a smooth field, correlated over a few voxels, twice as long along z: uint8."""
+    from scipy import fft
+
+    rng = np.random.default_rng(1)
+    field = fft.rfftn(rng.standard_normal((n, n, n), dtype=np.float32), workers=THREADS)
+    k = [fft.fftfreq(n), fft.fftfreq(n), fft.rfftfreq(n)]
+    for axis, (q, width) in enumerate(zip(k, (6.0, 3.0, 3.0), strict=True)):
+        shape = [1, 1, 1]
+        shape[axis] = -1
+        field *= np.exp(-2 * (np.pi * width * q) ** 2).astype(np.float32).reshape(shape)
+    field = fft.irfftn(field, s=(n, n, n), workers=THREADS)
+    level = np.quantile(field[:: max(1, n // 64)], 1 - fraction)
+    return np.ascontiguousarray(field > level).view(np.uint8)
+
+
+def best(call: Callable[[], Any], rounds: int = 5, least: float = 0.5) -> float:
+    """Shortest of some calls, in seconds; at least ``least`` seconds of calls are made."""
+    call()
+    seconds: list[float] = []
+    while len(seconds) < rounds or sum(seconds) < least:
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+        if sum(seconds) > 60:
+            break
+    return min(seconds)
+
+
+def timed(benchmark: Any, call: Callable[[], Any], rounds: int = 5) -> float:
+    """`best`, and the call in pytest-benchmark's own table."""
+    benchmark.pedantic(call, rounds=rounds, iterations=1, warmup_rounds=1)
+    stats = getattr(benchmark, "stats", None)
+    own = best(call, rounds=2, least=0.0) if not stats else stats["min"]
+    return float(own)
+
+
+def once(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds of one call, and what it gave: for what takes minutes."""
+    start = time.perf_counter()
+    result = call()
+    return time.perf_counter() - start, result
+
+
+def peak_memory(call: Callable[[], Any]) -> float:
+    """Bytes by which the process grows at most while the call runs (Linux; else nan)."""
+    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+    def field(name: str) -> float:
+        for line in status.read_text().splitlines():
+            if line.startswith(name):
+                return 1024.0 * int(line.split()[1])
+        return float("nan")
+
+    try:
+        reset.write_text("5")  # forget the peak so far
+    except OSError:
+        return float("nan")
+    before = field("VmRSS")
+    result = call()
+    peak = field("VmHWM") - before
+    del result
+    return peak
+
+
+def peer(name: str) -> Any:
+    """The module, or skip."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip(name)
+
+
+def version(module: str, distribution: str | None = None) -> str:
+    """ "porespy 3.2.0"."""
+    from importlib.metadata import version as installed
+
+    importlib.import_module(module)
+    return f"{module} {installed(distribution or module)}"
+
+
+def row(case: str, metric: str, value: float, unit: str, *, bench: str, **more: Any) -> None:
+    """Append to results.csv and say it."""
+    more.setdefault("threads", THREADS)
+    more.setdefault("precision", "float64")
+    path = more.pop("path", RESULTS)
+    _results.record(
+        bench=bench, case=case, metric=metric, value=value, unit=unit, path=path, **more
+    )
+    who = more.get("peer") or "micro3d-fast"
+    print(f"  {case}: {metric} {value:.4g} {unit} ({who}, {more['threads']} threads)")
