@@ -133,7 +133,7 @@ class Hex8Problem:
             half = np.sin(np.pi * np.arange(count) / n)
             table = np.stack([4 * half**2, (8 + 4 * cos) / 3, 2 * sin, 2 + 2 * cos])
             tables.append(c.send(table.astype(storage)))
-        self.tables = tuple(tables)
+        self.tables = (tables[0], tables[1], tables[2])
         self.symbol = _symbol(self.c_mean_rest).reshape(-1).tolist()
         self.first = None
         if self.bbar:
@@ -154,7 +154,7 @@ class Hex8Problem:
         energy = np.zeros((n, n))
         strains = np.zeros((n, len(self.c), n))  # scaled sums of the fluctuation, per phase
         iterations, residuals, converged = [0] * n, [0.0] * n, True
-        nbytes, kept = 0, []
+        nbytes, kept = 0, list[Array]()
         for start in range(0, n, batch):
             loads = list(range(start, min(start + batch, n)))
             system = _Loads(self, loads)
@@ -293,7 +293,7 @@ class _Loads:
     def __init__(self, problem: Hex8Problem, loads: list[int]) -> None:
         self.parent, self.problem, self.compute = problem, problem.problem, problem.compute
         self.loads = tuple(problem.names[i] for i in loads)
-        self.shape = (len(loads), problem.components, *problem.grid)
+        self.shape: tuple[int, ...] = (len(loads), problem.components, *problem.grid)
         self.macro = np.stack([problem._macro(i) for i in loads])
         self.no_macro = self.compute.zeros((len(loads), problem.n), problem.options.storage)
         # what rounding leaves of forces that cancel
@@ -326,7 +326,7 @@ class _Loads:
         ops.green(
             spectrum,
             a.grid[2],
-            a.tables,  # type: ignore[arg-type]
+            a.tables,
             a.symbol,
             rz=rz,
             first=a.first,

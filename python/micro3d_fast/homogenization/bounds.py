@@ -59,7 +59,9 @@ class ConductivityBounds:
     hashin_shtrikman: tuple[float, float] | None
 
 
-def elastic_bounds(materials: Sequence[Material], fractions: Sequence[float]) -> ElasticBounds:
+def elastic_bounds(
+    materials: Sequence[Material], fractions: Sequence[float] | np.ndarray
+) -> ElasticBounds:
     """Voigt, Reuss and Hashin-Shtrikman bounds of phases with the given volume fractions."""
     phases = [(m, float(f)) for m, f in zip(materials, fractions, strict=False) if f > 0.0]
     voigt = sum((f * m.stiffness for m, f in phases), np.zeros((6, 6)))
@@ -77,7 +79,7 @@ def elastic_bounds(materials: Sequence[Material], fractions: Sequence[float]) ->
 
 
 def conductivity_bounds(
-    conductivities: Sequence[np.ndarray], fractions: Sequence[float]
+    conductivities: Sequence[np.ndarray], fractions: Sequence[float] | np.ndarray
 ) -> ConductivityBounds:
     """Bounds of the conductivity of phases (3, 3) with the given volume fractions."""
     phases = [(k, float(f)) for k, f in zip(conductivities, fractions, strict=False) if f > 0.0]

@@ -139,7 +139,7 @@ def _flat(root: np.ndarray) -> np.ndarray:
 
 def _crossings(pieces: np.ndarray) -> list[tuple[int, int, tuple[int, ...]]]:
     """Pairs of labels that touch (26 neighbours) across the faces of the cell, and which faces."""
-    pairs = set()
+    pairs: set[tuple[int, int, tuple[int, ...]]] = set()
     for d in itertools.product((-1, 0, 1), repeat=3):
         if d <= (0, 0, 0):
             continue  # the other half is the same pairs turned around
@@ -184,8 +184,8 @@ def _windings(pieces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         queue = [start]
         while queue:
             i = queue.pop()
-            for j, offset in touching[i]:
-                where = cell[i] + offset
+            for j, across in touching[i]:
+                where = cell[i] + across
                 if root[j] < 0:
                     root[j] = start
                     cell[j] = where

@@ -228,12 +228,13 @@ class _Plates:
     ) -> None:
         self.image, self.along, self.sides, self.values = image, along, sides, values
         self.compute = compute
-        self.loads = ("zyx"[along],)
+        self.loads: tuple[str, ...] = ("zyx"[along],)
         self.order = (along, *(a for a in range(3) if a != along))
         size = np.array(image.voxel_size)
         spacing = (size / size[along])[list(self.order)]
         area = spacing.prod() / spacing
-        self.weights = tuple(float(w) for w in area / spacing)
+        wz, wy, wx = (float(w) for w in area / spacing)
+        self.weights = (wz, wy, wx)
         wrap = sides == "periodic"
         # code 0: takes no part; 1, 2, ...: the conducting phases
         table = np.zeros(256, dtype=np.uint8)
@@ -254,7 +255,7 @@ class _Plates:
         c, dtype = self.compute, options.storage
         self.codes = c.send(self.codes_host)
         self.mask = self.codes
-        self.shape = (1, *self.codes_host.shape)
+        self.shape: tuple[int, ...] = (1, *self.codes_host.shape)
         self.table = c.send(self.k.astype(dtype))
         self.table64 = c.send(self.k)
         self.partials = c.partials(_core.REDUCE_PARTIALS)
@@ -265,9 +266,10 @@ class _Plates:
         eigen = [2.0 - 2.0 * np.cos(np.pi * np.arange(1, nz + 1) / nz)]
         for n, wraps in zip((ny, nx), self.periodic, strict=True):
             eigen.append(2.0 - 2.0 * np.cos((2.0 if wraps else 1.0) * np.pi * np.arange(n) / n))
-        self.eigen = tuple(
+        z, y, x = (
             c.send((mean * w * e).astype(dtype)) for w, e in zip((wz, wy, wx), eigen, strict=True)
         )
+        self.eigen = (z, y, x)
 
     # ------------------------------------------------------------------------ System protocol
 
@@ -328,7 +330,7 @@ class _Plates:
             "device": self.compute.name,
         }
         if self.percolating == 0:
-            fields = self._blocked_fields() if flux else {}
+            fields: dict[str, Any] = self._blocked_fields() if flux else {}
             return Diffusivity(
                 relative=0.0,
                 tortuosity=math.inf,
@@ -378,14 +380,14 @@ class _Plates:
         nz, ny, nx = x.shape
         return float(energy * nz / (self.weights[0] * ny * nx))
 
-    def _blocked_fields(self) -> dict[str, np.ndarray]:
+    def _blocked_fields(self) -> dict[str, Any]:
         shape = self.image.labels.shape
         return {
             "concentration": np.full(shape, np.nan),
             "flux": np.zeros((*shape, 3), dtype=np.float32),
         }
 
-    def _fields(self, x: np.ndarray) -> dict[str, np.ndarray]:
+    def _fields(self, x: np.ndarray) -> dict[str, Any]:
         """Concentration and flux at the centres: the mean of the two faces along each axis."""
         k = self.k[self.codes_host]
         size = np.array(self.image.voxel_size)

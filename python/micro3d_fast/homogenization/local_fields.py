@@ -113,14 +113,14 @@ def local_elastic_fields(
     strain = voxel_strain(u, voxel_size) + mean
     stress = np.einsum("...ij,...j->...i", stiffness[codes], strain)
     if directions is not None:
-        for code in np.flatnonzero(fibre):
-            where = codes == code
-            stress[where] = _turned_stress(stiffness[code], directions[where], strain[where])
+        for turned in np.flatnonzero(fibre):
+            where = codes == turned
+            stress[where] = _turned_stress(stiffness[turned], directions[where], strain[where])
     equivalent = von_mises(stress)
 
     phase_strain, phase_stress = np.full((2, n_phases, 6), np.nan)
     phase_von_mises = np.full(n_phases, np.nan)
-    for code, label in enumerate(of_code):
+    for code, label in enumerate(of_code.tolist()):
         where = codes == code
         phase_strain[label] = strain[where].mean(axis=0)
         phase_stress[label] = stress[where].mean(axis=0)
