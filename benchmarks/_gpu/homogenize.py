@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .job import Job
+from .timing import kernel_seconds
 from .volumes import spheres
 
 #: float32 bytes that one load moves for each voxel and component in an iteration of the conjugate
@@ -70,7 +71,7 @@ def agreement(job: Job, n: int) -> None:
             raise AssertionError(f"{name} differs from the CPU's by {error:.2g}")
 
 
-def timed(job: Job, call: Any) -> tuple[Any, float]:
+def timed(call: Any) -> tuple[Any, float]:
     """The result of the second call, and its seconds; the first one warms up."""
     call()
     started = time.perf_counter()
@@ -78,61 +79,53 @@ def timed(job: Job, call: Any) -> tuple[Any, float]:
     return result, time.perf_counter() - started
 
 
-def total(iterations: Any) -> int:
-    """Iterations of all loads, whether counted together (batched) or one by one."""
-    return int(np.sum(np.atleast_1d(iterations)))
-
-
-def record(
-    job: Job, case: str, n: int, seconds: float, iterations: Any, loads: int, comps: int
-) -> None:
-    counted = np.atleast_1d(iterations)
-    each = float(counted.max())  # loads are solved together, as long as the slowest
-    job.row(case, "seconds", seconds, "s", notes=f"iterations {counted.tolist()}", tolerance="1e-6")
-    job.row(case, "iterations", each, "1", tolerance="1e-6")
-    floor = each * loads * comps * ITERATION * n**3 / job.ceilings()["copy"]
-    notes = f"floor {floor:.3g} s, {ITERATION * comps} bytes a voxel, load and iteration; goal 2.5"
-    job.row(case, "times the floor", seconds / floor, "1", notes=notes, tolerance="1e-6")
+def record(job: Job, case: str, n: int, call: Any, components: int) -> Any:
+    """Seconds, iterations, memory, and the share of the floor that bytes and copy speed set."""
+    reset(job)
+    result, seconds = timed(call)
+    keys = {"tolerance": "1e-6"}
+    iterations = np.atleast_1d(result.iterations)  # one number a load
+    notes = f"iterations {iterations.tolist()}, host and transfers included"
+    job.row(case, "seconds", seconds, "s", notes=notes, **keys)
+    floor = iterations.sum() * components * ITERATION * n**3 / job.ceilings()["copy"]
+    notes = f"floor {floor:.3g} s, {ITERATION * components} bytes a voxel, load and iteration"
+    job.row(case, "times the floor, whole call", seconds / floor, "1", notes=notes, **keys)
     if not job.rehearse:
         import torch
 
         peak = torch.cuda.max_memory_allocated() / n**3
-        job.row(
-            case, "peak memory", peak, "bytes/voxel", notes=f"{loads} loads together or in turn"
-        )
+        job.row(case, "peak memory", peak, "bytes/voxel", notes="of the solve's own batch", **keys)
+    kernels = kernel_seconds(call, job.device)
+    job.row(case, "kernels", kernels, "s", **keys)
+    job.row(case, "times the floor", kernels / floor, "1", notes=f"{notes}; goal 2.5", **keys)
+    return result
 
 
 def elasticity(job: Job, n: int) -> None:
     import micro3d_fast as m3
 
     labels = spheres(n)
-    reset(job)
-    result, seconds = timed(
-        job, lambda: m3.homogenize_elasticity(labels, phases(), tol=1e-6, device=job.device)
-    )
-    record(job, f"elasticity {n}^3, six loads", n, seconds, result.iterations, 6, 3)
-    job.row(f"elasticity {n}^3, six loads", "C11", float(result.stiffness[0, 0]), "1")
+    case = f"elasticity {n}^3, six loads"
+    keys = {"tol": 1e-6, "device": job.device}
+    made = record(job, case, n, lambda: m3.homogenize_elasticity(labels, phases(), **keys), 3)
+    job.row(case, "C11", float(made.stiffness[0, 0]), "1", notes="the same at every size")
 
 
 def conductivity(job: Job, n: int) -> None:
     import micro3d_fast as m3
 
     labels = spheres(n)
-    reset(job)
-    result, seconds = timed(
-        job, lambda: m3.homogenize_conductivity(labels, [1.0, 10.0], tol=1e-6, device=job.device)
-    )
-    record(job, f"conductivity {n}^3, three loads", n, seconds, result.iterations, 3, 1)
+    case = f"conductivity {n}^3, three loads"
+    keys = {"tol": 1e-6, "device": job.device}
+    record(job, case, n, lambda: m3.homogenize_conductivity(labels, [1.0, 10.0], **keys), 1)
 
 
 def diffusivity(job: Job, n: int) -> None:
     import micro3d_fast as m3
 
     labels = spheres(n)
-    reset(job)
-    result, seconds = timed(
-        job, lambda: m3.relative_diffusivity(labels, 0, axis="z", tol=1e-6, device=job.device)
-    )
+    keys = {"axis": "z", "tol": 1e-6, "device": job.device}
+    result, seconds = timed(lambda: m3.relative_diffusivity(labels, 0, **keys))
     case = f"relative diffusivity {n}^3"
     job.row(
         case, "seconds", seconds, "s", notes=f"relative {result.relative:.6f}", tolerance="1e-6"

@@ -16,9 +16,16 @@ from .job import Job
 
 #: what the sanitizer runs: every kernel on small odd shapes
 SMALL = [
-    "tests/test_cuda_operators.py",
-    "tests/test_run_lengths.py",
-    "tests/test_bit_correlation.py",
+    f"tests/test_{name}.py"
+    for name in (
+        "cuda_operators",
+        "cuda_solvers",
+        "run_lengths",
+        "bit_correlation",
+        "spectrum",
+        "hex8",
+        "seven_point",
+    )
 ]
 #: a skip with these words is no failure: the test needs more memory than the card has
 EXCUSED = "this card is too small"

@@ -29,7 +29,7 @@ def run(job: Job) -> None:
     minutes = 0.0 if job.rehearse else job.chosen.minutes
     volumes = ((16, 2),) if job.rehearse else ((64, 32), (128, 8))
     for name in names:
-        job.step(f"{name} train", train, job, name, minutes, expect=30 + 60 * minutes)
+        job.step(f"{name} train", train, job, name, minutes, expect=120 + 60 * minutes)
         for n, count in volumes:
             job.step(f"{name} {n}^3", quality, job, name, n, count, expect=20)
         job.step(f"{name} picture", picture, job, name, volumes[0][0], expect=5)

@@ -1,0 +1,185 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Samplers and training on a GPU: the volumes of the CPU, whatever the stream, chunk or shape."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import micro3d_fast as m3
+
+torch = pytest.importorskip("torch")
+
+from micro3d_fast.diffusion import sampling  # noqa: E402
+from micro3d_fast.diffusion.checkpoint import Model  # noqa: E402
+from micro3d_fast.diffusion.schedule import Schedule  # noqa: E402
+from micro3d_fast.diffusion.unet import UNet, UNetConfig  # noqa: E402
+
+pytestmark = pytest.mark.cuda
+
+DEVICE = "cuda"
+TOY = UNetConfig(
+    dim=8,
+    multipliers=(1, 2),
+    blocks=(1, 1),
+    attention=(False, True),
+    cross_attention=(False, False),
+    heads=2,
+    head_dim=8,
+    cond_dim=16,
+    stem=(3,),
+    global_context=False,
+    final_block=False,
+    tapered=True,
+)
+
+
+@pytest.fixture(autouse=True)
+def full_float32(monkeypatch):
+    """Convolutions of float32 in float32: torch takes TF32 unless told otherwise."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
+def toy(phases=2):
+    """An untrained network that says something."""
+    torch.manual_seed(0)
+    config = dataclasses.replace(TOY, channels=1 if phases == 2 else phases)
+    net = UNet(config).eval().requires_grad_(False)
+    torch.nn.init.normal_(net.head.weight, std=0.2)
+    return Model(
+        net=net,
+        config=config,
+        schedule=Schedule(),
+        prediction="v",
+        phase_names=tuple("abcd"[:phases]),
+        volume_fractions=tuple([1 / phases] * phases),
+        patch=16,
+    )
+
+
+def field_of(model, device, shape=(16, 16, 16), dtype=torch.float32, **keys):
+    """The raw field after some passes."""
+    field = sampling.Field(shape, model, torch.device(device), dtype, seed=7, **keys)
+    sampling.sample(field, dataclasses.replace(sampling.fast_settings(), steps=4))
+    return field.result()
+
+
+@pytest.mark.parametrize("phases", [2, 3])
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+@pytest.mark.parametrize("periodic", [(False,) * 3, (True, False, True)], ids=["open", "periodic"])
+def test_field_is_that_of_the_cpu(phases, guidance, periodic):
+    model = toy(phases)
+    keys = {"guidance": guidance, "periodic": periodic, "shape": (16, 20, 26)}
+    got = field_of(model, DEVICE, **keys)
+    np.testing.assert_allclose(got, field_of(model, "cpu", **keys), atol=2e-3)
+
+
+def test_bfloat16_is_near():
+    model = toy()
+    got, want = (field_of(model, DEVICE, dtype=d) for d in (torch.bfloat16, torch.float32))
+    assert np.corrcoef(got.ravel(), want.ravel())[0, 1] > 0.97
+
+
+@pytest.mark.parametrize("sampler", ["fast", "paper"])
+def test_a_seed_is_a_volume(sampler):
+    model = toy()
+    if sampler == "paper":
+        model = dataclasses.replace(model, schedule=Schedule(steps=12))
+    keys = {"sampler": sampler, "device": DEVICE, "seed": 3, "compile": False}
+    one, two = (m3.reconstruct((16, 16, 16), model, **keys) for _ in range(2))
+    np.testing.assert_array_equal(one.labels, two.labels)
+    other = m3.reconstruct((16, 16, 16), model, **{**keys, "seed": 4})
+    assert (one.labels != other.labels).any()
+    assert one.provenance["device"].startswith(DEVICE)
+
+
+def test_a_volume_does_not_depend_on_the_memory_that_is_free(monkeypatch):
+    model = toy()
+    want = field_of(model, DEVICE)
+    monkeypatch.setattr(sampling.Field, "chunk_pixels", 3 * 16 * 16)
+    np.testing.assert_allclose(field_of(model, DEVICE), want, atol=2e-3)
+
+
+def test_a_side_stream_is_as_good():
+    model = toy()
+    want = field_of(model, DEVICE)
+    with torch.cuda.stream(torch.cuda.Stream()):
+        got = field_of(model, DEVICE)
+    np.testing.assert_allclose(got, want, atol=2e-3)
+
+
+def test_slices():
+    images = m3.sample_slices(toy(), "xz", 3, size=(16, 24), steps=4, device=DEVICE)
+    assert images.shape == (3, 16, 24)
+    again = m3.sample_slices(toy(), "xz", 3, size=(16, 24), steps=4, device=DEVICE)
+    np.testing.assert_array_equal(images, again)
+
+
+@pytest.mark.filterwarnings("ignore")  # what the compiler has to say is not ours
+def test_a_compiled_network_says_the_same():
+    pytest.importorskip("triton")
+    model = toy()
+    want = field_of(model, DEVICE)
+    np.testing.assert_allclose(field_of(model, DEVICE, compiled=True), want, atol=2e-3)
+
+
+# --------------------------------------------------------------------------------------- training
+
+QUICK = {"preset": "small", "patch": 16, "batch_size": 2, "samples_every": 0, "compile": False}
+
+
+def micrographs():
+    labels = np.indices((24, 24, 24)).sum(axis=0) // 6 % 2  # layers along a diagonal
+    return m3.Micrographs.from_volume(labels.astype(np.uint8), images_per_plane=6, seed=0)
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_at(step):
+    def callback(event):
+        if event["step"] == step:
+            raise Stop
+
+    return callback
+
+
+def assert_near(one, other, atol):
+    there = other.net.state_dict()
+    for name, tensor in one.net.state_dict().items():
+        torch.testing.assert_close(
+            tensor, there[name], atol=atol, rtol=0.02, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_run_goes_on_where_it_stopped(tmp_path, precision):
+    keys = {**QUICK, "device": DEVICE, "precision": precision, "steps": 6}
+    whole = m3.train(micrographs(), tmp_path / "whole", **keys)
+    with pytest.raises(Stop):
+        m3.train(micrographs(), tmp_path / "cut", save_every=2, callback=stop_at(3), **keys)
+    resumed = m3.train(micrographs(), tmp_path / "cut", save_every=2, **keys)
+    assert np.isfinite(whole.details["loss"])
+    # the weights move by some 1e-4 a step while the rate warms up
+    assert_near(resumed, whole, 5e-5)
+
+
+def test_a_run_moves_between_cpu_and_card(tmp_path):
+    keys = {**QUICK, "precision": "float32", "save_every": 2, "steps": 6}
+    want = m3.train(micrographs(), tmp_path / "cpu", device="cpu", **keys)
+    for k, (first, second) in enumerate([("cpu", DEVICE), (DEVICE, "cpu")]):
+        out = tmp_path / str(k)
+        with pytest.raises(Stop):
+            m3.train(micrographs(), out, device=first, callback=stop_at(3), **keys)
+        assert_near(m3.train(micrographs(), out, device=second, **keys), want, 1e-4)
+
+
+def test_training_on_the_card_learns(tmp_path):
+    keys = {**QUICK, "steps": 150, "batch_size": 4, "device": DEVICE}
+    losses = []
+    m3.train(micrographs(), tmp_path, callback=lambda e: losses.append(e["loss"]), **keys)
+    assert losses[-1] < 0.9 * losses[0]
