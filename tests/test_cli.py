@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import micro3d_fast as m3
 from micro3d_fast import cli
 
-COMMANDS = ("train", "reconstruct", "characterize", "demo", "info")
+COMMANDS = ("train", "reconstruct", "characterize", "homogenize", "demo", "info")
 
 
 def volume(seed: int = 0, shape=(24, 24, 24)) -> np.ndarray:
@@ -155,6 +155,17 @@ def test_help_imports_nothing_heavy():
         (["characterize", "{}/absent.tif", "--out", "o"], "must be an existing file"),
         (["characterize", "{}/xy-0.png", "--out", "o"], "must end in"),
         (["characterize", "{}/v.tif", "--out", "o", "--max-lag", "-1"], "--max-lag must be at"),
+        (["homogenize", "{}/v.tif"], "homogenize needs --materials, --diffusivity, or both"),
+        (["homogenize", "{}/v.tif", "--materials", "unobtainium"], "unobtainium"),
+        (
+            ["homogenize", "{}/v.tif", "--diffusivity", "x"],
+            "--diffusivity must be whole numbers with commas between, got 'x'",
+        ),
+        (
+            ["homogenize", "{}/v.tif", "--diffusivity", "0", "--axes", "xw"],
+            "--axes must be axes such as xyz, got 'xw'",
+        ),
+        (["homogenize", "{}/v.tif", "--diffusivity", "0", "--tol", "2"], "`tol` must"),
         (["demo", "--edge", "4"], "--edge must be at least 16, got 4"),
         (["demo", "--minutes", "0"], "--minutes must be positive, got 0"),
     ],
@@ -304,6 +315,22 @@ def test_characterize_against_a_reference(capsys, folder, tmp_path):
     assert code == 0, err
     assert "S2 error 0.00 %" in said
     assert "Slices beside the reference" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_homogenize(capsys, tmp_path):
+    labels = np.zeros((4, 4, 4), dtype=np.uint8)
+    labels[:, :, 2:] = 1
+    m3.Microstructure(labels, phase_names=("matrix", "fibre")).save(tmp_path / "v.npz")
+    code, said, err = run(
+        capsys, "homogenize", tmp_path / "v.npz", "--materials", "carbon-epoxy", "--diffusivity",
+        "0,1", "--axes", "x", "--out", tmp_path / "out", "--tol", "1e-4",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "Materials carbon-epoxy" in said
+    assert "ElasticProperties" in said
+    assert said.count("Diffusivity of phase") == 2
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Relative diffusivity and tortuosity" in page
 
 
 def test_info(capsys):

@@ -27,6 +27,7 @@ from micro3d_fast.report import (
     Table,
     Text,
     characterization,
+    effective,
     write_report,
 )
 from micro3d_fast.report import _document as document
@@ -81,7 +82,7 @@ def micrographs(n: int = 6) -> m3.Micrographs:
 class Page(HTMLParser):
     """What a test wants to know of a page."""
 
-    VOID = frozenset({"meta", "img", "input", "br", "rect", "line"})
+    VOID = frozenset({"meta", "img", "input", "br"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -108,7 +109,8 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if self.open and self.open[-1] == "script":
             attributes = next(a for t, a in reversed(self.tags) if t == "script")
-            self.scripts[attributes.get("id") or "code"] = data
+            kind = "data" if attributes.get("type") else "code"
+            self.scripts.setdefault(attributes.get("id") or kind, data)
         elif not self.open or self.open[-1] != "style":
             self.words.append(data)
 
@@ -550,9 +552,10 @@ def test_characterization(tmp_path):
     np.testing.assert_allclose(
         measured.lineal_path[0, "z"], m3.lineal_path(labels, 0, axis="z", max_lag=7)
     )
-    # Along x the scaled autocovariance falls from 1 to about 0 at lag 1.
-    assert 0.5e-6 < measured.correlation_length(1, "x") < 1e-6
-    assert np.isnan(measured.correlation_length(1, "z"))
+    found = measured.descriptors[1]
+    assert 0.5e-6 < found.lengths.length["x"] < 1e-6
+    assert np.isnan(found.lengths.length["z"])
+    assert found.percolation.fraction == {"z": 1.0, "y": 1.0, "x": 0.0}
     assert "correlation lengths from" in characterization.summary(measured)
 
     characterization.write_csv(tmp_path / "curves.csv", measured)
@@ -567,5 +570,74 @@ def test_characterization(tmp_path):
 
     page = write_report(tmp_path, microstructure=volume, extra=characterization.sections(measured))
     text = Page(Path(page).read_text(encoding="utf-8")).text
-    assert "Correlation lengths" in text
+    for words in ("Correlation lengths", "Clusters, and the share", "Chord-length densities"):
+        assert words in text
     assert "over all directions" in text
+
+
+# ----------------------------------------------------------------------------- effective properties
+
+
+def test_effective_properties(tmp_path):
+    from micro3d_fast import homogenization
+
+    labels = np.zeros((4, 4, 4), dtype=np.uint8)
+    labels[:, :, 2:] = 1  # layers across x
+    stiff = [
+        homogenization.Isotropic(E=2e9, nu=0.3, alpha=1e-5),
+        homogenization.Isotropic(E=8e9, nu=0.2, alpha=2e-5),
+    ]
+    elastic = homogenization.homogenize_elasticity(labels, stiff)
+    conducting = homogenization.homogenize_conductivity(labels, [1.0, 3.0])
+    blocked = homogenization.relative_diffusivity(labels, 1, axis="x")
+    through = homogenization.relative_diffusivity(labels, 1, axis="y")
+    page = write_report(
+        tmp_path,
+        microstructure=m3.Microstructure(labels, phase_names=("soft", "stiff")),
+        properties={"Layers": elastic, "Heat": conducting, "Diffusion": [blocked, through]},
+    )
+    parsed = Page(page.read_text(encoding="utf-8"))
+    assert parsed.balanced
+    for words in (
+        "Layers: Young's moduli",
+        f"{elastic.E[1] / 1e9:.4g}",
+        "Stiffness (GPa)",
+        "Thermal expansion (10⁻⁶ per kelvin)",
+        "Young's modulus against direction",
+        "Heat: Effective conductivity",
+        "Tortuosity",
+        "∞",
+    ):
+        assert words in parsed.text, words
+    surface = json.loads(parsed.scripts["data"])["values"]
+    np.testing.assert_allclose(surface[0][0], elastic.E[2] / 1e9, rtol=1e-3)
+    np.testing.assert_allclose(surface[len(surface) // 2][0], elastic.E[0] / 1e9, rtol=1e-3)
+    assert len({a.get("id") for a in parsed.all("script") if a.get("id")}) == 1
+    record = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    np.testing.assert_allclose(record["properties"]["Layers"]["stiffness"], elastic.stiffness)
+    assert record["properties"]["Diffusion"][0]["tortuosity"] == "inf"
+    assert record["properties"]["Heat"]["bounds"]["voigt"][0][0] == pytest.approx(2.0)
+
+
+def test_a_material_without_stiffness(tmp_path):
+    from micro3d_fast import homogenization
+
+    elastic = homogenization.homogenize_elasticity(
+        np.zeros((3, 3, 3), dtype=np.uint8), [homogenization.Isotropic(E=0.0)]
+    )
+    page = write_report(tmp_path, microstructure=np.zeros((3, 3, 3), int), properties=elastic)
+    assert "against direction" not in Page(page.read_text(encoding="utf-8")).text
+
+
+@pytest.mark.parametrize(
+    ("largest", "unit", "expected"),
+    [
+        (2.5e11, "Pa", "GPa"),
+        (3e6, "Pa", "MPa"),
+        (12.0, "Pa", "Pa"),
+        (0.0, "Pa", "Pa"),
+        (5, "x", "x"),
+    ],
+)
+def test_units_of_stress(largest, unit, expected):
+    assert effective.scaled_unit(largest, unit)[1] == expected

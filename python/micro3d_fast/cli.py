@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The command ``micro3d``: train, reconstruct, characterize, demo, info.
+"""The command ``micro3d``: train, reconstruct, characterize, homogenize, demo, info.
 
 Results go to stdout, progress and complaints to stderr.  Exit codes: 0 done, 1 failed, 2 bad input,
 130 stopped by Ctrl-C.  Bad input gets one sentence; ``--debug`` shows the traceback instead.
@@ -235,6 +235,14 @@ class Progress:
             if tenth > self.said:
                 self.said = tenth
                 _say(f"{self.title} {done}/{total}  {'  '.join(words)}")
+        self.check()
+
+    def solver(self, event: Any) -> None:
+        """Show the progress of a solver: problem, loads, iteration, residual."""
+        if self.bar is not None:
+            loads = ", ".join(event.loads)
+            words = f"iteration {event.iteration}, residual {event.residual:.1e} of {event.tol:.0e}"
+            self.bar.update(self.task, description=f"{event.problem} {loads}", words=words)
         self.check()
 
 
@@ -689,6 +697,102 @@ def characterize(
     if truth is not None:
         print(compared.summary())
     print(f"Report in {page}, curves in {out / 'curves.csv'}.")
+
+
+@app.command(short_help="Effective properties of a volume.")
+@guarded
+def homogenize(
+    file: Annotated[
+        Path, typer.Argument(metavar="VOLUME", help="A labelled volume: .tif, .npz, .vti, ...")
+    ],
+    materials: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE_OR_SET",
+            help="A .yaml or .json file, or the name of a set that is shipped.",
+        ),
+    ] = None,
+    diffusivity: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PHASES", help="Relative diffusivity of these phases, such as 0 or 0,2."
+        ),
+    ] = None,
+    axes: Annotated[str, typer.Option(help="Axes for --diffusivity.")] = "xyz",
+    sides: Annotated[str, typer.Option(help="no-flux or periodic, for --diffusivity.")] = "no-flux",
+    out: Annotated[Path | None, typer.Option(help="Write a report into this directory.")] = None,
+    tol: Annotated[float, typer.Option(help="Bound of the true relative residual.")] = 1e-6,
+    precision: Annotated[str, typer.Option(help="mixed or float64.")] = "mixed",
+    bbar: Annotated[bool, typer.Option("--bbar", help="B-bar elements, for nu near 1/2.")] = False,
+    phases: Phases = None,
+    phase_names: PhaseNames = None,
+    voxel_size: VoxelSize = None,
+    device: Device = None,
+    debug: Debug = False,
+) -> None:
+    """Compute stiffness, thermal expansion, conductivity and relative diffusivity.
+
+    The volume is one period of the material, except for --diffusivity, which stands between two
+    plates. What is computed follows from what the materials file gives for each phase.
+
+    \b
+    Examples:
+      micro3d homogenize volume.tif --materials carbon-epoxy --out result/
+      micro3d homogenize volume.tif --materials materials.yaml --diffusivity 0
+    """
+    if materials is None and diffusivity is None:
+        _fail("homogenize needs --materials, --diffusivity, or both")
+    if not axes or not set(axes) <= set("xyz"):
+        _fail(f"--axes must be axes such as xyz, got {axes!r}")
+    asked = [] if diffusivity is None else read_numbers(diffusivity, "--diffusivity", int)
+    if out is not None:
+        check_output(out, folder=True)
+    volume = load_volume(file, voxel_size, phase_names, phases)
+
+    from . import homogenization
+
+    chosen = None if materials is None else homogenization.load_materials(materials)
+    results: dict[str, Any] = {}
+    common: dict[str, Any] = {"tol": tol, "precision": precision, "device": device}
+    with CtrlC() as ctrl_c, Progress("solving", ctrl_c.check) as progress:
+        common["callback"] = progress.solver
+        try:
+            if chosen is not None and chosen.materials is not None:
+                results["Elasticity"] = homogenization.homogenize_elasticity(
+                    volume, chosen.materials, bbar=bbar, **common
+                )
+            if chosen is not None and chosen.conductivities is not None:
+                results["Conductivity"] = homogenization.homogenize_conductivity(
+                    volume, chosen.conductivities, **common
+                )
+            if asked:
+                results["Diffusion"] = [
+                    homogenization.relative_diffusivity(
+                        volume, phase, axis=axis, sides=sides, **common
+                    )
+                    for phase in asked
+                    for axis in axes
+                ]
+        except KeyboardInterrupt as error:
+            raise Stopped("Stopped; no result was written.") from error
+    if chosen is not None:
+        print(chosen)
+    for result in results.values():
+        for one in result if isinstance(result, list) else [result]:
+            print(one)
+    if out is not None:
+        from . import report
+
+        notes = {} if chosen is None else {"Materials": [str(chosen.note)]}
+        page = report.write_report(
+            out,
+            microstructure=volume,
+            properties=results,
+            extra=notes,
+            title=f"{file.name}: effective properties",
+            reproduce={"On the command line:": _same_command()},
+        )
+        print(f"Report in {page}.")
 
 
 @app.command(short_help="Micrographs to volume to proof, on bundled models.")

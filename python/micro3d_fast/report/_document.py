@@ -57,12 +57,16 @@ class Table:
 
     def cells(self) -> list[list[dict[str, Any]]]:
         """Return rows of cells as the page prints them."""
+        numeric = [
+            all(value is None or _is_number(value) for value in column)
+            and not all(value is None for value in column)
+            for column in zip(*self.rows, strict=True)
+        ]
         return [
             [
                 {
                     "text": cell_text(value, self.formats[i] if i < len(self.formats) else ""),
-                    "number": isinstance(value, int | float | np.number)
-                    and not isinstance(value, bool),
+                    "number": numeric[i] or _is_number(value),
                     "header": i < self.row_headers,
                 }
                 for i, value in enumerate(row)
@@ -145,10 +149,60 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Polar:
+    """A closed curve about a centre: a radius for each angle from the first axis."""
+
+    angle: Any  # radians
+    radius: Any
+    title: str = ""
+    names: tuple[str, str] = ("x", "y")  # of the axes to the right and up
+    limit: float = 0.0  # radius of the frame; 0: the largest
+    alt: str = ""
+
+    kind = "polar"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the part as plain JSON."""
+        return {
+            "kind": self.kind,
+            "title": self.title,
+            "angle": np.asarray(self.angle, dtype=float).tolist(),
+            "radius": np.asarray(self.radius, dtype=float).tolist(),
+        }
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A closed surface r(n) that turns: rows from +z to -z, columns around z from +x."""
+
+    values: np.ndarray
+    unit: str
+    caption: str
+    alt: str
+
+    kind = "surface"
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the script draws."""
+        digits = [[float(f"{value:.4g}") for value in row] for row in self.values]
+        return {"values": digits}
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """Smallest and largest value in words."""
+        return f"{self.values.min():.4g}", f"{self.values.max():.4g} {self.unit}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the part as plain JSON."""
+        return {"kind": self.kind, "caption": self.caption, "unit": self.unit, **self.data}
+
+
+@dataclass(frozen=True)
 class Figure:
     """Plots or pictures side by side under one caption."""
 
-    parts: Sequence[Plot | Picture]
+    parts: Sequence[Plot | Polar | Picture]
     caption: str = ""
     columns: int = 3
     title: str = ""
@@ -226,7 +280,7 @@ class Viewer:
         }
 
 
-Part = Text | Table | Plot | Picture | Figure | Key | Slices | Viewer
+Part = Text | Table | Plot | Polar | Picture | Figure | Surface | Key | Slices | Viewer
 
 
 @dataclass(frozen=True)
@@ -248,6 +302,10 @@ class Section:
 
 
 # ---------------------------------------------------------------------------- numbers in words
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def cell_text(value: Any, spec: str = "") -> str:

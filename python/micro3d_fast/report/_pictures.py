@@ -171,7 +171,7 @@ def render_block(
     light /= np.linalg.norm(light)
     lambert = np.clip(normal @ light, 0.0, 1.0)
     open_sky = np.where(on_face, 1.0, 1.25 - 0.6 * crowd / 80.0)
-    shade = (0.62 + 0.46 * lambert) * np.clip(open_sky, 0.5, 1.0)
+    shade = (0.70 + 0.38 * lambert) * np.clip(open_sky, 0.5, 1.0)
     colour = phase_rgb()[labels[cells[:, 2], cells[:, 1], cells[:, 0]]].astype(np.float64)
     picture = np.zeros((pixels * pixels, 4), dtype=np.uint8)
     picture[rays, :3] = np.clip(colour * shade[:, None], 0, 255).astype(np.uint8)

@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..micrographs import PLANE_AXES, PLANE_NORMAL, PLANES
-from . import _pictures
+from . import _pictures, effective
 from ._document import (
     Curve,
     Figure,
     Key,
     LengthUnit,
     Part,
-    Picture,
     Plot,
     Section,
     Slices,
@@ -651,18 +650,25 @@ def phase_name(subject: Subject, phase: int) -> str:
 # ---------------------------------------------------------------------- properties, times, origin
 
 
-def properties_section(properties: Any) -> Section:
-    """Return effective properties: every number and small matrix of the results, as tables."""
+def properties_section(properties: Any, phase_names: Sequence[str]) -> Section:
+    """Return effective properties: tensors with their bounds, and whatever else is given."""
     items = properties.items() if isinstance(properties, Mapping) else [("", properties)]
     parts: list[Part] = []
     for name, result in items:
         if isinstance(result, Section):
             parts += result.parts
-            continue
-        if isinstance(result, Text | Table | Plot | Picture | Figure):
+        elif isinstance(result, Part):
             parts.append(result)
-            continue
-        parts += result_parts(str(name), result)
+        elif hasattr(result, "stiffness"):
+            parts += effective.elastic_parts(result, name=str(name))
+        elif hasattr(result, "tensor"):
+            parts += effective.conductivity_parts(result, name=str(name))
+        elif hasattr(result, "tortuosity"):
+            parts += effective.diffusivity_parts([result], phase_names, str(name))
+        elif isinstance(result, list | tuple) and all(hasattr(r, "tortuosity") for r in result):
+            parts += effective.diffusivity_parts(result, phase_names, str(name))
+        else:
+            parts += result_parts(str(name), result)
     return Section("Effective properties", tuple(parts), anchor="properties")
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import functools
 import importlib.metadata
@@ -24,7 +25,7 @@ from .._atomic import atomic_write
 from ..micrographs import Micrographs
 from ..microstructure import phase_names_for, plain_json
 from . import _pictures, _plots, _sections
-from ._document import Figure, Part, Picture, Plot, Section, Table, Text, Viewer, percent, ratio
+from ._document import Part, Section, Surface, Text, Viewer, percent, ratio
 from ._sections import Subject
 
 PACKAGES = ("numpy", "scipy", "torch", "scikit-image")
@@ -147,7 +148,7 @@ def write_report(
     if samples:
         sections.append(_sections.samples_section(samples, subject))
     if properties is not None:
-        sections.append(_sections.properties_section(properties))
+        sections.append(_sections.properties_section(properties, subject.phase_names))
     sections += more
     if timings:
         sections.append(_sections.timings_section(timings))
@@ -188,6 +189,7 @@ def write_report(
         "comparison": _comparison_record(compared, errors),
         "comparison_raw": _comparison_record(comparison_raw, errors_raw),
         "comparison_2d": _comparison_record(comparison_2d, errors_2d),
+        "properties": _properties_record(properties),
         "timings": dict(timings or {}),
         "software": software,
         "reproduce": dict(snippets or {}),
@@ -409,7 +411,7 @@ def _to_section(title: str, content: Any) -> Section:
         return content
     parts: list[Part] = []
     for item in content if isinstance(content, list | tuple) else [content]:
-        if isinstance(item, Text | Table | Plot | Picture | Figure):
+        if isinstance(item, Part):
             parts.append(item)
         elif isinstance(item, str):
             parts.append(Text(item))
@@ -444,6 +446,29 @@ def _micrographs_record(micrographs: Any) -> dict[str, Any] | None:
     }
 
 
+def _properties_record(properties: Any) -> dict[str, Any] | None:
+    if properties is None:
+        return None
+    items = properties if isinstance(properties, Mapping) else {"": properties}
+    return {str(name): _plain_result(result) for name, result in items.items()}
+
+
+def _plain_result(result: Any) -> Any:
+    """Return a result object as mappings, without its fields of voxels."""
+    if isinstance(result, Section | Part):
+        return result.to_dict()
+    if dataclasses.is_dataclass(result) and not isinstance(result, type):
+        values = {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
+        return {
+            name: _plain_result(value)
+            for name, value in values.items()
+            if not name.startswith("_") and np.size(value) <= 10_000
+        }
+    if isinstance(result, list | tuple):
+        return [_plain_result(item) for item in result]
+    return result
+
+
 def _comparison_record(comparison: Any, errors: Sequence[_sections.Error]) -> dict[str, Any] | None:
     if comparison is None:
         return None
@@ -467,13 +492,22 @@ def _environment() -> Any:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["png"] = _pictures.data_uri
+    environment.filters["polar"] = lambda polar: jinja2.utils.markupsafe.Markup(
+        _plots.polar_svg(polar)
+    )
     environment.filters["svg"] = lambda plot: jinja2.utils.markupsafe.Markup(_plots.svg(plot))
     return environment
 
 
 def _render(**values: Any) -> str:
     environment = _environment()
-    css, script = (
-        environment.loader.get_source(environment, name)[0] for name in ("report.css", "viewer.js")
+    css, script, surface = (
+        environment.loader.get_source(environment, name)[0]
+        for name in ("report.css", "viewer.js", "surface.js")
     )
-    return environment.get_template("report.html.j2").render(css=css, js=script, **values)
+    parts = [part for section in values["sections"] for part in section.parts]
+    if not any(isinstance(part, Surface) for part in parts):
+        surface = ""
+    return environment.get_template("report.html.j2").render(
+        css=css, js=script, surface_js=surface, **values
+    )

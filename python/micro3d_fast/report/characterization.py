@@ -14,7 +14,7 @@ import numpy as np
 
 from .._atomic import atomic_write
 from ..microstructure import Microstructure
-from ._document import Curve, Figure, LengthUnit, Plot, Section, Table, length_unit
+from ._document import Curve, Figure, LengthUnit, Part, Plot, Section, Table, length_unit
 
 AXES = ("x", "y", "z")
 
@@ -37,6 +37,8 @@ class Measured:
         S2 and L along ``"x"``, ``"y"``, ``"z"``, by lag in voxels.
     radial : dict of phase to RadialCorrelation
         S2 over all directions, in bins as wide as the smallest voxel size.
+    descriptors : dict of phase to Descriptors
+        Correlation lengths, chords, surface, percolation, local fractions.
     """
 
     phases: tuple[int, ...]
@@ -46,25 +48,33 @@ class Measured:
     two_point: dict[tuple[int, str], np.ndarray]
     lineal_path: dict[tuple[int, str], np.ndarray]
     radial: dict[int, Any]
+    descriptors: dict[int, Descriptors]
     unit: LengthUnit
 
     def spacing(self, axis: str) -> float:
         """Voxel size along an axis."""
         return self.voxel_size["zyx".index(axis)]
 
-    def correlation_length(self, phase: int, axis: str) -> float:
-        """Lag (metres, voxels) where the scaled autocovariance falls to 1/e; nan if never."""
-        s2 = self.two_point[phase, axis]
-        scale = s2[0] - s2[0] ** 2
-        if scale <= 0:
-            return float("nan")
-        value = (s2 - s2[0] ** 2) / scale
-        below = np.flatnonzero(value <= np.exp(-1))
-        if not below.size:
-            return float("nan")
-        k = int(below[0])
-        step = (value[k - 1] - np.exp(-1)) / (value[k - 1] - value[k])
-        return float(k - 1 + step) * self.spacing(axis)
+
+@dataclass(frozen=True)
+class Descriptors:
+    """Numbers of one phase.
+
+    Attributes
+    ----------
+    lengths : CorrelationLengths
+    chords : dict of axis to ChordLengths
+    surface : float
+        Specific surface by Crofton's formula, per metre (or per voxel edge).
+    percolation : Percolation
+    local : LocalFractions
+    """
+
+    lengths: Any
+    chords: dict[str, Any]
+    surface: float
+    percolation: Any
+    local: Any
 
 
 def measure(
@@ -86,26 +96,34 @@ def measure(
     callback : callable, optional
         Called with a dict after each phase: step, steps.
     """
-    from ..statistics import lineal_path, two_point_correlation, two_point_radial
+    from .. import statistics
 
     present = tuple(int(p) for p in np.flatnonzero(volume.volume_fractions))
-    two_point, paths, radial = {}, {}, {}
+    two_point, paths, radial, descriptors = {}, {}, {}, {}
     for done, phase in enumerate(present):
         for axis in AXES:
             n = volume.shape["zyx".index(axis)]
             lag = min(n // 2 if max_lag is None else max_lag, n - 1)
-            two_point[phase, axis] = two_point_correlation(
+            two_point[phase, axis] = statistics.two_point_correlation(
                 volume, phase, axis=axis, max_lag=lag, periodic=periodic
             )
-            paths[phase, axis] = lineal_path(
+            paths[phase, axis] = statistics.lineal_path(
                 volume, phase, axis=axis, max_lag=lag, periodic=periodic
             )
-        radial[phase] = two_point_radial(
+        radial[phase] = statistics.two_point_radial(
             volume,
             phase,
             max_lag=None if max_lag is None else min(max_lag, max(volume.shape) - 1),
             periodic=periodic,
             voxel_size=volume.voxel_size,
+        )
+        size: dict[str, Any] = {"periodic": periodic, "voxel_size": volume.voxel_size}
+        descriptors[phase] = Descriptors(
+            statistics.correlation_lengths(volume, phase, **size),
+            {axis: statistics.chord_lengths(volume, phase, axis=axis, **size) for axis in AXES},
+            statistics.specific_surface(volume, phase, **size),
+            statistics.percolation(volume, phase, periodic=periodic),
+            statistics.local_fractions(volume, phase, periodic=periodic),
         )
         if callback is not None:
             callback({"step": done + 1, "steps": len(present)})
@@ -118,6 +136,7 @@ def measure(
         two_point,
         paths,
         radial,
+        descriptors,
         length_unit(volume.voxel_size, max(edges)),
     )
 
@@ -125,24 +144,107 @@ def measure(
 def sections(measured: Measured) -> list[Section]:
     """Return the curves and lengths as sections of a report."""
     figures = [_figure(measured, phase) for phase in measured.phases]
-    rows = [
-        [
-            measured.phase_names[phase],
-            float(measured.fractions[phase]),
-            *(measured.unit(measured.correlation_length(phase, axis)) for axis in AXES),
-        ]
-        for phase in measured.phases
-    ]
-    table = Table(
-        ["Phase", "Fraction", *(f"along {axis} ({measured.unit.name})" for axis in AXES)],
-        rows,
-        "Correlation lengths: where the scaled autocovariance (S₂ − φ²)/(φ − φ²) falls to 1/e.",
-        ["", ".4f", ".3g", ".3g", ".3g"],
-    )
     return [
         Section("Two-point correlation and lineal path", figures, anchor="curves-of-volume"),
-        Section("Correlation lengths", (table,), anchor="lengths"),
+        Section("Lengths, surface, connection", _tables(measured), _LEAD, anchor="descriptors"),
+        Section(
+            "Chords and local fractions",
+            [_chord_figure(measured), _local_figure(measured)],
+            anchor="chords",
+        ),
     ]
+
+
+_LEAD = (
+    "A correlation length is the lag at which the scaled autocovariance (S₂ − φ²)/(φ − φ²) falls "
+    "to 1/e; a mean chord is that of all straight runs through the phase, those cut by the faces "
+    "of the volume allowed for. Clusters are of voxels that share faces."
+)
+
+
+def _tables(measured: Measured) -> list[Part]:
+    unit = measured.unit
+    lengths, connected = [], []
+    for phase in measured.phases:
+        name, found = measured.phase_names[phase], measured.descriptors[phase]
+        correlation = (unit(found.lengths.length.get(axis, np.nan)) for axis in AXES)
+        chords = (unit(found.chords[axis].unbiased_mean) for axis in AXES)
+        surface = found.surface * unit.metres
+        lengths.append([name, *correlation, found.lengths.anisotropy, *chords, surface])
+        shares = (float(found.percolation.fraction.get(axis, np.nan)) for axis in AXES)
+        largest = float(found.percolation.largest)
+        connected.append([name, found.percolation.clusters, largest, *shares])
+    per = "per voxel edge" if unit.name == "voxels" else f"1/{unit.name}"
+    return [
+        Table(
+            [
+                "Phase",
+                *(f"correlation {axis}" for axis in AXES),
+                "longest / shortest",
+                *(f"chord {axis}" for axis in AXES),
+                f"surface ({per})",
+            ],
+            lengths,
+            f"Correlation lengths and mean chords ({unit.name}), and surface per volume (Crofton).",
+            ["", *[".3g"] * 8],
+        ),
+        Table(
+            ["Phase", "Clusters", "Largest", *(f"reaches through {axis}" for axis in AXES)],
+            connected,
+            "Clusters, and the share of each phase in the largest one and in those that reach from "
+            "face to face.",
+            ["", "d", "%", "%", "%", "%"],
+        ),
+    ]
+
+
+_ROLES = ("first", "second", "third", "fourth")
+
+
+def _chord_figure(measured: Measured) -> Figure:
+    unit = measured.unit
+    plots = []
+    for phase in measured.phases:
+        curves = []
+        for role, axis in zip(_ROLES, AXES, strict=False):
+            chords = measured.descriptors[phase].chords[axis]
+            last = int(np.flatnonzero(chords.count)[-1]) + 1 if chords.count.any() else 1
+            x, density = unit(chords.length[:last]), chords.density[:last] * unit.metres
+            curves.append(Curve(x, density, axis, role))
+        name = measured.phase_names[phase]
+        plots.append(
+            Plot(
+                curves,
+                title=name,
+                x_label=f"chord ({unit.name})",
+                alt=f"Chord-length densities of {name} along x, y and z",
+            )
+        )
+    return Figure(
+        plots,
+        caption=f"Chord-length densities by number (1/{unit.name}), along x, y and z.",
+        legend=[(role, f"along {axis}") for role, axis in zip(_ROLES, AXES, strict=False)],
+    )
+
+
+def _local_figure(measured: Measured) -> Figure:
+    plots = []
+    for phase in measured.phases:
+        local = measured.descriptors[phase].local
+        name = measured.phase_names[phase]
+        plots.append(
+            Plot(
+                [Curve(local.size, np.sqrt(local.variance), "", "first")],
+                title=name,
+                x_label="window (voxels)",
+                y_label="standard deviation",
+                alt=f"Standard deviation of the local fraction of {name} against window size",
+            )
+        )
+    return Figure(
+        plots,
+        caption="Standard deviation of the phase fraction in cubic windows, against their edge.",
+    )
 
 
 def _figure(measured: Measured, phase: int) -> Figure:
@@ -193,7 +295,7 @@ def summary(measured: Measured) -> str:
         f"{measured.phase_names[p]} {float(measured.fractions[p]):.4f}" for p in measured.phases
     )
     lengths = {
-        (phase, axis): measured.unit(measured.correlation_length(phase, axis))
+        (phase, axis): measured.unit(measured.descriptors[phase].lengths.length.get(axis, np.nan))
         for phase in measured.phases
         for axis in AXES
     }

@@ -275,7 +275,7 @@
         let normal = [-run[1] / long, run[0] / long];
         if (normal[0] * dx + normal[1] * dy < 0) normal = normal.map((v) => -v);
         let x = best.x + 12 * normal[0];
-        const y = best.y + 12 * normal[1];
+        const y = Math.min(Math.max(best.y + 12 * normal[1], 10), stage.clientHeight - 14);
         if (normal[0] < -0.35) x = Math.max(x, 7.2 * (2 + meta.lengths[k].length));   // keep the words in view
         if (normal[0] > 0.35) x = Math.min(x, stage.clientWidth - 7.2 * (2 + meta.lengths[k].length));
         const anchor = normal[0] > 0.35 ? "start" : normal[0] < -0.35 ? "end" : "middle";

@@ -1,0 +1,210 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Effective properties as parts of a report: tensors, bounds, Young's modulus against direction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ._document import Figure, Part, Polar, Surface, Table, Text, duration
+
+VOIGT = ("11", "22", "33", "23", "13", "12")
+AXES = ("x", "y", "z")
+PLANES = (("xy", 0, 1), ("xz", 0, 2), ("yz", 1, 2))
+RINGS, SPOKES = 61, 60  # of the surface
+
+
+def elastic_parts(result: Any, unit: str = "Pa", name: str = "") -> list[Part]:
+    """Return stiffness, engineering constants, bounds, thermal expansion and E(n)."""
+    scale, unit = scaled_unit(float(np.abs(result.stiffness).max()), unit)
+    stiffness = np.asarray(result.stiffness) / scale
+    E = np.asarray(result.E) / scale
+    head = f"{name}: " if name else ""
+    moduli = Table(
+        ["Quantity", "x", "y", "z"],
+        [
+            [f"Young's modulus E ({unit})", *map(float, E)],
+            *(
+                [
+                    f"Poisson's ratio, load along {first}",
+                    *(
+                        None if first == second else float(result.nu[first + second])
+                        for second in AXES
+                    ),
+                ]
+                for first in AXES
+            ),
+        ],
+        f"{head}Young's moduli, and Poisson's ratios by the direction of contraction.",
+        ["", ".4g", ".4g", ".4g"],
+    )
+    shear = Table(
+        ["Shear modulus", "yz", "xz", "xy"],
+        [[f"G ({unit})", *(float(result.G[plane]) / scale for plane in ("yz", "xz", "xy"))]],
+        f"{head}Shear moduli.",
+        ["", ".4g", ".4g", ".4g"],
+    )
+    matrix = _matrix(stiffness, VOIGT, f"{head}Stiffness ({unit}); 1, 2, 3 are x, y, z.")
+    voigt, reuss = (
+        np.diag(np.asarray(b)) / scale for b in (result.bounds.voigt, result.bounds.reuss)
+    )
+    bounds = Table(
+        ["Component", "Reuss", "Effective", "Voigt"],
+        [
+            [f"C{k}{k}", float(low), float(value), float(high)]
+            for k, (low, value, high) in enumerate(
+                zip(reuss, np.diag(stiffness), voigt, strict=True), start=1
+            )
+        ],
+        f"{head}Diagonal of the stiffness between its bounds ({unit}).",
+        ["", ".4g", ".4g", ".4g"],
+    )
+    parts: list[Part] = [moduli, shear, matrix, bounds]
+    expansion = np.asarray(result.thermal_expansion)
+    if np.isfinite(expansion).all() and np.abs(expansion).max() > 0:
+        parts.append(_matrix(expansion * 1e6, AXES, f"{head}Thermal expansion (10⁻⁶ per kelvin)."))
+    if np.abs(stiffness).max() > 0:
+        parts += young_parts(result, scale, unit)
+    parts += [Text(str(words), "warning") for words in result.warnings]
+    parts.append(_solver(result, head))
+    return parts
+
+
+def young_parts(result: Any, scale: float, unit: str) -> list[Part]:
+    """Return Young's modulus against direction: a surface, and its cuts by the planes."""
+    polar = np.linspace(0.0, np.pi, RINGS)[:, None]
+    azimuth = np.linspace(0.0, 2 * np.pi, SPOKES, endpoint=False)[None, :]
+    n = np.stack(
+        np.broadcast_arrays(
+            np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)
+        ),
+        axis=-1,
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.nan_to_num(result.young(n) / scale, nan=0.0, posinf=0.0)
+        angle = np.linspace(0.0, 2 * np.pi, 145)
+        cuts = []
+        for plane, first, second in PLANES:
+            direction = np.zeros((angle.size, 3))
+            direction[:, first], direction[:, second] = np.cos(angle), np.sin(angle)
+            radius = np.nan_to_num(result.young(direction) / scale, nan=0.0, posinf=0.0)
+            cuts.append(
+                Polar(
+                    angle,
+                    radius,
+                    title=f"{plane} plane",
+                    names=(AXES[first], AXES[second]),
+                    alt=f"Young's modulus in the {plane} plane, from {radius.min():.3g} to "
+                    f"{radius.max():.3g} {unit}.",
+                )
+            )
+    low, high = float(values.min()), float(values.max())
+    at_low, at_high = (
+        n[np.unravel_index(k, values.shape)] for k in (values.argmin(), values.argmax())
+    )
+    words = (
+        f"from {low:.4g} {unit} along {_direction(at_low)} "
+        f"to {high:.4g} {unit} along {_direction(at_high)}"
+    )
+    return [
+        Surface(
+            values,
+            unit,
+            f"Young's modulus against direction, {words}.",
+            alt=f"Surface E(n), {words}.",
+        ),
+        Figure(
+            cuts, caption=f"Young's modulus in the three planes ({unit}), each at its own scale."
+        ),
+    ]
+
+
+def conductivity_parts(result: Any, unit: str = "", name: str = "") -> list[Part]:
+    """Return the conductivity tensor and its bounds."""
+    head = f"{name}: " if name else ""
+    units = f" ({unit})" if unit else ""
+    tensor = np.asarray(result.tensor)
+    voigt, reuss = (np.diag(np.asarray(b)) for b in (result.bounds.voigt, result.bounds.reuss))
+    rows = [
+        [axis, float(low), float(value), float(high)]
+        for axis, low, value, high in zip(AXES, reuss, np.diag(tensor), voigt, strict=True)
+    ]
+    return [
+        _matrix(tensor, AXES, f"{head}Effective conductivity{units}."),
+        Table(
+            ["Along", "Reuss", "Effective", "Voigt"],
+            rows,
+            f"{head}Diagonal of the conductivity between its bounds{units}.",
+            ["", ".4g", ".4g", ".4g"],
+        ),
+        _solver(result, head),
+    ]
+
+
+def diffusivity_parts(
+    results: Sequence[Any], phase_names: Sequence[str] = (), name: str = ""
+) -> list[Part]:
+    """Return relative diffusivities and tortuosities, one row a phase and axis."""
+    rows = []
+    for result in results:
+        phases = "+".join(
+            phase_names[p] if p < len(phase_names) else f"phase {p}" for p in result.phases
+        )
+        rows.append(
+            [
+                phases,
+                result.axis,
+                float(result.relative),
+                float(result.tortuosity),
+                float(result.volume_fraction),
+                float(result.percolating_fraction),
+                int(result.iterations),
+                float(result.residual),
+            ]
+        )
+    columns = [
+        "Phase", "Along", "Relative diffusivity", "Tortuosity", "Fraction", "Percolating",
+        "Iterations", "Residual",
+    ]  # fmt: skip
+    formats = ["", "", ".4f", ".4g", ".4f", ".4f", "d", ".1e"]
+    words = f"{name + ': ' if name else ''}Relative diffusivity and tortuosity between two plates."
+    return [Table(columns, rows, words, formats, row_headers=2)]
+
+
+def scaled_unit(largest: float, unit: str) -> tuple[float, str]:
+    """Return the factor and the name of the unit in which stresses of this size read best."""
+    if unit != "Pa" or not largest > 0:
+        return 1.0, unit or "unit of the phases"
+    for factor, name in ((1e9, "GPa"), (1e6, "MPa"), (1e3, "kPa")):
+        if largest >= factor:
+            return factor, name
+    return 1.0, "Pa"
+
+
+def _matrix(values: np.ndarray, names: Sequence[str], caption: str) -> Table:
+    top = np.abs(values).max()
+    tidy = np.where(np.abs(values) < 3e-5 * top, 0.0, values)
+    rows = [[name, *map(float, row)] for name, row in zip(names, tidy, strict=True)]
+    return Table(["", *names], rows, caption, ["", *[".4g"] * len(names)])
+
+
+def _solver(result: Any, head: str) -> Table:
+    rows: list[list[Any]] = [
+        ["Iterations of each load", ", ".join(map(str, result.iterations))],
+        ["Largest true relative residual", f"{max(result.residuals):.1e} (asked {result.tol:.1e})"],
+        ["Precision", str(result.precision)],
+        ["Contrast of the phases", f"{result.contrast:.4g}"],
+        ["Time", f"{duration(result.seconds)} on {result.device}"],
+        ["Memory of the solver's fields", f"{result.bytes / 1e6:.3g} MB"],
+    ]
+    return Table(["Solver", "Value"], rows, f"{head}How it was solved.")
+
+
+def _direction(n: np.ndarray) -> str:
+    for axis, value in zip(AXES, np.abs(n), strict=True):
+        if value > 0.9995:
+            return axis
+    return "(" + ", ".join(f"{value:.2f}" for value in n) + ")"
