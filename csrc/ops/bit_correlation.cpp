@@ -7,6 +7,7 @@
 #include <algorithm> // for fill, min
 #include <cstdlib>   // for getenv
 #include <cstring>   // for memcpy, strcmp
+#include <numeric>   // for accumulate
 #include <vector>    // for vector
 
 // Three copies of the same loops, for what the CPU turns out to have when the program runs.
@@ -142,47 +143,60 @@ void wrap_columns(const PackBits& op, Word* row) {
   }
 }
 
-void pack_slab(const PackBits& op, Index o, Isa level) {
+bool contiguous(Index stride, const std::uint8_t* mask, Index mask_stride) {
+  return stride == 1 && (!mask || mask_stride == 1);
+}
+
+/// One row whose columns are contiguous in memory.
+void pack_row(const PackBits& op, Index o, Index i, Isa level) {
+  Word* out = op.out + o * op.slab + i * op.words;
+  const std::uint8_t* labels = op.labels + o * op.stride_o + i * op.stride_i;
+  const std::uint8_t* mask = op.mask ? op.mask + o * op.mask_o + i * op.mask_i : nullptr;
+  Index w = 0;
+  for (Index b = 0; b < op.columns; b += bits_per_word, ++w)
+    out[w] = bits_of(op, labels + b, mask ? mask + b : nullptr,
+                     std::min(bits_per_word, op.columns - b), level);
+  std::fill(out + w, out + op.words, Word(0));
+}
+
+/// All rows of a slab whose columns are not.
+void pack_columns(const PackBits& op, Index o, Isa level) {
   Word* out = op.out + o * op.slab;
-  std::fill(out, out + op.slab, Word(0));
-  const std::uint8_t* labels = op.labels + o * op.stride_o;
-  const std::uint8_t* mask = op.mask ? op.mask + o * op.mask_o : nullptr;
-  const bool along_b = op.stride_b == 1 && (!mask || op.mask_b == 1);
-  const bool along_i = op.stride_i == 1 && (!mask || op.mask_i == 1);
-  const Index full = (op.columns + bits_per_word - 1) / bits_per_word;
-  if (along_b) {
-    for (Index i = 0; i < op.rows; ++i)
-      for (Index w = 0; w < full; ++w) {
-        const Index b = w * bits_per_word;
-        out[i * op.words + w] =
-            bits_of(op, labels + i * op.stride_i + b, mask ? mask + i * op.mask_i + b : nullptr,
-                    std::min(bits_per_word, op.columns - b), level);
-      }
-  } else if (along_i) { // 64 x 64 voxels at a time, turned over
-    for (Index w = 0; w < full; ++w)
-      for (Index i = 0; i < op.rows; i += bits_per_word) {
-        Word block[bits_per_word] = {};
-        const Index n = std::min(bits_per_word, op.rows - i);
-        const Index columns = std::min(bits_per_word, op.columns - w * bits_per_word);
-        for (Index c = 0; c < columns; ++c) {
-          const Index b = w * bits_per_word + c;
-          block[c] = bits_of(op, labels + b * op.stride_b + i,
-                             mask ? mask + b * op.mask_b + i : nullptr, n, level);
-        }
-        transpose64(block, level);
-        for (Index k = 0; k < n; ++k)
-          out[(i + k) * op.words + w] = block[k];
-      }
-  } else {
+  std::fill(out, out + op.rows * op.words, Word(0));
+  if (!contiguous(op.stride_i, op.mask, op.mask_i)) {
     for (Index i = 0; i < op.rows; ++i)
       for (Index b = 0; b < op.columns; ++b)
         out[i * op.words + b / bits_per_word] |= Word(op.voxel(o, i, b)) << (b % bits_per_word);
+    return;
   }
+  // 64 x 64 voxels at a time, turned over
+  const std::uint8_t* labels = op.labels + o * op.stride_o;
+  const std::uint8_t* mask = op.mask ? op.mask + o * op.mask_o : nullptr;
+  for (Index start = 0, w = 0; start < op.columns; start += bits_per_word, ++w)
+    for (Index i = 0; i < op.rows; i += bits_per_word) {
+      Word block[bits_per_word] = {};
+      const Index n = std::min(bits_per_word, op.rows - i);
+      const Index columns = std::min(bits_per_word, op.columns - start);
+      for (Index c = 0; c < columns; ++c) {
+        const Index b = start + c;
+        block[c] = bits_of(op, labels + b * op.stride_b + i,
+                           mask ? mask + b * op.mask_b + i : nullptr, n, level);
+      }
+      transpose64(block, level);
+      for (Index k = 0; k < n; ++k)
+        out[(i + k) * op.words + w] = block[k];
+    }
+}
+
+/// What a slab holds beyond its rows and columns.
+void pack_ends(const PackBits& op, Index o) {
+  Word* out = op.out + o * op.slab;
   if (op.all_columns > op.columns)
     for (Index i = 0; i < op.rows; ++i)
       wrap_columns(op, out + i * op.words);
   for (Index i = op.rows; i < op.all_rows; ++i)
     std::copy_n(out + i % op.rows * op.words, op.words, out + i * op.words);
+  std::fill(out + op.all_rows * op.words, out + op.slab, Word(0));
 }
 
 // -------------------------------------------------------------------------------------- pairs
@@ -235,7 +249,9 @@ M3D_AVX512 std::int64_t pairs_avx512(const Word* a, const Word* b, Index n, BitS
     const auto left = static_cast<__mmask8>((1u << (n - j)) - 1);
     odd = _mm512_mask_add_epi64(odd, left, odd, both(j));
   }
-  return _mm512_reduce_add_epi64(_mm512_add_epi64(even, odd));
+  alignas(64) std::int64_t lane[8];
+  _mm512_store_si512(lane, _mm512_add_epi64(even, odd));
+  return std::accumulate(lane, lane + 8, std::int64_t(0));
 }
 #endif
 
@@ -322,10 +338,26 @@ M3D_AVX512 void segments_avx512(const BitSegments& op, Index o, Index j, Index n
 
 void pack_bits_cpu(const PackBits& op, int threads) {
   const Isa level = isa();
-  [[maybe_unused]] const int workers = team(op.slabs, op.slabs * op.rows * op.columns, threads);
+  const Index voxels = op.slabs * op.rows * op.columns;
+  if (contiguous(op.stride_b, op.mask, op.mask_b)) {
+    // in the order of memory: the bits written are few, the voxels read are many
+    const bool slabs_first = op.stride_o >= op.stride_i;
+    const Index outer = slabs_first ? op.slabs : op.rows, inner = slabs_first ? op.rows : op.slabs;
+    [[maybe_unused]] const int workers = team(outer, voxels, threads);
 #pragma omp parallel for schedule(static) num_threads(workers)
-  for (Index o = 0; o < op.slabs; ++o)
-    pack_slab(op, o, level);
+    for (Index m = 0; m < outer; ++m)
+      for (Index n = 0; n < inner; ++n)
+        pack_row(op, slabs_first ? m : n, slabs_first ? n : m, level);
+    for (Index o = 0; o < op.slabs; ++o)
+      pack_ends(op, o);
+    return;
+  }
+  [[maybe_unused]] const int workers = team(op.slabs, voxels, threads);
+#pragma omp parallel for schedule(static) num_threads(workers)
+  for (Index o = 0; o < op.slabs; ++o) {
+    pack_columns(op, o, level);
+    pack_ends(op, o);
+  }
 }
 
 void bit_pairs_cpu(const BitPairs& op, int threads) {
