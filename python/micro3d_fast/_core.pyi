@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
 
+from typing import Any
+
 __version__: str
 BUILT_WITH_CUDA: bool
 BUILT_WITH_OPENMP: bool
@@ -124,4 +126,78 @@ def two_sum(x: Any, low: Any, stream: int | None, threads: int) -> None: ...
 def dot(x: Any, y: Any, sum: Any, partials: Any, stream: int | None, threads: int) -> None: ...
 def phase_strain(
     u: Any, u_low: Any, labels: Any, sum: Any, partials: Any, stream: int | None, threads: int
+) -> None: ...
+
+# statistics
+_Lags = tuple[int, int, int]  # size, positive, padded
+
+def pack_bits(
+    labels: Any,
+    mask: Any,
+    out: Any,
+    phase: int,
+    any: bool,
+    words: int,
+    all_rows: int,
+    all_columns: int,
+    stream: int | None,
+    threads: int,
+) -> None: ...
+def bit_pairs(
+    a: Any,
+    b: Any,
+    counts: Any,
+    rows: int,
+    words: int,
+    steps: tuple[int, int, int],
+    wrap_o: bool,
+    wrap_i: bool,
+    stream: int | None,
+    threads: int,
+    phases_on_host: bool = ...,
+) -> None: ...
+def bit_segments(
+    a: Any,
+    b: Any,
+    counts: Any,
+    rows: int,
+    words: int,
+    steps: tuple[int, int, int],
+    wrap_o: bool,
+    wrap_i: bool,
+    stream: int | None,
+    threads: int,
+) -> None: ...
+def load_phase(
+    labels: Any, mask: Any, out: Any, phase: int, any: bool, stream: int | None, threads: int
+) -> None: ...
+def multiply_spectra(a: Any, b: Any, out: Any, stream: int | None, threads: int) -> None: ...
+def store_counts(
+    planes: Any,
+    out: Any,
+    first: int,
+    y: _Lags,
+    x: _Lags,
+    scale: float,
+    pairs: Any,
+    mirrored: bool,
+    stream: int | None,
+    threads: int,
+) -> None: ...
+def sum_radially(
+    planes: Any,
+    hits: Any,
+    pairs: Any,
+    lags: Any,
+    first: int,
+    size_z: int,
+    y: _Lags,
+    x: _Lags,
+    scale: float,
+    pair_factors: Any,
+    squares: Any,
+    width: float,
+    mirrored: bool,
+    stream: int | None,
+    threads: int,
 ) -> None: ...

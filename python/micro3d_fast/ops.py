@@ -13,6 +13,7 @@ from typing import Any
 from . import _core
 from ._arrays import Array, zeros_like
 from ._backend import current_stream
+from ._bits import pair_counts, segment_counts
 from ._checks import axis_number, integer, real
 
 __all__ = [
@@ -21,9 +22,11 @@ __all__ = [
     "dot",
     "green",
     "hex8",
+    "pair_counts",
     "phase_strain",
     "reverse_step",
     "run_lengths",
+    "segment_counts",
     "separable_inverse",
     "seven_point",
     "two_sum",

@@ -6,6 +6,8 @@ import itertools
 
 import numpy as np
 
+from .two_point import moved
+
 
 def chords(inside, axis, periodic=False):
     """Lengths of all maximal runs of True along an axis, sorted; lines without an end left out."""
@@ -46,9 +48,8 @@ def clusters(inside, connectivity, periodic):
         while todo:
             x = todo.pop()
             for step in neighbours(inside.ndim, connectivity):
-                y = [a + s for a, s in zip(x, step, strict=True)]
-                y = tuple(b % n if w else b for b, n, w in zip(y, inside.shape, wrap, strict=True))
-                if not all(0 <= b < n for b, n in zip(y, inside.shape, strict=True)):
+                y = moved(x, step, inside.shape, wrap)
+                if y is None:
                     continue
                 if inside[y] and not out[y]:
                     out[y] = number
@@ -61,9 +62,8 @@ def same_cluster_counts(numbers, lag, periodic=False, mask=None):
     wrap = np.broadcast_to(np.asarray(periodic, dtype=bool), (numbers.ndim,))
     hits = pairs = 0
     for x in np.ndindex(numbers.shape):
-        y = [a + r for a, r in zip(x, lag, strict=True)]
-        y = tuple(b % n if w else b for b, n, w in zip(y, numbers.shape, wrap, strict=True))
-        if not all(0 <= b < n for b, n in zip(y, numbers.shape, strict=True)):
+        y = moved(x, lag, numbers.shape, wrap)
+        if y is None:
             continue
         if mask is not None and not (mask[x] and mask[y]):
             continue
@@ -81,9 +81,8 @@ def face_area(inside, periodic=False, mask=None):
         changes = pairs = 0
         wrap = np.broadcast_to(np.asarray(periodic, dtype=bool), (inside.ndim,))
         for x in np.ndindex(inside.shape):
-            y = [a + r for a, r in zip(x, lag, strict=True)]
-            y = tuple(b % n if w else b for b, n, w in zip(y, inside.shape, wrap, strict=True))
-            if not all(0 <= b < n for b, n in zip(y, inside.shape, strict=True)):
+            y = moved(x, lag, inside.shape, wrap)
+            if y is None:
                 continue
             if mask is not None and not (mask[x] and mask[y]):
                 continue

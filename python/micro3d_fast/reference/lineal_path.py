@@ -4,6 +4,8 @@
 
 import numpy as np
 
+from .two_point import moved
+
 
 def segment_counts(labels, phase, direction, lag, periodic=False, mask=None):
     """(hits, segments) of segments x, x + d, ..., x + lag d in the image (and in the mask).
@@ -17,12 +19,8 @@ def segment_counts(labels, phase, direction, lag, periodic=False, mask=None):
         inside = True
         hit = True
         for r in range(lag + 1):
-            y = [a + r * d for a, d in zip(x, direction, strict=True)]
-            y = tuple(b % n if w else b for b, n, w in zip(y, labels.shape, wrap, strict=True))
-            if not all(0 <= b < n for b, n in zip(y, labels.shape, strict=True)):
-                inside = False
-                break
-            if mask is not None and not mask[y]:
+            y = moved(x, [r * d for d in direction], labels.shape, wrap)
+            if y is None or (mask is not None and not mask[y]):
                 inside = False
                 break
             hit = hit and labels[y] == phase

@@ -7,6 +7,14 @@ import itertools
 import numpy as np
 
 
+def moved(x, lag, shape, wrap):
+    """x + lag, periodic axes wrapped; None outside the image."""
+    y = [a + r for a, r in zip(x, lag, strict=True)]
+    y = [b % n if w else b for b, n, w in zip(y, shape, wrap, strict=True)]
+    inside = all(0 <= b < n for b, n in zip(y, shape, strict=True))
+    return tuple(y) if inside else None
+
+
 def pair_counts(labels, phase, other, lag, periodic=False, mask=None):
     """(hits, pairs) of one lag vector: all x with x and x + lag in the image (and in the mask).
 
@@ -16,9 +24,8 @@ def pair_counts(labels, phase, other, lag, periodic=False, mask=None):
     wrap = np.broadcast_to(np.asarray(periodic, dtype=bool), (labels.ndim,))
     hits = pairs = 0
     for x in np.ndindex(*labels.shape):
-        y = [a + r for a, r in zip(x, lag, strict=True)]
-        y = tuple(b % n if w else b for b, n, w in zip(y, labels.shape, wrap, strict=True))
-        if not all(0 <= b < n for b, n in zip(y, labels.shape, strict=True)):
+        y = moved(x, lag, labels.shape, wrap)
+        if y is None:
             continue
         if mask is not None and not (mask[x] and mask[y]):
             continue

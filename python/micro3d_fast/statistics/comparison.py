@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _bits, _checks
+from .. import _checks, ops
 from . import _counts, _image
 from .two_point import ratio
 
@@ -575,8 +575,8 @@ def _count(
         "max_lag": lag,
         "per_slice": per_slice,
     }
-    pairs = [_bits.pair_counts(volume, p, p, **keys) for p in phases]
-    segments = [_bits.segment_counts(volume, p, **keys) for p in phases]
+    pairs = [ops.pair_counts(volume, p, p, **keys) for p in phases]
+    segments = [ops.segment_counts(volume, p, **keys) for p in phases]
     counts = np.array([pairs, segments])  # (2, P, groups of slices, lags)
     return np.moveaxis(counts, 2, 0) if per_slice else counts.sum(2)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _bits, _checks
+from .. import _checks, ops
 from . import _image
 from .two_point import along, lines_of, ratio
 
@@ -125,13 +125,13 @@ def _covariance(
         "threads": _image.thread_count(threads),
     }
     both, here, there = (
-        _bits.pair_counts(image.labels, i, j, **keys).sum(0)
+        ops.pair_counts(image.labels, i, j, **keys).sum(0)
         for i, j in ((phase, phase), (phase, None), (None, phase))
     )
     if image.mask is None:
         pairs = lines_of(image, direction, lag, wrap)
     else:
-        pairs = _bits.pair_counts(image.labels, None, None, **keys).sum(0)
+        pairs = ops.pair_counts(image.labels, None, None, **keys).sum(0)
     variance = fraction - fraction**2
     if variance == 0:
         return np.full(lag + 1, np.nan)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _bits, _checks, ops
+from .. import _checks, ops
 from .._arrays import to_numpy
 from . import _image
 from .two_point import along, curves, lines_of, ratio
@@ -86,11 +86,11 @@ def lineal_path(
         "per_slice": image.batch,
         "threads": _image.thread_count(threads),
     }
-    hits = _bits.segment_counts(image.labels, number, **keys)
+    hits = ops.segment_counts(image.labels, number, **keys)
     if image.mask is None:
         segments = lines_of(image, direction, lag, wrap)
     else:
-        segments = _bits.segment_counts(image.labels, None, **keys)
+        segments = ops.segment_counts(image.labels, None, **keys)
     return curves(hits, segments, image)
 
 

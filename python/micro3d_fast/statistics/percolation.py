@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _bits, _checks
+from .. import _checks, ops
 from . import _fourier, _image
 from .two_point import along, curves, lines_of
 
@@ -255,7 +255,7 @@ def two_point_cluster(
     if image.mask is None:
         pairs = lines_of(image, direction, lag, wrap)
     else:
-        pairs = _bits.pair_counts(
+        pairs = ops.pair_counts(
             image.labels, None, None, periodic=wrap, mask=image.mask, **keys
         ).sum(0)
     return curves(hits[None], pairs, image)
@@ -290,7 +290,7 @@ def _closed(
         whole[tuple(slice(m) for m in own.shape)] = own
         own = whole
     flags = tuple(bool(w and d) or c for w, d, c in zip(wrap, direction, crossing, strict=True))
-    return _bits.pair_counts(
+    return ops.pair_counts(
         np.ascontiguousarray(own, dtype=np.uint8), 1, 1, periodic=flags, **keys
     ).sum(0)
 

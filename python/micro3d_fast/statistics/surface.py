@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _bits, _checks
+from .. import _checks, ops
 from . import _image
 from .two_point import lines_of
 
@@ -100,11 +100,11 @@ def _crossings(
         "mask": image.mask,
     }
     keys["threads"] = threads
-    changes = _bits.pair_counts(inside, 1, 0, **keys) + _bits.pair_counts(inside, 0, 1, **keys)
+    changes = ops.pair_counts(inside, 1, 0, **keys) + ops.pair_counts(inside, 0, 1, **keys)
     if image.mask is None:
         pairs = lines_of(image, direction, 1, wrap)[1]
     else:
-        pairs = _bits.pair_counts(inside, None, None, **keys).sum(0)[1]
+        pairs = ops.pair_counts(inside, None, None, **keys).sum(0)[1]
     return float(changes.sum(0)[1] / pairs) if pairs else 0.0
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _bits, _checks
+from .. import _checks, ops
 from .._arrays import is_cuda, to_numpy
 from . import _counts, _fourier, _image
 from ._image import Flags3, Image
@@ -259,11 +259,11 @@ def two_point_correlation(
         "per_slice": image.batch,
         "threads": _image.thread_count(threads),
     }
-    hits = _bits.pair_counts(image.labels, i, j, **keys)
+    hits = ops.pair_counts(image.labels, i, j, **keys)
     if image.mask is None:
         pairs = lines_of(image, direction, lag, wrap)
     else:
-        pairs = _bits.pair_counts(image.labels, None, None, **keys)
+        pairs = ops.pair_counts(image.labels, None, None, **keys)
     return curves(hits, pairs, image)
 
 
