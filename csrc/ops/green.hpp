@@ -70,36 +70,42 @@ template <class T, int N> struct Green {
     }
   }
 
-  /// Wave (kx, row), row = kz * ny + ky.
-  M3D_HD double value(Index load, Index row, Index kx) const {
-    const Index ky = row % ny, kz = row / ny, n = nz * ny * half;
+  /// The inverse of the symbol of wave (kx, row), row = kz * ny + ky.
+  M3D_HD void inverse_at(Index row, Index kx, T (&g)[outputs]) const {
+    const Index ky = row % ny, kz = row / ny;
     const T a[4] = {x[kx], x[half + kx], x[2 * half + kx], x[3 * half + kx]};
     const T b[4] = {y[ky], y[ny + ky], y[2 * ny + ky], y[3 * ny + ky]};
     const T c[4] = {z[kz], z[nz + kz], z[2 * nz + kz], z[3 * nz + kz]};
-    T g[outputs];
     inverse(a, b, c, g);
-    T* M3D_RESTRICT at = data + 2 * (load * N * n + row * half + kx);
-    const bool twin = kx > 0 && 2 * kx < nx;
-    double dot = 0.0;
+  }
+
+  /// z = g r of the real or the imaginary part at v; returns r.z. n: complex numbers a component.
+  M3D_HD static T multiply(const T (&g)[outputs], T* M3D_RESTRICT v, Index n) {
     if constexpr (N == 1) {
-      const T re = at[0], im = at[1];
-      at[0] = g[0] * re;
-      at[1] = g[0] * im;
-      dot = double(at[0]) * double(re) + double(at[1]) * double(im);
+      const T r = v[0];
+      v[0] = g[0] * r;
+      return v[0] * r;
     } else {
-      for (int part = 0; part < 2; ++part) {
-        T* M3D_RESTRICT v = at + part;
-        const T r0 = v[0], r1 = v[2 * n], r2 = v[4 * n];
-        const T z0 = g[0] * r0 + g[5] * r1 + g[4] * r2;
-        const T z1 = g[5] * r0 + g[1] * r1 + g[3] * r2;
-        const T z2 = g[4] * r0 + g[3] * r1 + g[2] * r2;
-        v[0] = z0;
-        v[2 * n] = z1;
-        v[4 * n] = z2;
-        dot += double(r0) * double(z0) + double(r1) * double(z1) + double(r2) * double(z2);
-      }
+      const T r0 = v[0], r1 = v[2 * n], r2 = v[4 * n];
+      const T z0 = g[0] * r0 + g[5] * r1 + g[4] * r2;
+      const T z1 = g[5] * r0 + g[1] * r1 + g[3] * r2;
+      const T z2 = g[4] * r0 + g[3] * r1 + g[2] * r2;
+      v[0] = z0;
+      v[2 * n] = z1;
+      v[4 * n] = z2;
+      return r0 * z0 + r1 * z1 + r2 * z2; // three terms alone: sums are in double precision
     }
-    return (twin ? 2.0 : 1.0) * scale * dot;
+  }
+
+  /// How often a wave counts: the other half of the spectrum is not there.
+  M3D_HD double count(Index kx) const { return kx > 0 && 2 * kx < nx ? 2.0 * scale : scale; }
+
+  M3D_HD double value(Index load, Index row, Index kx) const {
+    const Index n = nz * ny * half;
+    T g[outputs];
+    inverse_at(row, kx, g);
+    T* const at = data + 2 * (load * N * n + row * half + kx);
+    return count(kx) * (double(multiply(g, at, n)) + double(multiply(g, at + 1, n)));
   }
 
   M3D_HD double operator()(Index load, Index i) const { return value(load, i / half, i % half); }
