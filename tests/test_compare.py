@@ -168,6 +168,16 @@ def test_phase_that_is_nowhere_in_the_generated():
     assert [c.error for c in m3.compare(reference, reference, phases=[7]).curves] == [0.0] * 18
 
 
+def test_single_voxels_and_absent_phases():
+    one, zero = np.ones((1, 1, 1), np.uint8), np.zeros((1, 1, 1), np.uint8)
+    result = m3.compare(zero, one)
+    assert [c.error for c in result.select("S2", plane="xy", direction="x")] == [np.inf, 1.0]
+    assert all(math.isnan(c.floor) for c in result.curves)
+    assert "inf" in result.summary()
+    json.dumps(result.to_dict(), allow_nan=False)
+    assert m3.compare(one, np.ones((9, 9, 9), np.uint8)).error("L") == 0
+
+
 def test_figures():
     three = [np.random.default_rng(k).integers(0, 3, (12, 12, 12)) for k in range(2)]
     result = m3.compare(*three)

@@ -8,13 +8,14 @@ runs it on a GPU.
 """
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
 
 import micro3d_fast as m3
 from micro3d_fast import _core, statistics
-from micro3d_fast.statistics import _fourier, _image, two_point
+from micro3d_fast.statistics import _fourier
 
 torch = pytest.importorskip("torch")
 
@@ -29,7 +30,8 @@ def as_if_on_gpu(monkeypatch):
     def yes(array):
         return isinstance(array, torch.Tensor)
 
-    for module in (_image, _fourier, two_point):
+    for name in ("_image", "_fourier", "two_point", "lineal_path"):
+        module = sys.modules[f"micro3d_fast.statistics.{name}"]
         monkeypatch.setattr(module, "is_cuda", yes)
     monkeypatch.setattr(_fourier.Torch, "piece_bytes", 4096)  # several pieces
     return torch.from_numpy

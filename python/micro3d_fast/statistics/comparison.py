@@ -647,7 +647,9 @@ def _curves(
         return _pooled(rng.multinomial(number, [1 / number] * number, bootstrap), counts)
 
     errors = relative_error(resampled(gen), resampled(ref))
-    low, high = np.quantile(errors, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    errors.sort(axis=0)  # by rank, since an error can be infinite
+    low = errors[int((1 - level) / 2 * (bootstrap - 1))]
+    high = errors[math.ceil((1 + level) / 2 * (bootstrap - 1))]
     ours_std = _three(gen.unit, gen.unit_lines).std(0)
     theirs_std = _three(ref.unit, ref.unit_lines).std(0)
     lag = np.arange(ours.shape[-1])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checks, ops
-from .._arrays import to_numpy
+from .._arrays import is_cuda, to_numpy
 from . import _image
 from .two_point import along, curves, lines_of, ratio
 
@@ -78,6 +78,10 @@ def lineal_path(
     image = _image.load(labels, mask, batch=batch, on_device=True)
     number = _checks.phase_number(phase)
     direction, lag, wrap = along(image, axis, max_lag, periodic)
+    if is_cuda(image.labels) and sum(map(abs, direction)) == 1 and not image.batch:
+        along_axis = int(np.flatnonzero(direction)[0])  # one scan of runs: nothing is packed first
+        runs = run_segments(image, number + 1, along_axis, lag, wrap, threads)[number]
+        return ratio(runs, _segments_in_image(image, direction, lag, wrap, threads))
     keys: dict[str, Any] = {
         "direction": direction,
         "max_lag": lag,
@@ -135,12 +139,19 @@ def lineal_paths(
     number = _checks.axis_number(axis, image.ndim)
     direction, lag, wrap = along(image, number, max_lag, periodic)
     hits = run_segments(image, n, direction.index(1), lag, wrap, threads)
-    if image.mask is None:
-        segments = lines_of(image, direction, lag, wrap)
-    else:
-        inside = _image.Image(image.mask8, None, image.ndim)
-        segments = run_segments(inside, 2, direction.index(1), lag, wrap, threads)[1]
+    segments = _segments_in_image(image, direction, lag, wrap, threads)
     return ratio(hits, np.broadcast_to(segments, hits.shape))
+
+
+def _segments_in_image(
+    image: _image.Image, direction: tuple[int, ...], max_lag: int, wrap: Any, threads: int
+) -> np.ndarray:
+    """Segments along an axis that the image (and the mask) holds."""
+    if image.mask is None:
+        return lines_of(image, direction, max_lag, wrap)
+    inside = _image.Image(image.mask8, None, image.ndim)
+    axis = int(np.flatnonzero(direction)[0])
+    return run_segments(inside, 2, axis, max_lag, wrap, threads)[1]
 
 
 def run_segments(
