@@ -104,6 +104,9 @@ def main(arguments: list[str] | None = None, *, isolate: bool = True) -> int:
     sections = [name for name in LIMITS if name in chosen.section.split(",")]
     for name in sections:
         before = state.get(name)
+        if name == "build" and not chosen.rehearse and not (chosen.out / "site").is_dir():
+            before = {}  # what was built did not come along with the folder
+            (chosen.out / "build.steps.json").unlink(missing_ok=True)
         if before.get("status") == "passed" and not chosen.again:
             print(
                 f"{name}: passed before, at {before['commit']}; --again runs it again", flush=True
@@ -191,6 +194,10 @@ def run_process(name: str, chosen: argparse.Namespace, until: float, log: Path) 
 def environment(out: Path, rehearse: bool) -> dict[str, str]:
     """The package that `build` made comes first; a rehearsal takes the installed one."""
     env = dict(os.environ, PYTHONUNBUFFERED="1", MPLBACKEND="Agg")
+    tools = [Path(env.get("CUDA_HOME", "/usr/local/cuda")) / "bin"]  # where nvcc and others may be
+    tools += sorted(Path("/opt/nvidia").glob("nsight-compute/*"))
+    there = [str(folder) for folder in tools if folder.is_dir()]
+    env["PATH"] = os.pathsep.join([env.get("PATH", ""), *there])
     site = out / "site"
     if site.is_dir() and not rehearse:
         env["PYTHONPATH"] = os.pathsep.join(

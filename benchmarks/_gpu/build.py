@@ -167,8 +167,17 @@ def demangled(symbol: str) -> str:
     return re.sub(r"\(.*$", "", said) or symbol
 
 
+#: into site/sitecustomize.py, which Python runs when it starts
+SHIELD = """# The package beside this file comes before an editable installation of it.
+import sys
+
+sys.meta_path = [f for f in sys.meta_path if "ScikitBuild" not in type(f).__name__]
+"""
+
+
 def imports(job: Job) -> None:
     """The built package, in a process of its own."""
+    (job.out / "site" / "sitecustomize.py").write_text(SHIELD)
     code = (
         "import micro3d_fast as m3, micro3d_fast._core as c;"
         "print(m3.__file__); print(m3.cuda_status()); assert c.BUILT_WITH_CUDA"
