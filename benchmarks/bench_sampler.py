@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from _results import record
 
 import micro3d_fast as m3
+from _results import record
 
 EDGE = 64
 

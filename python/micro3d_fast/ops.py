@@ -181,6 +181,7 @@ def _reverse_step(
         clip = (real(clip[0], name="clip[0]"), real(clip[1], name="clip[1]"))
     if len(origin) != 3:
         raise ValueError(f"`origin` must be (z, y, x), got {origin!r}")
+    start = [integer(o, name="origin", minimum=0, maximum=2**32 - 1) for o in origin]
     _core.reverse_step(
         x,
         net,
@@ -196,7 +197,7 @@ def _reverse_step(
         clip,
         integer(seed, name="seed", minimum=0, maximum=2**64 - 1),
         integer(draw, name="draw", minimum=0, maximum=2**32 - 1),
-        tuple(integer(o, name="origin", minimum=0, maximum=2**32 - 1) for o in origin),
+        (start[0], start[1], start[2]),
         current_stream(x),
         integer(threads, name="threads", minimum=0),
         walk,
