@@ -165,13 +165,14 @@ def side_by_side(subject: Subject, micrographs: Any | None, word: str = "Microgr
     labels = subject.labels
     sample_size = tuple(getattr(micrographs, "voxel_size", subject.voxel_size))
     longest = subject.longest
+    most = SLICES_SHOWN if micrographs is not None else 2 * SLICES_SHOWN
     borrowed: Mapping[str, str] = getattr(micrographs, "borrowed", {}) or {}
     planes = []
     for plane in PLANES:
         normal = PLANE_NORMAL[plane]
         n = labels.shape[normal]
         rows, columns = (labels.shape[axis] for axis in PLANE_AXES[plane])
-        at = sorted({round((i + 1) * n / (SLICES_SHOWN + 1) - 0.5) for i in range(SLICES_SHOWN)})
+        at = sorted({round((i + 1) * n / (most + 1) - 0.5) for i in range(most)})
         made = [
             slice_picture(
                 labels.take(index, axis=normal),

@@ -284,7 +284,6 @@ def _figure(measured: Measured, phase: int) -> Figure:
         plots,
         title=name.capitalize(),
         caption=f"Two-point correlation S₂ and lineal path L of {name}; the dotted line is φ².",
-        columns=4,
         legend=[("first", "S₂"), ("second", "L"), ("faint", "φ²")],
     )
 

@@ -225,7 +225,8 @@
     const wide = stage.clientWidth / Math.max(1, stage.clientHeight);
     const angle = 0.24;                                   // half of the field of view
     const fit = Math.tan(angle) * Math.min(1, wide);
-    const distance = 0.95 * reach / Math.sin(Math.atan(fit));
+    const room = stage.clientWidth < 480 ? 1.12 : 0.95;   // for the names of the axes
+    const distance = room * reach / Math.sin(Math.atan(fit));
     const eye = ahead.map((v) => -v * distance);
     const lens = [Math.tan(angle) * wide / view.zoom, Math.tan(angle) / view.zoom];
     return { ahead, right, up, eye, lens };
