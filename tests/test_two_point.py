@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 import micro3d_fast as m3
 from micro3d_fast import statistics
 from micro3d_fast.reference import two_point as reference
+from micro3d_fast.statistics import _fourier
 
 SHAPES = [(1,), (6,), (1, 1), (2, 3), (5, 4), (1, 1, 1), (3, 1, 4), (4, 3, 5), (1, 6, 1), (2, 2, 2)]
 SHAPES = [shape for shape in SHAPES if len(shape) > 1]
@@ -54,8 +55,8 @@ def test_radial_equals_brute_force(shape, masked):
             value, count = reference.two_point_radial(labels, i, j, **keys)
             np.testing.assert_allclose(got.value, value, rtol=1e-14, atol=0)
             np.testing.assert_array_equal(got.count, count)
-            assert got.edges.shape == (max_lag + 2,)
-            assert got.edges[0] == 0
+            np.testing.assert_array_equal(got.lag, np.arange(max_lag + 1))
+            np.testing.assert_array_equal(got.edges, np.arange(max_lag + 2) - 0.5)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -121,6 +122,14 @@ def test_max_lag_crops_the_full_map(periodic):
             assert got.shape[axis] == min(size, 2 * max_lag + 1), (axis, n)
         lags = [np.fft.fftfreq(n, 1 / n).astype(int) for n in got.shape]
         np.testing.assert_array_equal(got, full[np.ix_(*lags)])
+
+
+def test_max_lag_shortens_the_transforms():
+    """Less time and memory, not only less output."""
+    long, short = (_fourier.window(256, False, m) for m in (None, 16))
+    assert long.padded >= 511
+    assert short.padded < 290
+    assert _fourier.window(256, True, 16).padded == 256  # a periodic axis is what it is
 
 
 def test_shift_puts_zero_lag_in_the_middle():

@@ -32,7 +32,7 @@ class RadialCorrelation:
     count : array of int64, shape (bins,)
         What was averaged: lag vectors if periodic and without a mask, voxel pairs otherwise.
     edges : array of float64, shape (bins + 1,)
-        Edges of the bins, half a bin width either side of ``lag``; the first is 0.
+        Edges of the bins, half a bin width either side of ``lag`` (so the first is negative).
     phase, other : int
         Phases of the two ends.
     unit : str
@@ -344,7 +344,7 @@ def two_point_radial(
         _correlate(image, None, None, win, inside, engine)
         pairs = inside.sums[0]
     lag = width * np.arange(last + 1)
-    edges = np.maximum(width * (np.arange(last + 2) - 0.5), 0.0)
+    edges = width * (np.arange(last + 2) - 0.5)
     return RadialCorrelation(
         lag,
         ratio(hits, pairs),
