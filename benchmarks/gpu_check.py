@@ -186,9 +186,9 @@ def run_process(name: str, chosen: argparse.Namespace, until: float, log: Path) 
         except subprocess.TimeoutExpired:
             return None
         finally:
-            if child.poll() is None:
+            with contextlib.suppress(ProcessLookupError):  # it, and what it left running
                 os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
+            child.wait()
 
 
 def environment(out: Path, rehearse: bool) -> dict[str, str]:
