@@ -90,7 +90,7 @@ def run(demo: Run, training_seconds: float) -> list[Path]:
         timings["2D samples"] = seconds
         if first:  # a pass over the volume is one evaluation of each slice
             pass_seconds = seconds / (STEPS * SAMPLES * 3 * 64**2) * demo.edge**3
-        edge, passes = affordable(demo, pass_seconds, 0.6 if first else 0.4)
+        edge, passes = affordable(demo, pass_seconds, 0.6 if first else 0.4, needed=first)
         if edge == 0:
             demo.say("  skipped: no time is left for it")
             continue
@@ -274,11 +274,16 @@ def effective(demo: Run, name: str, made: Microstructure) -> dict[str, Any]:
     return results
 
 
-def affordable(demo: Run, pass_seconds: float, share: float) -> tuple[int, int]:
-    """Return edge and passes that fit into a share of the time left; edge 0 if nothing does."""
+def affordable(
+    demo: Run, pass_seconds: float, share: float, *, needed: bool = False
+) -> tuple[int, int]:
+    """Return edge and passes that fit into a share of the time left.
+
+    If nothing does: the smallest volume where one is ``needed``, else edge 0.
+    """
     budget = share * demo.left - 8.0  # the report takes its part
     for edge in (demo.edge, 3 * demo.edge // 4, demo.edge // 2):
         for passes in (PASSES, FEWEST):
             if pass_seconds * passes * (edge / demo.edge) ** 3 <= budget:
                 return edge, passes
-    return 0, 0
+    return (demo.edge // 2, FEWEST) if needed else (0, 0)
