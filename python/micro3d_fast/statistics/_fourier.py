@@ -134,12 +134,13 @@ class Cpu:
     def rfft(self, x: Array, axis: int) -> Array:
         return self.fft_module.rfft(x, axis=axis)
 
-    def fft(self, x: Array, n: int, axis: int) -> Array:
-        return self.fft_module.fft(x, n=n, axis=axis)
+    def fft(self, x: Array, n: int, axis: int, *, spare: bool = False) -> Array:
+        """``spare``: the memory of x may be used."""
+        return self.fft_module.fft(x, n=n, axis=axis, overwrite_x=spare)
 
     def ifft(self, x: Array, axis: int) -> Array:
-        """Not divided by the length."""
-        return self.fft_module.ifft(x, axis=axis, norm="forward")
+        """Not divided by the length; x is spare."""
+        return self.fft_module.ifft(x, axis=axis, norm="forward", overwrite_x=True)
 
     def irfft(self, x: Array, n: int) -> Array:
         """Along the last axis, not divided by the length."""
@@ -155,6 +156,9 @@ class Cpu:
 
     def dense(self, x: Array) -> Array:
         return np.ascontiguousarray(x)
+
+    def store_conjugate(self, x: Array, to: Array) -> None:
+        np.conjugate(x, out=to)
 
     def takes_whole(self, labels: Array, win: Windows) -> bool:
         """Whether a periodic volume goes through in one piece."""
@@ -184,7 +188,7 @@ class Torch(Cpu):
     def rfft(self, x: Array, axis: int) -> Array:
         return self.fft_module.rfft(x, dim=axis)
 
-    def fft(self, x: Array, n: int, axis: int) -> Array:
+    def fft(self, x: Array, n: int, axis: int, *, spare: bool = False) -> Array:
         return self.fft_module.fft(x, n=n, dim=axis)
 
     def ifft(self, x: Array, axis: int) -> Array:
@@ -201,6 +205,9 @@ class Torch(Cpu):
 
     def dense(self, x: Array) -> Array:
         return x.resolve_conj().contiguous()
+
+    def store_conjugate(self, x: Array, to: Array) -> None:
+        to.copy_(x.conj())
 
     def takes_whole(self, labels: Array, win: Windows) -> bool:
         if any(w.size != w.n or w.padded != w.n for w in win):
@@ -229,7 +236,7 @@ def plane_spectra(field: Field, win: Windows, engine: Cpu) -> Array:
     def job(start: int, stop: int) -> None:
         real = empty_like(out, (stop - start, y.n, x.padded), engine.real)
         field.load(start, stop, real)
-        out[start:stop] = engine.fft(engine.rfft(real, 2), y.padded, 1)
+        out[start:stop] = engine.fft(engine.rfft(real, 2), y.padded, 1, spare=True)
 
     engine.run(job, z.n, y.padded * kx * out.itemsize)
     return out
@@ -256,7 +263,7 @@ def autocorrelate(spectra: Array, win: Windows, receiver: Receiver, engine: Cpu)
         _core.multiply_spectra(f, None, power, current_stream(f), 1)
         # real spectrum: the transform back is the conjugate of the transform forth
         g = engine.turn(engine.rfft(power, engine.axis))[:kept]
-        columns[:kept, start:stop] = g.conj()
+        engine.store_conjugate(g, columns[:kept, start:stop])
 
     def slices_job(start: int, stop: int) -> None:
         _deliver(spectra[start:stop], start, win, receiver, engine, even=True)
