@@ -98,6 +98,25 @@ def test_every_layout_of_state_network_and_output(rng, layouts, walk):
 
 
 @pytest.mark.parametrize("layouts", list(itertools.product(PLANES, repeat=2)), ids="-".join)
+@pytest.mark.parametrize("origin", [(0, 0, 0), (1, 2, 4), (1, 2, 3)], ids=str)
+def test_large_volumes(rng, layouts, origin):
+    """Large enough that whole cache lines are written past the caches, where they are aligned."""
+    torch = pytest.importorskip("torch")  # its memory is aligned
+    shape = (1, 48, 80, 96)
+    f = random_fields(rng, shape, "x net")
+    arguments = {"a": 0.9, "b": 0.4, "noise": 0.6, "seed": 4, "origin": origin}
+    want = native("plain", **f, **arguments)
+    for walk in walks():
+        if walk in ("plain", "phases"):
+            continue
+        out = torch.empty([shape[i] for i in np.argsort(FROM_BATCH[layouts[1]])])
+        out = out.permute(FROM_BATCH[layouts[1]])
+        x, net = (field(f[name], layouts[0]) for name in ("x", "net"))
+        native(walk, x=torch.from_numpy(x), net=torch.from_numpy(net), out=out, **arguments)
+        np.testing.assert_array_equal(out.numpy(), want)
+
+
+@pytest.mark.parametrize("layouts", list(itertools.product(PLANES, repeat=2)), ids="-".join)
 @pytest.mark.parametrize("element", ["float32", "bfloat16", "float16"])
 def test_sixteen_bit_channels_last_network(rng, layouts, element):
     torch = pytest.importorskip("torch")

@@ -51,7 +51,8 @@ py::object export_capsule(const py::object& object, const py::object& stream) {
   try {
     return method("stream"_a = stream, "max_version"_a = py::make_tuple(1, 0));
   } catch (py::error_already_set& error) {
-    if (!error.matches(PyExc_TypeError)) throw;
+    if (!error.matches(PyExc_TypeError))
+      throw;
   }
   return method("stream"_a = stream); // a producer older than DLPack 1.0
 }
@@ -60,14 +61,16 @@ py::object export_capsule(const py::object& object, const py::object& stream) {
 
 const char* dtype_name(DType dtype) {
   for (const DTypeRow& row : dtype_table)
-    if (row.dtype == dtype) return row.name;
+    if (row.dtype == dtype)
+      return row.name;
   return "?";
 }
 
 std::string shape_text(const std::vector<Index>& shape) {
   std::string text = "(";
   for (std::size_t i = 0; i < shape.size(); ++i) {
-    if (i > 0) text += ", ";
+    if (i > 0)
+      text += ", ";
     text += std::to_string(shape[i]);
   }
   return text + (shape.size() == 1 ? ",)" : ")");
@@ -77,8 +80,10 @@ Array::Array(const py::object& object, const char* name, Access access,
              std::optional<std::uintptr_t> stream)
     : name_(name) {
   if (!py::hasattr(object, "__dlpack__") || !py::hasattr(object, "__dlpack_device__"))
-    throw py::type_error(quoted(name_) + " must be an array (numpy, torch, cupy or anything with "
-                         "__dlpack__), got " + type_name(object));
+    throw py::type_error(quoted(name_) +
+                         " must be an array (numpy, torch, cupy or anything with "
+                         "__dlpack__), got " +
+                         type_name(object));
 
   // The device first: what cannot be used is refused before anything is exported.
   const py::tuple device = object.attr("__dlpack_device__")();
@@ -89,8 +94,10 @@ Array::Array(const py::object& object, const char* name, Access access,
     if (cuda_device_count() == 0)
       throw CudaUnavailable(quoted(name_) + " is on a CUDA device, but " + cuda_status());
   } else if (device_type != kDLCPU && device_type != kDLCUDAHost) {
-    throw py::value_error(quoted(name_) + " must be in the memory of the CPU or of a CUDA device, "
-                          "got DLPack device type " + std::to_string(device_type));
+    throw py::value_error(quoted(name_) +
+                          " must be in the memory of the CPU or of a CUDA device, "
+                          "got DLPack device type " +
+                          std::to_string(device_type));
   }
 
   const py::object stream_object =
@@ -107,17 +114,18 @@ Array::Array(const py::object& object, const char* name, Access access,
     PyCapsule_SetName(capsule.ptr(), "used_dltensor_versioned");
     owner_ = {managed, Release{[](void* p) {
                 auto* m = static_cast<DLManagedTensorVersioned*>(p);
-                if (m->deleter) m->deleter(m);
+                if (m->deleter)
+                  m->deleter(m);
               }}};
     tensor = &managed->dl_tensor;
     read_only = (managed->flags & DLPACK_FLAG_BITMASK_READ_ONLY) != 0;
   } else if (PyCapsule_IsValid(capsule.ptr(), "dltensor")) {
-    auto* managed =
-        static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
+    auto* managed = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
     PyCapsule_SetName(capsule.ptr(), "used_dltensor");
     owner_ = {managed, Release{[](void* p) {
                 auto* m = static_cast<DLManagedTensor*>(p);
-                if (m->deleter) m->deleter(m);
+                if (m->deleter)
+                  m->deleter(m);
               }}};
     tensor = &managed->dl_tensor;
   } else {
@@ -148,15 +156,18 @@ Array::Array(const py::object& object, const char* name, Access access,
 
 Index Array::size() const {
   Index n = 1;
-  for (const Index extent : shape_) n *= extent;
+  for (const Index extent : shape_)
+    n *= extent;
   return n;
 }
 
 bool Array::is_contiguous() const {
-  if (size() == 0) return true; // numpy gives empty arrays zero strides
+  if (size() == 0)
+    return true; // numpy gives empty arrays zero strides
   Index expected = 1;
   for (int i = ndim() - 1; i >= 0; --i) {
-    if (extent(i) != 1 && stride(i) != expected) return false;
+    if (extent(i) != 1 && stride(i) != expected)
+      return false;
     expected *= extent(i);
   }
   return true;
@@ -164,11 +175,13 @@ bool Array::is_contiguous() const {
 
 void Array::require_dtype(std::initializer_list<DType> allowed) const {
   for (const DType dtype : allowed)
-    if (dtype == dtype_ || (dtype == DType::u8 && dtype_ == DType::b8)) return;
+    if (dtype == dtype_ || (dtype == DType::u8 && dtype_ == DType::b8))
+      return;
   std::string text = quoted(name_) + " must be ";
   std::size_t i = 0;
   for (const DType dtype : allowed) {
-    if (i > 0) text += i + 1 == allowed.size() ? " or " : ", ";
+    if (i > 0)
+      text += i + 1 == allowed.size() ? " or " : ", ";
     text += dtype_name(dtype);
     ++i;
   }
@@ -196,8 +209,10 @@ void Array::require_contiguous() const {
 void Array::require_distinct_elements() const {
   for (int i = 0; i < ndim(); ++i)
     if (stride(i) == 0 && extent(i) > 1 && size() > 0)
-      throw py::value_error(quoted(name_) + " must have an element of its own for every index, "
-                            "got a broadcast view (stride 0 along axis " + std::to_string(i) + ")");
+      throw py::value_error(quoted(name_) +
+                            " must have an element of its own for every index, "
+                            "got a broadcast view (stride 0 along axis " +
+                            std::to_string(i) + ")");
 }
 
 void Array::require_same_device(const Array& other) const {
@@ -221,7 +236,8 @@ void Array::byte_range(std::uintptr_t& low, std::uintptr_t& high) const {
 }
 
 void Array::require_no_overlap(const Array& other) const {
-  if (size() == 0 || other.size() == 0) return;
+  if (size() == 0 || other.size() == 0)
+    return;
   std::uintptr_t low = 0, high = 0, other_low = 0, other_high = 0;
   byte_range(low, high);
   other.byte_range(other_low, other_high);

@@ -25,11 +25,21 @@ const char* dtype_name(DType dtype);
 
 /// The dtype of a C++ element type; 16-bit floats have no C++ type here, see data_as().
 template <class T> struct DTypeOf;
-template <> struct DTypeOf<std::uint8_t> { static constexpr DType value = DType::u8; };
-template <> struct DTypeOf<std::int32_t> { static constexpr DType value = DType::i32; };
-template <> struct DTypeOf<std::int64_t> { static constexpr DType value = DType::i64; };
-template <> struct DTypeOf<float> { static constexpr DType value = DType::f32; };
-template <> struct DTypeOf<double> { static constexpr DType value = DType::f64; };
+template <> struct DTypeOf<std::uint8_t> {
+  static constexpr DType value = DType::u8;
+};
+template <> struct DTypeOf<std::int32_t> {
+  static constexpr DType value = DType::i32;
+};
+template <> struct DTypeOf<std::int64_t> {
+  static constexpr DType value = DType::i64;
+};
+template <> struct DTypeOf<float> {
+  static constexpr DType value = DType::f32;
+};
+template <> struct DTypeOf<double> {
+  static constexpr DType value = DType::f64;
+};
 
 /// A view of a Python array (numpy, torch, cupy, anything with __dlpack__), never a copy.
 ///
@@ -65,8 +75,8 @@ class Array {
   void require_dtype(std::initializer_list<DType> allowed) const;
   void require_ndim(int ndim) const;
   void require_shape(const std::vector<Index>& shape) const;
-  void require_contiguous() const;             // row-major; empty arrays always pass
-  void require_distinct_elements() const;      // no zero stride (broadcast): for outputs
+  void require_contiguous() const;        // row-major; empty arrays always pass
+  void require_distinct_elements() const; // no zero stride (broadcast): for outputs
   void require_same_device(const Array& other) const;
   void require_no_overlap(const Array& other) const; // byte ranges
 

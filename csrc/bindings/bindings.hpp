@@ -3,8 +3,8 @@
 #pragma once
 // One file an operator: bindings/<op>.cpp defines bind_<op> and registers itself with
 //
-//   static void bind_<op>(py::module_& m) { m.def("<op>", &<op>, py::arg("x"), py::kw_only(), ...); }
-//   M3D_BINDING(bind_<op>);
+//   static void bind_<op>(py::module_& m) { m.def("<op>", &<op>, py::arg("x"), py::kw_only(), ...);
+//   } M3D_BINDING(bind_<op>);
 //
 // so that adding an operator touches no file here. module.cpp calls all of them.
 #include "bindings/array.hpp" // for Array

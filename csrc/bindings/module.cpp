@@ -16,7 +16,8 @@ static void translate(std::exception_ptr pointer) {
     PyErr_SetString(cls.ptr(), what);
   };
   try {
-    if (pointer) std::rethrow_exception(pointer);
+    if (pointer)
+      std::rethrow_exception(pointer);
   } catch (const CudaUnavailable& error) {
     raise("CudaUnavailableError", error.what());
   } catch (const CudaError& error) {
@@ -40,5 +41,6 @@ PYBIND11_MODULE(_core, m) {
   m.def("cuda_device_count", &cuda_device_count);
   m.def("cuda_status", &cuda_status);
   m.def("max_threads", [] { return omp_threads(0); });
-  for (const BindFunction bind : binding_list()) bind(m);
+  for (const BindFunction bind : binding_list())
+    bind(m);
 }

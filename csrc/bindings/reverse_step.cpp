@@ -33,7 +33,8 @@ static void reverse_step(const py::object& x, const py::object& net, const py::o
   std::optional<Array> arrays[R::roles];
   ReverseStep op{};
   for (int role = 0; role < R::roles; ++role) {
-    if (given[role]->is_none()) continue;
+    if (given[role]->is_none())
+      continue;
     arrays[role].emplace(*given[role], names[role], role >= R::Out ? Access::write : Access::read,
                          stream);
     const Array& array = *arrays[role];
@@ -49,12 +50,14 @@ static void reverse_step(const py::object& x, const py::object& net, const py::o
     if (role >= R::Out) {
       array.require_distinct_elements();
       for (int other = 0; other < role; ++other)
-        if (arrays[other]) array.require_no_overlap(*arrays[other]);
+        if (arrays[other])
+          array.require_no_overlap(*arrays[other]);
     }
     op.field[role] = field_of(array);
   }
   const Array& first = *arrays[R::X];
-  for (int axis = 0; axis < 4; ++axis) op.extent[axis] = first.extent(axis);
+  for (int axis = 0; axis < 4; ++axis)
+    op.extent[axis] = first.extent(axis);
   if (op.extent[0] > 256)
     throw py::value_error("`x` must have at most 256 channels, got shape " +
                           shape_text(first.shape()));
@@ -81,15 +84,21 @@ static void reverse_step(const py::object& x, const py::object& net, const py::o
   }
   op.seed = seed;
   op.draw = draw;
-  if (first.size() == 0) return;
+  if (first.size() == 0)
+    return;
 
   Simd simd = Simd::best;
-  if (walk == "base") simd = Simd::base;
-  if (walk == "avx2") simd = Simd::avx2;
-  if (walk == "avx512") simd = Simd::avx512;
-  if (!simd_available(simd)) throw py::value_error("`walk` is not available on this processor");
+  if (walk == "base")
+    simd = Simd::base;
+  if (walk == "avx2")
+    simd = Simd::avx2;
+  if (walk == "avx512")
+    simd = Simd::avx512;
+  if (!simd_available(simd))
+    throw py::value_error("`walk` is not available on this processor");
   const bool cuda = first.is_cuda();
-  if (cuda && !walk.empty()) throw py::value_error("`walk` chooses among the walks of the CPU");
+  if (cuda && !walk.empty())
+    throw py::value_error("`walk` chooses among the walks of the CPU");
 
   const py::gil_scoped_release no_gil; // from here on no Python object is touched
   if (cuda) {

@@ -15,7 +15,8 @@ static void run_lengths(const py::object& labels, const py::object& mask, const 
   const Array f(full, "full", Access::write, stream);
   l.require_ndim(3);
   l.require_dtype({DType::u8});
-  if (axis < 0 || axis > 2) throw py::value_error("`axis` must be 0, 1 or 2");
+  if (axis < 0 || axis > 2)
+    throw py::value_error("`axis` must be 0, 1 or 2");
   c.require_ndim(2);
   c.require_shape({c.extent(0), l.extent(axis) + 1});
   c.require_contiguous();
@@ -29,9 +30,20 @@ static void run_lengths(const py::object& labels, const py::object& mask, const 
     throw py::value_error("`labels` must have fewer than 2^31 voxels along `axis`");
 
   const int o = axis == 0 ? 1 : 0, i = axis == 2 ? 1 : 2;
-  RunLengths op{static_cast<const std::uint8_t*>(l.data_untyped()), nullptr, l.extent(axis),
-                l.extent(o), l.extent(i), l.stride(axis), l.stride(o), l.stride(i), 0, 0, 0,
-                c.data<std::int64_t>(), f.data<std::int64_t>(), static_cast<int>(c.extent(0)),
+  RunLengths op{static_cast<const std::uint8_t*>(l.data_untyped()),
+                nullptr,
+                l.extent(axis),
+                l.extent(o),
+                l.extent(i),
+                l.stride(axis),
+                l.stride(o),
+                l.stride(i),
+                0,
+                0,
+                0,
+                c.data<std::int64_t>(),
+                f.data<std::int64_t>(),
+                static_cast<int>(c.extent(0)),
                 periodic};
   std::optional<Array> m;
   if (!mask.is_none()) {
@@ -44,7 +56,8 @@ static void run_lengths(const py::object& labels, const py::object& mask, const 
     op.mask_outer = m->stride(o);
     op.mask_inner = m->stride(i);
   }
-  if (l.size() == 0) return;
+  if (l.size() == 0)
+    return;
   if (phases_on_host && (l.is_cuda() || !packs(op)))
     throw py::value_error("`labels` must be contiguous along `axis`, on the CPU");
   const py::gil_scoped_release no_gil; // from here on no Python object is touched

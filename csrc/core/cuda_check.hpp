@@ -10,7 +10,8 @@
 namespace micro3d {
 
 inline void cuda_check(cudaError_t status, const char* call, const char* file, int line) {
-  if (status == cudaSuccess) return;
+  if (status == cudaSuccess)
+    return;
   (void)cudaGetLastError(); // else the next check reports this error again
   throw CudaError(std::string(call) + " failed: " + cudaGetErrorString(status) + " (" + file + ":" +
                   std::to_string(line) + ")");

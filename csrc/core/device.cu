@@ -7,7 +7,8 @@ namespace micro3d {
 
 int cuda_device_count() {
   int count = 0;
-  if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
+  if (cudaGetDeviceCount(&count) == cudaSuccess)
+    return count;
   (void)cudaGetLastError(); // clear it, or the next check reports this error
   return 0;
 }
@@ -24,15 +25,16 @@ std::string cuda_status() {
     return built + ", but there is no device to use: " +
            (status == cudaSuccess ? "none found" : cudaGetErrorString(status)) + ".";
   }
-  std::string text = built + " and finds " + std::to_string(count) +
-                     (count == 1 ? " device: " : " devices: ");
+  std::string text =
+      built + " and finds " + std::to_string(count) + (count == 1 ? " device: " : " devices: ");
   for (int i = 0; i < count; ++i) {
     cudaDeviceProp properties{};
     if (cudaGetDeviceProperties(&properties, i) != cudaSuccess) {
       (void)cudaGetLastError();
       continue;
     }
-    if (i > 0) text += ", ";
+    if (i > 0)
+      text += ", ";
     text += properties.name;
     text += " (sm_" + std::to_string(properties.major) + std::to_string(properties.minor) + ")";
   }
@@ -41,7 +43,8 @@ std::string cuda_status() {
 
 DeviceGuard::DeviceGuard(int device) : previous_(device) {
   M3D_CUDA_CHECK(cudaGetDevice(&previous_));
-  if (previous_ != device) M3D_CUDA_CHECK(cudaSetDevice(device));
+  if (previous_ != device)
+    M3D_CUDA_CHECK(cudaSetDevice(device));
 }
 
 DeviceGuard::~DeviceGuard() { (void)cudaSetDevice(previous_); }

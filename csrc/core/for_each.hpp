@@ -23,7 +23,8 @@
 //
 // A tuned walk (cache-blocked, SIMD, shared-memory tile, warp ballot) replaces either loop below
 // when that matters, and still calls value(). A tuned CUDA walk is written as phases between
-// barriers: M3D_HD functors of (block, thread) with the shared memory passed as an argument, so that
+// barriers: M3D_HD functors of (block, thread) with the shared memory passed as an argument, so
+// that
 //
 //   device:  phase_1(block, thread, shared); __syncthreads(); phase_2(block, thread, shared);
 //   test:    for block: for thread: phase_1(...);   for thread: phase_2(...);
@@ -56,11 +57,11 @@ inline int omp_threads([[maybe_unused]] int threads) {
 #endif
 }
 
-template <class Body>
-void for_each(Cpu cpu, Index n, Body body) {
+template <class Body> void for_each(Cpu cpu, Index n, Body body) {
   [[maybe_unused]] const int threads = omp_threads(cpu.threads);
 #pragma omp parallel for schedule(static) num_threads(threads)
-  for (Index i = 0; i < n; ++i) body(i);
+  for (Index i = 0; i < n; ++i)
+    body(i);
 }
 
 #ifdef __CUDACC__
@@ -76,15 +77,15 @@ inline unsigned grid_for(Index n, unsigned block = 256) {
   return static_cast<unsigned>(blocks < 65535 ? blocks : 65535);
 }
 
-template <class Body>
-__global__ void __launch_bounds__(256) for_each_kernel(Index n, Body body) {
+template <class Body> __global__ void __launch_bounds__(256) for_each_kernel(Index n, Body body) {
   const Index step = Index(gridDim.x) * blockDim.x; // grid-stride: any n, any grid
-  for (Index i = Index(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step) body(i);
+  for (Index i = Index(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step)
+    body(i);
 }
 
-template <class Body>
-void for_each(Cuda cuda, Index n, Body body) {
-  if (n == 0) return; // an empty grid is a launch error
+template <class Body> void for_each(Cuda cuda, Index n, Body body) {
+  if (n == 0)
+    return; // an empty grid is a launch error
   for_each_kernel<<<grid_for(n), 256, 0, cuda.stream>>>(n, body);
   M3D_CUDA_CHECK(cudaGetLastError());
 }

@@ -41,9 +41,7 @@ M3D_HD std::uint16_t to_f16(float value) {
   // Below 2^-14: adding 0.5 leaves the rounded multiple of 2^-24 in the low mantissa bits.
   const std::uint32_t tiny = bits_of_float(float_of_bits(magnitude) + 0.5f) - 0x3f000000u;
   const std::uint32_t huge = magnitude > 0x7f800000u ? 0x7e00u : 0x7c00u; // NaN, infinity
-  const std::uint32_t h = magnitude >= 0x477ff000u   ? huge
-                          : magnitude < 0x38800000u ? tiny
-                                                    : normal;
+  const std::uint32_t h = magnitude >= 0x477ff000u ? huge : magnitude < 0x38800000u ? tiny : normal;
   return static_cast<std::uint16_t>(h | sign);
 }
 

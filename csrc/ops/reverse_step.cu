@@ -26,8 +26,10 @@ __global__ void __launch_bounds__(ReverseStepTiles::threads)
 void reverse_step_cuda(const ReverseStep& op, std::uintptr_t stream) {
   const ReverseStepTiles tiles{op, tile_axes(op)};
   const Index blocks = tiles.blocks();
-  if (blocks == 0) return;
-  if (blocks > 0x7fffffff) throw CudaError("`reverse_step`: the volume has too many tiles for CUDA");
+  if (blocks == 0)
+    return;
+  if (blocks > 0x7fffffff)
+    throw CudaError("`reverse_step`: the volume has too many tiles for CUDA");
   reverse_step_kernel<<<static_cast<unsigned>(blocks), ReverseStepTiles::threads, 0,
                         cuda_on(stream).stream>>>(tiles);
   M3D_CUDA_CHECK(cudaGetLastError());

@@ -17,7 +17,8 @@ struct Field {
   M3D_HD bool present() const { return data != nullptr; }
   M3D_HD int bytes() const { return element == Element::f32 ? 4 : 2; }
   M3D_HD float load(Index at) const {
-    if (element == Element::f32) return static_cast<const float*>(data)[at];
+    if (element == Element::f32)
+      return static_cast<const float*>(data)[at];
     const std::uint16_t h = static_cast<const std::uint16_t*>(data)[at];
     return element == Element::bf16 ? from_bf16(h) : from_f16(h);
   }
@@ -43,7 +44,7 @@ struct Field {
 struct ReverseStep {
   enum Role { X, Net, Uncond, H0, Out, OutNet, roles };
   Field field[roles];
-  Index extent[4];    // C, Z, Y, X
+  Index extent[4];         // C, Z, Y, X
   std::uint32_t origin[4]; // global index of the first voxel; of C always 0
   float a, b, noise, h;
   float guidance, unguided; // unguided = 1 - guidance
@@ -56,15 +57,18 @@ struct ReverseStep {
   M3D_HD float value(float x, float net, float uncond, float h0, float z, bool has_uncond,
                      bool has_h0, bool has_noise) const {
     float e = net;
-    if (has_uncond) e = guidance * net + unguided * uncond;
+    if (has_uncond)
+      e = guidance * net + unguided * uncond;
     if (clip) {
       e = p * x + q * e;
       e = e < -1.0f ? -1.0f : e;
       e = e > 1.0f ? 1.0f : e;
     }
     float v = a * x + b * e;
-    if (has_h0) v = v + h * h0;
-    if (has_noise) v = v + noise * z;
+    if (has_h0)
+      v = v + h * h0;
+    if (has_noise)
+      v = v + noise * z;
     return v;
   }
 
@@ -90,14 +94,16 @@ struct ReverseStep {
                        (origin[3] + static_cast<std::uint32_t>(x0)) >> 2, normal);
     for (int lane = 0; lane < 4; ++lane) {
       const Index x = x0 + lane;
-      if (x < 0 || x >= extent[3]) continue;
-      const float v = value(field[X].load(at(X, c, z, y, x)), field[Net].load(at(Net, c, z, y, x)),
-                            field[Uncond].present() ? field[Uncond].load(at(Uncond, c, z, y, x)) : 0,
-                            field[H0].present() ? field[H0].load(at(H0, c, z, y, x)) : 0,
-                            normal[lane], field[Uncond].present(), field[H0].present(),
-                            noise != 0.0f);
+      if (x < 0 || x >= extent[3])
+        continue;
+      const float v =
+          value(field[X].load(at(X, c, z, y, x)), field[Net].load(at(Net, c, z, y, x)),
+                field[Uncond].present() ? field[Uncond].load(at(Uncond, c, z, y, x)) : 0,
+                field[H0].present() ? field[H0].load(at(H0, c, z, y, x)) : 0, normal[lane],
+                field[Uncond].present(), field[H0].present(), noise != 0.0f);
       field[Out].store(at(Out, c, z, y, x), v);
-      if (field[OutNet].present()) field[OutNet].store(at(OutNet, c, z, y, x), v);
+      if (field[OutNet].present())
+        field[OutNet].store(at(OutNet, c, z, y, x), v);
     }
   }
 };
@@ -105,8 +111,8 @@ struct ReverseStep {
 /// Which axes a tiled walk blocks: rows run along `r`, the axis in which most bytes are contiguous;
 /// fields that are contiguous along `s` instead are transposed through the tile; `o` is the third.
 struct TileAxes {
-  int r, s, o;                         // 1, 2, 3 = z, y, x
-  bool columns[ReverseStep::roles];    // contiguous along s: to be transposed
+  int r, s, o;                      // 1, 2, 3 = z, y, x
+  bool columns[ReverseStep::roles]; // contiguous along s: to be transposed
   bool any_columns;
 };
 
@@ -117,21 +123,36 @@ inline TileAxes tile_axes(const ReverseStep& op) {
   for (int role = 0; role < ReverseStep::roles; ++role) {
     const Field& f = op.field[role];
     fast[role] = 0; // any axis will do
-    if (!f.present()) continue;
+    if (!f.present())
+      continue;
     for (int axis = 3; axis >= 1; --axis)
       if (op.extent[axis] > 1 && f.stride[axis] != 0 &&
           (fast[role] == 0 || distance(f.stride[axis]) < distance(f.stride[fast[role]])))
         fast[role] = axis;
-    weight[fast[role]] += f.bytes();
+    weight[fast[role]] += f.bytes() * (role < ReverseStep::Out ? 2 : 1); // a late read costs more
   }
   TileAxes axes{};
   axes.r = 3;
   for (int axis = 2; axis >= 1; --axis)
-    if (weight[axis] > weight[axes.r]) axes.r = axis;
-  axes.s = axes.r == 3 ? (op.extent[1] > op.extent[2] ? 1 : 2) : 3; // the longer, y if alike
-  const bool quads = op.noise != 0.0f && axes.r != 3; // the tile must hold whole quads of x
-  for (int axis = 3; axis >= 1 && !quads; --axis)
-    if (axis != axes.r && weight[axis] > weight[axes.s]) axes.s = axis;
+    if (weight[axis] > weight[axes.r])
+      axes.r = axis;
+  axes.s = axes.r == 3 ? 2 : 3;
+  if (op.noise == 0.0f || axes.r == 3) { // else the tile must hold whole quads of x
+    const int other = 6 - axes.r - axes.s;
+    if (weight[other] == weight[axes.s]) { // nothing to transpose: stay close in memory
+      for (int role = 0; role < ReverseStep::roles; ++role) {
+        const Field& f = op.field[role];
+        if (!f.present())
+          continue;
+        const bool nearer = distance(f.stride[other]) < distance(f.stride[axes.s]);
+        weight[nearer ? other : axes.s] += f.bytes();
+      }
+      if (op.extent[other] == 1 || op.extent[axes.s] == 1)
+        weight[op.extent[other] == 1 ? other : axes.s] = 0;
+    }
+    if (weight[other] > weight[axes.s])
+      axes.s = other;
+  }
   axes.o = 6 - axes.r - axes.s;
   for (int role = 0; role < ReverseStep::roles; ++role) {
     axes.columns[role] = op.field[role].present() && fast[role] == axes.s;
@@ -206,7 +227,8 @@ struct ReverseStepTiles {
         const float* p = static_cast<const float*>(f.data) + at;
         if (aligned(p, 16)) {
           const Quad32 quad = *reinterpret_cast<const Quad32*>(p);
-          for (int j = 0; j < 4; ++j) v[j] = quad.v[j];
+          for (int j = 0; j < 4; ++j)
+            v[j] = quad.v[j];
           return;
         }
       } else {
@@ -219,7 +241,8 @@ struct ReverseStepTiles {
         }
       }
     }
-    for (int j = 0; j < 4; ++j) v[j] = j >= first && j < last ? f.load(at + j * step) : 0.0f;
+    for (int j = 0; j < 4; ++j)
+      v[j] = j >= first && j < last ? f.load(at + j * step) : 0.0f;
   }
   M3D_HD void store4(const Field& f, Index at, Index step, int first, int last,
                      const float v[4]) const {
@@ -228,7 +251,8 @@ struct ReverseStepTiles {
         float* p = static_cast<float*>(f.data) + at;
         if (aligned(p, 16)) {
           Quad32 quad;
-          for (int j = 0; j < 4; ++j) quad.v[j] = v[j];
+          for (int j = 0; j < 4; ++j)
+            quad.v[j] = v[j];
           *reinterpret_cast<Quad32*>(p) = quad;
           return;
         }
@@ -243,7 +267,8 @@ struct ReverseStepTiles {
         }
       }
     }
-    for (int j = first; j < last; ++j) f.store(at + j * step, v[j]);
+    for (int j = first; j < last; ++j)
+      f.store(at + j * step, v[j]);
   }
 
   /// How much of the quad starting at i lies inside the volume: [first, last).
@@ -252,7 +277,8 @@ struct ReverseStepTiles {
     first = g < 0 ? static_cast<int>(g < -4 ? 4 : -g) : 0;
     const Index left = op.extent[axis] - g;
     last = left < 4 ? static_cast<int>(left < 0 ? 0 : left) : 4;
-    if (last < first) last = first;
+    if (last < first)
+      last = first;
   }
 
   M3D_HD static float* shared_tile(float* shared, int role) {
@@ -260,18 +286,22 @@ struct ReverseStepTiles {
   }
 
   M3D_HD void load(Index block, int thread, float* shared) const {
-    if (!axes.any_columns) return;
+    if (!axes.any_columns)
+      return;
     const Tile t = tile(block);
     const Index r = thread / 8, s = thread % 8 * 4; // 8 threads read 32 elements along s
     int first, last;
     clip_quad(t, axes.s, s, first, last);
-    if (!inside(t, axes.r, r) || first == last) return;
+    if (!inside(t, axes.r, r) || first == last)
+      return;
     for (int role = 0; role < ReverseStep::Out; ++role) {
-      if (!axes.columns[role]) continue;
+      if (!axes.columns[role])
+        continue;
       float v[4];
       load4(op.field[role], offset(role, t, s, r), op.field[role].stride[axes.s], first, last, v);
       float* to = shared_tile(shared, role);
-      for (int j = 0; j < 4; ++j) to[(s + j) * pitch + r] = v[j];
+      for (int j = 0; j < 4; ++j)
+        to[(s + j) * pitch + r] = v[j];
     }
   }
 
@@ -284,15 +314,18 @@ struct ReverseStepTiles {
     const int along = along_r ? axes.r : axes.s, across = along_r ? axes.s : axes.r;
     int first, last;
     clip_quad(t, along, along_r ? r : s, first, last);
-    if (!inside(t, across, along_r ? s : r) || first == last) return;
+    if (!inside(t, across, along_r ? s : r) || first == last)
+      return;
 
     float in[4][4] = {};
     for (int role = 0; role < ReverseStep::Out; ++role) {
       const Field& f = op.field[role];
-      if (!f.present()) continue;
+      if (!f.present())
+        continue;
       if (axes.columns[role]) {
         const float* from = shared_tile(shared, role) + s * pitch + r;
-        for (int j = 0; j < 4; ++j) in[role][j] = from[along_r ? j : j * pitch];
+        for (int j = 0; j < 4; ++j)
+          in[role][j] = from[along_r ? j : j * pitch];
       } else {
         load4(f, offset(role, t, s, r), f.stride[along], first, last, in[role]);
       }
@@ -321,20 +354,25 @@ struct ReverseStepTiles {
         store4(f, offset(role, t, s, r), f.stride[along], first, last, v);
       }
     }
-    if (!keep) return;
+    if (!keep)
+      return;
     float* to = shared_tile(shared, ReverseStep::Out) + s * pitch + r;
-    for (int j = 0; j < 4; ++j) to[along_r ? j : j * pitch] = v[j];
+    for (int j = 0; j < 4; ++j)
+      to[along_r ? j : j * pitch] = v[j];
   }
 
   M3D_HD void store(Index block, int thread, const float* shared) const {
-    if (!axes.columns[ReverseStep::Out] && !axes.columns[ReverseStep::OutNet]) return;
+    if (!axes.columns[ReverseStep::Out] && !axes.columns[ReverseStep::OutNet])
+      return;
     const Tile t = tile(block);
     const Index r = thread / 8, s = thread % 8 * 4;
     int first, last;
     clip_quad(t, axes.s, s, first, last);
-    if (!inside(t, axes.r, r) || first == last) return;
+    if (!inside(t, axes.r, r) || first == last)
+      return;
     float v[4];
-    for (int j = 0; j < 4; ++j) v[j] = shared[4 * (side * pitch) + (s + j) * pitch + r];
+    for (int j = 0; j < 4; ++j)
+      v[j] = shared[4 * (side * pitch) + (s + j) * pitch + r];
     for (int role = ReverseStep::Out; role < ReverseStep::roles; ++role)
       if (axes.columns[role])
         store4(op.field[role], offset(role, t, s, r), op.field[role].stride[axes.s], first, last,
@@ -346,9 +384,9 @@ struct ReverseStepTiles {
 enum class Simd : int { best, base, avx2, avx512 };
 bool simd_available(Simd simd);
 
-void reverse_step_cpu(const ReverseStep& op, int threads, Simd simd);      // reverse_step.cpp
-void reverse_step_plain_on_host(const ReverseStep& op);                    // for tests
-void reverse_step_phases_on_host(const ReverseStep& op);                   // for tests
-void reverse_step_cuda(const ReverseStep& op, std::uintptr_t stream);      // reverse_step.cu
+void reverse_step_cpu(const ReverseStep& op, int threads, Simd simd); // reverse_step.cpp
+void reverse_step_plain_on_host(const ReverseStep& op);               // for tests
+void reverse_step_phases_on_host(const ReverseStep& op);              // for tests
+void reverse_step_cuda(const ReverseStep& op, std::uintptr_t stream); // reverse_step.cu
 
 } // namespace micro3d

@@ -28,7 +28,8 @@ inline int trailing_zeros(std::uint64_t bits) {
   return __builtin_ctzll(bits);
 #else
   int n = 0;
-  while ((bits & 1u) == 0) bits >>= 1, ++n;
+  while ((bits & 1u) == 0)
+    bits >>= 1, ++n;
   return n;
 #endif
 }
@@ -51,21 +52,25 @@ inline std::uint64_t differing(const std::uint8_t* a, const std::uint8_t* b, Ind
     std::memcpy(&y, b + i, 8);
     bits |= static_cast<std::uint64_t>(differing_bytes(x, y)) << i;
   }
-  for (; i < n; ++i) bits |= static_cast<std::uint64_t>(a[i] != b[i]) << i;
+  for (; i < n; ++i)
+    bits |= static_cast<std::uint64_t>(a[i] != b[i]) << i;
   return bits;
 }
 
 /// n bytes at a stride, as contiguous bytes: in place where they are, else through `buffer`.
 inline const std::uint8_t* contiguous(const std::uint8_t* in, Index stride, Index n,
                                       std::uint8_t* buffer) {
-  if (stride == 1) return in;
-  for (Index i = 0; i < n; ++i) buffer[i] = in[i * stride];
+  if (stride == 1)
+    return in;
+  for (Index i = 0; i < n; ++i)
+    buffer[i] = in[i * stride];
   return buffer;
 }
 /// The same for a mask, as 0 and 1.
 inline const std::uint8_t* contiguous_mask(const std::uint8_t* in, Index stride, Index n,
                                            std::uint8_t* buffer) {
-  for (Index i = 0; i < n; ++i) buffer[i] = in[i * stride] != 0;
+  for (Index i = 0; i < n; ++i)
+    buffer[i] = in[i * stride] != 0;
   return buffer;
 }
 
@@ -76,13 +81,16 @@ void scan_row(const RunLengths& op, const std::uint8_t* l, const std::uint8_t* m
   for (Index base = 1; base < op.length; base += 64) {
     const Index n = std::min<Index>(64, op.length - base);
     std::uint64_t bits = differing(l + base, l + base - 1, n);
-    if (m) bits |= differing(m + base, m + base - 1, n);
-    if (first == 0 && bits != 0) first = base + trailing_zeros(bits);
+    if (m)
+      bits |= differing(m + base, m + base - 1, n);
+    if (first == 0 && bits != 0)
+      first = base + trailing_zeros(bits);
     while (bits != 0) {
       const Index k = base + trailing_zeros(bits);
       bits &= bits - 1;
       const int phase = l[last];
-      if (phase < op.n_phases && (!m || m[last])) tally.count(op.slot(phase, k - last), 1);
+      if (phase < op.n_phases && (!m || m[last]))
+        tally.count(op.slot(phase, k - last), 1);
       last = k;
     }
   }
@@ -98,9 +106,11 @@ struct ColumnBlock {
   void reserve(Index columns, bool masked) {
     first.resize(std::size_t(columns));
     last.resize(std::size_t(columns));
-    for (auto& buffer : labels) buffer.resize(std::size_t(columns));
+    for (auto& buffer : labels)
+      buffer.resize(std::size_t(columns));
     if (masked)
-      for (auto& buffer : mask) buffer.resize(std::size_t(columns));
+      for (auto& buffer : mask)
+        buffer.resize(std::size_t(columns));
   }
 
   void scan(const RunLengths& op, const std::uint8_t* l, const std::uint8_t* m, Index columns,
@@ -113,13 +123,14 @@ struct ColumnBlock {
     for (Index k = 1; k < op.length; ++k) {
       const std::uint8_t* now =
           contiguous(l + k * op.step, op.inner, columns, labels[k & 1].data());
-      const std::uint8_t* m_now = m ? contiguous_mask(m + k * op.mask_step, op.mask_inner, columns,
-                                                      mask[k & 1].data())
-                                    : nullptr;
+      const std::uint8_t* m_now =
+          m ? contiguous_mask(m + k * op.mask_step, op.mask_inner, columns, mask[k & 1].data())
+            : nullptr;
       for (Index base = 0; base < columns; base += 64) {
         const Index n = std::min<Index>(64, columns - base);
         std::uint64_t bits = differing(now + base, before + base, n);
-        if (m) bits |= differing(m_now + base, m_before + base, n);
+        if (m)
+          bits |= differing(m_now + base, m_before + base, n);
         while (bits != 0) {
           const Index c = base + trailing_zeros(bits);
           bits &= bits - 1;
@@ -127,7 +138,8 @@ struct ColumnBlock {
           const int phase = before[c];
           if (phase < op.n_phases && (!m || m_before[c]))
             tally.count(op.slot(phase, k - start), 1);
-          if (start == 0) first[std::size_t(c)] = static_cast<std::int32_t>(k);
+          if (start == 0)
+            first[std::size_t(c)] = static_cast<std::int32_t>(k);
           last[std::size_t(c)] = static_cast<std::int32_t>(k);
         }
       }
@@ -136,8 +148,7 @@ struct ColumnBlock {
     }
     for (Index c = 0; c < columns; ++c) {
       const int phase = before[c];
-      const bool joined =
-          phase == l[c * op.inner] && (!m || m[c * op.mask_inner] != 0);
+      const bool joined = phase == l[c * op.inner] && (!m || m[c * op.mask_inner] != 0);
       op.finish(phase, !m || m_before[c], joined, first[std::size_t(c)], last[std::size_t(c)],
                 tally);
     }
@@ -148,14 +159,16 @@ struct ColumnBlock {
 
 void run_lengths_cpu(const RunLengths& given, int threads) {
   RunLengths op = given;
-  if (op.length == 0 || op.n_outer * op.n_inner == 0) return;
+  if (op.length == 0 || op.n_outer * op.n_inner == 0)
+    return;
   const auto size = [](Index stride) { return stride < 0 ? -stride : stride; };
   if (op.n_inner == 1 || (op.n_outer > 1 && size(op.outer) < size(op.inner))) {
     std::swap(op.n_outer, op.n_inner); // the inner rows are the nearest neighbours in memory
     std::swap(op.outer, op.inner);
     std::swap(op.mask_outer, op.mask_inner);
   }
-  if (op.outer == op.n_inner * op.inner && (!op.mask || op.mask_outer == op.n_inner * op.mask_inner)) {
+  if (op.outer == op.n_inner * op.inner &&
+      (!op.mask || op.mask_outer == op.n_inner * op.mask_inner)) {
     op.n_inner *= op.n_outer; // one long run of neighbours
     op.n_outer = 1;
   }
@@ -193,8 +206,10 @@ void run_lengths_cpu(const RunLengths& given, int threads) {
     }
 #pragma omp critical(m3d_run_lengths)
     {
-      for (std::size_t i = 0; i < slots; ++i) op.counts[i] += counts[i];
-      for (std::size_t i = 0; i < full.size(); ++i) op.full[i] += full[i];
+      for (std::size_t i = 0; i < slots; ++i)
+        op.counts[i] += counts[i];
+      for (std::size_t i = 0; i < full.size(); ++i)
+        op.full[i] += full[i];
     }
   }
 }
@@ -204,8 +219,10 @@ void run_lengths_phases_on_host(const RunLengths& op) {
   const RunLengthsPacked schedule = packed(op);
   std::vector<std::uint32_t> shared(RunLengthsPacked::max_words);
   for (Index tile = 0; tile < schedule.tiles(); ++tile) {
-    for (int t = 0; t < schedule.threads; ++t) schedule.pack(tile, t, shared.data());
-    for (int t = 0; t < schedule.threads; ++t) schedule.count(tile, t, shared.data(), tally);
+    for (int t = 0; t < schedule.threads; ++t)
+      schedule.pack(tile, t, shared.data());
+    for (int t = 0; t < schedule.threads; ++t)
+      schedule.count(tile, t, shared.data(), tally);
   }
 }
 

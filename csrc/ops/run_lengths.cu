@@ -14,10 +14,12 @@ using Count = unsigned long long; // what 64-bit atomics take; wraps as int64 do
 struct GlobalAdd {
   std::int64_t *counts, *fulls;
   __device__ void count(Index slot, int n) const {
-    atomicAdd(reinterpret_cast<Count*>(counts + slot), static_cast<Count>(static_cast<long long>(n)));
+    atomicAdd(reinterpret_cast<Count*>(counts + slot),
+              static_cast<Count>(static_cast<long long>(n)));
   }
   __device__ void full(int phase, int n) const {
-    atomicAdd(reinterpret_cast<Count*>(fulls + phase), static_cast<Count>(static_cast<long long>(n)));
+    atomicAdd(reinterpret_cast<Count*>(fulls + phase),
+              static_cast<Count>(static_cast<long long>(n)));
   }
 };
 
@@ -41,12 +43,14 @@ __device__ void with_histogram(const RunLengths& op, bool in_shared, int* histog
     return;
   }
   const Index slots = op.n_phases * (op.length + 1);
-  for (Index s = threadIdx.x; s < slots; s += block_size) histogram[s] = 0;
+  for (Index s = threadIdx.x; s < slots; s += block_size)
+    histogram[s] = 0;
   __syncthreads();
   body(SharedAdd{histogram, op.full});
   __syncthreads();
   for (Index s = threadIdx.x; s < slots; s += block_size)
-    if (histogram[s] != 0) GlobalAdd{op.counts, op.full}.count(s, histogram[s]);
+    if (histogram[s] != 0)
+      GlobalAdd{op.counts, op.full}.count(s, histogram[s]);
 }
 
 struct PackedBody {
@@ -72,8 +76,8 @@ struct ColumnBody {
   }
 };
 
-__global__ void __launch_bounds__(block_size) packed_kernel(RunLengthsPacked schedule,
-                                                            bool in_shared) {
+__global__ void __launch_bounds__(block_size)
+    packed_kernel(RunLengthsPacked schedule, bool in_shared) {
   __shared__ std::uint32_t words[RunLengthsPacked::max_words];
   extern __shared__ int histogram[];
   with_histogram(schedule.op, in_shared, histogram, PackedBody{schedule, words});
@@ -89,12 +93,19 @@ __global__ void __launch_bounds__(block_size) column_kernel(RunLengths op, bool 
 void run_lengths_cuda(const RunLengths& given, std::uintptr_t stream) {
   RunLengths op = given;
   const Index rows = op.n_outer * op.n_inner;
-  if (op.length == 0 || rows == 0) return;
+  if (op.length == 0 || rows == 0)
+    return;
   const auto size = [](Index stride) { return stride < 0 ? -stride : stride; };
   if (op.n_inner == 1 || (op.n_outer > 1 && size(op.outer) < size(op.inner))) {
-    Index t = op.n_outer; op.n_outer = op.n_inner; op.n_inner = t;
-    t = op.outer; op.outer = op.inner; op.inner = t;
-    t = op.mask_outer; op.mask_outer = op.mask_inner; op.mask_inner = t;
+    Index t = op.n_outer;
+    op.n_outer = op.n_inner;
+    op.n_inner = t;
+    t = op.outer;
+    op.outer = op.inner;
+    op.inner = t;
+    t = op.mask_outer;
+    op.mask_outer = op.mask_inner;
+    op.mask_inner = t;
   }
   const Index slots = op.n_phases * (op.length + 1);
   const bool in_shared = slots <= shared_slots;

@@ -43,7 +43,8 @@ struct RunLengths {
   template <class Add>
   M3D_HD void finish(int phase_last, bool inside_last, bool joined, Index first, Index last,
                      const Add& add) const {
-    if (!inside_last || phase_last >= n_phases) return;
+    if (!inside_last || phase_last >= n_phases)
+      return;
     if (periodic && last == 0) {
       add.full(phase_last, 1);
     } else if (periodic && joined) {
@@ -66,9 +67,12 @@ struct RunLengths {
     for (Index k = 1; k < length; ++k) {
       const int p = l[k * step];
       const bool q = inside(m, k);
-      if (p == phase && q == in) continue;
-      if (last == 0) first = k;
-      if (in && phase < n_phases) add.count(slot(phase, k - last), 1);
+      if (p == phase && q == in)
+        continue;
+      if (last == 0)
+        first = k;
+      if (in && phase < n_phases)
+        add.count(slot(phase, k - last), 1);
       last = k;
       phase = p;
       in = q;
@@ -106,13 +110,15 @@ struct RunLengthsPacked {
       std::uint64_t now, before;
       std::memcpy(&now, l + base + k, 8);
       before = (now << 8) | (now & 0xffu); // little-endian, as every CUDA host and device
-      if (base + k > 0) before ^= (before ^ l[base + k - 1]) & 0xffu;
+      if (base + k > 0)
+        before ^= (before ^ l[base + k - 1]) & 0xffu;
       bits |= differing_bytes(now, before) << k;
     }
     for (; k < count; ++k) {
-      if (base + k == 0) continue; // the first voxel begins no new run
-      const bool differs = as_bool ? (l[base + k] != 0) != (l[base + k - 1] != 0)
-                                   : l[base + k] != l[base + k - 1];
+      if (base + k == 0)
+        continue; // the first voxel begins no new run
+      const bool differs =
+          as_bool ? (l[base + k] != 0) != (l[base + k - 1] != 0) : l[base + k] != l[base + k - 1];
       bits |= static_cast<unsigned>(differs) << k;
     }
     return bits;
@@ -121,7 +127,8 @@ struct RunLengthsPacked {
   M3D_HD void pack(Index tile, int thread, std::uint32_t* shared) const {
     for (Index w = thread; w < rows * words; w += threads) {
       const Index r = tile * rows + w / words;
-      if (r >= op.n_outer * op.n_inner) return;
+      if (r >= op.n_outer * op.n_inner)
+        return;
       const Index o = r / op.n_inner, i = r % op.n_inner;
       const Index base = w % words * 32;
       const Index count = op.length - base < 32 ? op.length - base : 32;
@@ -136,7 +143,8 @@ struct RunLengthsPacked {
   M3D_HD void count(Index tile, int thread, const std::uint32_t* shared, const Add& add) const {
     for (Index w = thread; w < rows * words; w += threads) {
       const Index r = tile * rows + w / words;
-      if (r >= op.n_outer * op.n_inner) return;
+      if (r >= op.n_outer * op.n_inner)
+        return;
       const Index o = r / op.n_inner, i = r % op.n_inner;
       const std::uint8_t* l = op.labels + o * op.outer + i * op.inner;
       const std::uint8_t* m = op.mask ? op.mask + o * op.mask_outer + i * op.mask_inner : nullptr;
@@ -144,7 +152,8 @@ struct RunLengthsPacked {
       const std::uint32_t* bits_of_row = shared + (w - word);
       std::uint32_t bits = bits_of_row[word];
       const bool ends_row = word == words - 1;
-      if (bits == 0 && !ends_row) continue;
+      if (bits == 0 && !ends_row)
+        continue;
 
       Index last = 0; // where the run that reaches into this word began
       for (Index b = word - 1; b >= 0; --b)
@@ -156,10 +165,12 @@ struct RunLengthsPacked {
         const Index k = word * 32 + lowest_bit(bits);
         bits &= bits - 1;
         const int phase = l[last];
-        if (op.inside(m, last) && phase < op.n_phases) add.count(op.slot(phase, k - last), 1);
+        if (op.inside(m, last) && phase < op.n_phases)
+          add.count(op.slot(phase, k - last), 1);
         last = k;
       }
-      if (!ends_row) continue;
+      if (!ends_row)
+        continue;
       Index first = 0; // the end of the first run, for joining
       if (op.periodic)
         for (Index b = 0; b < words; ++b)
@@ -173,12 +184,14 @@ struct RunLengthsPacked {
 
   M3D_HD static int lowest_bit(std::uint32_t bits) {
     int n = 0;
-    while ((bits & 1u) == 0) bits >>= 1, ++n;
+    while ((bits & 1u) == 0)
+      bits >>= 1, ++n;
     return n;
   }
   M3D_HD static int highest_bit(std::uint32_t bits) {
     int n = 0;
-    while ((bits >>= 1) != 0) ++n;
+    while ((bits >>= 1) != 0)
+      ++n;
     return n;
   }
 };
@@ -193,8 +206,8 @@ inline RunLengthsPacked packed(const RunLengths& op) {
   return {op, words, static_cast<int>(RunLengthsPacked::max_words / words)};
 }
 
-void run_lengths_cpu(const RunLengths& op, int threads);               // run_lengths.cpp
-void run_lengths_cuda(const RunLengths& op, std::uintptr_t stream);    // run_lengths.cu
-void run_lengths_phases_on_host(const RunLengths& op);                 // run_lengths.cpp, for tests
+void run_lengths_cpu(const RunLengths& op, int threads);            // run_lengths.cpp
+void run_lengths_cuda(const RunLengths& op, std::uintptr_t stream); // run_lengths.cu
+void run_lengths_phases_on_host(const RunLengths& op);              // run_lengths.cpp, for tests
 
 } // namespace micro3d

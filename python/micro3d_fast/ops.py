@@ -8,6 +8,7 @@ and do not synchronise. A request for CUDA runs on CUDA or raises.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from . import _core
@@ -168,9 +169,8 @@ def _reverse_step(
     threads: int = 0,
     walk: str = "",  # a CPU walk by name, for tests: base, avx2, avx512, plain, phases
 ) -> Array:
-    a, b = real(a, name="a"), real(b, name="b")
-    noise = real(noise, name="noise", minimum=0.0)
-    guidance, h = real(guidance, name="guidance"), real(h, name="h")
+    guidance = _finite(guidance, "guidance")
+    h = _finite(h, "h")
     if guidance != 1.0 and net_uncond is None:
         raise ValueError(f"`guidance` other than 1 needs `net_uncond`, got {guidance} without it")
     if h != 0.0 and h0 is None:
@@ -178,10 +178,10 @@ def _reverse_step(
     if clip is not None:
         if len(clip) != 2:
             raise ValueError(f"`clip` must be (p, q) or None, got {clip!r}")
-        clip = (real(clip[0], name="clip[0]"), real(clip[1], name="clip[1]"))
+        clip = (_finite(clip[0], "clip[0]"), _finite(clip[1], "clip[1]"))
     if len(origin) != 3:
         raise ValueError(f"`origin` must be (z, y, x), got {origin!r}")
-    start = [integer(o, name="origin", minimum=0, maximum=2**32 - 1) for o in origin]
+    z, y, x0 = origin
     _core.reverse_step(
         x,
         net,
@@ -189,20 +189,34 @@ def _reverse_step(
         h0 if h != 0.0 else None,
         out,
         out_net,
-        a,
-        b,
-        noise,
+        _finite(a, "a"),
+        _finite(b, "b"),
+        real(noise, name="noise", minimum=0.0),
         h,
         guidance,
         clip,
-        integer(seed, name="seed", minimum=0, maximum=2**64 - 1),
-        integer(draw, name="draw", minimum=0, maximum=2**32 - 1),
-        (start[0], start[1], start[2]),
+        _below(seed, 2**64, "seed"),
+        _below(draw, 2**32, "draw"),
+        (_below(z, 2**32, "origin"), _below(y, 2**32, "origin"), _below(x0, 2**32, "origin")),
         current_stream(x),
-        integer(threads, name="threads", minimum=0),
+        _below(threads, 2**31, "threads"),
         walk,
     )
     return out
+
+
+def _finite(value: Any, name: str) -> float:
+    """`real`, at once for what is a plain float: a sampler calls these thousands of times."""
+    if type(value) is float and -math.inf < value < math.inf:
+        return value
+    return real(value, name=name)
+
+
+def _below(value: Any, limit: int, name: str) -> int:
+    """An integer 0 ... limit - 1, at once for a plain int."""
+    if type(value) is int and 0 <= value < limit:
+        return value
+    return integer(value, name=name, minimum=0, maximum=limit - 1)
 
 
 def run_lengths(

@@ -33,12 +33,18 @@ def philox(counter: tuple, key: int) -> tuple[np.ndarray, ...]:
 def box_muller(v: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Two float64 normals from two words; the uniform number is rounded to float32 first.
 
-    u = (v >> 1) 2**-31 + 2**-32 lies in [2**-32, 1], so the logarithm is finite.
+    u = (v >> 1) 2**-31 + 2**-32 lies in [2**-32, 1], so the logarithm is finite. The angle lies in
+    the first quadrant, from the low 30 bits of w; its two highest bits are the signs.
     """
     u = (v >> np.uint64(1)).astype(np.float32) * np.float32(2.0**-31) + np.float32(2.0**-32)
     radius = np.sqrt(-2.0 * np.log(u.astype(np.float64)))
-    theta = 2.0 * np.pi * w.astype(np.float64) / 2.0**32
-    return radius * np.cos(theta), radius * np.sin(theta)
+    low30 = (w & np.uint64(2**30 - 1)).astype(np.float64)
+    turn = np.where(low30 < 2**29, low30, low30 - 2**30) / 2**29  # two's complement, in [-1, 1)
+    theta = np.pi / 4 * (1.0 + turn)
+    signs = [
+        1.0 - 2.0 * ((w >> np.uint64(bit)) & np.uint64(1)).astype(np.float64) for bit in (31, 30)
+    ]
+    return signs[0] * radius * np.cos(theta), signs[1] * radius * np.sin(theta)
 
 
 def normals(
