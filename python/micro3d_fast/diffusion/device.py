@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from typing import Any
 
@@ -45,7 +46,11 @@ def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision == "bfloat16":
         return torch.bfloat16
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        return (
+            torch.bfloat16
+            if torch.cuda.is_bf16_supported(including_emulation=False)
+            else torch.float32
+        )
     return torch.bfloat16 if cpu_has_bfloat16() else torch.float32
 
 
@@ -55,6 +60,11 @@ def cpu_has_bfloat16() -> bool:
         if getattr(torch.cpu, name, lambda: False)():
             return True
     return False
+
+
+def current_device(device: torch.device) -> AbstractContextManager[Any]:
+    """Make a CUDA device the current one inside a with block; nothing to do for the CPU."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def should_compile(wanted: bool | str, device: torch.device) -> bool:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -171,7 +172,7 @@ def reconstruct(
     K.-H. Lee and G. J. Yun, "Denoising diffusion-based synthetic generation of three-dimensional
     (3D) anisotropic microstructures from two-dimensional (2D) micrographs".
     """
-    from .device import compute_dtype, find_device, should_compile
+    from .device import compute_dtype, current_device, find_device, should_compile
 
     shape = _checks.shape3(volume_shape, name="volume_shape")
     if not isinstance(model, Model):
@@ -205,19 +206,20 @@ def reconstruct(
     compiled = should_compile(compile, where)
 
     started = time.perf_counter()
-    field = Field(
-        shape,
-        model,
-        where,
-        dtype,
-        guidance=guidance,
-        periodic=periodic,
-        seed=seed,
-        fractions=target,
-        compiled=compiled,
-    )
-    sample(field, settings, callback)
-    x = field.result()  # (C, nz, ny, nx) on the host
+    with current_device(where):
+        field = Field(
+            shape,
+            model,
+            where,
+            dtype,
+            guidance=guidance,
+            periodic=periodic,
+            seed=seed,
+            fractions=target,
+            compiled=compiled,
+        )
+        sample(field, settings, callback)
+        x = field.result()  # (C, nz, ny, nx) on the host
     raw = labels_of(x, model.n_phases)
     raw_fractions = np.bincount(raw.ravel(), minlength=model.n_phases) / raw.size
     labels = raw if target is None else match_fractions(settled(x, periodic), target)
@@ -322,7 +324,8 @@ class Field:
 
         self.model, self.device, self.dtype = model, device, dtype
         # What the mean of x0 starts at and is held at, if the sampler does so.
-        self.mean = mean_field(model.volume_fractions if fractions is None else fractions)
+        mean = mean_field(model.volume_fractions if fractions is None else fractions)
+        self.mean = torch.from_numpy(mean).float().to(device)
         self.guidance, self.periodic, self.seed = guidance, periodic, seed
         self.wanted = shape
         self.planes, self.shape = _working_shape(shape, model, periodic)
@@ -338,8 +341,9 @@ class Field:
         ]
         self._h0_plane = self.plane = ""
         self.draw = 0
-        self.network_seconds = 0.0
+        self._marks: list[tuple[Any, Any]] = []  # before and after each pass of the network
         self._conditions: dict[tuple[int, int], Any] = {}
+        self._wraps = (False, False)  # of the network's convolutions
 
     # -- memory
 
@@ -361,7 +365,7 @@ class Field:
         bar = float(self.model.schedule.alpha_bar[t]) if true_terminal else 0.0
         x = self.batch(self._next, plane)
         for c in range(self.channels):
-            x[:, c] = float(self.mean[c])
+            x[:, c] = self.mean[c]
         self._write(plane, plane, a=bar**0.5, b=0.0, noise=(1 - bar) ** 0.5, tells=None)
 
     def keep(self) -> None:
@@ -377,17 +381,35 @@ class Field:
         """One network pass at step t over every slice of the current plane."""
         from .unet import NO_PLANE
 
-        begun = time.perf_counter()
+        begun = self._mark()
         self._evaluate(t, PLANES.index(self.plane), self._tells[0])
         if self.guidance != 1:
             self._evaluate(t, NO_PLANE, self._tells[1])
-        if self.device.type == "cpu":
-            self.network_seconds += time.perf_counter() - begun
+        self._marks.append((begun, self._mark()))
         p, q = self.model.schedule.x0_from(t, self.model.prediction)
         if settings.hold_mean:
             self._hold_mean(p, q)
         a, b = self.model.schedule.posterior(t, s)
         return Update(self, self.plane, a, b, p, q, settings.clip and s > 0)
+
+    def _mark(self) -> Any:
+        """Now: a time on the CPU, an event in the stream on CUDA, which nobody waits for."""
+        if self.device.type == "cpu":
+            return time.perf_counter()
+        import torch
+
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    @property
+    def network_seconds(self) -> float:
+        """Time that the network's passes took; on CUDA this waits for them."""
+        if self.device.type == "cpu":
+            return sum(end - begin for begin, end in self._marks)
+        for _, end in self._marks[-1:]:
+            end.synchronize()
+        return sum(begin.elapsed_time(end) for begin, end in self._marks) / 1000
 
     def _hold_mean(self, p: float, q: float) -> None:
         """Shift the network's output so that x0 = p x + q net has the mean of the wanted fractions.
@@ -403,8 +425,7 @@ class Field:
         net = self.guidance * tells[0].mean(axes, dtype=torch.float32)
         if len(tells) == 2:
             net += (1 - self.guidance) * tells[1].mean(axes, dtype=torch.float32)
-        target = torch.from_numpy(self.mean).to(x)
-        shift = (target - p * x - q * net) / (q * self.guidance)
+        shift = (self.mean - p * x - q * net) / (q * self.guidance)
         tells[0].add_(shift[None, :, None, None].to(tells[0].dtype))
 
     def _evaluate(self, t: int, condition: int, out: Tensor) -> None:
@@ -423,7 +444,10 @@ class Field:
             rows, columns = (self.periodic[axis] for axis in _AXES[self.plane][1:])
             stride = self.model.config.stride
             wrap_h, wrap_w = rows and h % stride != 0, columns and w % stride != 0
-            self.net.set_periodic(rows and not wrap_h, columns and not wrap_w)
+            wraps = (rows and not wrap_h, columns and not wrap_w)
+            if wraps != self._wraps:  # a compiled network would be compiled again
+                self.net.set_periodic(*wraps)
+                self._wraps = wraps
             row_index = _wrapped(h, stride, self.device) if wrap_h else None
             column_index = _wrapped(w, stride, self.device) if wrap_w else None
             chunk = max(1, self.chunk_pixels // (h * w))
@@ -440,9 +464,12 @@ class Field:
                     y = y[:, :, :, _WRAP : _WRAP + w]
                 tells[i : i + chunk] = y
 
-    @property
+    @cached_property
     def chunk_pixels(self) -> int:
-        """Pixels that the network takes at once: enough to fill the device, few enough for it."""
+        """Pixels that the network takes at once: enough to fill the device, few enough for it.
+
+        Decided once a field: another chunk size may round differently.
+        """
         if self.device.type == "cpu":
             return 32 * 64 * 64
         import torch

@@ -151,6 +151,7 @@ def train(
     Crops are flipped vertically and horizontally, never rotated (paper, Section 2.5).  On one
     device and thread count a run repeats bit for bit, also when it was killed and resumed.
     """
+    from .device import current_device, find_device
     from .unet import PRESETS
 
     _checks.choice(preset, tuple(RECIPES), name="preset")
@@ -197,10 +198,14 @@ def train(
         "condition_dropout": condition_dropout,
         "data": micrographs.fingerprint(),
     }
-    run = _Run(micrographs, Path(out), settings, noise_schedule, recipe, device, precision, compile)
-    run.open(resume)
-    run.loop(callback, save_every, samples_every)
-    return run.model()
+    where = find_device(device)
+    with current_device(where):
+        run = _Run(
+            micrographs, Path(out), settings, noise_schedule, recipe, where, precision, compile
+        )
+        run.open(resume)
+        run.loop(callback, save_every, samples_every)
+        return run.model()
 
 
 class _Run:
@@ -213,18 +218,18 @@ class _Run:
         settings: dict[str, Any],
         schedule: Schedule,
         recipe: Recipe,
-        device: str | None,
+        device: torch.device,
         precision: str,
         compile: bool | str,
     ) -> None:
         import torch
 
-        from .device import channels_last, compute_dtype, find_device, should_compile
+        from .device import channels_last, compute_dtype, should_compile
         from .unet import PRESETS, UNet
 
         self.micrographs, self.out, self.settings = micrographs, out, settings
         self.schedule, self.recipe = schedule, recipe
-        self.device = find_device(device)
+        self.device = device
         self.dtype = compute_dtype(precision, self.device)
         self.n_phases = micrographs.n_phases
         channels = 1 if self.n_phases == 2 else self.n_phases
@@ -376,7 +381,7 @@ class _Run:
             meta = json.loads(file.metadata()["run"])
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
         self.net.load_state_dict({k: tensors[f"net.{k}"] for k in self.net.state_dict()})
-        self.ema = {k: tensors[f"ema.{k}"].clone() for k in self.ema}
+        self.ema = {k: _like(tensors[f"ema.{k}"], old) for k, old in self.ema.items()}
         for name, p in self.net.named_parameters():
             moments = {
                 key: tensors[f"adam.{key}.{name}"].clone()
