@@ -63,20 +63,20 @@ def polar_svg(polar: Polar) -> str:
     """Return a closed curve about a centre as an SVG element."""
     angle, radius = np.asarray(polar.angle, dtype=float), np.asarray(polar.radius, dtype=float)
     limit = float(polar.limit or radius.max()) or 1.0
-    side, centre = 240.0, (120.0, 130.0)
-    scale = 92.0 / limit
+    side, centre = 300.0, (150.0, 152.0)
+    scale = 108.0 / limit
     parts = [
-        f'<svg class="plot" viewBox="0 0 {side:g} {side + 8:g}" role="img" '
+        f'<svg class="plot" viewBox="0 0 {side:g} {side - 10:g}" role="img" '
         f'aria-label="{escape(polar.alt or polar.title, quote=True)}">'
     ]
     x, y = centre
     for tick in [t for t in ticks(0.0, limit, 3) if t > 0]:
         parts.append(f'<circle class="grid" cx="{x}" cy="{y}" r="{tick * scale:.1f}"/>')
         parts.append(_text(x + 3, y - tick * scale - 2, _number(tick), "start"))
-    parts.append(_line("tick", x - 100, y, x + 100, y))
-    parts.append(_line("tick", x, y + 100, x, y - 100))
-    parts.append(_text(x + 104, y + 4, polar.names[0], "start", "title"))
-    parts.append(_text(x - 6, y - 102, polar.names[1], "end", "title"))
+    parts.append(_line("tick", x - 118, y, x + 118, y))
+    parts.append(_line("tick", x, y + 118, x, y - 118))
+    parts.append(_text(x + 122, y + 4, polar.names[0], "start", "title"))
+    parts.append(_text(x - 6, y - 116, polar.names[1], "end", "title"))
     points = " ".join(
         f"{x + r * scale * math.cos(a):.1f},{y - r * scale * math.sin(a):.1f}"
         for a, r in zip(angle, radius, strict=True)
