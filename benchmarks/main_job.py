@@ -64,6 +64,8 @@ def volumes(
     for seed in range(count):
         file = arguments.runs / name / "volumes" / f"{sampler}-{edge}-seed{seed}.npz"
         file.parent.mkdir(parents=True, exist_ok=True)
+        if file.exists() and m3.Microstructure.load(file).provenance["model"] != model.hash:
+            file.unlink()  # of another model
         if not file.exists():
             volume = m3.reconstruct(
                 (edge,) * 3,
@@ -108,9 +110,12 @@ def study(name: str, arguments: argparse.Namespace) -> dict:
     result: dict = {"material": name, "model": model.hash, "details": model.details}
     result["reference_fractions"] = list(model.volume_fractions)
     if "slices" in stages:
-        file = out / "slices.npz"
+        file = out / f"slices-{model.hash}-{arguments.slices}.npz"
         if not file.exists():
-            samples = {p: sample_slices(model, p, arguments.slices, seed=1) for p in PLANES}
+            samples = {
+                p: sample_slices(model, p, arguments.slices, seed=1, device=arguments.device)
+                for p in PLANES
+            }
             with atomic_write(file) as path:
                 np.savez_compressed(path, **samples)
         stored = np.load(file)
@@ -118,10 +123,7 @@ def study(name: str, arguments: argparse.Namespace) -> dict:
         truth = m3.Micrographs.from_volume(labels, images_per_plane=300, seed=0)
         result["2D network alone"] = {
             "images": arguments.slices,
-            "fractions": {
-                p: np.bincount(np.ravel(samples[p]), minlength=model.n_phases).tolist()
-                for p in PLANES
-            },
+            "fractions": {p: m3.volume_fractions(np.stack(samples[p])).tolist() for p in PLANES},
             "errors": errors(samples, truth),
         }
     for sampler, edge, count in (

@@ -189,7 +189,7 @@ def test_paper_passes_are_the_paper_s():
     assert paper_settings(tiny_model()).passes == 1000 * 5 - 4
 
 
-@pytest.mark.parametrize("guidance", [1.0, 1.7])
+@pytest.mark.parametrize("guidance", [1.0, 1.7, 0.0])
 def test_held_mean_is_that_of_the_training_images(guidance):
     """After a pass that ends at t = 0 the field is x0 itself, so its mean is the target."""
     model = tiny_model(3, (0.2, 0.5, 0.3))
@@ -354,6 +354,8 @@ def test_provenance_and_callback():
         ({"sampler": "slow"}, ValueError, "`sampler`"),
         ({"passes": 0}, ValueError, "`passes`"),
         ({"passes": 10, "sampler": "paper"}, ValueError, "`passes` must be None for sampler"),
+        ({"passes": 3999}, ValueError, "`passes` must visit at most the 1000 steps"),
+        ({"settings": {}}, TypeError, "`settings` must be a SamplerSettings"),
         ({"harmonize": -1}, ValueError, "`harmonize`"),
         ({"gamma": 1.5}, ValueError, "`gamma`"),
         ({"gamma": float("nan")}, ValueError, "`gamma`"),

@@ -89,6 +89,36 @@ def test_interrupt_key_leaves_a_checkpoint(tmp_path):
     assert first[0] == 4
 
 
+def test_interrupt_inside_a_step_saves_nothing_half_done(tmp_path, monkeypatch):
+    whole = train(micrographs(), tmp_path / "whole", steps=6, save_every=2, **QUICK)
+    step = torch.optim.Adam.step
+    calls = []
+
+    def interrupted(self, *arguments):
+        out = step(self, *arguments)
+        calls.append(1)
+        if len(calls) == 3:  # after the weights moved, before the step is counted
+            raise KeyboardInterrupt
+        return out
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.Adam, "step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(micrographs(), tmp_path / "cut", steps=6, save_every=2, **QUICK)
+    resumed = train(micrographs(), tmp_path / "cut", steps=6, save_every=2, **QUICK)
+    assert_same_weights(whole, resumed)
+
+
+def test_damaged_checkpoint_and_refused_patch(tmp_path):
+    with pytest.raises(ValueError, match="`patch` must be at most 20"):
+        train(micrographs(), tmp_path / "a", steps=1, **{**QUICK, "patch": 64})
+    assert not (tmp_path / "a").exists()
+    train(micrographs(), tmp_path / "b", steps=1, **QUICK)
+    (tmp_path / "b" / CHECKPOINT).write_bytes(b"short")
+    with pytest.raises(ResumeError, match="must be a whole checkpoint of this run"):
+        train(micrographs(), tmp_path / "b", steps=1, **QUICK)
+
+
 def test_callback_says_how_far(tmp_path):
     events = []
     train(micrographs(), tmp_path, steps=3, callback=events.append, **QUICK)

@@ -16,7 +16,8 @@ using Stream = std::optional<std::uintptr_t>;
 void require_fields(std::initializer_list<const Array*> fields) {
   const Array& one = **fields.begin();
   one.require_dtype({DType::f32, DType::f64});
-  if (one.ndim() < 1) throw py::value_error("`x` must have a first axis of loads");
+  if (one.ndim() < 1)
+    throw py::value_error("`x` must have a first axis of loads");
   for (const Array* field : fields) {
     field->require_shape(one.shape());
     field->require_dtype({one.dtype()});
@@ -43,7 +44,8 @@ void dispatch(const Array& field, const py::object& partials, bool needs_partial
     scratch.emplace(partials, "partials", Access::write, stream);
     pointer = scratch->data<double>();
   }
-  if (field.size() == 0) return;
+  if (field.size() == 0)
+    return;
   if (field.is_cuda() && needs_partials &&
       (!scratch || scratch->size() < field.extent(0) * reduce_partials))
     throw py::value_error("`partials` must hold the scratch space of the sum");
@@ -79,9 +81,12 @@ static void cg_update(const py::object& x, const py::object& r, const py::object
   require_scalars({&arz, &apq, &arr}, ax);
   with_type(ax, [&](auto t) {
     using T = decltype(t);
-    const CgUpdate<T> op{ax.data<T>(),       ar.data<T>(),
-                         ap.data<const T>(), aq.data<const T>(),
-                         per_load(ax),       arz.data<const double>(),
+    const CgUpdate<T> op{ax.data<T>(),
+                         ar.data<T>(),
+                         ap.data<const T>(),
+                         aq.data<const T>(),
+                         per_load(ax),
+                         arz.data<const double>(),
                          apq.data<const double>()};
     double* const sum = arr.data<double>();
     const Index loads = ax.extent(0);
@@ -109,13 +114,12 @@ static void cg_direction(const py::object& p, const py::object& z, const py::obj
   require_scalars({&arz, &ab}, ap);
   with_type(ap, [&](auto t) {
     using T = decltype(t);
-    const CgDirection<T> op{
-        ap.data<T>(),
-        az.data<const T>(),
-        am ? static_cast<const std::uint8_t*>(am->data_untyped()) : nullptr,
-        per_load(ap),
-        arz.data<const double>(),
-        ab.data<const double>()};
+    const CgDirection<T> op{ap.data<T>(),
+                            az.data<const T>(),
+                            am ? static_cast<const std::uint8_t*>(am->data_untyped()) : nullptr,
+                            per_load(ap),
+                            arz.data<const double>(),
+                            ab.data<const double>()};
     const Index loads = ap.extent(0);
     dispatch(
         ap, py::none(), false, stream, threads, [&](int n) { cg_direction_cpu(loads, op, n); },

@@ -41,7 +41,8 @@ static void green_as(const Array& data, Index nx, const Array& z, const Array& y
   op.scale = 1.0 / (double(op.nz) * double(op.ny) * double(nx));
   double* const sum = rz.data<double>();
   double* const scratch = partials ? partials->data<double>() : nullptr;
-  if (data.size() == 0) return;
+  if (data.size() == 0)
+    return;
   const py::gil_scoped_release no_gil; // from here on no Python object is touched
   if (data.is_cuda()) {
     const DeviceGuard guard(data.device_id());
@@ -61,7 +62,8 @@ static void green(const py::object& spectrum, Index nx, const py::object& table_
   const Array x(table_x, "table_x", Access::read, stream);
   const Array sum(rz, "rz", Access::write, stream);
   std::optional<Array> scratch;
-  if (!partials.is_none()) scratch.emplace(partials, "partials", Access::write, stream);
+  if (!partials.is_none())
+    scratch.emplace(partials, "partials", Access::write, stream);
   data.require_dtype({DType::c64, DType::c128});
   data.require_ndim(5);
   data.require_contiguous();
@@ -96,12 +98,13 @@ template <class T>
 static void separable_as(const Array& data, const Array& z, const Array& y, const Array& x,
                          const Array& rz, const std::optional<Array>& partials, Stream stream,
                          int threads) {
-  const SeparableInverse<T> op{data.data<T>(),     data.extent(0),     data.extent(1),
-                               data.extent(2),     z.data<const T>(), y.data<const T>(),
+  const SeparableInverse<T> op{data.data<T>(),   data.extent(0),    data.extent(1),
+                               data.extent(2),   z.data<const T>(), y.data<const T>(),
                                x.data<const T>()};
   double* const sum = rz.data<double>();
   double* const scratch = partials ? partials->data<double>() : nullptr;
-  if (data.size() == 0) return;
+  if (data.size() == 0)
+    return;
   const py::gil_scoped_release no_gil; // from here on no Python object is touched
   if (data.is_cuda()) {
     const DeviceGuard guard(data.device_id());
@@ -121,7 +124,8 @@ static void separable_inverse(const py::object& spectrum, const py::object& eige
   const Array x(eigen_x, "eigen_x", Access::read, stream);
   const Array sum(rz, "rz", Access::write, stream);
   std::optional<Array> scratch;
-  if (!partials.is_none()) scratch.emplace(partials, "partials", Access::write, stream);
+  if (!partials.is_none())
+    scratch.emplace(partials, "partials", Access::write, stream);
   data.require_ndim(3);
   data.require_contiguous();
   const Array* const tables[3] = {&z, &y, &x};
@@ -141,9 +145,9 @@ static void separable_inverse(const py::object& spectrum, const py::object& eige
 }
 
 static void bind_green(py::module_& m) {
-  m.def("green", &green, py::arg("spectrum"), py::arg("nx"), py::arg("table_z"),
-        py::arg("table_y"), py::arg("table_x"), py::arg("symbol"), py::arg("first"), py::arg("rz"),
-        py::arg("partials"), py::arg("stream"), py::arg("threads"));
+  m.def("green", &green, py::arg("spectrum"), py::arg("nx"), py::arg("table_z"), py::arg("table_y"),
+        py::arg("table_x"), py::arg("symbol"), py::arg("first"), py::arg("rz"), py::arg("partials"),
+        py::arg("stream"), py::arg("threads"));
   m.def("separable_inverse", &separable_inverse, py::arg("spectrum"), py::arg("eigen_z"),
         py::arg("eigen_y"), py::arg("eigen_x"), py::arg("rz"), py::arg("partials"),
         py::arg("stream"), py::arg("threads"));

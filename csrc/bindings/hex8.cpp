@@ -24,7 +24,8 @@ constexpr ModelRow models[] = {
 
 const ModelRow& model_row(const std::string& name) {
   for (const ModelRow& row : models)
-    if (name == row.name) return row;
+    if (name == row.name)
+      return row;
   throw py::value_error("`model` is not one that is known, got '" + name + "'");
 }
 
@@ -44,7 +45,8 @@ struct Arrays {
         macro(macro_, "macro", Access::read, stream) {
     const auto take = [&](std::optional<Array>& to, const py::object& from, const char* name,
                           Access access) {
-      if (from.is_none()) return;
+      if (from.is_none())
+        return;
       to.emplace(from, name, access, stream);
       to->require_contiguous();
       to->require_same_device(out);
@@ -62,8 +64,8 @@ struct Arrays {
     labels.require_ndim(3);
     labels.require_dtype({DType::u8});
     out.require_ndim(5);
-    out.require_shape({out.extent(0), m.components, labels.extent(0), labels.extent(1),
-                       labels.extent(2)});
+    out.require_shape(
+        {out.extent(0), m.components, labels.extent(0), labels.extent(1), labels.extent(2)});
     for (const auto* a : {&u, &u_low})
       if (*a) {
         (*a)->require_shape(out.shape());
@@ -84,15 +86,16 @@ struct Arrays {
       fibre->require_shape({6, mean.extent(1)});
       fibre->require_dtype({mean.dtype()});
     }
-    if (dot) dot->require_shape({out.extent(0)});
+    if (dot)
+      dot->require_shape({out.extent(0)});
     if (out.is_cuda() && dot && (!partials || partials->size() < hex8_partials))
       throw py::value_error("`partials` must hold the scratch space of the dot");
   }
 };
 
 template <class S, class T>
-void run(const Arrays& a, const ModelRow& m, double sign, const std::string& dot_kind, Stream stream,
-         int threads, bool phases_on_host) {
+void run(const Arrays& a, const ModelRow& m, double sign, const std::string& dot_kind,
+         Stream stream, int threads, bool phases_on_host) {
   const auto pointer = [](const std::optional<Array>& from, auto* type) {
     return from ? from->data<std::remove_pointer_t<decltype(type)>>() : nullptr;
   };
@@ -119,7 +122,8 @@ void run(const Arrays& a, const ModelRow& m, double sign, const std::string& dot
                       kind,
                       pointer(a.dot, static_cast<double*>(nullptr))};
   double* const partials = pointer(a.partials, static_cast<double*>(nullptr));
-  if (a.out.size() == 0) return;
+  if (a.out.size() == 0)
+    return;
   const py::gil_scoped_release no_gil; // from here on no Python object is touched
   if (a.out.is_cuda()) {
     const DeviceGuard guard(a.out.device_id());
@@ -150,18 +154,17 @@ static void hex8(const py::object& u, const py::object& u_low, const py::object&
     return run<float, double>(a, m, sign, dot_kind, stream, threads, phases_on_host);
   if (a.out.dtype() == DType::f64 && a.mean.dtype() == DType::f64 && !a.u_low)
     return run<double, double>(a, m, sign, dot_kind, stream, threads, phases_on_host);
-  throw py::type_error("`out` and `mean` must be float32 and float32, float32 and float64 or float64 "
-                       "and float64 (`u_low`: the second), got " +
-                       std::string(dtype_name(a.out.dtype())) + " and " +
-                       dtype_name(a.mean.dtype()));
+  throw py::type_error(
+      "`out` and `mean` must be float32 and float32, float32 and float64 or float64 "
+      "and float64 (`u_low`: the second), got " +
+      std::string(dtype_name(a.out.dtype())) + " and " + dtype_name(a.mean.dtype()));
 }
 
 static void bind_hex8(py::module_& m) {
   m.def("hex8", &hex8, py::arg("u"), py::arg("u_low"), py::arg("out"), py::arg("labels"),
-        py::arg("model"), py::arg("mean"), py::arg("rest"), py::arg("directions"),
-        py::arg("fibre"), py::arg("macro"), py::arg("sign"), py::arg("dot_kind"), py::arg("dot"),
-        py::arg("partials"), py::arg("stream"), py::arg("threads"),
-        py::arg("phases_on_host") = false);
+        py::arg("model"), py::arg("mean"), py::arg("rest"), py::arg("directions"), py::arg("fibre"),
+        py::arg("macro"), py::arg("sign"), py::arg("dot_kind"), py::arg("dot"), py::arg("partials"),
+        py::arg("stream"), py::arg("threads"), py::arg("phases_on_host") = false);
   m.attr("HEX8_PARTIALS") = hex8_partials;
 }
 M3D_BINDING(bind_hex8);

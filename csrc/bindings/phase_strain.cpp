@@ -41,8 +41,10 @@ static void phase_strain(const py::object& u_in, const py::object& low_in,
   const Array labels(labels_in, "labels", Access::read, stream);
   const Array sum(sum_in, "sum", Access::write, stream);
   std::optional<Array> low, partials;
-  if (!low_in.is_none()) low.emplace(low_in, "u_low", Access::read, stream);
-  if (!partials_in.is_none()) partials.emplace(partials_in, "partials", Access::write, stream);
+  if (!low_in.is_none())
+    low.emplace(low_in, "u_low", Access::read, stream);
+  if (!partials_in.is_none())
+    partials.emplace(partials_in, "partials", Access::write, stream);
   u.require_ndim(5);
   u.require_dtype({DType::f32, DType::f64});
   if (u.extent(1) != 1 && u.extent(1) != 3)

@@ -41,7 +41,8 @@ void run(const std::optional<Array>& u, const std::optional<Array>& low, const A
                                                   : SevenPointDot::output,
                             dot ? dot->data<double>() : nullptr};
   double* const scratch = partials ? partials->data<double>() : nullptr;
-  if (out.size() == 0) return;
+  if (out.size() == 0)
+    return;
   const py::gil_scoped_release no_gil; // from here on no Python object is touched
   if (out.is_cuda()) {
     const DeviceGuard guard(out.device_id());
@@ -65,7 +66,8 @@ static void seven_point(const py::object& u_in, const py::object& low_in, const 
   std::optional<Array> u, low, dot, partials;
   const auto take = [&](std::optional<Array>& to, const py::object& from, const char* name,
                         Access access) {
-    if (from.is_none()) return;
+    if (from.is_none())
+      return;
     to.emplace(from, name, access, stream);
     to->require_contiguous();
     to->require_same_device(out);
@@ -89,7 +91,8 @@ static void seven_point(const py::object& u_in, const py::object& low_in, const 
       (*a)->require_dtype({out.dtype()});
       (*a)->require_no_overlap(out);
     }
-  if (dot) dot->require_shape({1});
+  if (dot)
+    dot->require_shape({1});
   if (out.is_cuda() && (!partials || partials->size() < reduce_partials))
     throw py::value_error("`partials` must hold the scratch space of the dot");
   if (out.dtype() == DType::f32 && conductivity.dtype() == DType::f32 && !low)
@@ -101,8 +104,9 @@ static void seven_point(const py::object& u_in, const py::object& low_in, const 
   if (out.dtype() == DType::f64 && conductivity.dtype() == DType::f64 && !low)
     return run<double, double>(u, low, out, codes, conductivity, weights, periodic, binary, plate,
                                sign, dot_kind, dot, partials, stream, threads);
-  throw py::type_error("`out` and `conductivity` must be float32 and float32, float32 and float64 or "
-                       "float64 and float64 (`u_low`: the second)");
+  throw py::type_error(
+      "`out` and `conductivity` must be float32 and float32, float32 and float64 or "
+      "float64 and float64 (`u_low`: the second)");
 }
 
 static void bind_seven_point(py::module_& m) {

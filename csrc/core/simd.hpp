@@ -30,7 +30,8 @@ inline Isa best_isa() {
 #if M3D_ISA_DISPATCH
   static const Isa isa = [] {
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Isa::avx2;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+      return Isa::avx2;
     return Isa::baseline;
   }();
   return isa;
@@ -49,7 +50,8 @@ template <class Body, class... Args> void run_baseline(Args... args) { Body::run
 /// Body::run(args...), compiled for the best instruction set. Arguments are passed by value.
 template <class Body, class... Args> void in_best_isa(Args... args) {
 #if M3D_ISA_DISPATCH
-  if (best_isa() == Isa::avx2) return run_avx2<Body>(args...);
+  if (best_isa() == Isa::avx2)
+    return run_avx2<Body>(args...);
 #endif
   run_baseline<Body>(args...);
 }

@@ -32,14 +32,17 @@ template <class T, int N> struct GreenRow {
 #pragma omp simd
       for (Index k = 0; k < count; ++k) {
         T m[Op::outputs];
-        for (int q = 0; q < Op::outputs; ++q) m[q] = g[q][k];
+        for (int q = 0; q < Op::outputs; ++q)
+          m[q] = g[q][k];
         const T re = Op::multiply(m, v + 2 * k, n), im = Op::multiply(m, v + 2 * k + 1, n);
         terms[k] = re + im;
       }
 #pragma omp simd reduction(+ : s)
-      for (Index k = 0; k < count; ++k) s += double(terms[k]);
+      for (Index k = 0; k < count; ++k)
+        s += double(terms[k]);
       // all count twice but the first, and the last of an even number
-      if (first == 0) s -= 0.5 * double(terms[0]);
+      if (first == 0)
+        s -= 0.5 * double(terms[0]);
       if (first + count == op.half && op.nx % 2 == 0 && op.half > 1)
         s -= 0.5 * double(terms[count - 1]);
     }
@@ -52,7 +55,8 @@ template <class T, int N> struct GreenRow {
     for (Index k = 0; k < count; ++k) {
       T m[Op::outputs];
       op.inverse_at(row, first + k, m);
-      for (int q = 0; q < Op::outputs; ++q) g[q][k] = m[q];
+      for (int q = 0; q < Op::outputs; ++q)
+        g[q][k] = m[q];
     }
   }
   static M3D_BODY void symbols_without_bbar(Op op, Index row, Index first, Index count,
@@ -67,7 +71,8 @@ template <class T> struct SeparableRow {
     const SeparableInverse<T> op = *given;
     double s = 0.0;
 #pragma omp simd reduction(+ : s)
-    for (Index k = 0; k < op.nx; ++k) s += op.value(row, k);
+    for (Index k = 0; k < op.nx; ++k)
+      s += op.value(row, k);
     *sum = s;
   }
 };
@@ -96,7 +101,8 @@ template <class T, int N>
 void green_cpu(Index loads, const Green<T, N>& op, double* rz, int threads) {
   rows<GreenRow<T, N>>(loads, op.nz * op.ny, op.nz * op.ny * op.half, op, rz, threads);
 }
-template <class T> void separable_inverse_cpu(const SeparableInverse<T>& op, double* rz, int threads) {
+template <class T>
+void separable_inverse_cpu(const SeparableInverse<T>& op, double* rz, int threads) {
   rows<SeparableRow<T>>(1, op.nz * op.ny, op.nz * op.ny * op.nx, op, rz, threads);
 }
 

@@ -7,8 +7,8 @@
 
 namespace micro3d {
 
-/// z^ = A^(k)^-1 r^ in place, where A^ is the symbol of the hex8 operator (ops/hex8.hpp) of a uniform
-/// reference medium C, evaluated and inverted on the fly; the mean (k = 0) becomes 0.
+/// z^ = A^(k)^-1 r^ in place, where A^ is the symbol of the hex8 operator (ops/hex8.hpp) of a
+/// uniform reference medium C, evaluated and inverted on the fly; the mean (k = 0) becomes 0.
 ///
 /// Along one axis, with theta = 2 pi k / n, the Haar terms of a wave have
 ///   d = |e^i.theta - 1|^2 = 2 - 2 cos,   m = (2 + 2 cos) + d / 3,   s = 2 sin,   p = 2 + 2 cos,
@@ -16,8 +16,9 @@ namespace micro3d {
 ///   M_xx = d_x m_y m_z,   M_xy = s_x s_y m_z,   ...        A^_ik = sum_jl C_ijkl M_jl .
 /// With B-bar the first mode has its own C: M = first + rest, the first with p in place of m.
 ///
-/// The spectrum is that of a real transform along x: [loads, components, nz, ny, nx / 2 + 1]. Returns
-/// r.z = 1 / (nz ny nx) sum conj(r^) z^ (Parseval), every k of the half spectrum counted for its twin.
+/// The spectrum is that of a real transform along x: [loads, components, nz, ny, nx / 2 + 1].
+/// Returns r.z = 1 / (nz ny nx) sum conj(r^) z^ (Parseval), every k of the half spectrum counted
+/// for its twin.
 template <class T, int N> struct Green {
   static constexpr int outputs = N == 3 ? 6 : 1; // rows of the symbol: 11, 22, 33, 23, 13, 12
 
@@ -47,12 +48,14 @@ template <class T, int N> struct Green {
     modes(a, b, c, false, m);
     for (int q = 0; q < outputs; ++q) {
       s[q] = 0;
-      for (int p = 0; p < 6; ++p) s[q] += symbol[q][p] * m[p];
+      for (int p = 0; p < 6; ++p)
+        s[q] += symbol[q][p] * m[p];
     }
     if (bbar) { // symbol is that of the other modes; first is the difference
       modes(a, b, c, true, m);
       for (int q = 0; q < outputs; ++q)
-        for (int p = 0; p < 6; ++p) s[q] += first[q][p] * m[p];
+        for (int p = 0; p < 6; ++p)
+          s[q] += first[q][p] * m[p];
     }
     if constexpr (N == 1) {
       g[0] = s[0] > T(0) ? T(1) / s[0] : T(0);
@@ -132,7 +135,8 @@ void green_cpu(Index loads, const Green<T, N>& op, double* rz, int threads);
 template <class T, int N>
 void green_cuda(Index loads, const Green<T, N>& op, double* rz, double* partials,
                 std::uintptr_t stream);
-template <class T> void separable_inverse_cpu(const SeparableInverse<T>& op, double* rz, int threads);
+template <class T>
+void separable_inverse_cpu(const SeparableInverse<T>& op, double* rz, int threads);
 template <class T>
 void separable_inverse_cuda(const SeparableInverse<T>& op, double* rz, double* partials,
                             std::uintptr_t stream);

@@ -15,32 +15,38 @@ namespace {
 
 /// The coefficients of a row of voxels, coefficient by coefficient.
 template <class Model, class S, class T>
-M3D_BODY void expand_row(const Hex8<S, T>& op, const T* table, const std::uint8_t* labels, Index row,
-                         T* M3D_RESTRICT c, Index stride) {
+M3D_BODY void expand_row(const Hex8<S, T>& op, const T* table, const std::uint8_t* labels,
+                         Index row, T* M3D_RESTRICT c, Index stride) {
   for (int q = 0; q < Model::coefficients; ++q) {
     const T* M3D_RESTRICT t = table + q * op.phases;
     T* M3D_RESTRICT to = c + q * stride;
     if (op.phases == 1) {
 #pragma omp simd
-      for (Index x = 0; x < op.nx; ++x) to[x] = t[0];
+      for (Index x = 0; x < op.nx; ++x)
+        to[x] = t[0];
     } else if (op.phases == 2) {
       const T c0 = t[0], c1 = t[1];
 #pragma omp simd
-      for (Index x = 0; x < op.nx; ++x) to[x] = labels[x] == 0 ? c0 : c1;
+      for (Index x = 0; x < op.nx; ++x)
+        to[x] = labels[x] == 0 ? c0 : c1;
     } else {
-      for (Index x = 0; x < op.nx; ++x) to[x] = t[labels[x]];
+      for (Index x = 0; x < op.nx; ++x)
+        to[x] = t[labels[x]];
     }
   }
   if constexpr (Model::coefficients == 21) {
-    if (op.directions == nullptr) return;
+    if (op.directions == nullptr)
+      return;
     const Index n = op.voxels();
     for (Index x = 0; x < op.nx; ++x) {
-      if (op.fibre[5 * op.phases + labels[x]] == T(0)) continue;
+      if (op.fibre[5 * op.phases + labels[x]] == T(0))
+        continue;
       const S* d = op.directions + row + x;
       const T axis[3] = {T(d[0]), T(d[n]), T(d[2 * n])};
       T turned[21];
       fibre_stiffness(op.fibre + labels[x], op.phases, axis, turned);
-      for (int q = 0; q < 21; ++q) c[q * stride + x] = turned[q];
+      for (int q = 0; q < 21; ++q)
+        c[q * stride + x] = turned[q];
     }
   }
 }
@@ -48,9 +54,9 @@ M3D_BODY void expand_row(const Hex8<S, T>& op, const T* table, const std::uint8_
 /// Planes z0 ... z1 - 1 of one load, element row by element row.
 ///
 /// A row of elements reads four rows of nodes and pushes on the same four. What it does to the rows
-/// y + 1 is carried to the next row, what it does to the plane z + 1 is kept in `up`. The layer below
-/// the first plane is computed for its upper half alone, so the order of the sums at a node does not
-/// depend on how the planes are shared out.
+/// y + 1 is carried to the next row, what it does to the plane z + 1 is kept in `up`. The layer
+/// below the first plane is computed for its upper half alone, so the order of the sums at a node
+/// does not depend on how the planes are shared out.
 template <class Model, class S, class T> struct Slab {
   static M3D_BODY void run(const Hex8<S, T>* given, Index load, Index z0, Index z1, double* dots) {
     const Hex8<S, T>& op = *given;
@@ -60,12 +66,12 @@ template <class Model, class S, class T> struct Slab {
     const bool same = op.mean == op.rest;
     std::vector<T> memory(std::size_t(
         stride * (3 * rows + 6 * N + Model::coefficients * (same ? 1 : 2)) + 2 * N * ny * stride));
-    T* const s = memory.data();                // Haar terms of the columns of corners [rows]
-    T* const even = s + rows * stride;         // forces: terms without x [rows]
-    T* const odd = even + rows * stride;       // forces: terms with x [rows]
-    T* const carry = odd + rows * stride;      // to the rows y + 1: [2 planes, N]
-    T* const first = carry + 2 * N * stride;   // row 0, waiting for the last row: [2 planes, N]
-    T* const now = first + 2 * N * stride;     // finished sums of a row: [2 planes, N]
+    T* const s = memory.data();              // Haar terms of the columns of corners [rows]
+    T* const even = s + rows * stride;       // forces: terms without x [rows]
+    T* const odd = even + rows * stride;     // forces: terms with x [rows]
+    T* const carry = odd + rows * stride;    // to the rows y + 1: [2 planes, N]
+    T* const first = carry + 2 * N * stride; // row 0, waiting for the last row: [2 planes, N]
+    T* const now = first + 2 * N * stride;   // finished sums of a row: [2 planes, N]
     T* const mean = now + 2 * N * stride;
     T* const rest = same ? mean : mean + Model::coefficients * stride;
     T* up = rest + Model::coefficients * stride; // [N, ny, stride], from the layer below
@@ -81,7 +87,8 @@ template <class Model, class S, class T> struct Slab {
           const Index row = (z * ny + y) * nx;
           const Index y_up = y + 1 == ny ? 0 : y + 1;
           expand_row<Model>(op, op.mean, op.labels + row, row, mean, stride);
-          if (!same) expand_row<Model>(op, op.rest, op.labels + row, row, rest, stride);
+          if (!same)
+            expand_row<Model>(op, op.rest, op.labels + row, row, rest, stride);
           gather_corners(op, load, z, z_up, y, y_up, s, stride);
           elements(s, even, odd, mean, rest, stride, nx, macro);
           for (int i = 0; i < N; ++i) {
@@ -90,7 +97,8 @@ template <class Model, class S, class T> struct Slab {
             push(e, o, stride, nx, now + i * stride, now + (N + i) * stride, carry + i * stride,
                  carry + (N + i) * stride, first + i * stride, first + (N + i) * stride, y == 0);
           }
-          if (y == 0) continue;
+          if (y == 0)
+            continue;
         } else {
           for (int i = 0; i < 2 * N; ++i)
             for (Index x = 0; x < nx; ++x)
@@ -103,17 +111,19 @@ template <class Model, class S, class T> struct Slab {
                           up + (i * ny + y_node) * stride);
           T* M3D_RESTRICT to = up_next + (i * ny + y_node) * stride;
           const T* M3D_RESTRICT from = now + (N + i) * stride;
-          for (Index x = 0; x < nx; ++x) to[x] = from[x];
+          for (Index x = 0; x < nx; ++x)
+            to[x] = from[x];
         }
       }
       std::swap(up, up_next);
-      if (layer >= z0) dots[layer] = dot;
+      if (layer >= z0)
+        dots[layer] = dot;
     }
   }
 
   /// Haar terms, in y and z, of the columns of corners of an element row.
-  static M3D_BODY void gather_corners(const Hex8<S, T>& op, Index load, Index z, Index z_up, Index y,
-                                      Index y_up, T* s, Index stride) {
+  static M3D_BODY void gather_corners(const Hex8<S, T>& op, Index load, Index z, Index z_up,
+                                      Index y, Index y_up, T* s, Index stride) {
     constexpr int N = Model::components;
     const Index nx = op.nx, n = op.voxels();
     for (int i = 0; i < N; ++i) {
@@ -122,7 +132,8 @@ template <class Model, class S, class T> struct Slab {
       T* M3D_RESTRICT s2 = s + (4 * i + 2) * stride;
       T* M3D_RESTRICT s3 = s + (4 * i + 3) * stride;
       if (op.u == nullptr) {
-        for (Index x = 0; x <= nx; ++x) s0[x] = s1[x] = s2[x] = s3[x] = T(0);
+        for (Index x = 0; x <= nx; ++x)
+          s0[x] = s1[x] = s2[x] = s3[x] = T(0);
         continue;
       }
       const Index base = (load * N + i) * n;
@@ -150,11 +161,12 @@ template <class Model, class S, class T> struct Slab {
   }
 
   static M3D_BODY void elements(const T* M3D_RESTRICT s, T* M3D_RESTRICT even, T* M3D_RESTRICT odd,
-                                const T* M3D_RESTRICT mean, const T* M3D_RESTRICT rest, Index stride,
-                                Index nx, const T* macro_in) {
+                                const T* M3D_RESTRICT mean, const T* M3D_RESTRICT rest,
+                                Index stride, Index nx, const T* macro_in) {
     constexpr int N = Model::components;
     T macro[Model::strains];
-    for (int q = 0; q < Model::strains; ++q) macro[q] = macro_in[q];
+    for (int q = 0; q < Model::strains; ++q)
+      macro[q] = macro_in[q];
 #pragma omp simd
     for (Index x = 0; x < nx; ++x) {
       T h[N][8], f[N][8];
@@ -176,7 +188,8 @@ template <class Model, class S, class T> struct Slab {
 
   /// Forces of an element row on its four node rows: two are finished into `now`, two are carried.
   static M3D_BODY void push(const T* e, const T* o, Index stride, Index nx, T* now_low, T* now_high,
-                            T* carry_low, T* carry_high, T* first_low, T* first_high, bool is_first) {
+                            T* carry_low, T* carry_high, T* first_low, T* first_high,
+                            bool is_first) {
     T* M3D_RESTRICT low = is_first ? first_low : now_low;
     T* M3D_RESTRICT high = is_first ? first_high : now_high;
     T* M3D_RESTRICT cl = carry_low;
@@ -196,7 +209,8 @@ template <class Model, class S, class T> struct Slab {
     };
     node(0, nx - 1);
 #pragma omp simd
-    for (Index x = 1; x < nx; ++x) node(x, x - 1);
+    for (Index x = 1; x < nx; ++x)
+      node(x, x - 1);
   }
 
   static M3D_BODY double finish(const Hex8<S, T>& op, Index at, const T* M3D_RESTRICT low,
@@ -207,7 +221,8 @@ template <class Model, class S, class T> struct Slab {
     double dot = 0.0;
     if (op.dot_kind == Hex8Dot::none) {
 #pragma omp simd
-      for (Index x = 0; x < nx; ++x) out[x] = S(sign * (up[x] + low[x]));
+      for (Index x = 0; x < nx; ++x)
+        out[x] = S(sign * (up[x] + low[x]));
     } else if (op.dot_kind == Hex8Dot::output) {
 #pragma omp simd reduction(+ : dot)
       for (Index x = 0; x < nx; ++x) {
@@ -230,7 +245,8 @@ template <class Model, class S, class T> struct Slab {
         }
       }
     } else {
-      for (Index x = 0; x < nx; ++x) out[x] = S(sign * (up[x] + low[x]));
+      for (Index x = 0; x < nx; ++x)
+        out[x] = S(sign * (up[x] + low[x]));
     }
     return dot;
   }
@@ -246,10 +262,12 @@ template <class Model, class S, class T> void walk(const Hex8<S, T>& op, int thr
     for (int part = 0; part < team; ++part)
       in_best_isa<Slab<Model, S, T>>(&op, load, op.nz * part / team, op.nz * (part + 1) / team,
                                      dots.data() + load * op.nz);
-  if (op.dot_kind == Hex8Dot::none) return;
+  if (op.dot_kind == Hex8Dot::none)
+    return;
   for (Index load = 0; load < op.loads; ++load) {
     double sum = 0.0;
-    for (Index z = 0; z < op.nz; ++z) sum += dots[std::size_t(load * op.nz + z)];
+    for (Index z = 0; z < op.nz; ++z)
+      sum += dots[std::size_t(load * op.nz + z)];
     op.dot[load] = sum;
   }
 }
@@ -259,9 +277,11 @@ template <class Model, class S, class T> void phases(const Hex8<S, T>& op) {
   const Tile tile = hex8_tile<Model>(op);
   std::vector<typename Tile::Thread> state(Tile::threads);
   std::vector<T> shared(Tile::shared_values);
-  if (op.dot_kind != Hex8Dot::none) std::fill_n(op.dot, op.loads, 0.0);
+  if (op.dot_kind != Hex8Dot::none)
+    std::fill_n(op.dot, op.loads, 0.0);
   for (Index block = 0; block < tile.blocks(); ++block) {
-    for (int t = 0; t < Tile::threads; ++t) tile.begin(block, t, state[std::size_t(t)]);
+    for (int t = 0; t < Tile::threads; ++t)
+      tile.begin(block, t, state[std::size_t(t)]);
     for (Index layer = state[0].z0 - 1; layer < state[0].z1; ++layer) {
       for (int t = 0; t < Tile::threads; ++t)
         tile.element(layer, t, state[std::size_t(t)], shared.data());
@@ -269,19 +289,25 @@ template <class Model, class S, class T> void phases(const Hex8<S, T>& op) {
         tile.gather(layer, t, state[std::size_t(t)], shared.data());
     }
     if (op.dot_kind != Hex8Dot::none)
-      for (const auto& thread : state) op.dot[thread.load] += thread.dot;
+      for (const auto& thread : state)
+        op.dot[thread.load] += thread.dot;
   }
 }
 
 /// The models with few coefficients are for speed: they exist in float32 alone.
 template <class S, class T, class Call> void with_model(Hex8Model model, const Call& call) {
   if constexpr (std::is_same_v<T, float>) {
-    if (model == Hex8Model::conduction_isotropic) return call(ConductionIsotropic<T>{});
-    if (model == Hex8Model::elasticity_isotropic) return call(ElasticityIsotropic<T>{});
+    if (model == Hex8Model::conduction_isotropic)
+      return call(ConductionIsotropic<T>{});
+    if (model == Hex8Model::elasticity_isotropic)
+      return call(ElasticityIsotropic<T>{});
   }
-  if (model == Hex8Model::conduction_anisotropic) return call(ConductionAnisotropic<T>{});
-  if (model == Hex8Model::elasticity_orthotropic) return call(ElasticityOrthotropic<T>{});
-  if (model == Hex8Model::elasticity_anisotropic) return call(ElasticityAnisotropic<T>{});
+  if (model == Hex8Model::conduction_anisotropic)
+    return call(ConductionAnisotropic<T>{});
+  if (model == Hex8Model::elasticity_orthotropic)
+    return call(ElasticityOrthotropic<T>{});
+  if (model == Hex8Model::elasticity_anisotropic)
+    return call(ElasticityAnisotropic<T>{});
 }
 
 } // namespace

@@ -25,9 +25,11 @@ __global__ void __launch_bounds__(256) hex8_kernel(Hex8Tile<Model, S, T> tile, d
     tile.gather(layer, thread, state, shared);
     __syncthreads();
   }
-  if (tile.op.dot_kind == Hex8Dot::none) return;
+  if (tile.op.dot_kind == Hex8Dot::none)
+    return;
   const double sum = block_sum<Tile::threads>(state.dot, raw);
-  if (thread == 0) partials[blockIdx.x] = sum;
+  if (thread == 0)
+    partials[blockIdx.x] = sum;
 }
 
 template <class Model, class S, class T>
@@ -37,13 +39,15 @@ void launch(const Hex8<S, T>& op, double* partials, std::uintptr_t stream) {
     tile.chunk *= 2;
     tile.chunks = (op.nz + tile.chunk - 1) / tile.chunk;
   }
-  if (op.voxels() == 0 || op.loads == 0) return;
+  if (op.voxels() == 0 || op.loads == 0)
+    return;
   if (op.dot_kind != Hex8Dot::none && tile.blocks() > hex8_partials)
     throw CudaError("`hex8` was asked for more than 2^16 blocks of columns of voxels");
   const cudaStream_t s = cuda_on(stream).stream;
   hex8_kernel<<<static_cast<unsigned>(tile.blocks()), 256, 0, s>>>(tile, partials);
   M3D_CUDA_CHECK(cudaGetLastError());
-  if (op.dot_kind == Hex8Dot::none) return;
+  if (op.dot_kind == Hex8Dot::none)
+    return;
   sum_partials<<<static_cast<unsigned>(op.loads), 256, 0, s>>>(partials, tile.blocks() / op.loads,
                                                                op.dot);
   M3D_CUDA_CHECK(cudaGetLastError());

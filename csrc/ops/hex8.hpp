@@ -16,19 +16,22 @@ namespace micro3d {
 //
 //   u = 1/8 sum_m h[m] xi^a eta^b zeta^c,   m = a + 2b + 4c,   h[m] = sum over corners of +-u
 //
-// (the sign is the product of the corner's signs along the axes of m: a Haar transform). d/dxi takes
-// the term m = 1 | m' to the term m', and <xi^2> = 1/3 makes the terms orthogonal, so the energy is
-// a sum over seven terms ("modes") M of the gradient, of weight 1, 1/3 and 1/9 for |M| = 0, 1, 2:
+// (the sign is the product of the corner's signs along the axes of m: a Haar transform). d/dxi
+// takes the term m = 1 | m' to the term m', and <xi^2> = 1/3 makes the terms orthogonal, so the
+// energy is a sum over seven terms ("modes") M of the gradient, of weight 1, 1/3 and 1/9 for |M| =
+// 0, 1, 2:
 //
 //   gradient along j in mode M = h[M | j] (if j is not in M),   energy = sum_M w_M e_M : C : e_M .
 //
 // Two-point Gauss quadrature integrates all of these exactly, so this IS the 2 x 2 x 2 rule, at a
 // third of the cost of a 24 x 24 matrix. Mode 0 is the mean strain. The caller folds voxel size and
-// volume into the coefficients (the kernel sees unit elements): for gradient factors g_j = 1/(4 h_j),
-// field components scaled as u_i = g_i u'_i, and C'_ijkl = V g_i g_j g_k g_l C_ijkl.
-// B-bar is another set of coefficients in all modes but the first.
+// volume into the coefficients (the kernel sees unit elements): for gradient factors g_j = 1/(4
+// h_j), field components scaled as u_i = g_i u'_i, and C'_ijkl = V g_i g_j g_k g_l C_ijkl. B-bar is
+// another set of coefficients in all modes but the first.
 
-M3D_HD constexpr int hex8_weight_class(int mode) { return (mode & 1) + (mode >> 1 & 1) + (mode >> 2 & 1); }
+M3D_HD constexpr int hex8_weight_class(int mode) {
+  return (mode & 1) + (mode >> 1 & 1) + (mode >> 2 & 1);
+}
 template <class T> M3D_HD constexpr T hex8_weight(int mode) {
   return hex8_weight_class(mode) == 0 ? T(1) : hex8_weight_class(mode) == 1 ? T(1) / 3 : T(1) / 9;
 }
@@ -44,16 +47,15 @@ template <class T> struct Coefficients {
 
 template <class T> struct ConductionIsotropic {
   static constexpr int components = 1, coefficients = 1, strains = 3;
-  template <int M>
-  M3D_HD static void flux(const T (&e)[3], const Coefficients<T>& k, T (&q)[3]) {
-    for (int j = 0; j < 3; ++j) q[j] = k[0] * e[j];
+  template <int M> M3D_HD static void flux(const T (&e)[3], const Coefficients<T>& k, T (&q)[3]) {
+    for (int j = 0; j < 3; ++j)
+      q[j] = k[0] * e[j];
   }
 };
 
 template <class T> struct ConductionAnisotropic { // 11, 22, 33, 23, 13, 12
   static constexpr int components = 1, coefficients = 6, strains = 3;
-  template <int M>
-  M3D_HD static void flux(const T (&e)[3], const Coefficients<T>& k, T (&q)[3]) {
+  template <int M> M3D_HD static void flux(const T (&e)[3], const Coefficients<T>& k, T (&q)[3]) {
     q[0] = k[0] * e[0] + k[5] * e[1] + k[4] * e[2];
     q[1] = k[5] * e[0] + k[1] * e[1] + k[3] * e[2];
     q[2] = k[4] * e[0] + k[3] * e[1] + k[2] * e[2];
@@ -64,18 +66,18 @@ template <class T> struct ConductionAnisotropic { // 11, 22, 33, 23, 13, 12
 
 template <class T> struct ElasticityIsotropic { // lambda, mu
   static constexpr int components = 3, coefficients = 2, strains = 6;
-  template <int M>
-  M3D_HD static void flux(const T (&e)[6], const Coefficients<T>& c, T (&s)[6]) {
+  template <int M> M3D_HD static void flux(const T (&e)[6], const Coefficients<T>& c, T (&s)[6]) {
     const T mu = c[1], pressure = c[0] * (e[0] + e[1] + e[2]);
-    for (int i = 0; i < 3; ++i) s[i] = pressure + 2 * mu * e[i];
-    for (int i = 3; i < 6; ++i) s[i] = mu * e[i];
+    for (int i = 0; i < 3; ++i)
+      s[i] = pressure + 2 * mu * e[i];
+    for (int i = 3; i < 6; ++i)
+      s[i] = mu * e[i];
   }
 };
 
 template <class T> struct ElasticityOrthotropic { // C11 C22 C33 C23 C13 C12 C44 C55 C66
   static constexpr int components = 3, coefficients = 9, strains = 6;
-  template <int M>
-  M3D_HD static void flux(const T (&e)[6], const Coefficients<T>& c, T (&s)[6]) {
+  template <int M> M3D_HD static void flux(const T (&e)[6], const Coefficients<T>& c, T (&s)[6]) {
     s[0] = c[0] * e[0] + c[5] * e[1] + c[4] * e[2];
     s[1] = c[5] * e[0] + c[1] * e[1] + c[3] * e[2];
     s[2] = c[4] * e[0] + c[3] * e[1] + c[2] * e[2];
@@ -92,11 +94,11 @@ M3D_HD constexpr int packed6(int q, int p) {
 
 template <class T> struct ElasticityAnisotropic { // upper triangle, row by row
   static constexpr int components = 3, coefficients = 21, strains = 6;
-  template <int M>
-  M3D_HD static void flux(const T (&e)[6], const Coefficients<T>& c, T (&s)[6]) {
+  template <int M> M3D_HD static void flux(const T (&e)[6], const Coefficients<T>& c, T (&s)[6]) {
     for (int q = 0; q < 6; ++q) {
       T sum = 0;
-      for (int p = 0; p < 6; ++p) sum += c[packed6(q, p)] * e[p];
+      for (int p = 0; p < 6; ++p)
+        sum += c[packed6(q, p)] * e[p];
       s[q] = sum;
     }
   }
@@ -124,15 +126,21 @@ template <int M, class T> M3D_HD void hex8_strain(const T (&h)[1][8], T (&e)[3])
 template <int M, class T> M3D_HD void hex8_force(const T (&s)[6], T (&f)[3][8]) {
   constexpr bool x = !(M & 1), y = !(M & 2), z = !(M & 4);
   const T w = hex8_weight<T>(M);
-  if (x) f[0][M | 1] += w * s[0], f[1][M | 1] += w * s[5], f[2][M | 1] += w * s[4];
-  if (y) f[0][M | 2] += w * s[5], f[1][M | 2] += w * s[1], f[2][M | 2] += w * s[3];
-  if (z) f[0][M | 4] += w * s[4], f[1][M | 4] += w * s[3], f[2][M | 4] += w * s[2];
+  if (x)
+    f[0][M | 1] += w * s[0], f[1][M | 1] += w * s[5], f[2][M | 1] += w * s[4];
+  if (y)
+    f[0][M | 2] += w * s[5], f[1][M | 2] += w * s[1], f[2][M | 2] += w * s[3];
+  if (z)
+    f[0][M | 4] += w * s[4], f[1][M | 4] += w * s[3], f[2][M | 4] += w * s[2];
 }
 template <int M, class T> M3D_HD void hex8_force(const T (&s)[3], T (&f)[1][8]) {
   const T w = hex8_weight<T>(M);
-  if (!(M & 1)) f[0][M | 1] += w * s[0];
-  if (!(M & 2)) f[0][M | 2] += w * s[1];
-  if (!(M & 4)) f[0][M | 4] += w * s[2];
+  if (!(M & 1))
+    f[0][M | 1] += w * s[0];
+  if (!(M & 2))
+    f[0][M | 2] += w * s[1];
+  if (!(M & 4))
+    f[0][M | 4] += w * s[2];
 }
 
 template <class Model, int M, class T, int N>
@@ -143,17 +151,19 @@ M3D_HD void hex8_mode(const T (&h)[N][8], const Coefficients<T>& c, T (&f)[N][8]
   hex8_force<M>(s, f);
 }
 
-/// Haar terms of the field -> Haar terms of the nodal forces. `macro` is the uniform strain (in unit
-/// elements) that the field fluctuates about. Term 0 of the force is zero: elements push themselves
-/// nowhere.
+/// Haar terms of the field -> Haar terms of the nodal forces. `macro` is the uniform strain (in
+/// unit elements) that the field fluctuates about. Term 0 of the force is zero: elements push
+/// themselves nowhere.
 template <class Model, class T, int N>
-M3D_HD void hex8_element(const T (&h)[N][8], const Coefficients<T>& mean, const Coefficients<T>& rest,
-                         const T* macro, T (&f)[N][8]) {
+M3D_HD void hex8_element(const T (&h)[N][8], const Coefficients<T>& mean,
+                         const Coefficients<T>& rest, const T* macro, T (&f)[N][8]) {
   for (int i = 0; i < N; ++i)
-    for (int m = 0; m < 8; ++m) f[i][m] = 0;
+    for (int m = 0; m < 8; ++m)
+      f[i][m] = 0;
   T e[Model::strains], s[Model::strains];
   hex8_strain<0>(h, e);
-  for (int q = 0; q < Model::strains; ++q) e[q] += macro[q];
+  for (int q = 0; q < Model::strains; ++q)
+    e[q] += macro[q];
   Model::template flux<0>(e, mean, s);
   hex8_force<0>(s, f);
   hex8_mode<Model, 1>(h, rest, f);
@@ -164,8 +174,8 @@ M3D_HD void hex8_element(const T (&h)[N][8], const Coefficients<T>& mean, const 
   hex8_mode<Model, 6>(h, rest, f);
 }
 
-/// The Haar transform of the four corners of a face, its own inverse transpose. Corners and terms are
-/// numbered first + 2 second.
+/// The Haar transform of the four corners of a face, its own inverse transpose. Corners and terms
+/// are numbered first + 2 second.
 template <class T> M3D_HD void haar4(T a, T b, T c, T d, T (&s)[4]) {
   const T p = a + b, q = c + d, m = b - a, n = d - c;
   s[0] = p + q;
@@ -174,10 +184,11 @@ template <class T> M3D_HD void haar4(T a, T b, T c, T d, T (&s)[4]) {
   s[3] = n - m;
 }
 
-/// Stiffness of a transversely isotropic phase about the unit vector n = (x, y, z), packed6, from the
-/// constants lambda, mu_T, a, mu_L - mu_T, b of
+/// Stiffness of a transversely isotropic phase about the unit vector n = (x, y, z), packed6, from
+/// the constants lambda, mu_T, a, mu_L - mu_T, b of
 ///   C = lambda dd + 2 mu_T I + a (nn d + d nn) + (mu_L - mu_T)(four terms n_i n_k d_jl) + b nnnn.
-template <class T> M3D_HD void fibre_stiffness(const T* k, Index stride, const T (&n)[3], T (&c)[21]) {
+template <class T>
+M3D_HD void fibre_stiffness(const T* k, Index stride, const T (&n)[3], T (&c)[21]) {
   const T lambda = k[0], mu = k[stride], a = k[2 * stride], shear = k[3 * stride],
           b = k[4 * stride];
   constexpr int first[6] = {0, 1, 2, 1, 0, 0}, second[6] = {0, 1, 2, 2, 2, 1};
@@ -186,15 +197,24 @@ template <class T> M3D_HD void fibre_stiffness(const T* k, Index stride, const T
       const int i = first[q], j = second[q], l = first[p], m = second[p];
       const T nij = n[i] * n[j], nlm = n[l] * n[m];
       T value = b * nij * nlm;
-      if (i == j && l == m) value += lambda;
-      if (i == l && j == m) value += mu;
-      if (i == m && j == l) value += mu;
-      if (l == m) value += a * nij;
-      if (i == j) value += a * nlm;
-      if (j == m) value += shear * n[i] * n[l];
-      if (j == l) value += shear * n[i] * n[m];
-      if (i == m) value += shear * n[j] * n[l];
-      if (i == l) value += shear * n[j] * n[m];
+      if (i == j && l == m)
+        value += lambda;
+      if (i == l && j == m)
+        value += mu;
+      if (i == m && j == l)
+        value += mu;
+      if (l == m)
+        value += a * nij;
+      if (i == j)
+        value += a * nlm;
+      if (j == m)
+        value += shear * n[i] * n[l];
+      if (j == l)
+        value += shear * n[i] * n[m];
+      if (i == m)
+        value += shear * n[j] * n[l];
+      if (i == l)
+        value += shear * n[j] * n[m];
       c[packed6(q, p)] = value;
     }
 }
@@ -236,10 +256,11 @@ template <class S, class T> struct Hex8 {
 
 /// CUDA: what a block does, as phases between barriers; a test runs them thread by thread.
 ///
-/// A block of 32 x 8 threads owns a column of elements, one per thread, and marches along z. A thread
-/// keeps the four corners of the last plane in registers, loads those of the next, and leaves the
-/// forces on its eight corners in shared memory; then each thread gathers the four elements around
-/// its own node (so nodes on the low rim belong to the neighbouring block). No atomics.
+/// A block of 32 x 8 threads owns a column of elements, one per thread, and marches along z. A
+/// thread keeps the four corners of the last plane in registers, loads those of the next, and
+/// leaves the forces on its eight corners in shared memory; then each thread gathers the four
+/// elements around its own node (so nodes on the low rim belong to the neighbouring block). No
+/// atomics.
 template <class Model, class S, class T> struct Hex8Tile {
   static constexpr int tx = 32, ty = 8, threads = tx * ty, N = Model::components;
   static constexpr int out_x = tx - 1, out_y = ty - 1; // nodes a block finishes
@@ -260,7 +281,8 @@ template <class Model, class S, class T> struct Hex8Tile {
   M3D_HD static Index wrap(Index i, Index n) { return i < 0 ? i + n : i >= n ? i % n : i; }
 
   M3D_HD T value(const S* field, const S* low, Index i) const {
-    if (field == nullptr) return T(0);
+    if (field == nullptr)
+      return T(0);
     return low == nullptr ? T(field[i]) : T(field[i]) + T(low[i]);
   }
 
@@ -292,7 +314,8 @@ template <class Model, class S, class T> struct Hex8Tile {
     t.z0 = bz * chunk;
     t.z1 = t.z0 + chunk < op.nz ? t.z0 + chunk : op.nz;
     t.dot = 0.0;
-    for (int k = 0; k < N; ++k) t.carry[k] = 0;
+    for (int k = 0; k < N; ++k)
+      t.carry[k] = 0;
     load_plane(t.z0 == 0 ? op.nz - 1 : t.z0 - 1, t, t.corner);
   }
 
@@ -309,7 +332,8 @@ template <class Model, class S, class T> struct Hex8Tile {
         h[i][m] = high[m] + low[m];
         h[i][m | 4] = high[m] - low[m];
       }
-      for (int m = 0; m < 4; ++m) t.corner[i][m] = next[i][m];
+      for (int m = 0; m < 4; ++m)
+        t.corner[i][m] = next[i][m];
     }
     const Index v = z * op.plane() + t.y * op.nx + t.x;
     const int label = op.labels[v];
@@ -326,7 +350,8 @@ template <class Model, class S, class T> struct Hex8Tile {
     for (int i = 0; i < N; ++i)
       for (int c = 0; c < 2; ++c) { // low and high plane
         T s[4];
-        for (int m = 0; m < 4; ++m) s[m] = c == 0 ? f[i][m] - f[i][m | 4] : f[i][m] + f[i][m | 4];
+        for (int m = 0; m < 4; ++m)
+          s[m] = c == 0 ? f[i][m] - f[i][m | 4] : f[i][m] + f[i][m | 4];
         T* to = shared + Index((i * 2 + c) * 4) * threads + thread;
         to[0 * threads] = s[0] - s[1] - s[2] + s[3];
         to[1 * threads] = s[0] + s[1] - s[2] - s[3];
@@ -337,7 +362,8 @@ template <class Model, class S, class T> struct Hex8Tile {
 
   /// Finish the nodes of plane `layer` (not for the chunk's first layer, z0 - 1).
   M3D_HD void gather(Index layer, int thread, Thread& t, const T* shared) const {
-    if (!t.owns) return;
+    if (!t.owns)
+      return;
     for (int i = 0; i < N; ++i) {
       T sum[2];
       for (int c = 0; c < 2; ++c) {
@@ -347,27 +373,30 @@ template <class Model, class S, class T> struct Hex8Tile {
                  (from[2 * threads - tx] + from[3 * threads - tx - 1]);
       }
       if (layer >= t.z0) {
-        const Index o = (t.load * N + i) * op.voxels() + layer * op.plane() +
-                        t.node_y * op.nx + t.node_x;
+        const Index o =
+            (t.load * N + i) * op.voxels() + layer * op.plane() + t.node_y * op.nx + t.node_x;
         const S result = S(op.sign * (t.carry[i] + sum[0]));
         op.out[o] = result;
         if (op.dot_kind == Hex8Dot::input)
           t.dot += double(result) * double(value(op.u, op.u_low, o));
-        if (op.dot_kind == Hex8Dot::output) t.dot += double(result) * double(result);
+        if (op.dot_kind == Hex8Dot::output)
+          t.dot += double(result) * double(result);
       }
       t.carry[i] = sum[1];
     }
   }
 };
 
-template <class Model, class S, class T> inline Hex8Tile<Model, S, T> hex8_tile(const Hex8<S, T>& op) {
+template <class Model, class S, class T>
+inline Hex8Tile<Model, S, T> hex8_tile(const Hex8<S, T>& op) {
   using Tile = Hex8Tile<Model, S, T>;
   const Index tiles_x = (op.nx + Tile::out_x - 1) / Tile::out_x;
   const Index tiles_y = (op.ny + Tile::out_y - 1) / Tile::out_y;
   // blocks enough for the largest card, chunks long enough that their first layer costs little
   const Index wanted = 2048 / (tiles_x * tiles_y * op.loads) + 1;
   Index chunk = (op.nz + wanted - 1) / wanted;
-  if (chunk < 8) chunk = op.nz < 8 ? op.nz : 8;
+  if (chunk < 8)
+    chunk = op.nz < 8 ? op.nz : 8;
   return {op, tiles_x, tiles_y, (op.nz + chunk - 1) / chunk, chunk};
 }
 

@@ -24,13 +24,16 @@ void bit_pairs_cuda(const BitPairs&, std::uintptr_t) { absent("bit_pairs"); }
 void bit_segments_cuda(const BitSegments&, std::uintptr_t) { absent("bit_segments"); }
 
 // homogenization
-template <class S, class T>
-void hex8_cuda(const Hex8<S, T>&, Hex8Model, double*, std::uintptr_t) { absent("hex8"); }
+template <class S, class T> void hex8_cuda(const Hex8<S, T>&, Hex8Model, double*, std::uintptr_t) {
+  absent("hex8");
+}
 template void hex8_cuda(const Hex8<float, float>&, Hex8Model, double*, std::uintptr_t);
 template void hex8_cuda(const Hex8<float, double>&, Hex8Model, double*, std::uintptr_t);
 template void hex8_cuda(const Hex8<double, double>&, Hex8Model, double*, std::uintptr_t);
 template <class T, int N>
-void green_cuda(Index, const Green<T, N>&, double*, double*, std::uintptr_t) { absent("green"); }
+void green_cuda(Index, const Green<T, N>&, double*, double*, std::uintptr_t) {
+  absent("green");
+}
 template void green_cuda(Index, const Green<float, 1>&, double*, double*, std::uintptr_t);
 template void green_cuda(Index, const Green<double, 1>&, double*, double*, std::uintptr_t);
 template void green_cuda(Index, const Green<float, 3>&, double*, double*, std::uintptr_t);
@@ -39,41 +42,46 @@ template <class T>
 void separable_inverse_cuda(const SeparableInverse<T>&, double*, double*, std::uintptr_t) {
   absent("separable_inverse");
 }
-template void separable_inverse_cuda(const SeparableInverse<float>&, double*, double*, std::uintptr_t);
-template void separable_inverse_cuda(const SeparableInverse<double>&, double*, double*, std::uintptr_t);
+template void separable_inverse_cuda(const SeparableInverse<float>&, double*, double*,
+                                     std::uintptr_t);
+template void separable_inverse_cuda(const SeparableInverse<double>&, double*, double*,
+                                     std::uintptr_t);
 template <class S, class T>
-void seven_point_cuda(const SevenPoint<S, T>&, double*, std::uintptr_t) { absent("seven_point"); }
+void seven_point_cuda(const SevenPoint<S, T>&, double*, std::uintptr_t) {
+  absent("seven_point");
+}
 template void seven_point_cuda(const SevenPoint<float, float>&, double*, std::uintptr_t);
 template void seven_point_cuda(const SevenPoint<float, double>&, double*, std::uintptr_t);
 template void seven_point_cuda(const SevenPoint<double, double>&, double*, std::uintptr_t);
 template <class T>
-void cg_update_cuda(Index, const CgUpdate<T>&, double*, double*, std::uintptr_t) { absent("cg_update"); }
+void cg_update_cuda(Index, const CgUpdate<T>&, double*, double*, std::uintptr_t) {
+  absent("cg_update");
+}
 template void cg_update_cuda(Index, const CgUpdate<float>&, double*, double*, std::uintptr_t);
 template void cg_update_cuda(Index, const CgUpdate<double>&, double*, double*, std::uintptr_t);
-template <class T>
-void cg_direction_cuda(Index, const CgDirection<T>&, std::uintptr_t) { absent("cg_direction"); }
+template <class T> void cg_direction_cuda(Index, const CgDirection<T>&, std::uintptr_t) {
+  absent("cg_direction");
+}
 template void cg_direction_cuda(Index, const CgDirection<float>&, std::uintptr_t);
 template void cg_direction_cuda(Index, const CgDirection<double>&, std::uintptr_t);
 void two_sum_cuda(Index, const TwoSum&, std::uintptr_t) { absent("two_sum"); }
-template <class T> void dot_cuda(Index, const Dot<T>&, double*, double*, std::uintptr_t) { absent("dot"); }
+template <class T> void dot_cuda(Index, const Dot<T>&, double*, double*, std::uintptr_t) {
+  absent("dot");
+}
 template void dot_cuda(Index, const Dot<float>&, double*, double*, std::uintptr_t);
 template void dot_cuda(Index, const Dot<double>&, double*, double*, std::uintptr_t);
 
 // statistics
-template <class T>
-void load_phase_cuda(Index, const LoadPhase<T>&, std::uintptr_t) {
+template <class T> void load_phase_cuda(Index, const LoadPhase<T>&, std::uintptr_t) {
   absent("load_phase");
 }
-template <class T>
-void multiply_spectra_cuda(Index, const MultiplySpectra<T>&, std::uintptr_t) {
+template <class T> void multiply_spectra_cuda(Index, const MultiplySpectra<T>&, std::uintptr_t) {
   absent("multiply_spectra");
 }
-template <class T>
-void store_counts_cuda(Index, const StoreCounts<T>&, std::uintptr_t) {
+template <class T> void store_counts_cuda(Index, const StoreCounts<T>&, std::uintptr_t) {
   absent("store_counts");
 }
-template <class T>
-void sum_radially_cuda(Index, const SumRadially<T>&, std::uintptr_t) {
+template <class T> void sum_radially_cuda(Index, const SumRadially<T>&, std::uintptr_t) {
   absent("sum_radially");
 }
 template void load_phase_cuda(Index, const LoadPhase<float>&, std::uintptr_t);
@@ -84,8 +92,9 @@ template void store_counts_cuda(Index, const StoreCounts<float>&, std::uintptr_t
 template void store_counts_cuda(Index, const StoreCounts<double>&, std::uintptr_t);
 template void sum_radially_cuda(Index, const SumRadially<float>&, std::uintptr_t);
 template void sum_radially_cuda(Index, const SumRadially<double>&, std::uintptr_t);
-template <class S>
-void phase_strain_cuda(const PhaseStrain<S>&, double*, std::uintptr_t) { absent("phase_strain"); }
+template <class S> void phase_strain_cuda(const PhaseStrain<S>&, double*, std::uintptr_t) {
+  absent("phase_strain");
+}
 template void phase_strain_cuda(const PhaseStrain<float>&, double*, std::uintptr_t);
 template void phase_strain_cuda(const PhaseStrain<double>&, double*, std::uintptr_t);
 

@@ -46,7 +46,8 @@ template <class S> struct PlaneStrain {
       const std::uint8_t* label = op.labels + (z * ny + y) * nx;
       if (n == 1) {
         for (Index x = 0; x < nx; ++x)
-          for (int q = 0; q < 3; ++q) sum[label[x] * 3 + q] += g[q * nx + x];
+          for (int q = 0; q < 3; ++q)
+            sum[label[x] * 3 + q] += g[q * nx + x];
         continue;
       }
       for (Index x = 0; x < nx; ++x) { // g[3 i + j]: component i along j
@@ -72,11 +73,13 @@ template <class S> void phase_strain_cpu(const PhaseStrain<S>& op, int threads) 
 #pragma omp parallel for schedule(static) collapse(2) num_threads(team)
   for (Index load = 0; load < op.loads; ++load)
     for (Index z = 0; z < op.nz; ++z)
-      in_best_isa<PlaneStrain<S>>(&op, load, z, planes.data() + std::size_t(load * op.nz + z) * size);
+      in_best_isa<PlaneStrain<S>>(&op, load, z,
+                                  planes.data() + std::size_t(load * op.nz + z) * size);
   for (Index load = 0; load < op.loads; ++load)
     for (std::size_t k = 0; k < size; ++k) {
       double total = 0.0;
-      for (Index z = 0; z < op.nz; ++z) total += planes[std::size_t(load * op.nz + z) * size + k];
+      for (Index z = 0; z < op.nz; ++z)
+        total += planes[std::size_t(load * op.nz + z) * size + k];
       op.sum[std::size_t(load) * size + k] = total;
     }
 }

@@ -8,8 +8,8 @@
 namespace micro3d {
 
 /// sum[load, p, q] = sum over the voxels of phase p of component q of their mean strain (three
-/// components: 11, 22, 33, 23, 13, 12 with engineering shear) or mean gradient (one: x, y, z), in unit
-/// elements (see hex8.hpp), of the periodic field u + u_low. In double precision.
+/// components: 11, 22, 33, 23, 13, 12 with engineering shear) or mean gradient (one: x, y, z), in
+/// unit elements (see hex8.hpp), of the periodic field u + u_low. In double precision.
 template <class S> struct PhaseStrain {
   const S *u, *u_low; // [loads, components, nz, ny, nx]; u_low may be null
   Index loads, nz, ny, nx;
@@ -44,7 +44,8 @@ template <class S> struct PhaseStrain {
     }
     const int i = q < 3 ? q : q == 3 ? 1 : 0, j = q < 3 ? q : q == 5 ? 1 : 2;
     terms(load, i, z, y, x, g);
-    if (i == j) return g[i];
+    if (i == j)
+      return g[i];
     terms(load, j, z, y, x, h);
     return g[j] + h[i];
   }

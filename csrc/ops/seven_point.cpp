@@ -12,8 +12,8 @@ namespace micro3d {
 
 namespace {
 
-/// Planes z0 ... z1 - 1, row by row: the row and its four neighbours as conductivities and values in
-/// buffers with one ghost cell at each end, then one loop without branches.
+/// Planes z0 ... z1 - 1, row by row: the row and its four neighbours as conductivities and values
+/// in buffers with one ghost cell at each end, then one loop without branches.
 template <class S, class T> struct Planes {
   static M3D_BODY void run(const SevenPoint<S, T>* given, Index z0, Index z1, double* dots) {
     if (given->binary)
@@ -33,20 +33,24 @@ template <class S, class T> struct Planes {
     const std::uint8_t* M3D_RESTRICT code = op.codes + row * nx;
     if (is_binary) {
 #pragma omp simd
-      for (Index x = 0; x < nx; ++x) k[x] = code[x] != 0 ? T(1) : T(0);
+      for (Index x = 0; x < nx; ++x)
+        k[x] = code[x] != 0 ? T(1) : T(0);
     } else {
-      for (Index x = 0; x < nx; ++x) k[x] = op.conductivity[code[x]];
+      for (Index x = 0; x < nx; ++x)
+        k[x] = op.conductivity[code[x]];
     }
     if (op.u == nullptr) {
       std::fill_n(u, nx, T(0));
     } else if (op.u_low == nullptr) {
       const S* M3D_RESTRICT from = op.u + row * nx;
 #pragma omp simd
-      for (Index x = 0; x < nx; ++x) u[x] = T(from[x]);
+      for (Index x = 0; x < nx; ++x)
+        u[x] = T(from[x]);
     } else {
       const S *from = op.u + row * nx, *low = op.u_low + row * nx;
 #pragma omp simd
-      for (Index x = 0; x < nx; ++x) u[x] = T(from[x]) + T(low[x]);
+      for (Index x = 0; x < nx; ++x)
+        u[x] = T(from[x]) + T(low[x]);
     }
   }
 
@@ -101,8 +105,8 @@ template <class S, class T> struct Planes {
       const T nu[6] = {ua[x], ub[x], ud[x], ue[x], uc[x - 1], uc[x + 1]};
       const S result = S(op.value(kc[x], uc[x], nk, nu, Low && low, High && high, Binary));
       out[x] = result;
-      dot += double(result) *
-             (op.dot_kind == SevenPointDot::input ? double(uc[x]) : double(result));
+      dot +=
+          double(result) * (op.dot_kind == SevenPointDot::input ? double(uc[x]) : double(result));
     }
     return dot;
   }
@@ -118,9 +122,11 @@ template <class S, class T> void seven_point_cpu(const SevenPoint<S, T>& op, int
 #pragma omp parallel for schedule(static) num_threads(team)
   for (int part = 0; part < team; ++part)
     in_best_isa<Planes<S, T>>(&op, op.nz * part / team, op.nz * (part + 1) / team, dots.data());
-  if (op.dot_kind == SevenPointDot::none) return;
+  if (op.dot_kind == SevenPointDot::none)
+    return;
   double sum = 0.0;
-  for (const double d : dots) sum += d;
+  for (const double d : dots)
+    sum += d;
   *op.dot = sum;
 }
 

@@ -9,12 +9,13 @@ namespace micro3d {
 
 enum class SevenPointDot { none, input, output };
 
-/// out = sign * (A u - b), cell-centred finite volumes between two plates, and dot = out.u or out.out.
+/// out = sign * (A u - b), cell-centred finite volumes between two plates, and dot = out.u or
+/// out.out.
 ///
-/// A face between cells of conductivity a and b conducts w * 2ab / (a + b) (w: area / distance of its
-/// axis). The faces z = 0 and z = nz are plates half a cell away, conductance 2 w_z a; the first holds
-/// `plate`, the second 0, so b is what the first one drives in. The sides y and x are shut or periodic.
-/// With `binary` all conductivities are 0 or 1, and the face is a product.
+/// A face between cells of conductivity a and b conducts w * 2ab / (a + b) (w: area / distance of
+/// its axis). The faces z = 0 and z = nz are plates half a cell away, conductance 2 w_z a; the
+/// first holds `plate`, the second 0, so b is what the first one drives in. The sides y and x are
+/// shut or periodic. With `binary` all conductivities are 0 or 1, and the face is a product.
 ///
 /// Stored in S, computed in T: (float, float), (double, double) or (float, double) for u + u_low.
 template <class S, class T> struct SevenPoint {
@@ -31,7 +32,8 @@ template <class S, class T> struct SevenPoint {
   double* dot; // [1]
 
   M3D_HD static T face(T a, T b, bool is_binary) {
-    if (is_binary) return a * b;
+    if (is_binary)
+      return a * b;
     const T sum = a + b;
     return sum > T(0) ? 2 * a * b / sum : T(0);
   }
@@ -49,14 +51,16 @@ template <class S, class T> struct SevenPoint {
   }
 
   M3D_HD T field(Index i) const {
-    if (u == nullptr) return T(0);
+    if (u == nullptr)
+      return T(0);
     return u_low == nullptr ? T(u[i]) : T(u[i]) + T(u_low[i]);
   }
 
   /// The neighbour's place along an axis, or -1 behind a shut side.
   M3D_HD static Index step(Index i, Index n, int by, bool periodic) {
     const Index j = i + by;
-    if (j >= 0 && j < n) return j;
+    if (j >= 0 && j < n)
+      return j;
     return periodic ? (j < 0 ? n - 1 : 0) : -1;
   }
 
@@ -78,11 +82,12 @@ template <class S, class T> struct SevenPoint {
     neighbour(i + (x0 - x), x0 >= 0, nk[4], nu[4]);
     neighbour(i + (x1 - x), x1 >= 0, nk[5], nu[5]);
     const T u0 = field(i);
-    const S result =
-        S(value(conductivity[codes[i]], u0, nk, nu, z == 0, z + 1 == nz, binary));
+    const S result = S(value(conductivity[codes[i]], u0, nk, nu, z == 0, z + 1 == nz, binary));
     out[i] = result;
-    if (dot_kind == SevenPointDot::input) return double(result) * double(u0);
-    if (dot_kind == SevenPointDot::output) return double(result) * double(result);
+    if (dot_kind == SevenPointDot::input)
+      return double(result) * double(u0);
+    if (dot_kind == SevenPointDot::output)
+      return double(result) * double(result);
     return 0.0;
   }
 };

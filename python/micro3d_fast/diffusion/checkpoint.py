@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._atomic import atomic_write
-from .schedule import Schedule
+from .._checks import choice
+from .schedule import PREDICTIONS, Schedule
 
 if TYPE_CHECKING:
     import torch
@@ -113,6 +114,8 @@ class Model:
         from safetensors.torch import save
 
         directory = Path(directory)
+        if directory.exists() and not directory.is_dir():
+            raise ValueError(f"`directory` must be a directory, got the file {directory}")
         directory.mkdir(parents=True, exist_ok=True)
         state = self.net.state_dict()
         if half is None:
@@ -178,6 +181,7 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
         The files are damaged or of another format (a ValueError).
     """
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import load
 
     from .unet import UNet, UNetConfig
@@ -200,8 +204,10 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
         )
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        if record.get("format") != FORMAT:
-            raise ModelFileError(f"{file} must be of format {FORMAT}, got {record.get('format')!r}")
+        if not isinstance(record, dict) or record.get("format") != FORMAT:
+            raise ModelFileError(
+                f"{file} must be a model of format {FORMAT}, got {str(record)[:60]!r}"
+            )
         data = (directory / record["weights"]).read_bytes()
         if hashlib.sha256(data).hexdigest() != record["sha256"]:
             raise ModelFileError(
@@ -209,6 +215,18 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
                 "but its content differs: the file is damaged"
             )
         config = UNetConfig(**record["config"])
+        choice(record["prediction"], PREDICTIONS, name="prediction")
+        phases = len(record["phase_names"])
+        if len(record["volume_fractions"]) != phases or len(record["voxel_size"]) != 3:
+            raise ModelFileError(
+                f"{file} must give one volume fraction a phase and three voxel sizes, got "
+                f"{record['volume_fractions']} and {record['voxel_size']}"
+            )
+        if config.channels != (1 if phases == 2 else phases):
+            raise ModelFileError(
+                f"{file} must have as many channels as its phases need, got {config.channels} for "
+                f"{phases} phases"
+            )
         with torch.device("meta"):
             net = UNet(config)
         state = {k: v.to(torch.float32) for k, v in load(data).items()}
@@ -226,7 +244,7 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
         )
     except ModelFileError:
         raise
-    except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise ModelFileError(
             f"{directory} must hold a whole micro3d-fast model, but reading it failed: {error}"
         ) from error

@@ -52,6 +52,11 @@ class SamplerSettings:
     hold_mean: bool = False  # hold the mean of the predicted x0 at that of the wanted fractions
     temperature: float = 1.0  # scale of the noise that a harmonizing pass draws
 
+    def __post_init__(self) -> None:
+        _checks.integer(self.steps, name="steps", minimum=1)
+        _checks.integer(self.harmonize, name="harmonize", minimum=0)
+        _checks.choice(self.variance, ("beta", "posterior"), name="variance")
+
     @property
     def passes(self) -> int:
         """Passes over the volume: no step harmonizes after the last denoising."""
@@ -201,6 +206,17 @@ def reconstruct(
             settings = paper_settings(model, 4 if harmonize is None else harmonize, gamma)
         else:
             settings = fast_settings(passes, harmonize, gamma)
+    elif not isinstance(settings, SamplerSettings):
+        raise TypeError(
+            f"`settings` must be a SamplerSettings or None, got {type(settings).__name__}"
+        )
+    else:
+        sampler = "custom"
+    if settings.steps > model.schedule.steps:
+        raise ValueError(
+            f"`passes` must visit at most the {model.schedule.steps} steps of the model, "
+            f"got {settings.passes} passes on {settings.steps} steps"
+        )
     where = find_device(device)
     dtype = compute_dtype(precision, where)
     compiled = should_compile(compile, where)
@@ -425,8 +441,9 @@ class Field:
         net = self.guidance * tells[0].mean(axes, dtype=torch.float32)
         if len(tells) == 2:
             net += (1 - self.guidance) * tells[1].mean(axes, dtype=torch.float32)
-        shift = (self.mean - p * x - q * net) / (q * self.guidance)
-        tells[0].add_(shift[None, :, None, None].to(tells[0].dtype))
+        shift = (self.mean - p * x - q * net) / q
+        for out in tells:  # their weights sum to 1
+            out.add_(shift[None, :, None, None].to(out.dtype))
 
     def _evaluate(self, t: int, condition: int, out: Tensor) -> None:
         """Network output of all slices of the current plane, in chunks."""
@@ -600,7 +617,11 @@ def sample_slices(
     from .device import compute_dtype, find_device
     from .unet import NO_PLANE
 
+    if not isinstance(model, Model):
+        raise TypeError(f"`model` must be a Model, got {type(model).__name__}: see load_model")
     index = PLANES.index(_checks.choice(plane, PLANES, name="plane"))
+    guidance = _checks.real(guidance, name="guidance")
+    seed = _checks.integer(seed, name="seed", minimum=0, maximum=2**63 - 1)
     n = _checks.integer(n, name="n", minimum=1)
     steps = _checks.integer(steps, name="steps", minimum=1, maximum=model.schedule.steps)
     h, w = (size, size) if not isinstance(size, tuple) else size

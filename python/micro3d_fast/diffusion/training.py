@@ -23,7 +23,7 @@ import numpy as np
 
 from .. import _checks
 from .._atomic import atomic_write, sweep
-from .checkpoint import Model, encode
+from .checkpoint import Model, encode, load_model
 from .schedule import PREDICTIONS, Schedule
 
 if TYPE_CHECKING:
@@ -60,7 +60,11 @@ RECIPES = {
 
 
 class ResumeError(ValueError):
-    """``out`` holds a run on other data or with other settings."""
+    """``out`` holds a run on other data or settings, or a damaged one."""
+
+
+class DivergedError(ValueError):
+    """The loss is no longer finite."""
 
 
 def train(
@@ -140,7 +144,9 @@ def train(
     Raises
     ------
     ResumeError
-        ``out`` holds a run on other data or settings (a ValueError).
+        ``out`` holds a run on other data or settings, or a damaged one (a ValueError).
+    DivergedError
+        The loss is no longer finite (a ValueError).
     ValueError, TypeError
         An argument is out of range; images are smaller than ``patch``.
     KeyboardInterrupt
@@ -151,7 +157,7 @@ def train(
     Crops are flipped vertically and horizontally, never rotated (paper, Section 2.5).  On one
     device and thread count a run repeats bit for bit, also when it was killed and resumed.
     """
-    from .device import current_device, find_device
+    from .device import compute_dtype, current_device, find_device
     from .unet import PRESETS
 
     _checks.choice(preset, tuple(RECIPES), name="preset")
@@ -177,14 +183,22 @@ def train(
     condition_dropout = _checks.real(
         condition_dropout, name="condition_dropout", minimum=0.0, maximum=1.0
     )
-    save_every = _checks.integer(save_every or recipe.save_every, name="save_every", minimum=1)
+    save_every = recipe.save_every if save_every is None else save_every
+    save_every = _checks.integer(save_every, name="save_every", minimum=1)
     if samples_every is None:
         samples_every = max(steps // 4, 1)
     samples_every = _checks.integer(samples_every, name="samples_every", minimum=0)
     if not hasattr(micrographs, "sample") or not hasattr(micrographs, "fingerprint"):
         raise TypeError(f"`micrographs` must be a Micrographs, got {type(micrographs).__name__}")
+    if micrographs.min_side < patch:
+        raise ValueError(
+            f"`patch` must be at most {micrographs.min_side}, the shortest side of the images, "
+            f"got {patch}"
+        )
     if callback is not None and not callable(callback):
         raise TypeError(f"`callback` must be callable, got {type(callback).__name__}")
+    where = find_device(device)
+    dtype = compute_dtype(precision, where)
 
     settings = {
         "preset": preset,
@@ -196,16 +210,16 @@ def train(
         "schedule": asdict(noise_schedule),
         "learning_rate": rate,
         "condition_dropout": condition_dropout,
+        "precision": str(dtype).removeprefix("torch."),
+        "voxel_size": list(micrographs.voxel_size),
+        "phase_names": list(micrographs.phase_names),
         "data": micrographs.fingerprint(),
     }
-    where = find_device(device)
     with current_device(where):
-        run = _Run(
-            micrographs, Path(out), settings, noise_schedule, recipe, where, precision, compile
-        )
+        run = _Run(micrographs, Path(out), settings, noise_schedule, recipe, where, dtype, compile)
         run.open(resume)
         run.loop(callback, save_every, samples_every)
-        return run.model()
+    return load_model(Path(out) / "model")  # what is on disk, to the last bit
 
 
 class _Run:
@@ -219,18 +233,18 @@ class _Run:
         schedule: Schedule,
         recipe: Recipe,
         device: torch.device,
-        precision: str,
+        dtype: torch.dtype,
         compile: bool | str,
     ) -> None:
         import torch
 
-        from .device import channels_last, compute_dtype, should_compile
+        from .device import channels_last, should_compile
         from .unet import PRESETS, UNet
 
         self.micrographs, self.out, self.settings = micrographs, out, settings
         self.schedule, self.recipe = schedule, recipe
         self.device = device
-        self.dtype = compute_dtype(precision, self.device)
+        self.dtype = dtype
         self.n_phases = micrographs.n_phases
         channels = 1 if self.n_phases == 2 else self.n_phases
         base = asdict(PRESETS[settings["preset"]])
@@ -249,6 +263,7 @@ class _Run:
         )
         self.step = 0
         self.loss = math.nan  # smoothed
+        self.whole = True  # no step is half done
         self.seconds = 0.0  # spent training, over all resumptions
         self.history: list[tuple[int, float]] = []
 
@@ -322,9 +337,10 @@ class _Run:
 
     def open(self, resume: bool) -> None:
         """Make ``out`` this run's, or go on with the run that is there."""
-        for directory in (self.out, self.out / "model", self.out / "samples"):
-            directory.mkdir(parents=True, exist_ok=True)
-            sweep(directory)  # what a killed writer left
+        from safetensors import SafetensorError
+
+        if self.out.exists() and not self.out.is_dir():
+            raise ValueError(f"`out` must be a directory, got the file {self.out}")
         file = self.out / SETTINGS
         if file.exists():
             try:
@@ -337,6 +353,8 @@ class _Run:
                 raise ResumeError(
                     f"`out` must be a directory without a run if `resume` is False, got {self.out}"
                 )
+            if not isinstance(there, dict):
+                raise ResumeError(f"{file} must be JSON written by train, got {there!r}")
             other = [k for k in self.settings if there.get(k) != self.settings[k]]
             if other:
                 changes = ", ".join(
@@ -349,11 +367,20 @@ class _Run:
                     f"`out` must hold a run of the same data and settings, got {self.out}, "
                     f"where {changes}"
                 )
-        else:
+        for directory in (self.out, self.out / "model", self.out / "samples"):
+            directory.mkdir(parents=True, exist_ok=True)
+            sweep(directory)  # what a killed writer left
+        if not file.exists():
             with atomic_write(file) as path:
                 path.write_text(json.dumps(self.settings, indent=2) + "\n", encoding="utf-8")
         if (self.out / CHECKPOINT).exists():
-            self.restore()
+            try:
+                self.restore()
+            except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
+                raise ResumeError(
+                    f"{self.out / CHECKPOINT} must be a whole checkpoint of this run, but reading "
+                    f"it failed: {error}"
+                ) from error
 
     def save(self) -> None:
         """Write the checkpoint: one file, whole or not at all."""
@@ -406,11 +433,12 @@ class _Run:
         first = self.step
         try:
             while self.step < steps:
+                self.whole = False
                 loss = self.advance()
                 weight = max(0.01, 1 / self.step)
                 self.loss = loss if self.step == 1 else (1 - weight) * self.loss + weight * loss
                 if not math.isfinite(loss):
-                    raise FloatingPointError(
+                    raise DivergedError(
                         f"the loss must stay finite, got {loss} at step {self.step}: "
                         "lower `learning_rate`, or use precision='float32'"
                     )
@@ -418,6 +446,7 @@ class _Run:
                 self.seconds = before + elapsed
                 if self.step % 10 == 0 or self.step == steps:
                     self.history.append((self.step, self.loss))
+                self.whole = True
                 if callback is not None:
                     eta = elapsed / (self.step - first) * (steps - self.step)
                     callback(
@@ -434,7 +463,8 @@ class _Run:
                 if samples_every and (self.step % samples_every == 0 or self.step == steps):
                     self.picture()
         except KeyboardInterrupt:
-            self.save()
+            if self.whole:  # else the last checkpoint stands, and the step is done again
+                self.save()
             raise
         if not (self.out / "model" / "model.json").exists() or self.step > first:
             self.model().save(self.out / "model")
