@@ -349,6 +349,7 @@ def test_provenance_and_callback():
     [
         ({"volume_shape": (16, 16)}, ValueError, "`volume_shape`"),
         ({"volume_shape": (16, 0, 16)}, ValueError, "`volume_shape`"),
+        ({"volume_shape": (10**5,) * 3}, ValueError, "`volume_shape` must fit into the memory"),
         ({"volume_shape": (16.0, 16, 16)}, TypeError, "`volume_shape`"),
         ({"model": "separator"}, TypeError, "`model` must be a Model, got str"),
         ({"sampler": "slow"}, ValueError, "`sampler`"),

@@ -194,6 +194,12 @@ class Micrographs:
         if isinstance(labels, Microstructure):
             voxel_size = labels.voxel_size if voxel_size is None else voxel_size
             phase_names = labels.phase_names if phase_names is None else phase_names
+        if set(np.unique(volume)) == {0, 255}:
+            warnings.warn(
+                "`labels` holds 0 and 255 alone and is taken as it is, as 256 phases; if these are "
+                "grey values, pass labels // 255",
+                stacklevel=2,
+            )
         names = phase_names_for(int(volume.max()) + 1, phase_names)
         given, sources = {}, {}
         for plane in _plane_names(planes, name="planes"):

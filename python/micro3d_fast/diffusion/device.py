@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
@@ -82,6 +83,13 @@ def should_compile(wanted: bool | str, device: torch.device) -> bool:
         tool = "Triton" if device.type == "cuda" else "a C++ compiler (c++)"
         raise ValueError(f"`compile` must be 'auto' or False where {tool} is not found, got True")
     return wanted
+
+
+def memory_bytes(device: torch.device) -> int:
+    """Physical memory of the device."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def channels_last(net: Any) -> Any:

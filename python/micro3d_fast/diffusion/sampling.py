@@ -15,6 +15,7 @@ drawn as one normal of the summed variance: the same law for half the draws.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -348,7 +349,8 @@ class Field:
         self.channels = model.config.channels
         self.net = _compute_copy(model, device, dtype)
         self._forward = torch.compile(self.net) if compiled else self.net
-        size = self.channels * int(np.prod(self.shape))
+        size = self.channels * math.prod(self.shape)
+        _refuse_memory(size * (12 + (2 if guidance == 1 else 3) * dtype.itemsize), shape, device)
         self._x, self._next = (torch.empty(size, device=device) for _ in range(2))
         self._h0: Tensor | None = None
         self._eats = torch.empty(size, device=device, dtype=dtype)  # what the network reads
@@ -801,6 +803,18 @@ def _working_shape(
         else:
             out.append(-(-max(n, least) // stride) * stride)
     return planes, (out[0], out[1], out[2])
+
+
+def _refuse_memory(need: int, shape: tuple[int, int, int], device: torch.device) -> None:
+    """Refuse a volume whose field alone is larger than the memory of the device."""
+    from .device import memory_bytes
+
+    total = memory_bytes(device)
+    if need > total:
+        raise ValueError(
+            f"`volume_shape` must fit into the memory of {device} ({total / 1e9:.1f} GB), got "
+            f"{shape}, which needs {need / 1e9:.1f} GB for the field alone"
+        )
 
 
 def _wrapped(n: int, stride: int, device: torch.device) -> Tensor:
