@@ -83,12 +83,12 @@ def volumes(
     return made
 
 
-def errors(generated: object, reference: object, planes: tuple[str, ...] = PLANES) -> dict:
+def errors(generated: object, reference: object) -> dict:
     """Mean errors of S2 and L per plane over phases and directions, beside floor and scatter."""
     comparison = m3.compare(generated, reference)
     table = {}
     for function in ("S2", "L"):
-        for plane in planes:
+        for plane in PLANES:
             table[f"{function} {plane}"] = {
                 "error": comparison.error(function, plane=plane),
                 "floor": comparison.floor(function, plane=plane),
