@@ -13,7 +13,6 @@ import pytest
 import micro3d_fast as m3
 from micro3d_fast.homogenization import ConvergenceError
 from micro3d_fast.homogenization.connectivity import percolating
-from micro3d_fast.homogenization.diffusivity import _Plates
 from micro3d_fast.reference import seven_point as reference
 
 
@@ -248,10 +247,43 @@ def test_callback_and_convergence_error_with_the_partial_result(rng):
     assert caught.value.iterations == 2
 
 
-def test_the_preconditioner_is_exact_for_an_open_box():
-    got = m3.relative_diffusivity(np.ones((9, 8, 7), np.uint8), 1, axis=0, precision="float64")
+def test_transforms_are_exact_for_an_open_box():
+    got = m3.relative_diffusivity(
+        np.ones((9, 8, 7), np.uint8), 1, axis=0, precision="float64", preconditioner="transforms"
+    )
     assert got.iterations == 1
-    assert _Plates.problem == "relative diffusivity"
+
+
+@pytest.mark.parametrize("shape", [(17, 12, 9), (1, 30, 31), (40, 3, 2), (7, 1, 1), (5, 9, 33)])
+@pytest.mark.parametrize("sides", ["no-flux", "periodic"])
+@pytest.mark.parametrize("phases", [1, 2])
+def test_both_preconditioners_agree(shape, sides, phases, rng):
+    labels = blobs(rng, shape, 0.7)
+    labels[rng.random(shape) < 0.2] = 2
+    k = {1: 1.0} if phases == 1 else {1: 1.0, 2: 0.05}
+    for axis, precision in itertools.product(range(3), ("mixed", "float64")):
+        results = [
+            m3.relative_diffusivity(
+                labels, tuple(k), axis=axis, sides=sides, conductivities=k, tol=1e-8,
+                precision=precision, preconditioner=name, voxel_size=(1.0, 0.8, 1.3), threads=1,
+            )
+            for name in ("multigrid", "transforms")
+        ]  # fmt: skip
+        assert results[0].relative == pytest.approx(results[1].relative, rel=1e-8, abs=1e-12)
+        assert max(r.residual for r in results) <= 1e-8
+
+
+def test_multigrid_iterations_hardly_depend_on_size(rng):
+    counts = []
+    coarse = blobs(rng, (16, 16, 16), 0.6)
+    for factor in (1, 2, 4):
+        image = coarse
+        for axis in range(3):
+            image = image.repeat(factor, axis=axis)
+        got = m3.relative_diffusivity(image, 1, axis=0, preconditioner="multigrid")
+        counts.append(got.iterations)
+    assert max(counts) <= 16
+    assert counts[2] <= counts[0] + 5
 
 
 @pytest.mark.parametrize(
@@ -279,6 +311,7 @@ def test_the_preconditioner_is_exact_for_an_open_box():
         ({"max_iterations": 0}, ValueError, "`max_iterations`"),
         ({"callback": 3}, TypeError, "`callback`"),
         ({"flux": 1}, TypeError, "`flux`"),
+        ({"preconditioner": "ilu"}, ValueError, "`preconditioner` must be 'auto' or 'multigrid'"),
         ({"threads": -1}, ValueError, "`threads`"),
     ],
 )

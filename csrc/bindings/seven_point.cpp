@@ -26,6 +26,8 @@ void run(const std::optional<Array>& u, const std::optional<Array>& low, const A
                             out.extent(0),
                             out.extent(1),
                             out.extent(2),
+                            out.stride(0),
+                            out.stride(1),
                             static_cast<const std::uint8_t*>(codes.data_untyped()),
                             conductivity.data<const T>(),
                             T(weights[0]),
@@ -69,7 +71,6 @@ static void seven_point(const py::object& u_in, const py::object& low_in, const 
     if (from.is_none())
       return;
     to.emplace(from, name, access, stream);
-    to->require_contiguous();
     to->require_same_device(out);
   };
   take(u, u_in, "u", Access::read);
@@ -77,7 +78,12 @@ static void seven_point(const py::object& u_in, const py::object& low_in, const 
   take(dot, dot_in, "dot", Access::write);
   take(partials, partials_in, "partials", Access::write);
   out.require_ndim(3);
-  out.require_contiguous();
+  out.require_distinct_elements();
+  if (out.extent(2) > 1 && out.stride(2) != 1)
+    throw py::value_error("`out` must be contiguous along its last axis");
+  for (const auto* a : {&dot, &partials})
+    if (*a)
+      (*a)->require_contiguous();
   codes.require_shape(out.shape());
   codes.require_dtype({DType::u8});
   codes.require_contiguous();
@@ -90,6 +96,9 @@ static void seven_point(const py::object& u_in, const py::object& low_in, const 
       (*a)->require_shape(out.shape());
       (*a)->require_dtype({out.dtype()});
       (*a)->require_no_overlap(out);
+      for (int i = 0; i < 3; ++i)
+        if (out.extent(i) > 1 && (*a)->stride(i) != out.stride(i))
+          throw py::value_error("`" + (*a)->name() + "` must have the strides of `out`");
     }
   if (dot)
     dot->require_shape({1});

@@ -9,6 +9,7 @@
 #include "ops/cg.hpp"
 #include "ops/green.hpp"
 #include "ops/hex8.hpp"
+#include "ops/multigrid.hpp"
 #include "ops/phase_strain.hpp"
 #include "ops/reverse_step.hpp"
 #include "ops/run_lengths.hpp"
@@ -97,5 +98,13 @@ template <class S> void phase_strain_cuda(const PhaseStrain<S>&, double*, std::u
 }
 template void phase_strain_cuda(const PhaseStrain<float>&, double*, std::uintptr_t);
 template void phase_strain_cuda(const PhaseStrain<double>&, double*, std::uintptr_t);
+void multigrid_cycle_cuda(const PlatesHierarchy&, float*, const float*, int, double*, double*,
+                          std::uintptr_t) {
+  absent("multigrid_cycle");
+}
+void multigrid_apply_cuda(const PlatesHierarchy&, float*, float*, double*, double*,
+                          std::uintptr_t) {
+  absent("multigrid_apply");
+}
 
 } // namespace micro3d

@@ -22,15 +22,16 @@ template <class S, class T> struct Planes {
       walk<false>(*given, z0, z1, dots);
   }
 
-  static M3D_BODY void expand(const SevenPoint<S, T>& op, Index row, bool there, bool is_binary,
-                              T* M3D_RESTRICT k, T* M3D_RESTRICT u) {
+  static M3D_BODY void expand(const SevenPoint<S, T>& op, Index z, Index y, bool there,
+                              bool is_binary, T* M3D_RESTRICT k, T* M3D_RESTRICT u) {
     const Index nx = op.nx;
     if (!there) {
       std::fill_n(k, nx, T(0));
       std::fill_n(u, nx, T(0));
       return;
     }
-    const std::uint8_t* M3D_RESTRICT code = op.codes + row * nx;
+    const std::uint8_t* M3D_RESTRICT code = op.codes + (z * op.ny + y) * nx;
+    const Index at = z * op.plane + y * op.row;
     if (is_binary) {
 #pragma omp simd
       for (Index x = 0; x < nx; ++x)
@@ -42,12 +43,12 @@ template <class S, class T> struct Planes {
     if (op.u == nullptr) {
       std::fill_n(u, nx, T(0));
     } else if (op.u_low == nullptr) {
-      const S* M3D_RESTRICT from = op.u + row * nx;
+      const S* M3D_RESTRICT from = op.u + at;
 #pragma omp simd
       for (Index x = 0; x < nx; ++x)
         u[x] = T(from[x]);
     } else {
-      const S *from = op.u + row * nx, *low = op.u_low + row * nx;
+      const S *from = op.u + at, *low = op.u_low + at;
 #pragma omp simd
       for (Index x = 0; x < nx; ++x)
         u[x] = T(from[x]) + T(low[x]);
@@ -68,14 +69,14 @@ template <class S, class T> struct Planes {
       const bool low = z == 0, high = z + 1 == op.nz;
       double dot = 0.0;
       for (Index y = 0; y < ny; ++y) {
-        const Index row = z * ny + y;
+        const Index row = z * op.plane + y * op.row;
         const Index y0 = SevenPoint<S, T>::step(y, ny, -1, op.periodic_y);
         const Index y1 = SevenPoint<S, T>::step(y, ny, 1, op.periodic_y);
-        expand(op, row, true, Binary, k[0], u[0]);
-        expand(op, row - ny, !low, Binary, k[1], u[1]);
-        expand(op, row + ny, !high, Binary, k[2], u[2]);
-        expand(op, z * ny + y0, y0 >= 0, Binary, k[3], u[3]);
-        expand(op, z * ny + y1, y1 >= 0, Binary, k[4], u[4]);
+        expand(op, z, y, true, Binary, k[0], u[0]);
+        expand(op, z - 1, y, !low, Binary, k[1], u[1]);
+        expand(op, z + 1, y, !high, Binary, k[2], u[2]);
+        expand(op, z, y0, y0 >= 0, Binary, k[3], u[3]);
+        expand(op, z, y1, y1 >= 0, Binary, k[4], u[4]);
         k[0][-1] = op.periodic_x ? k[0][nx - 1] : T(0);
         k[0][nx] = op.periodic_x ? k[0][0] : T(0);
         u[0][-1] = op.periodic_x ? u[0][nx - 1] : T(0);
@@ -97,7 +98,7 @@ template <class S, class T> struct Planes {
     const SevenPoint<S, T> op = given;
     const T *kc = k[0], *ka = k[1], *kb = k[2], *kd = k[3], *ke = k[4];
     const T *uc = u[0], *ua = u[1], *ub = u[2], *ud = u[3], *ue = u[4];
-    S* M3D_RESTRICT out = op.out + row * op.nx;
+    S* M3D_RESTRICT out = op.out + row;
     double dot = 0.0;
 #pragma omp simd reduction(+ : dot)
     for (Index x = 0; x < op.nx; ++x) {

@@ -18,11 +18,12 @@ enum class SevenPointDot { none, input, output };
 /// shut or periodic. With `binary` all conductivities are 0 or 1, and the face is a product.
 ///
 /// Stored in S, computed in T: (float, float), (double, double) or (float, double) for u + u_low.
+/// u, u_low and out share their strides (plane, row, 1); codes are contiguous.
 template <class S, class T> struct SevenPoint {
   const S* u;     // [nz, ny, nx]; null: 0
   const S* u_low; // or null
   S* out;
-  Index nz, ny, nx;
+  Index nz, ny, nx, plane, row;
   const std::uint8_t* codes; // [nz, ny, nx]
   const T* conductivity;     // [codes]; 0: the cell takes no part
   T wz, wy, wx;
@@ -64,26 +65,26 @@ template <class S, class T> struct SevenPoint {
     return periodic ? (j < 0 ? n - 1 : 0) : -1;
   }
 
-  M3D_HD void neighbour(Index i, bool there, T& k, T& v) const {
-    k = there ? conductivity[codes[i]] : T(0);
-    v = there ? field(i) : T(0);
+  M3D_HD void neighbour(Index z, Index y, Index x, bool there, T& k, T& v) const {
+    k = there ? conductivity[codes[(z * ny + y) * nx + x]] : T(0);
+    v = there ? field(z * plane + y * row + x) : T(0);
   }
 
   /// The plain walk; returns the term of the dot.
   M3D_HD double operator()(Index, Index i) const {
-    const Index x = i % nx, y = i / nx % ny, z = i / (nx * ny);
-    const Index plane = ny * nx, y0 = step(y, ny, -1, periodic_y), y1 = step(y, ny, 1, periodic_y),
+    const Index x = i % nx, y = i / nx % ny, z = i / (nx * ny), at = z * plane + y * row + x;
+    const Index y0 = step(y, ny, -1, periodic_y), y1 = step(y, ny, 1, periodic_y),
                 x0 = step(x, nx, -1, periodic_x), x1 = step(x, nx, 1, periodic_x);
     T nk[6], nu[6];
-    neighbour(i - plane, z > 0, nk[0], nu[0]);
-    neighbour(i + plane, z + 1 < nz, nk[1], nu[1]);
-    neighbour(i + (y0 - y) * nx, y0 >= 0, nk[2], nu[2]);
-    neighbour(i + (y1 - y) * nx, y1 >= 0, nk[3], nu[3]);
-    neighbour(i + (x0 - x), x0 >= 0, nk[4], nu[4]);
-    neighbour(i + (x1 - x), x1 >= 0, nk[5], nu[5]);
-    const T u0 = field(i);
+    neighbour(z - 1, y, x, z > 0, nk[0], nu[0]);
+    neighbour(z + 1, y, x, z + 1 < nz, nk[1], nu[1]);
+    neighbour(z, y0, x, y0 >= 0, nk[2], nu[2]);
+    neighbour(z, y1, x, y1 >= 0, nk[3], nu[3]);
+    neighbour(z, y, x0, x0 >= 0, nk[4], nu[4]);
+    neighbour(z, y, x1, x1 >= 0, nk[5], nu[5]);
+    const T u0 = field(at);
     const S result = S(value(conductivity[codes[i]], u0, nk, nu, z == 0, z + 1 == nz, binary));
-    out[i] = result;
+    out[at] = result;
     if (dot_kind == SevenPointDot::input)
       return double(result) * double(u0);
     if (dot_kind == SevenPointDot::output)

@@ -201,3 +201,41 @@ def sum_radially(
     stream: int | None,
     threads: int,
 ) -> None: ...
+def multigrid_layout(
+    shape: tuple[int, int, int], binary: bool
+) -> tuple[int, tuple[int, int, int]]: ...
+def multigrid_setup(
+    codes: Any,
+    conductivity: Any,
+    weights: tuple[float, float, float],
+    periodic: tuple[bool, bool],
+    binary: bool,
+    buffer: Any,
+) -> None: ...
+def multigrid_cycle(
+    buffer: Any,
+    shape: tuple[int, int, int],
+    binary: bool,
+    weights: tuple[float, float, float],
+    periodic: tuple[bool, bool],
+    z: Any,
+    r: Any,
+    visits: int,
+    rz: Any,
+    partials: Any,
+    stream: int | None,
+    threads: int,
+) -> None: ...
+def multigrid_apply(
+    buffer: Any,
+    shape: tuple[int, int, int],
+    binary: bool,
+    weights: tuple[float, float, float],
+    periodic: tuple[bool, bool],
+    p: Any,
+    q: Any,
+    pq: Any,
+    partials: Any,
+    stream: int | None,
+    threads: int,
+) -> None: ...

@@ -488,7 +488,7 @@ def seven_point(
     conductivity : array
         Per code; 0 takes no part. Its dtype is what is computed in.
     out : array of float32 or float64, shape (nz, ny, nx)
-        Written.
+        Written. Any strides, 1 along the last axis; ``u`` and ``u_low`` have the same ones.
     weights : three floats
         Area over distance of the faces of the axes.
     u, u_low : array like ``out``, optional
@@ -581,3 +581,81 @@ def phase_strain(
     """
     _core.phase_strain(u, u_low, labels, out, partials, current_stream(u), threads)
     return out
+
+
+def multigrid_layout(shape: tuple[int, int, int], binary: bool) -> tuple[int, tuple[int, int, int]]:
+    """Floats that the levels of :func:`multigrid_setup` need, and the shape of a padded field.
+
+    Cell (z, y, x) is element (z + 1, y + 1, x + 1) of a padded field; rows and planes may be longer
+    than that needs.
+    """
+    floats, padded = _core.multigrid_layout(shape, binary)
+    return int(floats), (int(padded[0]), int(padded[1]), int(padded[2]))
+
+
+def multigrid_setup(
+    codes: Array,
+    conductivity: Array,
+    *,
+    weights: tuple[float, float, float],
+    periodic: tuple[bool, bool],
+    binary: bool,
+    buffer: Array,
+) -> Array:
+    """Fill ``buffer`` (float32, on the CPU) with the levels of the matrix of :func:`seven_point`.
+
+    ``codes`` and ``conductivity`` (float64) as there; ``binary``: all conductivities are 0 or 1.
+    """
+    _core.multigrid_setup(codes, conductivity, weights, periodic, binary, buffer)
+    return buffer
+
+
+def multigrid_cycle(
+    buffer: Array,
+    shape: tuple[int, int, int],
+    *,
+    weights: tuple[float, float, float],
+    periodic: tuple[bool, bool],
+    binary: bool,
+    r: Array,
+    z: Array,
+    rz: Array,
+    visits: int = 2,
+    partials: Array | None = None,
+    threads: int = 0,
+) -> Array:
+    """``z = M r`` by one symmetric multigrid cycle; ``rz`` (float64, shape (1,)) receives r . z.
+
+    ``r`` and ``z`` are padded float32 fields, zero in the padding; the levels in ``buffer`` are
+    those of the same shape and options, and are scratch space too. ``visits``: 1 is a V-cycle, 2 a
+    W-cycle.
+    """
+    stream = current_stream(buffer)
+    _core.multigrid_cycle(
+        buffer, shape, binary, weights, periodic, z, r, visits, rz, partials, stream, threads
+    )
+    return z
+
+
+def multigrid_apply(
+    buffer: Array,
+    shape: tuple[int, int, int],
+    *,
+    weights: tuple[float, float, float],
+    periodic: tuple[bool, bool],
+    binary: bool,
+    p: Array,
+    q: Array,
+    pq: Array,
+    partials: Array | None = None,
+    threads: int = 0,
+) -> Array:
+    """``q = A p`` on padded float32 fields; ``pq`` (float64, shape (1,)) receives p . q.
+
+    Writes copies into the periodic padding of ``p``.
+    """
+    stream = current_stream(buffer)
+    _core.multigrid_apply(
+        buffer, shape, binary, weights, periodic, p, q, pq, partials, stream, threads
+    )
+    return q

@@ -4,8 +4,9 @@
 
 Cell-centred 7-point finite volumes: harmonic conductance of a face, half a cell to the plates, so
 cells conduct through faces alone (6-connectivity). The matrix is solved on the percolating clusters
-by conjugate gradients; the preconditioner is the solution of the homogeneous box by fast sine and
-cosine (or Fourier) transforms, restricted to the clusters.
+by conjugate gradients. Two preconditioners: a multigrid cycle, or the solution of the homogeneous
+box by fast sine and cosine (or Fourier) transforms, restricted to the clusters. The first takes a
+third of the iterations, and each is cheaper.
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ from micro3d_fast._checks import axis_number, boolean, choice, integer, phase_nu
 from ._compute import Compute, compute_for
 from ._image import Image, as_image
 from .connectivity import percolating
-from .solver import ConvergenceError, SolverOptions, SolverProgress, solve, solver_options
+from .solver import (
+    ConvergenceError,
+    Solution,
+    SolverOptions,
+    SolverProgress,
+    solve,
+    solver_options,
+)
 
 __all__ = ["Diffusivity", "relative_diffusivity"]
 
@@ -116,6 +124,7 @@ def relative_diffusivity(
     device: Any = None,
     precision: str = "mixed",
     max_iterations: int = 5000,
+    preconditioner: str = "auto",
     callback: Callable[[SolverProgress], None] | None = None,
     threads: int = 0,
 ) -> Diffusivity:
@@ -152,6 +161,9 @@ def relative_diffusivity(
         Storage in float32 with float64 refinement, or float64 throughout.
     max_iterations : int
         Then :class:`ConvergenceError`, with the partial result.
+    preconditioner : {"auto", "multigrid", "transforms"}
+        A multigrid W-cycle, or fast sine and cosine transforms of the whole box. ``"auto"`` is
+        multigrid on the CPU and transforms on CUDA.
     callback : callable, optional
         Called with a :class:`SolverProgress` after every iteration.
     threads : int
@@ -185,9 +197,11 @@ def relative_diffusivity(
     values = _conductivities(conductivities, phases)
     flux = boolean(flux, name="flux")
     threads = integer(threads, name="threads", minimum=0)
+    wished = choice(preconditioner, ("auto", "multigrid", "transforms"), name="preconditioner")
     compute = compute_for(labels, device, threads)
-    problem = _Plates(image, along, sides, values, compute)
-    return problem.solve(options, flux, started)
+    multigrid = wished == "multigrid" or (wished == "auto" and compute.name == "cpu")
+    kind = _Multigrid if multigrid else _Transforms
+    return kind(image, along, sides, values, compute).solve(options, flux, started)
 
 
 def _phases(phase: Any) -> tuple[int, ...]:
@@ -219,9 +233,14 @@ def _conductivities(values: Any, phases: tuple[int, ...]) -> dict[int, float]:
 
 
 class _Plates:
-    """The finite-volume system with the axis from plate to plate first; one load."""
+    """The finite-volume system with the axis from plate to plate first; one load.
+
+    Fields are (1, ...); ``cells`` views one of them as (nz, ny, nx).
+    """
 
     problem = "relative diffusivity"
+    mask: Array | None = None
+    shape: tuple[int, ...]
 
     def __init__(
         self, image: Image, along: int, sides: str, values: dict[int, float], compute: Compute
@@ -250,68 +269,59 @@ class _Plates:
         self.binary = bool(np.isin(self.k, (0.0, 1.0)).all())
         self.percolating = int(through.sum())
         self.rounding = np.zeros(1)
+        self.extra_bytes = 0
 
     def prepare(self, options: SolverOptions) -> None:
-        c, dtype = self.compute, options.storage
+        c = self.compute
+        self.storage = options.storage
+        self.grid: tuple[int, int, int] = self.codes_host.shape
         self.codes = c.send(self.codes_host)
-        self.mask = self.codes
-        self.shape: tuple[int, ...] = (1, *self.codes_host.shape)
-        self.table = c.send(self.k.astype(dtype))
+        self.table = c.send(self.k.astype(options.storage))
         self.table64 = c.send(self.k)
         self.partials = c.partials(_core.REDUCE_PARTIALS)
-        nz, ny, nx = self.codes_host.shape
-        wz, wy, wx = self.weights
-        # of the homogeneous box with the mean conductivity of its conducting cells
-        mean = float(self.k[self.codes_host].sum() / max(self.percolating, 1))
-        eigen = [2.0 - 2.0 * np.cos(np.pi * np.arange(1, nz + 1) / nz)]
-        for n, wraps in zip((ny, nx), self.periodic, strict=True):
-            eigen.append(2.0 - 2.0 * np.cos((2.0 if wraps else 1.0) * np.pi * np.arange(n) / n))
-        z, y, x = (
-            c.send((mean * w * e).astype(dtype)) for w, e in zip((wz, wy, wx), eigen, strict=True)
-        )
-        self.eigen = (z, y, x)
+
+    def cells(self, field: Array) -> Array:
+        raise NotImplementedError
 
     # ------------------------------------------------------------------------ System protocol
 
     def residual(self, x: Array | None, low: Array | None, r: Array, rr: Array) -> None:
-        ops.seven_point(
-            self.codes,
-            self.table64,
-            out=r[0],
-            weights=self.weights,
-            u=None if x is None else x[0],
-            u_low=None if low is None else low[0],
-            periodic=self.periodic,
-            binary=self.binary,
-            plate=1.0,
-            sign=-1.0,
-            dot=rr,
-            dot_kind="output",
-            partials=self.partials,
-            threads=self.compute.threads,
-        )
+        self._operator(self.table64, x, low, r, rr, plate=1.0, sign=-1.0, kind="output")
 
     def apply(self, p: Array, q: Array, pq: Array) -> None:
+        self._operator(self.table, p, None, q, pq, plate=0.0, sign=1.0, kind="input")
+
+    def precondition(self, r: Array, rz: Array) -> Array:
+        raise NotImplementedError
+
+    def _operator(
+        self,
+        table: Array,
+        u: Array | None,
+        low: Array | None,
+        out: Array,
+        dot: Array,
+        *,
+        plate: float,
+        sign: float,
+        kind: str,
+    ) -> None:
         ops.seven_point(
             self.codes,
-            self.table,
-            out=q[0],
+            table,
+            out=self.cells(out),
             weights=self.weights,
-            u=p[0],
+            u=None if u is None else self.cells(u),
+            u_low=None if low is None else self.cells(low),
             periodic=self.periodic,
             binary=self.binary,
-            dot=pq,
+            plate=plate,
+            sign=sign,
+            dot=dot,
+            dot_kind=kind,
             partials=self.partials,
             threads=self.compute.threads,
         )
-
-    def precondition(self, r: Array, rz: Array) -> Array:
-        c = self.compute
-        spectrum = c.forward_box(r[0], self.periodic)
-        ops.separable_inverse(
-            spectrum, self.eigen, rz=rz, partials=self.partials, threads=c.threads
-        )
-        return c.backward_box(spectrum, self.periodic)[None]
 
     # --------------------------------------------------------------------------------- results
 
@@ -330,7 +340,7 @@ class _Plates:
             "device": self.compute.name,
         }
         if self.percolating == 0:
-            fields: dict[str, Any] = self._blocked_fields() if flux else {}
+            blocked = self._blocked_fields() if flux else {}
             return Diffusivity(
                 relative=0.0,
                 tortuosity=math.inf,
@@ -339,23 +349,25 @@ class _Plates:
                 seconds=time.perf_counter() - started,
                 bytes=0,
                 **common,
-                **fields,
+                **blocked,
             )
         self.prepare(options)
         solution = solve(self, options)
         c = self.compute
-        x = np.array(c.fetch(solution.x[0]), dtype=np.float64)
-        if solution.low is not None:
-            x += c.fetch(solution.low[0])
-        relative = self.scale * self._energy(x, np.asarray(c.fetch(solution.r[0])))
-        fields = self._fields(x) if flux else {}
+        relative = self.scale * self._energy(solution)
+        fields: dict[str, Any] = {}
+        if flux:
+            x = np.array(c.fetch(self.cells(solution.x)), dtype=np.float64)
+            if solution.low is not None:
+                x += c.fetch(self.cells(solution.low))
+            fields = self._fields(x)
         result = Diffusivity(
             relative=relative,
             tortuosity=weighted / relative,
             iterations=solution.iterations,
             residual=float(solution.residuals[0]),
             seconds=time.perf_counter() - started,
-            bytes=solution.nbytes + x.size * (1 + x.itemsize),
+            bytes=solution.nbytes + self.extra_bytes + self.codes_host.size,
             **common,
             **fields,
         )
@@ -372,13 +384,21 @@ class _Plates:
             )
         return result
 
-    def _energy(self, x: np.ndarray, r: np.ndarray) -> float:
+    def _energy(self, solution: Solution) -> float:
         """Dissipation / area, whose error is of second order: beta - b.x - x.r with r = b - A x."""
+        c, work = self.compute, self.compute.zeros((1,), "float64")
         inlet = 2.0 * self.weights[0] * self.k[self.codes_host[0]]
-        energy = inlet.sum() - (inlet * x[0]).sum() - np.vdot(x, r)
+        energy = float(inlet.sum())
+        for part in (solution.x, solution.low):
+            if part is None:
+                continue
+            first = np.asarray(c.fetch(self.cells(part)[0]), dtype=np.float64)
+            partials = c.partials(_core.REDUCE_PARTIALS)
+            ops.dot(part, solution.r, out=work, partials=partials, threads=c.threads)
+            energy -= float((inlet * first).sum()) + float(c.fetch(work)[0])
         # per unit gradient: times length over area; the spacing along the axis is 1
-        nz, ny, nx = x.shape
-        return float(energy * nz / (self.weights[0] * ny * nx))
+        nz, ny, nx = self.grid
+        return energy * nz / (self.weights[0] * ny * nx)
 
     def _blocked_fields(self) -> dict[str, Any]:
         shape = self.image.labels.shape
@@ -414,3 +434,92 @@ class _Plates:
             flux[..., 2 - self.order[a]] = mean
         concentration = np.where(self.codes_host != 0, x, np.nan).transpose(back)
         return {"concentration": np.ascontiguousarray(concentration), "flux": flux}
+
+
+class _Transforms(_Plates):
+    """Preconditioned by the homogeneous box: sine transform from plate to plate, cosine or Fourier
+    transforms across."""
+
+    def prepare(self, options: SolverOptions) -> None:
+        super().prepare(options)
+        c = self.compute
+        self.mask = self.codes
+        self.shape = (1, *self.grid)
+        nz, ny, nx = self.grid
+        # with the mean conductivity of the conducting cells
+        mean = float(self.k[self.codes_host].sum() / max(self.percolating, 1))
+        eigen = [2.0 - 2.0 * np.cos(np.pi * np.arange(1, nz + 1) / nz)]
+        for n, wraps in zip((ny, nx), self.periodic, strict=True):
+            eigen.append(2.0 - 2.0 * np.cos((2.0 if wraps else 1.0) * np.pi * np.arange(n) / n))
+        z, y, x = (
+            c.send((mean * w * e).astype(self.storage))
+            for w, e in zip(self.weights, eigen, strict=True)
+        )
+        self.eigen = (z, y, x)
+        self.extra_bytes = 2 * self.codes_host.size * np.dtype(self.storage).itemsize
+
+    def cells(self, field: Array) -> Array:
+        return field[0]
+
+    def precondition(self, r: Array, rz: Array) -> Array:
+        c = self.compute
+        spectrum = c.forward_box(r[0], self.periodic)
+        ops.separable_inverse(
+            spectrum, self.eigen, rz=rz, partials=self.partials, threads=c.threads
+        )
+        return c.backward_box(spectrum, self.periodic)[None]
+
+
+class _Multigrid(_Plates):
+    """Preconditioned by a multigrid cycle, on padded fields."""
+
+    def prepare(self, options: SolverOptions) -> None:
+        super().prepare(options)
+        c = self.compute
+        floats, self.padded = ops.multigrid_layout(self.grid, self.binary)
+        self.shape = (1, int(np.prod(self.padded)))
+        self.options: dict[str, Any] = {
+            "weights": self.weights,
+            "periodic": self.periodic,
+            "binary": self.binary,
+            "partials": self.partials,
+            "threads": c.threads,
+        }
+        levels = ops.multigrid_setup(
+            self.codes_host,
+            self.k,
+            weights=self.weights,
+            periodic=self.periodic,
+            binary=self.binary,
+            buffer=np.empty(floats, np.float32),
+        )
+        self.levels = c.send(levels)
+        self.z = c.zeros(self.shape, "float32")
+        self.r = c.zeros(self.shape, "float32") if self.storage == "float64" else None
+        self.visits = 2 if c.name == "cpu" else 1  # small levels are slow on a GPU
+        self.extra_bytes = 4 * (floats + self.shape[1] * (1 if self.r is None else 2))
+
+    def cells(self, field: Array) -> Array:
+        nz, ny, nx = self.grid
+        return field.reshape(self.padded)[1 : nz + 1, 1 : ny + 1, 1 : nx + 1]
+
+    def apply(self, p: Array, q: Array, pq: Array) -> None:
+        if self.storage == "float64":
+            super().apply(p, q, pq)
+            return
+        ops.multigrid_apply(self.levels, self.grid, p=p, q=q, pq=pq, **self.options)
+
+    def precondition(self, r: Array, rz: Array) -> Array:
+        c = self.compute
+        if self.r is None:
+            return ops.multigrid_cycle(
+                self.levels, self.grid, r=r, z=self.z, rz=rz, visits=self.visits, **self.options
+            )
+        c.copy(self.r, r)
+        ops.multigrid_cycle(
+            self.levels, self.grid, r=self.r, z=self.z, rz=rz, visits=self.visits, **self.options
+        )
+        z = c.zeros(self.shape, "float64")
+        c.copy(z, self.z)
+        ops.dot(r, z, out=rz, partials=self.partials, threads=c.threads)
+        return z

@@ -137,7 +137,7 @@ def solve(system: System, options: SolverOptions) -> Solution:
     c, shape, dtype = system.compute, system.shape, options.storage
     mixed = dtype == "float32"
     loads, c_threads = shape[0], c.threads
-    x, r, p, q = c.zeros(shape, dtype), c.empty(shape, dtype), c.zeros(shape, dtype), None
+    x, r, p = (c.zeros(shape, dtype) for _ in range(3))
     low = c.zeros(shape, dtype) if mixed else None
     accumulate = x if low is None else low
     rz, rz_before, pq, rr = (c.zeros((loads,), "float64") for _ in range(4))
@@ -151,7 +151,7 @@ def solve(system: System, options: SolverOptions) -> Solution:
     for load in np.flatnonzero(at_rest):
         r[int(load)] = 0.0
     norm[at_rest] = np.inf
-    q = c.empty(shape, dtype)
+    q = c.zeros(shape, dtype)  # fields may have padding that stays zero
 
     def iteration() -> None:
         z = system.precondition(r, rz)
