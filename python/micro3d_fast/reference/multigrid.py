@@ -45,9 +45,7 @@ def fine_level(k, weights, periodic):
         with np.errstate(invalid="ignore", divide="ignore"):
             f = np.where(k + other > 0, 2 * w * k * other / (k + other), 0.0)
         if not wraps or k.shape[axis] == 1:
-            last = [slice(None)] * 3
-            last[axis] = -1
-            f[tuple(last)] = 0.0
+            np.moveaxis(f, axis, 0)[-1] = 0.0
         faces.append(f)
     plates = np.zeros(k.shape)
     plates[0] += 2 * weights[0] * k[0]
@@ -87,10 +85,9 @@ def cycle(levels, depth, b, visits, x=None):
         return x
     x = level.smooth(level.smooth(x, b, True), b, False)
     residual = np.where(level.diagonal > 0, b + level.inflow(x) - level.diagonal * x, 0.0)
-    e = None
-    for _ in range(visits):
-        e = cycle(levels, depth + 1, joined(residual), visits, e)
-    fine = e
+    fine = cycle(levels, depth + 1, joined(residual), visits)
+    for _ in range(visits - 1):
+        fine = cycle(levels, depth + 1, joined(residual), visits, fine)
     for axis in range(3):
         fine = fine.repeat(2, axis=axis)
     nz, ny, nx = level.shape
