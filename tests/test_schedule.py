@@ -82,3 +82,34 @@ def test_respaced_starts_at_the_end_and_is_even():
 def test_unknown_schedule_is_refused():
     with pytest.raises(ValueError, match=r"`schedule` must be .linear."):
         Schedule("quadratic")
+
+
+@pytest.mark.parametrize(("t", "s"), [(1000, 900), (500, 499), (40, 10)])
+def test_deterministic_step_keeps_signal_and_noise(t, s):
+    schedule = Schedule()
+    rng = np.random.default_rng(t)
+    x0, noise = rng.standard_normal((2, 50))
+    bar_t, bar_s = schedule.alpha_bar[[t, s]]
+    a, b = schedule.posterior(t, s, deterministic=True)
+    stepped = a * (np.sqrt(bar_t) * x0 + np.sqrt(1 - bar_t) * noise) + b * x0
+    wanted = np.sqrt(bar_s) * x0 + np.sqrt(1 - bar_s) * noise
+    np.testing.assert_allclose(stepped, wanted, rtol=0, atol=1e-12)
+    assert schedule.variance(t, s, "none") == 0
+    assert schedule.variance(t, s, "posterior") < schedule.variance(t, s, "beta")
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.25, 0.5, 1.0])
+def test_blend_deficit_restores_the_variance_of_x_t(gamma):
+    schedule, t, s = Schedule(), 500, 450
+    rng = np.random.default_rng(0)
+    n = 400_000
+    x0 = rng.choice([-1.0, 1.0], n)
+    bar = schedule.alpha_bar[t]
+    h0 = np.sqrt(bar) * x0 + np.sqrt(1 - bar) * rng.standard_normal(n)
+    a, b = schedule.posterior(t, s)
+    beta = schedule.beta(t, s)
+    y = a * h0 + b * x0 + schedule.posterior_variance(t, s) ** 0.5 * rng.standard_normal(n)  # Eq. 8
+    h = np.sqrt(1 - beta) * y + np.sqrt(beta) * rng.standard_normal(n)  # Eq. 16
+    blend = gamma * h + (1 - gamma) * h0  # Eq. 17
+    blend += schedule.blend_deficit(t, s, gamma) ** 0.5 * rng.standard_normal(n)
+    assert (blend - np.sqrt(bar) * x0).var() == pytest.approx(1 - bar, rel=0.01)

@@ -47,16 +47,27 @@ class SamplerSettings:
     harmonize: int  # n_h: harmonizing passes a step
     gamma: float  # weight of the harmonized sample in Eq. 17
     rotate: bool = False  # turn the plane inside the repeats
-    variance: str = "beta"  # of the reverse step: "beta" (the paper's) or "posterior"
+    variance: str = "beta"  # of the reverse step: "beta" (the paper's), "posterior", "none" (DDIM)
     clip: bool = False  # clamp the predicted x0 to [-1, 1]
     true_terminal: bool = False  # start from the law of x_T instead of N(0, I)
     hold_mean: bool = False  # hold the mean of the predicted x0 at that of the wanted fractions
     temperature: float = 1.0  # scale of the noise that a harmonizing pass draws
+    gamma_end: float | None = None  # gamma at the last step, reached linearly; None: constant
+    keep_variance: bool = False  # give a blend (gamma < 1) the noise that it lost by blending
 
     def __post_init__(self) -> None:
         _checks.integer(self.steps, name="steps", minimum=1)
         _checks.integer(self.harmonize, name="harmonize", minimum=0)
-        _checks.choice(self.variance, ("beta", "posterior"), name="variance")
+        _checks.choice(self.variance, ("beta", "posterior", "none"), name="variance")
+        _checks.real(self.gamma, name="gamma", minimum=0.0, maximum=1.0)
+        if self.gamma_end is not None:
+            _checks.real(self.gamma_end, name="gamma_end", minimum=0.0, maximum=1.0)
+
+    def gamma_at(self, k: int) -> float:
+        """Weight of Eq. 17 at outer step k."""
+        if self.gamma_end is None or self.steps == 1:
+            return self.gamma
+        return self.gamma + (self.gamma_end - self.gamma) * k / (self.steps - 1)
 
     @property
     def passes(self) -> int:
@@ -278,14 +289,15 @@ def sample(
     callback: Callable[[dict[str, Any]], None] | None = None,
 ) -> None:
     """Modified harmonized sampling (Fig. 4b): denoise plane after plane until they agree."""
-    schedule, planes, g = field.model.schedule, field.planes, settings.gamma
+    schedule, planes = field.model.schedule, field.planes
     times = schedule.respaced(settings.steps)
     field.start(planes[0], times[0], settings.true_terminal)
     turn, started = 0, time.perf_counter()
     for k, t in enumerate(times):
         s = times[k + 1] if k + 1 < len(times) else 0
         beta = schedule.beta(t, s)
-        sigma2 = beta if settings.variance == "beta" else schedule.posterior_variance(t, s)
+        sigma2 = schedule.variance(t, s, settings.variance)
+        g = settings.gamma_at(k)
         repeats = settings.harmonize if s > 0 else 0
         if repeats:
             field.keep()  # h0 = x
@@ -296,11 +308,13 @@ def sample(
             if last:  # x = y, in the slices of the next plane
                 update.finish(planes[turn % len(planes)], noise=sigma2**0.5 if s > 0 else 0.0)
             else:  # Eq. 16: h = sqrt(1 - beta) y + sqrt(beta) z;  Eq. 17: g h + (1 - g) h0
-                noise = ((1 - beta) * sigma2 + beta) ** 0.5
+                noise2 = g**2 * ((1 - beta) * sigma2 + beta) * settings.temperature**2
+                if settings.keep_variance:
+                    noise2 += schedule.blend_deficit(t, s, g)
                 update.finish(
                     planes[turn % len(planes)],
                     scale=g * (1 - beta) ** 0.5,
-                    noise=g * noise * settings.temperature,
+                    noise=noise2**0.5,
                     h0=1 - g,
                 )
             if callback is not None:
@@ -407,7 +421,7 @@ class Field:
         p, q = self.model.schedule.x0_from(t, self.model.prediction)
         if settings.hold_mean:
             self._hold_mean(p, q)
-        a, b = self.model.schedule.posterior(t, s)
+        a, b = self.model.schedule.posterior(t, s, deterministic=settings.variance == "none")
         return Update(self, self.plane, a, b, p, q, settings.clip and s > 0)
 
     def _mark(self) -> Any:

@@ -75,14 +75,18 @@ class Schedule:
             return bar**0.5, -((1.0 - bar) ** 0.5)
         return bar**-0.5, -((1.0 - bar) ** 0.5) * bar**-0.5  # Eq. 3 solved for x0
 
-    def posterior(self, t: int, s: int) -> tuple[float, float]:
+    def posterior(self, t: int, s: int, *, deterministic: bool = False) -> tuple[float, float]:
         """(a, b) with E[x_s | x_t, x0] = a x_t + b x0.
 
         With x0 from the predicted noise this is Eq. 8,
-        m = (x_t - beta eps / sqrt(1 - bar_t)) / sqrt(1 - beta).
+        m = (x_t - beta eps / sqrt(1 - bar_t)) / sqrt(1 - beta).  The deterministic step keeps the
+        noise that x_t holds and draws none (DDIM, Song et al. 2021).
         """
         bar_t, bar_s = float(self.alpha_bar[t]), float(self.alpha_bar[s])
         beta = 1.0 - bar_t / bar_s
+        if deterministic:
+            a = ((1.0 - bar_s) / (1.0 - bar_t)) ** 0.5
+            return a, bar_s**0.5 - a * bar_t**0.5
         return (1.0 - beta) ** 0.5 * (1.0 - bar_s) / (1.0 - bar_t), bar_s**0.5 * beta / (
             1.0 - bar_t
         )
@@ -90,3 +94,19 @@ class Schedule:
     def posterior_variance(self, t: int, s: int) -> float:
         """Variance of x_s given x_t and x0; 0 at s = 0.  The paper takes beta instead."""
         return self.beta(t, s) * float((1.0 - self.alpha_bar[s]) / (1.0 - self.alpha_bar[t]))
+
+    def variance(self, t: int, s: int, kind: str) -> float:
+        """Variance of the reverse step: "beta" (the paper's), "posterior" or "none"."""
+        if kind == "none":
+            return 0.0
+        return self.beta(t, s) if kind == "beta" else self.posterior_variance(t, s)
+
+    def blend_deficit(self, t: int, s: int, gamma: float) -> float:
+        """Noise variance that gamma h + (1 - gamma) h0 of Eq. 17 lacks beside x_t.
+
+        h and h0 hold the same signal and noise of the same variance 1 - bar_t, correlated by what
+        h kept of h0 on its way through Eq. 8 and 16: rho = (1 - beta)(1 - bar_s)/(1 - bar_t).
+        """
+        beta, bar_t, bar_s = self.beta(t, s), float(self.alpha_bar[t]), float(self.alpha_bar[s])
+        rho = (1.0 - beta) * (1.0 - bar_s) / (1.0 - bar_t)
+        return (1.0 - bar_t) * 2.0 * gamma * (1.0 - gamma) * (1.0 - rho)
