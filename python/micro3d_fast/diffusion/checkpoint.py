@@ -83,6 +83,11 @@ class Model:
             digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    @property
+    def fraction_condition(self) -> bool:
+        """Whether the network takes phase fractions as a condition."""
+        return self.config.fractions > 0
+
     def __repr__(self) -> str:
         parameters = sum(p.numel() for p in self.net.parameters())
         phases = ", ".join(
@@ -93,6 +98,7 @@ class Model:
             f"Model: {parameters / 1e6:.1f} M parameters, {self.prediction}-prediction, "
             f"{self.schedule.kind} schedule of {self.schedule.steps} steps, "
             f"{self.patch} x {self.patch} patches; phases {phases}"
+            + (", fractions a condition" if self.fraction_condition else "")
         )
 
     def save(self, directory: str | Path, *, half: bool | None = None) -> Path:
@@ -226,6 +232,11 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
             raise ModelFileError(
                 f"{file} must have as many channels as its phases need, got {config.channels} for "
                 f"{phases} phases"
+            )
+        if config.fractions not in (0, phases):
+            raise ModelFileError(
+                f"{file} must have a fraction condition of all its {phases} phases or of none, "
+                f"got {config.fractions}"
             )
         with torch.device("meta"):
             net = UNet(config)

@@ -121,6 +121,7 @@ def reconstruct(
     guidance: float = 1.0,
     periodic: bool | Sequence[bool] = False,
     volume_fractions: Any = "auto",
+    fraction_condition: bool | str = "auto",
     seed: int = 0,
     device: str | None = None,
     callback: Callable[[dict[str, Any]], None] | None = None,
@@ -156,6 +157,10 @@ def reconstruct(
         Phase fractions of the result: ``"auto"`` matches those of the training images for
         ``"fast"`` and leaves ``"paper"`` raw; None leaves the field raw; else one number a phase,
         summing to 1.  Raw and final fractions are both recorded in the provenance.
+    fraction_condition : "auto" or bool
+        Tell the network the fractions of the volume, those of ``volume_fractions`` or else of the
+        training images.  ``"auto"``: where the model was trained with `train`'s
+        ``fraction_condition`` and ``volume_fractions`` is not raw.
     seed : int
         0 ... 2^64 - 1.  The noise of a voxel is a function of (seed, draw, voxel) alone.
     device : str, optional
@@ -213,6 +218,7 @@ def reconstruct(
                 f"`harmonize`, got {passes}"
             )
     target = _target_fractions(volume_fractions, model, sampler)
+    conditioned = _condition_on_fractions(fraction_condition, model, target)
     if settings is None:
         if sampler == "paper":
             settings = paper_settings(model, 4 if harmonize is None else harmonize, gamma)
@@ -244,6 +250,7 @@ def reconstruct(
             periodic=periodic,
             seed=seed,
             fractions=target,
+            fraction_condition=conditioned,
             compiled=compiled,
         )
         sample(field, settings, callback)
@@ -270,6 +277,7 @@ def reconstruct(
             "device": str(where),
             "precision": str(dtype).removeprefix("torch."),
             "compiled": compiled,
+            "fraction_condition": conditioned,
             "raw_volume_fractions": [float(f) for f in raw_fractions],
             "asked_volume_fractions": None if target is None else [float(f) for f in target],
             "volume_fractions": [float(f) for f in fractions],
@@ -349,13 +357,20 @@ class Field:
         periodic: Sequence[bool] = (False, False, False),
         seed: int = 0,
         fractions: Any = None,
+        fraction_condition: bool = False,
         compiled: bool = False,
     ) -> None:
         import torch
 
         self.model, self.device, self.dtype = model, device, dtype
         # What the mean of x0 starts at and is held at, if the sampler does so.
-        mean = mean_field(model.volume_fractions if fractions is None else fractions)
+        fractions = model.volume_fractions if fractions is None else fractions
+        mean = mean_field(fractions)
+        self.told_fractions = (  # (1, P), to a network that has them as a condition
+            torch.tensor([[float(f) for f in fractions]], device=device)
+            if fraction_condition
+            else None
+        )
         self.mean = torch.from_numpy(mean).float().to(device)
         self.guidance, self.periodic, self.seed = guidance, periodic, seed
         self.wanted = shape
@@ -465,11 +480,15 @@ class Field:
         """Network output of all slices of the current plane, in chunks."""
         import torch
 
+        from .unet import NO_PLANE
+
         with torch.inference_mode():
             if (t, condition) not in self._conditions:
                 steps = torch.tensor([t], device=self.device)
                 planes = torch.tensor([condition], device=self.device)
-                self._conditions[t, condition] = self.net.condition(steps, planes)
+                # Eq. 9: the network without a condition knows neither plane nor fractions.
+                told = None if condition == NO_PLANE else self.told_fractions
+                self._conditions[t, condition] = self.net.condition(steps, planes, told)
             cond = self._conditions[t, condition]
             eats = self.batch(self._eats, self.plane, channels_last=True)
             tells = self.batch(out, self.plane, channels_last=True)
@@ -599,6 +618,7 @@ def sample_slices(
     size: int | tuple[int, int] | None = None,
     steps: int = 32,
     guidance: float = 1.0,
+    volume_fractions: Any = None,
     seed: int = 0,
     device: str | None = None,
     precision: str = "auto",
@@ -619,6 +639,9 @@ def sample_slices(
         Network passes.
     guidance : float
         Classifier-free guidance weight (Eq. 9).
+    volume_fractions : sequence of float, optional
+        Phase fractions that the network is told; needs a model trained with
+        ``fraction_condition``.
     seed : int
     device, precision
         As in `reconstruct`.
@@ -637,6 +660,12 @@ def sample_slices(
         raise TypeError(f"`model` must be a Model, got {type(model).__name__}: see load_model")
     index = PLANES.index(_checks.choice(plane, PLANES, name="plane"))
     guidance = _checks.real(guidance, name="guidance")
+    if volume_fractions is not None and not model.fraction_condition:
+        raise ValueError(
+            "`volume_fractions` must be None for a model that was trained without "
+            f"`fraction_condition`, got {volume_fractions!r}"
+        )
+    fractions = _target_fractions(volume_fractions, model, "fast")
     seed = _checks.integer(seed, name="seed", minimum=0, maximum=2**63 - 1)
     n = _checks.integer(n, name="n", minimum=1)
     steps = _checks.integer(steps, name="steps", minimum=1, maximum=model.schedule.steps)
@@ -654,7 +683,11 @@ def sample_slices(
     padded = (-(-h // stride) * stride, -(-w // stride) * stride)
     z = torch.randn((n, model.config.channels, *padded), generator=generator).to(where)
     bar = float(schedule.alpha_bar[times[0]])
-    mean = torch.from_numpy(mean_field(model.volume_fractions)).float().to(where)
+    asked = model.volume_fractions if fractions is None else fractions
+    mean = torch.from_numpy(mean_field(asked)).float().to(where)
+    told_fractions = (
+        None if fractions is None else torch.from_numpy(fractions[None]).float().to(where)
+    )
     x = bar**0.5 * mean[None, :, None, None] + (1 - bar) ** 0.5 * z
     with torch.inference_mode():
         for k, t in enumerate(times):
@@ -663,7 +696,9 @@ def sample_slices(
 
             def told(condition: int, t: int = t, x_net: Tensor = x_net) -> Tensor:
                 cond = net.condition(
-                    torch.tensor([t], device=where), torch.tensor([condition], device=where)
+                    torch.tensor([t], device=where),
+                    torch.tensor([condition], device=where),
+                    None if condition == NO_PLANE else told_fractions,
                 )
                 return net(x_net, cond).float()
 
@@ -795,6 +830,23 @@ def _target_fractions(value: Any, model: Model, sampler: str) -> np.ndarray | No
             f"got {value!r}"
         )
     return fractions / fractions.sum()
+
+
+def _condition_on_fractions(value: Any, model: Model, target: np.ndarray | None) -> bool:
+    """Whether the network is told the phase fractions."""
+    if isinstance(value, str):
+        _checks.choice(value, ("auto",), name="fraction_condition")
+        return model.fraction_condition and target is not None
+    if not isinstance(value, bool):
+        raise TypeError(
+            f"`fraction_condition` must be 'auto', True or False, got {type(value).__name__}"
+        )
+    if value and not model.fraction_condition:
+        raise ValueError(
+            "`fraction_condition` must be 'auto' or False for a model that was trained without "
+            "it, got True"
+        )
+    return value
 
 
 def _working_shape(

@@ -14,8 +14,8 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 CHECKPOINT = "checkpoint.safetensors"
 SETTINGS = "settings.json"
 HISTORY = "history.csv"
+FRACTION_DROPOUT = 0.5  # probability of dropping the fraction condition: both uses learn alike
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def train(
     schedule: str | None = None,
     learning_rate: float | None = None,
     condition_dropout: float = 0.1,
+    fraction_condition: bool | str = False,
     save_every: int | None = None,
     samples_every: int | None = None,
     precision: str = "auto",
@@ -127,6 +129,8 @@ def train(
         Peak learning rate of Adam.
     condition_dropout : float
         Probability of dropping the plane.
+    fraction_condition : bool or {"crop", "image"}
+        Give the phase fractions of the crop, or of the whole image that it is from.
     save_every, samples_every : int, optional
         Steps between checkpoints, and between pictures of 2D samples (default: a quarter of the
         run; 0 for none).
@@ -183,6 +187,8 @@ def train(
     condition_dropout = _checks.real(
         condition_dropout, name="condition_dropout", minimum=0.0, maximum=1.0
     )
+    if not isinstance(fraction_condition, bool):
+        _checks.choice(fraction_condition, ("crop", "image"), name="fraction_condition")
     save_every = recipe.save_every if save_every is None else save_every
     save_every = _checks.integer(save_every, name="save_every", minimum=1)
     if samples_every is None:
@@ -215,11 +221,32 @@ def train(
         "phase_names": list(micrographs.phase_names),
         "data": micrographs.fingerprint(),
     }
+    if fraction_condition:  # absent otherwise, as in the runs of versions that did not know it
+        settings["fraction_condition"] = fraction_condition
     with current_device(where):
         run = _Run(micrographs, Path(out), settings, noise_schedule, recipe, where, dtype, compile)
         run.open(resume)
         run.loop(callback, save_every, samples_every)
     return load_model(Path(out) / "model")  # what is on disk, to the last bit
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from."""
+
+    x_t: torch.Tensor  # (B, C, H, W)
+    target: torch.Tensor  # (B, C, H, W)
+    t: torch.Tensor  # (B,)
+    plane: torch.Tensor  # (B,)
+    fractions: torch.Tensor | None  # (B, P), of a network that has them as a condition
+    kept: torch.Tensor | None  # (B,), whether the fractions are given
+
+
+def fractions_of(images: Sequence[np.ndarray], n_phases: int) -> np.ndarray:
+    """Phase fractions of each image, float32, shape (B, P)."""
+    return np.stack([np.bincount(i.ravel(), minlength=n_phases) / i.size for i in images]).astype(
+        np.float32
+    )
 
 
 class _Run:
@@ -247,8 +274,12 @@ class _Run:
         self.dtype = dtype
         self.n_phases = micrographs.n_phases
         channels = 1 if self.n_phases == 2 else self.n_phases
-        base = asdict(PRESETS[settings["preset"]])
-        self.config = type(PRESETS["small"])(**{**base, "channels": channels})
+        conditioned = settings.get("fraction_condition", False)
+        self.config = replace(
+            PRESETS[settings["preset"]],
+            channels=channels,
+            fractions=self.n_phases if conditioned else 0,
+        )
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings["seed"])
@@ -269,15 +300,17 @@ class _Run:
 
     # ---------------------------------------------------------------------------- the mathematics
 
-    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(x_t, target, t, plane) of one step: a pure function of (seed, step)."""
+    def batch(self, step: int) -> Batch:
+        """What one step learns from: a pure function of (seed, step)."""
         import torch
 
         from .unet import NO_PLANE
 
         s = self.settings
         rng = np.random.default_rng([s["seed"], step])
-        labels, plane = self.micrographs.sample(rng, s["batch_size"], s["patch"])
+        labels, plane, image = self.micrographs.sample(
+            rng, s["batch_size"], s["patch"], images=True
+        )
         plane = np.where(rng.random(len(plane)) < s["condition_dropout"], NO_PLANE, plane)
         # Stratified over the batch: the same uniform law of t with less scatter of the loss.
         n = len(plane)
@@ -295,11 +328,18 @@ class _Run:
             target = x0
         else:
             target = bar.sqrt() * noise - (1 - bar).sqrt() * x0
-        return (
+        fractions = kept = None
+        if self.config.fractions:  # drawn last, so that the rest is what it would be without
+            counted = labels if s["fraction_condition"] != "image" else image
+            fractions = torch.from_numpy(fractions_of(counted, self.n_phases)).to(self.device)
+            kept = torch.from_numpy(rng.random(n) >= FRACTION_DROPOUT).to(self.device)
+        return Batch(
             x_t.to(self.device, memory_format=torch.channels_last),
             target.to(self.device),
             torch.from_numpy(t).to(self.device),
             torch.from_numpy(plane.astype(np.int64)).to(self.device),
+            fractions,
+            kept,
         )
 
     def rate(self, step: int) -> float:
@@ -315,12 +355,13 @@ class _Run:
         """One optimizer step; returns the loss."""
         import torch
 
-        x_t, target, t, plane = self.batch(self.step)
+        batch = self.batch(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(self.step)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            predicted = self._forward(x_t, self.net.condition(t, plane))
-        loss = torch.nn.functional.mse_loss(predicted.float(), target)  # Eq. 6
+            cond = self.net.condition(batch.t, batch.plane, batch.fractions, batch.kept)
+            predicted = self._forward(batch.x_t, cond)
+        loss = torch.nn.functional.mse_loss(predicted.float(), batch.target)  # Eq. 6
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
@@ -493,6 +534,7 @@ class _Run:
                 "batch_size": self.settings["batch_size"],
                 "learning_rate": self.settings["learning_rate"],
                 "condition_dropout": self.settings["condition_dropout"],
+                "fraction_condition": self.settings.get("fraction_condition", False),
                 "seed": self.settings["seed"],
                 "loss": round(self.loss, 6),
                 "training_seconds": round(self.seconds, 1),

@@ -13,6 +13,10 @@ learned token where that architecture has text.
 Conditioning depends on (t, plane) alone, so `UNet.condition` is a call of its own: a sampler
 computes it once a pass for a batch of one and `UNet.forward` broadcasts it over the slices.
 
+Beyond the paper, the phase fractions of the image can join the plane as a condition
+(`UNetConfig.fractions`): their embedding is added to that of the time, and a learned null embedding
+stands for fractions that are not given.
+
 Shapes: image batches are (B, C, H, W) with H and W multiples of `UNetConfig.stride`.
 """
 
@@ -51,6 +55,7 @@ class UNetConfig:
     global_context: bool = True  # squeeze-excite gate with a soft-max pool
     final_block: bool = True  # one more residual block at full width before the output
     tapered: bool = False  # a level runs at its own width dim * multiplier (else at its input's)
+    fractions: int = 0  # phases whose fractions are a condition; 0 for a network without it
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -101,6 +106,33 @@ class Condition:
 
     embedding: Tensor  # (1 or B, 4 dim), after its SiLU: feeds every scale and shift
     tokens: Tensor  # (1 or B, n, cond_dim): context of the attention layers
+
+
+class FractionEmbedding(nn.Module):
+    """Phase fractions (B, P), each from 0 to 1, to an embedding; those dropped get a learned null.
+
+    The features are sines and cosines of pi f, 2 pi f, 4 pi f and 8 pi f: a change of a hundredth
+    turns the last by a quarter of a radian, and nothing is fine enough to tell single images apart.
+    """
+
+    def __init__(self, phases: int, dim: int) -> None:
+        super().__init__()
+        self.phases = phases
+        self.project = nn.Sequential(
+            nn.Linear(8 * phases, dim), nn.SiLU(), nn.Linear(dim, dim, bias=False)
+        )
+        self.null = nn.Parameter(torch.zeros(dim))
+        nn.init.zeros_(cast(nn.Linear, self.project[2]).weight)  # at first it says nothing
+
+    def forward(self, fractions: Tensor | None, kept: Tensor | None = None) -> Tensor:
+        """Embeddings (B, dim); without fractions, and where ``kept`` (B,) is False, the null."""
+        if fractions is None:
+            return self.null
+        octave = 2.0 ** torch.arange(4, device=fractions.device)
+        angle = (math.pi * fractions.float()[..., None] * octave).flatten(1)
+        features = torch.cat((angle.sin(), angle.cos()), dim=1).to(self.null.dtype)
+        embedding = self.project(features)
+        return embedding if kept is None else torch.where(kept[:, None], embedding, self.null)
 
 
 class Conv(nn.Conv2d):
@@ -427,9 +459,22 @@ class UNet(nn.Module):
             self.head = Conv(c.dim, c.channels, 3)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(cast(Tensor, self.head.bias))
+        self.fraction = FractionEmbedding(c.fractions, embedding_dim) if c.fractions else None
 
-    def condition(self, t: Tensor, plane: Tensor) -> Condition:
-        """Embed time steps ``t`` (B,) and planes (B,) of 0, 1, 2 or `NO_PLANE`."""
+    def condition(
+        self,
+        t: Tensor,
+        plane: Tensor,
+        fractions: Tensor | None = None,
+        kept: Tensor | None = None,
+    ) -> Condition:
+        """Embed time steps ``t`` (B,), planes (B,) of 0, 1, 2 or `NO_PLANE`, and phase fractions.
+
+        ``fractions`` (B, P) need a network that has them as a condition; None, and rows where
+        ``kept`` (B,) is False, stand for "not given".
+        """
+        if fractions is not None and self.fraction is None:
+            raise ValueError("`fractions` must be None for a network without a fraction condition")
         weight = self.time_embedding.weight
         half = self.config.dim // 2
         frequency = torch.exp(
@@ -440,6 +485,8 @@ class UNet(nn.Module):
         hidden = self.time(position.to(weight.dtype))
         plane_token = self.plane_token(plane)  # (B, cond_dim)
         embedding = self.time_embedding(hidden) + self.pooled(plane_token)
+        if self.fraction is not None:
+            embedding = embedding + self.fraction(fractions, kept)
         time_tokens = self.time_tokens(hidden).unflatten(-1, (2, -1))
         tokens = self.token_norm(torch.cat((time_tokens, plane_token[:, None]), dim=1))
         return Condition(F.silu(embedding), tokens)
