@@ -43,8 +43,12 @@ lint: $(VENV)/.installed      ## ruff, clang-format, mypy
 	  | xargs -0 $(BIN)/clang-format --dry-run --Werror
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed     ## benchmarks: checks each result, times it, appends to benchmarks/results.csv
-	$(BIN)/python -m pip install -q ".[bench]"
+# Installs all extras that `make test` and `make bench` need, so that the package is built once.
+$(VENV)/.bench: $(BIN)/python $(SOURCES)
+	$(BIN)/python -m pip install ".[test,bench]"
+	touch $(VENV)/.installed $@
+
+bench: $(VENV)/.bench         ## benchmarks: checks each result, times it, appends to benchmarks/results.csv
 	$(BIN)/python -m pytest benchmarks --benchmark-only
 
 clean:                ## remove the environment, builds and demo
