@@ -39,7 +39,7 @@ class LinearNet(nn.Module):
         self.weight = nn.Parameter(torch.ones(1))
         self.seen: list[tuple[int, int]] = []
 
-    def condition(self, t, plane):
+    def condition(self, t, plane, fractions=None):
         return int(t[0]), int(plane[0])
 
     def set_periodic(self, rows, columns):

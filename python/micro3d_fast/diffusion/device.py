@@ -92,6 +92,30 @@ def memory_bytes(device: torch.device) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def free_memory_bytes(device: torch.device) -> int:
+    """Memory of the device that nobody uses now."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return 1024 * int(line.split()[1])
+    except OSError:
+        pass
+    return memory_bytes(device)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether this says that memory, of the host or of a device, ran out."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    words = str(error).lower()
+    return isinstance(error, RuntimeError) and any(
+        sign in words for sign in ("not enough memory", "can't allocate memory", "out of memory")
+    )
+
+
 def channels_last(net: Any) -> Any:
     """The same network with its convolution weights channels last in memory."""
     return net.to(memory_format=torch.channels_last)

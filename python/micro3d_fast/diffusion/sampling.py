@@ -27,6 +27,7 @@ import numpy as np
 from .. import _checks, ops
 from ..microstructure import Microstructure
 from .checkpoint import Model, mean_field
+from .windows import Cell, layout
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,6 @@ PLANES = ("xy", "xz", "yz")
 # (C, z, y, x) from the axes of a slice batch [S, C, H, W], and the axes (S, H, W) of a plane.
 _TO_FIELD = {"xy": (1, 0, 2, 3), "xz": (1, 2, 0, 3), "yz": (1, 2, 3, 0)}
 _AXES = {"xy": (0, 1, 2), "xz": (1, 0, 2), "yz": (2, 0, 1)}
-_WRAP = 16  # margin that a periodic axis wraps by where its length is no multiple of the stride
 
 
 @dataclass(frozen=True)
@@ -342,8 +342,12 @@ def sample(
 class Field:
     """The noisy volume x, in the slice batch of the plane that is denoised next.
 
+    Given several seeds it holds as many volumes, one behind the other in the slice batch: each is
+    what it would be alone, and the network sees the slices of all.
+
     Memory: x, the next x and h0 in float32, the network's input and output in its own precision:
-    12 + 4 bytes a voxel and channel with bfloat16, beside the network's activations for one chunk.
+    12 + 4 bytes a voxel and channel with bfloat16, beside the network's activations for one batch
+    of slices or windows.
     """
 
     def __init__(
@@ -355,10 +359,11 @@ class Field:
         *,
         guidance: float = 1.0,
         periodic: Sequence[bool] = (False, False, False),
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         fractions: Any = None,
         fraction_condition: bool = False,
         compiled: bool = False,
+        window: int | None = None,
     ) -> None:
         import torch
 
@@ -372,13 +377,14 @@ class Field:
             else None
         )
         self.mean = torch.from_numpy(mean).float().to(device)
-        self.guidance, self.periodic, self.seed = guidance, periodic, seed
+        self.guidance, self.periodic, self.window = guidance, periodic, window
+        self.seeds = (seed,) if isinstance(seed, int) else tuple(seed)
         self.wanted = shape
         self.planes, self.shape = _working_shape(shape, model, periodic)
         self.channels = model.config.channels
         self.net = _compute_copy(model, device, dtype)
         self._forward = torch.compile(self.net) if compiled else self.net
-        size = self.channels * math.prod(self.shape)
+        size = len(self.seeds) * self.channels * math.prod(self.shape)
         _refuse_memory(size * (12 + (2 if guidance == 1 else 3) * dtype.itemsize), shape, device)
         self._x, self._next = (torch.empty(size, device=device) for _ in range(2))
         self._h0: Tensor | None = None
@@ -395,15 +401,24 @@ class Field:
     # -- memory
 
     def batch(self, buffer: Tensor, plane: str, *, channels_last: bool = False) -> Tensor:
-        """A flat buffer as the slice batch [S, C, H, W] of a plane."""
+        """A flat buffer as the slice batch [S, C, H, W] of a plane, all volumes."""
         s, h, w = (self.shape[axis] for axis in _AXES[plane])
+        s *= len(self.seeds)
         if channels_last:
             return buffer.view(s, h, w, self.channels).permute(0, 3, 1, 2)
         return buffer.view(s, self.channels, h, w)
 
-    def volume(self, buffer: Tensor, plane: str, *, channels_last: bool = False) -> Tensor:
-        """A slice batch seen as the field (C, z, y, x)."""
-        return self.batch(buffer, plane, channels_last=channels_last).permute(_TO_FIELD[plane])
+    def slices(self, buffer: Tensor, plane: str, i: int, *, channels_last: bool = False) -> Tensor:
+        """The slice batch [S, C, H, W] of volume i."""
+        s = self.shape[_AXES[plane][0]]
+        return self.batch(buffer, plane, channels_last=channels_last)[i * s : (i + 1) * s]
+
+    def volume(
+        self, buffer: Tensor, plane: str, i: int = 0, *, channels_last: bool = False
+    ) -> Tensor:
+        """The slice batch of volume i seen as its field (C, z, y, x)."""
+        batch = self.slices(buffer, plane, i, channels_last=channels_last)
+        return batch.permute(_TO_FIELD[plane])
 
     # -- the process
 
@@ -467,14 +482,15 @@ class Field:
         import torch
 
         axes = (0, 2, 3)
-        x = self.batch(self._x, self.plane).mean(axes)
-        tells = [self.batch(out, self.plane, channels_last=True) for out in self._tells]
-        net = self.guidance * tells[0].mean(axes, dtype=torch.float32)
-        if len(tells) == 2:
-            net += (1 - self.guidance) * tells[1].mean(axes, dtype=torch.float32)
-        shift = (self.mean - p * x - q * net) / q
-        for out in tells:  # their weights sum to 1
-            out.add_(shift[None, :, None, None].to(out.dtype))
+        for i in range(len(self.seeds)):
+            x = self.slices(self._x, self.plane, i).mean(axes)
+            tells = [self.slices(out, self.plane, i, channels_last=True) for out in self._tells]
+            net = self.guidance * tells[0].mean(axes, dtype=torch.float32)
+            if len(tells) == 2:
+                net += (1 - self.guidance) * tells[1].mean(axes, dtype=torch.float32)
+            shift = (self.mean - p * x - q * net) / q
+            for out in tells:  # their weights sum to 1
+                out.add_(shift[None, :, None, None].to(out.dtype))
 
     def _evaluate(self, t: int, condition: int, out: Tensor) -> None:
         """Network output of all slices of the current plane, in chunks."""
@@ -490,45 +506,87 @@ class Field:
                 told = None if condition == NO_PLANE else self.told_fractions
                 self._conditions[t, condition] = self.net.condition(steps, planes, told)
             cond = self._conditions[t, condition]
-            eats = self.batch(self._eats, self.plane, channels_last=True)
-            tells = self.batch(out, self.plane, channels_last=True)
-            _, h, w = (self.shape[axis] for axis in _AXES[self.plane])
-            rows, columns = (self.periodic[axis] for axis in _AXES[self.plane][1:])
-            stride = self.model.config.stride
-            wrap_h, wrap_w = rows and h % stride != 0, columns and w % stride != 0
-            wraps = (rows and not wrap_h, columns and not wrap_w)
-            if wraps != self._wraps:  # a compiled network would be compiled again
-                self.net.set_periodic(*wraps)
-                self._wraps = wraps
-            row_index = _wrapped(h, stride, self.device) if wrap_h else None
-            column_index = _wrapped(w, stride, self.device) if wrap_w else None
-            chunk = max(1, self.chunk_pixels // (h * w))
-            for i in range(0, len(eats), chunk):
-                x = eats[i : i + chunk]
-                if row_index is not None:
-                    x = x.index_select(2, row_index)
-                if column_index is not None:
-                    x = x.index_select(3, column_index)
-                y = self._forward(x.contiguous(memory_format=torch.channels_last), cond)
-                if row_index is not None:
-                    y = y[:, :, _WRAP : _WRAP + h]
-                if column_index is not None:
-                    y = y[:, :, :, _WRAP : _WRAP + w]
-                tells[i : i + chunk] = y
+            self._show(cond, out)
+
+    def _show(self, cond: Any, out: Tensor) -> None:
+        """Slices or windows of all volumes to the network, and what it says of them to ``out``.
+
+        Where a batch does not fit into memory it is halved and tried again.
+        """
+        import torch
+
+        from .device import out_of_memory
+
+        s, h, w = (self.shape[axis] for axis in _AXES[self.plane])
+        rows, columns = (self.periodic[axis] for axis in _AXES[self.plane][1:])
+        strips: list[tuple[int, Cell, Cell]] = []  # a window of every slice of a volume
+        for i, seed in enumerate(self.seeds):
+            cells, wraps = layout(
+                (h, w), (rows, columns), self.model.config.stride, self.window, seed, self.draw
+            )
+            strips += [(i, row, column) for row, column in cells.spots]
+        if wraps != self._wraps:  # a compiled network would be compiled again
+            self.net.set_periodic(*wraps)
+            self._wraps = wraps
+        pixels = min(strips[0][1].length, h) * min(strips[0][2].length, w)
+        at, end = 0, len(strips) * s  # number of a slice in all strips, one behind the other
+        while at < end:
+            stop = min(end, at + max(1, self.chunk_pixels // pixels))
+            parts = [
+                (*strips[k], max(at - k * s, 0), min(stop - k * s, s))
+                for k in range(at // s, (stop - 1) // s + 1)
+            ]
+            try:
+                x = [
+                    row.read(column.read(eats, 3), 2)
+                    for i, row, column, first, last in parts
+                    for eats in [
+                        self.slices(self._eats, self.plane, i, channels_last=True)[first:last]
+                    ]
+                ]
+                batch = x[0] if len(x) == 1 else torch.cat(x)
+                y = self._forward(batch.contiguous(memory_format=torch.channels_last), cond)
+            except (MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+                y = None
+            if y is None:
+                self._take_less(stop - at, pixels)
+                continue
+            done = 0
+            for i, row, column, first, last in parts:
+                tells = self.slices(out, self.plane, i, channels_last=True)[first:last]
+                said = y[done : done + last - first]
+                for r_to, r_from in row.pieces(h):
+                    for c_to, c_from in column.pieces(w):
+                        tells[:, :, r_to, c_to] = said[:, :, r_from, c_from]
+                done += last - first
+            at = stop
+
+    def _take_less(self, batch: int, pixels: int) -> None:
+        """Halve the batches of the network, for the rest of the volume."""
+        import torch
+
+        if batch == 1:
+            raise ValueError(
+                f"`volume_shape` must have slices that the network can take in the memory of "
+                f"{self.device}, got {self.wanted}: give `window`, or a smaller one"
+            )
+        self.chunk_pixels = batch // 2 * pixels
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     @cached_property
     def chunk_pixels(self) -> int:
         """Pixels that the network takes at once: enough to fill the device, few enough for it.
 
-        Decided once a field: another chunk size may round differently.
+        Decided once a field: another number may round differently.
         """
-        if self.device.type == "cpu":
-            return 32 * 64 * 64
-        import torch
+        from .device import free_memory_bytes
 
-        free, _ = torch.cuda.mem_get_info(self.device)
         width = self.model.config.dim * max(self.model.config.multipliers[:1])
-        return max(64 * 64, int(0.5 * free) // (16 * width))
+        fits = max(64 * 64, int(0.5 * free_memory_bytes(self.device)) // (16 * width))
+        return fits if self.device.type == "cuda" else min(fits, 32 * 64 * 64)
 
     def _write(
         self,
@@ -544,34 +602,40 @@ class Field:
     ) -> None:
         """The fused operator: x and the network's output in, the next x out, in one pass."""
         source, target = (self._next, self._x) if tells is None else (self._x, self._next)
-        field = self.volume(source, x_plane)
-        net = field if tells is None else self.volume(tells[0], x_plane, channels_last=True)
-        uncond = self.volume(tells[1], x_plane, channels_last=True) if tells and tells[1:] else None
-        h0_field = self.volume(self._h0, self._h0_plane) if self._h0 is not None and h0 else None
-        ops.reverse_step(
-            field,
-            net,
-            out=self.volume(target, plane),
-            a=a,
-            b=b,
-            noise=noise,
-            net_uncond=uncond,
-            guidance=self.guidance if uncond is not None else 1.0,
-            h0=h0_field,
-            h=h0,
-            clip=clip,
-            out_net=self.volume(self._eats, plane, channels_last=True),
-            seed=self.seed,
-            draw=self.draw,
-        )
+        for i, seed in enumerate(self.seeds):
+            field = self.volume(source, x_plane, i)
+            net, uncond = field, None
+            if tells is not None:
+                net = self.volume(tells[0], x_plane, i, channels_last=True)
+            if tells and tells[1:]:
+                uncond = self.volume(tells[1], x_plane, i, channels_last=True)
+            h0_field = None
+            if self._h0 is not None and h0:
+                h0_field = self.volume(self._h0, self._h0_plane, i)
+            ops.reverse_step(
+                field,
+                net,
+                out=self.volume(target, plane, i),
+                a=a,
+                b=b,
+                noise=noise,
+                net_uncond=uncond,
+                guidance=self.guidance if uncond is not None else 1.0,
+                h0=h0_field,
+                h=h0,
+                clip=clip,
+                out_net=self.volume(self._eats, plane, i, channels_last=True),
+                seed=seed,
+                draw=self.draw,
+            )
         self._x, self._next = target, source
         self.plane = plane
         self.draw += 1
 
-    def result(self) -> np.ndarray:
-        """The field (C, nz, ny, nx) of the wanted shape, on the host."""
+    def result(self, i: int = 0) -> np.ndarray:
+        """The field (C, nz, ny, nx) of volume i, in the wanted shape, on the host."""
         nz, ny, nx = self.wanted
-        view = self.volume(self._x, self.plane)[:, :nz, :ny, :nx]
+        view = self.volume(self._x, self.plane, i)[:, :nz, :ny, :nx]
         return np.ascontiguousarray(view.cpu().numpy())
 
 
@@ -881,14 +945,6 @@ def _refuse_memory(need: int, shape: tuple[int, int, int], device: torch.device)
             f"`volume_shape` must fit into the memory of {device} ({total / 1e9:.1f} GB), got "
             f"{shape}, which needs {need / 1e9:.1f} GB for the field alone"
         )
-
-
-def _wrapped(n: int, stride: int, device: torch.device) -> Tensor:
-    """Indices of an axis of length n, wrapped by a margin on both sides, a multiple of stride."""
-    import torch
-
-    total = -(-(n + 2 * _WRAP) // stride) * stride
-    return (torch.arange(total, device=device) - _WRAP) % n
 
 
 def _compute_copy(model: Model, device: torch.device, dtype: torch.dtype) -> Any:
