@@ -15,7 +15,7 @@ namespace micro3d {
 
 namespace {
 
-/// One thread's histogram.
+/// One thread's histogram; counts[-1] takes what is counted nowhere.
 struct Tally {
   std::int64_t* counts;
   std::int64_t* fulls;
@@ -57,6 +57,15 @@ inline std::uint64_t differing(const std::uint8_t* a, const std::uint8_t* b, Ind
   return bits;
 }
 
+/// Bit i: a[i] != 0, for i < n <= 64.
+inline std::uint64_t nonzero(const std::uint8_t* a, Index n) {
+  static constexpr std::uint8_t zeros[64] = {};
+  return differing(a, zeros, n);
+}
+
+/// The n lowest bits, 1 <= n <= 64.
+inline std::uint64_t low_bits(Index n) { return ~std::uint64_t(0) >> (64 - n); }
+
 /// n bytes at a stride, as contiguous bytes: in place where they are, else through `buffer`.
 inline const std::uint8_t* contiguous(const std::uint8_t* in, Index stride, Index n,
                                       std::uint8_t* buffer) {
@@ -66,91 +75,101 @@ inline const std::uint8_t* contiguous(const std::uint8_t* in, Index stride, Inde
     buffer[i] = in[i * stride];
   return buffer;
 }
-/// The same for a mask, as 0 and 1.
-inline const std::uint8_t* contiguous_mask(const std::uint8_t* in, Index stride, Index n,
-                                           std::uint8_t* buffer) {
-  for (Index i = 0; i < n; ++i)
-    buffer[i] = in[i * stride] != 0;
-  return buffer;
-}
+
+// Where a run ends: at a voxel inside the mask whose label is another, and where the mask begins or
+// ends. Labels outside the mask do not matter.
 
 /// The axis runs through memory: each row is compared with itself, shifted by one.
+template <bool masked>
 void scan_row(const RunLengths& op, const std::uint8_t* l, const std::uint8_t* m,
               const Tally& tally) {
   Index first = 0, last = 0;
+  std::uint64_t was = masked && m[0] != 0; // bit 0: the voxel before is inside
   for (Index base = 1; base < op.length; base += 64) {
     const Index n = std::min<Index>(64, op.length - base);
-    std::uint64_t bits = differing(l + base, l + base - 1, n);
-    if (m)
-      bits |= differing(m + base, m + base - 1, n);
+    std::uint64_t bits = differing(l + base, l + base - 1, n), before = 0;
+    if (masked) {
+      const std::uint64_t in = nonzero(m + base, n);
+      before = in << 1 | was; // bit i: voxel base + i - 1 is inside
+      bits = (bits & in) | ((in ^ before) & low_bits(n));
+      was = in >> (n - 1);
+    }
     if (first == 0 && bits != 0)
       first = base + trailing_zeros(bits);
     while (bits != 0) {
-      const Index k = base + trailing_zeros(bits);
+      const int bit = trailing_zeros(bits);
+      const Index k = base + bit;
       bits &= bits - 1;
-      const int phase = l[last];
-      if (phase < op.n_phases && (!m || m[last]))
-        tally.count(op.slot(phase, k - last), 1);
+      const Index slot = op.slot(l[last], k - last);
+      tally.count(masked && (before >> bit & 1u) == 0 ? -1 : slot, 1);
       last = k;
     }
   }
-  op.finish(l[last], !m || m[last], l[last] == l[0] && (!m || m[0]), first, last, tally);
+  op.finish(l[last], !masked || m[last], l[last] == l[0] && (!masked || m[0]), first, last, tally);
 }
 
 /// The axis strides through memory: a block of neighbouring rows advances together, each slice of
 /// the block is compared with the slice before.
 struct ColumnBlock {
   std::vector<std::int32_t> first, last;
-  std::vector<std::uint8_t> labels[2], mask[3];
+  std::vector<std::uint64_t> inside; // one bit a column
+  std::vector<std::uint8_t> labels[2], mask;
 
   void reserve(Index columns, bool masked) {
     first.resize(std::size_t(columns));
     last.resize(std::size_t(columns));
     for (auto& buffer : labels)
       buffer.resize(std::size_t(columns));
-    if (masked)
-      for (auto& buffer : mask)
-        buffer.resize(std::size_t(columns));
+    if (masked) {
+      mask.resize(std::size_t(columns));
+      inside.resize(std::size_t(columns + 63) / 64);
+    }
   }
 
+  template <bool masked>
   void scan(const RunLengths& op, const std::uint8_t* l, const std::uint8_t* m, Index columns,
             const Tally& tally) {
     std::fill_n(first.begin(), columns, 0);
     std::fill_n(last.begin(), columns, 0);
     const std::uint8_t* before = contiguous(l, op.inner, columns, labels[0].data());
-    const std::uint8_t* m_before =
-        m ? contiguous_mask(m, op.mask_inner, columns, mask[0].data()) : nullptr;
+    if (masked) {
+      const std::uint8_t* m0 = contiguous(m, op.mask_inner, columns, mask.data());
+      for (Index base = 0; base < columns; base += 64)
+        inside[std::size_t(base / 64)] = nonzero(m0 + base, std::min<Index>(64, columns - base));
+    }
     for (Index k = 1; k < op.length; ++k) {
       const std::uint8_t* now =
           contiguous(l + k * op.step, op.inner, columns, labels[k & 1].data());
       const std::uint8_t* m_now =
-          m ? contiguous_mask(m + k * op.mask_step, op.mask_inner, columns, mask[k & 1].data())
-            : nullptr;
+          masked ? contiguous(m + k * op.mask_step, op.mask_inner, columns, mask.data()) : nullptr;
       for (Index base = 0; base < columns; base += 64) {
         const Index n = std::min<Index>(64, columns - base);
-        std::uint64_t bits = differing(now + base, before + base, n);
-        if (m)
-          bits |= differing(m_now + base, m_before + base, n);
+        std::uint64_t bits = differing(now + base, before + base, n), was = 0;
+        if (masked) {
+          const std::uint64_t in = nonzero(m_now + base, n);
+          was = inside[std::size_t(base / 64)];
+          bits = (bits & in) | (in ^ was);
+          inside[std::size_t(base / 64)] = in;
+        }
         while (bits != 0) {
-          const Index c = base + trailing_zeros(bits);
+          const int bit = trailing_zeros(bits);
+          const Index c = base + bit;
           bits &= bits - 1;
           const Index start = last[std::size_t(c)];
-          const int phase = before[c];
-          if (phase < op.n_phases && (!m || m_before[c]))
-            tally.count(op.slot(phase, k - start), 1);
+          const Index slot = op.slot(before[c], k - start);
+          tally.count(masked && (was >> bit & 1u) == 0 ? -1 : slot, 1);
           if (start == 0)
             first[std::size_t(c)] = static_cast<std::int32_t>(k);
           last[std::size_t(c)] = static_cast<std::int32_t>(k);
         }
       }
       before = now;
-      m_before = m_now;
     }
     for (Index c = 0; c < columns; ++c) {
       const int phase = before[c];
-      const bool joined = phase == l[c * op.inner] && (!m || m[c * op.mask_inner] != 0);
-      op.finish(phase, !m || m_before[c], joined, first[std::size_t(c)], last[std::size_t(c)],
-                tally);
+      const bool in = !masked || (inside[std::size_t(c / 64)] >> (c % 64) & 1u) != 0;
+      const bool joined = phase == l[c * op.inner] && (!masked || m[c * op.mask_inner] != 0);
+      op.finish(phase, in, joined, first[std::size_t(c)], last[std::size_t(c)], tally);
     }
   }
 };
@@ -183,13 +202,13 @@ void run_lengths_cpu(const RunLengths& given, int threads) {
 
 #pragma omp parallel num_threads(team)
   {
-    std::vector<std::int64_t> counts(slots, 0), full(std::size_t(op.n_phases), 0);
-    const Tally tally{counts.data(), full.data()};
+    std::vector<std::int64_t> counts(slots + 1, 0), full(std::size_t(op.n_phases), 0);
+    const Tally tally{counts.data() + 1, full.data()};
     ColumnBlock block;
     std::vector<std::uint8_t> row, mask_row;
     if (along) {
       row.resize(op.step == 1 ? 0 : std::size_t(op.length));
-      mask_row.resize(op.mask ? std::size_t(op.length) : 0);
+      mask_row.resize(op.mask_step == 1 ? 0 : std::size_t(op.length));
     } else {
       block.reserve(columns, op.mask != nullptr);
     }
@@ -198,16 +217,21 @@ void run_lengths_cpu(const RunLengths& given, int threads) {
       const Index o = task / blocks, i = task % blocks * columns;
       const std::uint8_t* l = op.labels + o * op.outer + i * op.inner;
       const std::uint8_t* m = op.mask ? op.mask + o * op.mask_outer + i * op.mask_inner : nullptr;
-      if (along)
-        scan_row(op, contiguous(l, op.step, op.length, row.data()),
-                 m ? contiguous_mask(m, op.mask_step, op.length, mask_row.data()) : nullptr, tally);
+      const Index n = std::min(columns, op.n_inner - i);
+      if (!along) {
+        m ? block.scan<true>(op, l, m, n, tally) : block.scan<false>(op, l, m, n, tally);
+        continue;
+      }
+      const std::uint8_t* line = contiguous(l, op.step, op.length, row.data());
+      if (m)
+        scan_row<true>(op, line, contiguous(m, op.mask_step, op.length, mask_row.data()), tally);
       else
-        block.scan(op, l, m, std::min(columns, op.n_inner - i), tally);
+        scan_row<false>(op, line, m, tally);
     }
 #pragma omp critical(m3d_run_lengths)
     {
       for (std::size_t i = 0; i < slots; ++i)
-        op.counts[i] += counts[i];
+        op.counts[i] += tally.counts[i];
       for (std::size_t i = 0; i < full.size(); ++i)
         op.full[i] += full[i];
     }
