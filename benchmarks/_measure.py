@@ -10,6 +10,7 @@ M3D_RESULTS      another file than benchmarks/results.csv
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 import os
 import time
@@ -60,12 +61,13 @@ def best(call: Callable[[], Any], rounds: int = 5, least: float = 0.5) -> float:
     return min(seconds)
 
 
-def timed(benchmark: Any, call: Callable[[], Any], rounds: int = 5) -> float:
-    """`best`, and the call in pytest-benchmark's own table."""
-    benchmark.pedantic(call, rounds=rounds, iterations=1, warmup_rounds=1)
+def timed(benchmark: Any, call: Callable[[], Any], rounds: int = 5, least: float = 0.5) -> float:
+    """`best`, in pytest-benchmark's own table."""
+    call()
+    rounds = max(rounds, min(500, int(least / once(call)[0])))
+    benchmark.pedantic(call, rounds=rounds)
     stats = getattr(benchmark, "stats", None)
-    own = best(call, rounds=2, least=0.0) if not stats else stats["min"]
-    return float(own)
+    return float(stats["min"] if stats else best(call, rounds=2, least=0.0))
 
 
 def once(call: Callable[[], Any]) -> tuple[float, Any]:
@@ -77,6 +79,8 @@ def once(call: Callable[[], Any]) -> tuple[float, Any]:
 
 def peak_memory(call: Callable[[], Any]) -> float:
     """Bytes by which the process grows at most while the call runs (Linux; else nan)."""
+    import ctypes
+
     status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
     def field(name: str) -> float:
@@ -85,9 +89,11 @@ def peak_memory(call: Callable[[], Any]) -> float:
                 return 1024.0 * int(line.split()[1])
         return float("nan")
 
+    gc.collect()
     try:
+        ctypes.CDLL(None).malloc_trim(0)  # what was freed before must be asked for again
         reset.write_text("5")  # forget the peak so far
-    except OSError:
+    except (OSError, AttributeError):
         return float("nan")
     before = field("VmRSS")
     result = call()
@@ -116,7 +122,8 @@ def version(module: str, distribution: str | None = None) -> str:
 def row(case: str, metric: str, value: float, unit: str, *, bench: str, **more: Any) -> None:
     """Append to results.csv and say it."""
     more.setdefault("threads", THREADS)
-    more.setdefault("precision", "float64")
+    exact = bench in ("lineal_path", "run_lengths")
+    more.setdefault("precision", "integer" if exact else "float64")
     path = more.pop("path", RESULTS)
     _results.record(
         bench=bench, case=case, metric=metric, value=value, unit=unit, path=path, **more
