@@ -239,6 +239,77 @@ def test_green_inverts_the_operator_of_a_uniform_medium(kind, shape, voxel, bbar
     assert rz[0] == pytest.approx(np.vdot(f, u), rel=1e-11)
 
 
+CONVOLVED = [(8, 8, 8), (9, 10, 12), (16, 13, 11), (8, 1, 5), (20, 7, 1), (33, 26, 49)]
+
+
+def random_system(kind, shape, precision, rng, *, bbar=False, threads=1):
+    labels = rng.integers(0, 2, shape, dtype=np.uint8)
+    labels.reshape(-1)[:2] = (0, 1)
+    problem = _hex8.Hex8Problem(
+        "test", labels, phases_of(kind, rng, 2), (1.0, 0.8, 1.1), NumpyCompute(threads),
+        solver_options(1e-6, 10, precision, None), bbar=bbar,
+    )  # fmt: skip
+    return _hex8._Loads(problem, [0, 1])
+
+
+@pytest.mark.parametrize("shape", CONVOLVED, ids=str)
+@pytest.mark.parametrize("precision", ["mixed", "float64"])
+@pytest.mark.parametrize(
+    ("kind", "bbar"),
+    [("conduction_anisotropic", False), ("elasticity_anisotropic", False),
+     ("elasticity_isotropic", True)],
+)  # fmt: skip
+def test_green_convolve_is_green_between_transforms(shape, precision, kind, bbar, rng, monkeypatch):
+    system = random_system(kind, shape, precision, rng, bbar=bbar)
+    r = rng.standard_normal(system.shape).astype(system.parent.options.storage)
+    before = r.copy()
+    rz, rz_want = np.zeros(2), np.zeros(2)
+    assert system.compute.convolves(system.parent.grid)
+    z = system.precondition(r, rz)
+    assert z.dtype == r.dtype
+    np.testing.assert_array_equal(r, before)
+    monkeypatch.setattr(NumpyCompute, "convolves", lambda self, grid: False)
+    want = system.precondition(r, rz_want)
+    close = 2e-6 if precision == "mixed" else 1e-14
+    np.testing.assert_allclose(z, want, atol=close * np.abs(want).max())
+    np.testing.assert_allclose(rz, rz_want, rtol=close)
+
+
+def test_green_convolve_does_not_depend_on_threads(rng):
+    seed = rng.integers(1 << 30)
+    found = []
+    for threads in (1, 2, 3):
+        rng = np.random.default_rng(seed)
+        system = random_system("elasticity_isotropic", (40, 33, 30), "mixed", rng, threads=threads)
+        r, rz = rng.standard_normal(system.shape, dtype=np.float32), np.zeros(2)
+        found.append((system.precondition(r, rz), rz))
+    for z, rz in found[1:]:
+        np.testing.assert_array_equal(z, found[0][0])
+        np.testing.assert_array_equal(rz, found[0][1])
+
+
+def test_other_lengths_are_left_to_scipy():
+    compute = NumpyCompute(1)
+    assert compute.convolves((8, 2 * 3 * 5 * 7 * 11 * 13, 1))
+    assert not compute.convolves((17, 8, 8))
+    assert not compute.convolves((8, 8, 2 * 29))
+    assert not compute.convolves((1, 64, 64))  # a thin one wastes its lanes
+    r = np.zeros((1, 3, 17, 8, 8), np.float32)
+    work = np.zeros((1, 5, 3, 17, 2, 8), np.float32)
+    options = {"z": r.copy(), "spectrum": work, "rz": np.zeros(1)}
+    with pytest.raises(ValueError, match="`r` must have lengths without a prime factor above 13"):
+        ops.green_convolve(r, [0.0] * 36, **options)
+    r = np.zeros((1, 3, 8, 8, 8), np.float32)
+    options["z"] = r.copy()
+    with pytest.raises(ValueError, match="`spectrum` must have shape"):
+        ops.green_convolve(r, [0.0] * 36, **options)
+    options["spectrum"] = np.zeros((1, 5, 3, 8, 2, 8), np.float32)
+    with pytest.raises(ValueError, match="`symbol` must hold 36 numbers"):
+        ops.green_convolve(r, [0.0] * 6, **options)
+    with pytest.raises(TypeError, match="`rz` must be float64"):
+        ops.green_convolve(r, [0.0] * 36, **{**options, "rz": np.zeros(1, np.float32)})
+
+
 def test_torch_transforms_are_those_of_scipy(rng):
     pytest.importorskip("torch")
     here, there = NumpyCompute(1), TorchCompute("cpu")

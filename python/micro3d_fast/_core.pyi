@@ -80,6 +80,16 @@ def green(
     stream: int | None,
     threads: int,
 ) -> None: ...
+def green_convolve(
+    r: Any,
+    z: Any,
+    spectrum: Any,
+    symbol: list[float],
+    first: list[float],
+    rz: Any,
+    threads: int,
+) -> None: ...
+def green_convolve_takes(nz: int, ny: int, nx: int) -> bool: ...
 def separable_inverse(
     spectrum: Any,
     eigen_z: Any,

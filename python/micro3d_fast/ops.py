@@ -22,6 +22,7 @@ __all__ = [
     "cg_update",
     "dot",
     "green",
+    "green_convolve",
     "hex8",
     "pair_counts",
     "phase_strain",
@@ -440,6 +441,33 @@ def green(
         spectrum, nx, *tables, symbol, first or [], rz, partials, current_stream(spectrum), threads
     )
     return spectrum
+
+
+def green_convolve(
+    r: Array,
+    symbol: list[float],
+    *,
+    z: Array,
+    spectrum: Array,
+    rz: Array,
+    first: list[float] | None = None,
+    threads: int = 0,
+) -> Array:
+    """``z`` = G ``r``: :func:`green` with its transforms forth and back, in one walk on the CPU.
+
+    Parameters
+    ----------
+    r, z : arrays of float32 or float64, shape (loads, components, nz, ny, nx)
+        No length may have a prime factor above 13 (``_core.green_convolve_takes``).
+    symbol, first : list of float
+        As for :func:`green`.
+    spectrum : array like r, shape (loads, ny // 2 + 1, components, nz, 2, nx)
+        Scratch space.
+    rz : array of float64, shape (loads,)
+        Written: r . z.
+    """
+    _core.green_convolve(r, z, spectrum, symbol, first or [], rz, threads)
+    return z
 
 
 def separable_inverse(

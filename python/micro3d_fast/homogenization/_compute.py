@@ -26,6 +26,10 @@ class Compute:
     name = "cpu"
     threads = 0  # of the native operators
 
+    def convolves(self, grid: tuple[int, int, int]) -> bool:
+        """Whether the preconditioner is one native operator, transforms included."""
+        return False
+
     def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
         raise NotImplementedError
 
@@ -74,6 +78,10 @@ class NumpyCompute(Compute):
     def __init__(self, threads: int = 0) -> None:
         self.threads = threads
         self.workers = threads if threads > 0 else int(_core.max_threads())
+
+    def convolves(self, grid: tuple[int, int, int]) -> bool:
+        # it works on 16 planes at a time
+        return grid[0] >= 8 and bool(_core.green_convolve_takes(*grid))
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
         return np.empty(shape, dtype)

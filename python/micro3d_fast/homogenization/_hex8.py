@@ -293,6 +293,8 @@ class _Loads:
     def __init__(self, problem: Hex8Problem, loads: list[int]) -> None:
         self.parent, self.problem, self.compute = problem, problem.problem, problem.compute
         self.loads = tuple(problem.names[i] for i in loads)
+        self.spectrum: Array | None = None  # work space of the preconditioner, made on first use
+        self.z: Array | None = None
         self.shape: tuple[int, ...] = (len(loads), problem.components, *problem.grid)
         self.macro = np.stack([problem._macro(i) for i in loads])
         self.no_macro = self.compute.zeros((len(loads), problem.n), problem.options.storage)
@@ -322,6 +324,21 @@ class _Loads:
 
     def precondition(self, r: Array, rz: Array) -> Array:
         a, c = self.parent, self.compute
+        if c.convolves(a.grid):
+            if self.spectrum is None:
+                nz, ny, nx = a.grid
+                work = (r.shape[0], ny // 2 + 1, r.shape[1], nz, 2, nx)
+                self.spectrum = c.empty(work, a.options.storage)
+                self.z = c.empty(self.shape, a.options.storage)
+            return ops.green_convolve(
+                r,
+                a.symbol,
+                z=self.z,
+                spectrum=self.spectrum,
+                rz=rz,
+                first=a.first,
+                threads=c.threads,
+            )
         spectrum = c.rfft3(r)
         ops.green(
             spectrum,
