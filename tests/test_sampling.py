@@ -13,17 +13,16 @@ from torch import nn
 
 import micro3d_fast as m3
 from micro3d_fast.diffusion.checkpoint import Model
+from micro3d_fast.diffusion.labelling import match_fractions, settled
 from micro3d_fast.diffusion.sampling import (
     PLANES,
     Field,
     SamplerSettings,
     fast_settings,
-    match_fractions,
     paper_settings,
     reconstruct,
     sample,
     sample_slices,
-    settled,
 )
 from micro3d_fast.diffusion.schedule import Schedule
 from micro3d_fast.diffusion.unet import PRESETS, UNet, UNetConfig

@@ -23,6 +23,7 @@ _PUBLIC: dict[str, str] = {
     "train": "diffusion",
     "load_model": "diffusion",
     "reconstruct": "diffusion",
+    "reconstruct_many": "diffusion",
     "sample_slices": "diffusion",
     "SamplerSettings": "diffusion",
     "ModelFileError": "diffusion",

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from .checkpoint import BUNDLED, Model, ModelFileError, load_model
-from .sampling import SamplerSettings, reconstruct, sample_slices
+from .sampling import SamplerSettings, reconstruct, reconstruct_many, sample_slices
 from .schedule import Schedule
 from .training import ResumeError, train
 
@@ -18,6 +18,7 @@ __all__ = [
     "Schedule",
     "load_model",
     "reconstruct",
+    "reconstruct_many",
     "sample_slices",
     "train",
 ]

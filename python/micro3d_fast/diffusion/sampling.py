@@ -15,9 +15,12 @@ drawn as one normal of the summed variance: the same law for half the draws.
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -26,12 +29,20 @@ import numpy as np
 
 from .. import _checks, ops
 from ..microstructure import Microstructure
-from .checkpoint import Model, mean_field
+from .checkpoint import Model, encode, mean_field
+from .labelling import (
+    UNKNOWN,
+    final_labels,
+    labels_of,
+    left_to_give,
+)
 from .windows import Cell, layout
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from .copies import Copy
 
 PLANES = ("xy", "xz", "yz")
 # (C, z, y, x) from the axes of a slice batch [S, C, H, W], and the axes (S, H, W) of a plane.
@@ -80,7 +91,8 @@ def paper_settings(model: Model, harmonize: int = 4, gamma: float = 0.5) -> Samp
     return SamplerSettings(model.schedule.steps, harmonize, gamma)
 
 
-FAST_PASSES = 47
+QUALITY = {"draft": 23, "standard": 47, "high": 95}  # passes of the fast sampler
+FAST_PASSES = QUALITY["standard"]
 
 
 def fast_settings(
@@ -115,6 +127,7 @@ def reconstruct(
     model: Model,
     *,
     sampler: str = "fast",
+    quality: str | None = None,
     passes: int | None = None,
     harmonize: int | None = None,
     gamma: float | None = None,
@@ -122,6 +135,10 @@ def reconstruct(
     periodic: bool | Sequence[bool] = False,
     volume_fractions: Any = "auto",
     fraction_condition: bool | str = "auto",
+    known: Any = None,
+    remove_islands: bool = False,
+    window: int | str | None = "auto",
+    n: int | None = None,
     seed: int = 0,
     device: str | None = None,
     callback: Callable[[dict[str, Any]], None] | None = None,
@@ -129,7 +146,7 @@ def reconstruct(
     settings: SamplerSettings | None = None,
     keep_raw: bool = False,
     compile: bool | str = "auto",
-) -> Microstructure:
+) -> Microstructure | Any:
     r"""Reconstruct a 3D volume from a model of its 2D micrographs.
 
     Parameters
@@ -142,8 +159,10 @@ def reconstruct(
         ``"paper"`` is the modified harmonized sampling of Lee and Yun as we read it: all T steps,
         each with ``harmonize`` repeats (Eq. 16, 17), so T (1 + n_h) - n_h, about 5000, passes of
         the network.  ``"fast"`` visits few steps and repeats each in the next plane.
+    quality : {"draft", "standard", "high"}, optional
+        How many passes the ``"fast"`` sampler makes: 23, 47 (the default) or 95.
     passes : int, optional
-        Network passes of the ``"fast"`` sampler (rounded to whole steps); default 47.
+        The number itself instead (rounded to whole steps).
     harmonize : int, optional
         Harmonizing passes n_h a step; default 4 for ``"paper"``, 1 for ``"fast"``.
     gamma : float, optional
@@ -161,17 +180,33 @@ def reconstruct(
         Tell the network the fractions of the volume, those of ``volume_fractions`` or else of the
         training images.  ``"auto"``: where the model was trained with `train`'s
         ``fraction_condition`` and ``volume_fractions`` is not raw.
+    known : array of integers, shape (nz, ny, nx), optional
+        Hard data: the labels of voxels or slices that were measured, 255 where nothing is known.
+        They come back exactly, the voxels around are made to agree with them, and the fractions are
+        those of the whole volume.
+    remove_islands : bool
+        Give single voxels that share a face with no voxel of their phase to the phase around them;
+        how many is in the provenance.  Matched fractions stay exact.  A voxel at a face of the
+        volume that does not repeat is no island: it may belong to something beyond.
+    window : "auto", None or int
+        None: the network sees slices whole.  A number (a multiple of the network's stride): slices
+        longer than it are seen in windows of that side, laid at a new random offset for every pass.
+        ``"auto"``: whole slices.
+    n : int, optional
+        Make n volumes, of the seeds ``seed`` ... ``seed + n - 1``, and return them in a list.
+        `reconstruct_many` makes them one after the other instead.
     seed : int
         0 ... 2^64 - 1.  The noise of a voxel is a function of (seed, draw, voxel) alone.
     device : str, optional
         ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; default: CUDA where there is one.
     callback : callable, optional
-        Called after each pass with a dict: pass_index, passes, t, plane, seconds, eta.
+        Called after each pass with a dict: pass_index, passes, t, plane, seconds, eta; of n volumes
+        the passes are counted through.
     precision : {"auto", "bfloat16", "float32"}
         Of the network; the field itself is float32.
     settings : SamplerSettings, optional
-        Every knob of the sampler at once; overrides ``sampler``, ``passes``, ``harmonize``,
-        ``gamma``.
+        Every knob of the sampler at once; overrides ``sampler``, ``quality``, ``passes``,
+        ``harmonize``, ``gamma``.
     keep_raw : bool
         Also keep the raw labels, before fractions were matched, as ``fields["raw_labels"]``.
     compile : "auto" or bool
@@ -182,7 +217,7 @@ def reconstruct(
     -------
     Microstructure
         Labels (nz, ny, nx), with voxel size, phase names and a provenance that says how it was
-        made.
+        made; with ``n`` a list of them.
 
     Raises
     ------
@@ -194,7 +229,149 @@ def reconstruct(
     K.-H. Lee and G. J. Yun, "Denoising diffusion-based synthetic generation of three-dimensional
     (3D) anisotropic microstructures from two-dimensional (2D) micrographs".
     """
-    from .device import compute_dtype, current_device, find_device, should_compile
+    options: dict[str, Any] = {
+        "sampler": sampler,
+        "quality": quality,
+        "passes": passes,
+        "harmonize": harmonize,
+        "gamma": gamma,
+        "guidance": guidance,
+        "periodic": periodic,
+        "volume_fractions": volume_fractions,
+        "fraction_condition": fraction_condition,
+        "known": known,
+        "remove_islands": remove_islands,
+        "window": window,
+        "device": device,
+        "precision": precision,
+        "settings": settings,
+        "keep_raw": keep_raw,
+        "compile": compile,
+    }
+    if n is None:
+        request = _request(volume_shape, model, **options)
+        return _make(request, (_checks.seed_number(seed),), _called(callback))[0]
+    n = _checks.integer(n, name="n", minimum=1)
+    seed = _checks.integer(seed, name="seed", minimum=0, maximum=2**64 - n)
+    counted = None if callback is None else _counted(_called(callback), n)
+    seeds = range(seed, seed + n)
+    return list(reconstruct_many(volume_shape, model, seeds, callback=counted, **options))
+
+
+def reconstruct_many(
+    volume_shape: Sequence[int],
+    model: Model,
+    seeds: Iterable[int],
+    *,
+    batch: int | None = None,
+    callback: Callable[[dict[str, Any]], None] | None = None,
+    **options: Any,
+) -> Iterator[Microstructure]:
+    """Reconstruct one volume after the other, as they are asked for.
+
+    Parameters
+    ----------
+    volume_shape, model
+        As for `reconstruct`.
+    seeds : iterable of int
+        One volume each; may be endless (``itertools.count()``).
+    batch : int, optional
+        Volumes that are sampled together, which is faster where one alone does not fill the device;
+        the memory is that of a batch.  Default: as many as do, at most 16.
+    callback : callable, optional
+        As for `reconstruct`, with the passes of each batch and its ``seeds``.
+    **options
+        All others of `reconstruct` but ``n`` and ``seed``.
+
+    Returns
+    -------
+    iterator of Microstructure
+        Volume i is that of `reconstruct` with the i-th seed (to the rounding of the network).
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `reconstruct`, before the first volume is made.
+
+    Examples
+    --------
+    >>> model = load_model("separator")
+    >>> for volume in reconstruct_many((16, 16, 16), model, range(2), passes=3):
+    ...     print(volume.shape)
+    (16, 16, 16)
+    (16, 16, 16)
+    """
+    for name in options:
+        if name not in _OPTIONS:
+            raise TypeError(f"`{name}` is no option of reconstruct_many")
+    request = _request(volume_shape, model, **options)
+    _called(callback)
+    if batch is not None:
+        batch = _checks.integer(batch, name="batch", minimum=1)
+    if isinstance(seeds, str | bytes) or not isinstance(seeds, Iterable):
+        raise TypeError(f"`seeds` must be an iterable of integers, got {type(seeds).__name__}")
+    return _batches(request, seeds, batch or _volumes_at_once(request), callback)
+
+
+def _batches(
+    request: _Request,
+    seeds: Iterable[int],
+    batch: int,
+    callback: Callable[[dict[str, Any]], None] | None,
+) -> Iterator[Microstructure]:
+    waiting = iter(seeds)
+    while some := tuple(itertools.islice(waiting, batch)):
+        yield from _make(
+            request, tuple(_checks.seed_number(s, name="seeds") for s in some), callback
+        )
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What `reconstruct` was asked for, checked and resolved; all but the seed."""
+
+    shape: tuple[int, int, int]
+    model: Model
+    sampler: str
+    settings: SamplerSettings
+    quality: str | None
+    guidance: float
+    periodic: tuple[bool, ...]
+    target: np.ndarray | None
+    conditioned: bool
+    known: np.ndarray | None
+    remove_islands: bool
+    window: int | None
+    where: torch.device
+    dtype: torch.dtype
+    compiled: bool
+    keep_raw: bool
+
+
+def _request(
+    volume_shape: Sequence[int],
+    model: Model,
+    *,
+    sampler: str = "fast",
+    quality: str | None = None,
+    passes: int | None = None,
+    harmonize: int | None = None,
+    gamma: float | None = None,
+    guidance: float = 1.0,
+    periodic: bool | Sequence[bool] = False,
+    volume_fractions: Any = "auto",
+    fraction_condition: bool | str = "auto",
+    known: Any = None,
+    remove_islands: bool = False,
+    window: int | str | None = "auto",
+    device: str | None = None,
+    precision: str = "auto",
+    settings: SamplerSettings | None = None,
+    keep_raw: bool = False,
+    compile: bool | str = "auto",
+) -> _Request:
+    """Check every argument once."""
+    from .device import compute_dtype, find_device, should_compile
 
     shape = _checks.shape3(volume_shape, name="volume_shape")
     if not isinstance(model, Model):
@@ -206,10 +383,16 @@ def reconstruct(
         gamma = 0.5 if sampler == "paper" else 1.0
     gamma = _checks.real(gamma, name="gamma", minimum=0.0, maximum=1.0)
     guidance = _checks.real(guidance, name="guidance")
-    periodic = _checks.per_axis_bool(periodic, 3, name="periodic")
-    seed = _checks.integer(seed, name="seed", minimum=0, maximum=2**64 - 1)
-    if callback is not None and not callable(callback):
-        raise TypeError(f"`callback` must be callable, got {type(callback).__name__}")
+    wraps = _checks.per_axis_bool(periodic, 3, name="periodic")
+    if quality is not None:
+        _checks.choice(quality, QUALITY, name="quality")
+        if passes is not None:
+            raise ValueError(f"`quality` must be None where `passes` is given, got {quality!r}")
+        if sampler == "paper":
+            raise ValueError(
+                "`quality` must be None for sampler 'paper', whose passes follow from T and "
+                f"`harmonize`, got {quality!r}"
+            )
     if passes is not None:
         passes = _checks.integer(passes, name="passes", minimum=1)
         if sampler == "paper":
@@ -223,68 +406,121 @@ def reconstruct(
         if sampler == "paper":
             settings = paper_settings(model, 4 if harmonize is None else harmonize, gamma)
         else:
-            settings = fast_settings(passes, harmonize, gamma)
+            settings = fast_settings(QUALITY[quality] if quality else passes, harmonize, gamma)
     elif not isinstance(settings, SamplerSettings):
         raise TypeError(
             f"`settings` must be a SamplerSettings or None, got {type(settings).__name__}"
         )
     else:
-        sampler = "custom"
+        sampler, quality = "custom", None
     if settings.steps > model.schedule.steps:
         raise ValueError(
             f"`passes` must visit at most the {model.schedule.steps} steps of the model, "
             f"got {settings.passes} passes on {settings.steps} steps"
         )
     where = find_device(device)
-    dtype = compute_dtype(precision, where)
-    compiled = should_compile(compile, where)
+    return _Request(
+        shape=shape,
+        model=model,
+        sampler=sampler,
+        settings=settings,
+        quality=quality,
+        guidance=guidance,
+        periodic=wraps,
+        target=target,
+        conditioned=conditioned,
+        known=_known_labels(known, shape, model.n_phases, target),
+        remove_islands=_checks.boolean(remove_islands, name="remove_islands"),
+        window=_window_side(window, model),
+        where=where,
+        dtype=compute_dtype(precision, where),
+        compiled=should_compile(compile, where),
+        keep_raw=_checks.boolean(keep_raw, name="keep_raw"),
+    )
+
+
+# Of `reconstruct`, without those that `reconstruct_many` takes by itself.
+_OPTIONS = frozenset(inspect.signature(_request).parameters) - {"volume_shape", "model"}
+
+
+def _make(
+    r: _Request, seeds: tuple[int, ...], callback: Callable[[dict[str, Any]], None] | None
+) -> list[Microstructure]:
+    """Sample the volumes of these seeds together."""
+    from .copies import borrowed
+    from .device import current_device
 
     started = time.perf_counter()
-    with current_device(where):
+    with current_device(r.where), borrowed(r.model, r.where, r.dtype, r.compiled) as network:
         field = Field(
-            shape,
-            model,
-            where,
-            dtype,
-            guidance=guidance,
-            periodic=periodic,
-            seed=seed,
-            fractions=target,
-            fraction_condition=conditioned,
-            compiled=compiled,
+            r.shape,
+            r.model,
+            r.where,
+            r.dtype,
+            guidance=r.guidance,
+            periodic=r.periodic,
+            seed=seeds,
+            fractions=r.target,
+            fraction_condition=r.conditioned,
+            window=r.window,
+            known=r.known,
+            network=network,
         )
-        sample(field, settings, callback)
-        x = field.result()  # (C, nz, ny, nx) on the host
-    raw = labels_of(x, model.n_phases)
-    raw_fractions = np.bincount(raw.ravel(), minlength=model.n_phases) / raw.size
-    labels = raw if target is None else match_fractions(settled(x, periodic), target)
-    fractions = np.bincount(labels.ravel(), minlength=model.n_phases) / labels.size
-    seconds = time.perf_counter() - started
-    return Microstructure(
-        labels,
-        voxel_size=model.voxel_size,
-        phase_names=model.phase_names,
-        fields={"raw_labels": raw} if keep_raw else {},
-        provenance={
-            "made_by": "micro3d_fast.reconstruct",
-            "model": model.hash,
-            "sampler": sampler,
-            "settings": {k: getattr(settings, k) for k in settings.__dataclass_fields__},
-            "passes": settings.passes,
-            "guidance": guidance,
-            "periodic": list(periodic),
-            "seed": seed,
-            "device": str(where),
-            "precision": str(dtype).removeprefix("torch."),
-            "compiled": compiled,
-            "fraction_condition": conditioned,
-            "raw_volume_fractions": [float(f) for f in raw_fractions],
-            "asked_volume_fractions": None if target is None else [float(f) for f in target],
-            "volume_fractions": [float(f) for f in fractions],
-            "seconds": round(seconds, 3),
-            "network_seconds": round(field.network_seconds, 3),
-        },
-    )
+        sample(field, r.settings, callback)
+        fields = [field.result(i) for i in range(len(seeds))]  # (C, nz, ny, nx) on the host
+        network_seconds = field.network_seconds
+    phases = r.model.n_phases
+    made = []
+    for x in fields:
+        labels, islands = final_labels(
+            x,
+            phases,
+            r.target,
+            periodic=r.periodic,
+            known=r.known,
+            remove_islands=r.remove_islands,
+        )
+        made.append((labels_of(x, phases), labels, islands))
+    share = (time.perf_counter() - started) / len(seeds)
+    known = None
+    if r.known is not None:
+        digest = hashlib.sha256(r.known.tobytes()).hexdigest()[:16]
+        known = {"voxels": int((r.known != UNKNOWN).sum()), "sha256": digest}
+    return [
+        Microstructure(
+            labels,
+            voxel_size=r.model.voxel_size,
+            phase_names=r.model.phase_names,
+            fields={"raw_labels": raw} if r.keep_raw else {},
+            provenance={
+                "made_by": "micro3d_fast.reconstruct",
+                "model": r.model.hash,
+                "sampler": r.sampler,
+                "quality": r.quality,
+                "settings": {k: getattr(r.settings, k) for k in r.settings.__dataclass_fields__},
+                "passes": r.settings.passes,
+                "guidance": r.guidance,
+                "periodic": list(r.periodic),
+                "window": r.window,
+                "known": known,
+                "seed": seed,
+                "device": str(r.where),
+                "precision": str(r.dtype).removeprefix("torch."),
+                "compiled": r.compiled,
+                "fraction_condition": r.conditioned,
+                "raw_volume_fractions": _fractions_of(raw, phases),
+                "asked_volume_fractions": None
+                if r.target is None
+                else [float(f) for f in r.target],
+                "volume_fractions": _fractions_of(labels, phases),
+                "islands_removed": islands if r.remove_islands else None,
+                "volumes_at_once": len(seeds),
+                "seconds": round(share, 3),
+                "network_seconds": round(network_seconds / len(seeds), 3),
+            },
+        )
+        for seed, (raw, labels, islands) in zip(seeds, made, strict=True)
+    ]
 
 
 # ------------------------------------------------------------------------------------- the
@@ -314,13 +550,14 @@ def sample(
             turn += settings.rotate or last
             update = field.reverse(t, s, settings)  # Eq. 8, 9: the mean of x_s
             if last:  # x = y, in the slices of the next plane
-                update.finish(planes[turn % len(planes)], noise=sigma2**0.5 if s > 0 else 0.0)
+                update.finish(planes[turn % len(planes)], s, noise=sigma2**0.5 if s > 0 else 0.0)
             else:  # Eq. 16: h = sqrt(1 - beta) y + sqrt(beta) z;  Eq. 17: g h + (1 - g) h0
                 noise2 = g**2 * ((1 - beta) * sigma2 + beta) * settings.temperature**2
                 if settings.keep_variance:
                     noise2 += schedule.blend_deficit(t, s, g)
                 update.finish(
                     planes[turn % len(planes)],
+                    t,
                     scale=g * (1 - beta) ** 0.5,
                     noise=noise2**0.5,
                     h0=1 - g,
@@ -333,6 +570,7 @@ def sample(
                         "passes": settings.passes,
                         "t": t,
                         "plane": update.plane,
+                        "seeds": field.seeds,
                         "seconds": seconds,
                         "eta": seconds / done * (settings.passes - done),
                     }
@@ -364,8 +602,12 @@ class Field:
         fraction_condition: bool = False,
         compiled: bool = False,
         window: int | None = None,
+        known: np.ndarray | None = None,
+        network: Copy | None = None,
     ) -> None:
         import torch
+
+        from . import copies
 
         self.model, self.device, self.dtype = model, device, dtype
         # What the mean of x0 starts at and is held at, if the sampler does so.
@@ -382,8 +624,8 @@ class Field:
         self.wanted = shape
         self.planes, self.shape = _working_shape(shape, model, periodic)
         self.channels = model.config.channels
-        self.net = _compute_copy(model, device, dtype)
-        self._forward = torch.compile(self.net) if compiled else self.net
+        network = network or copies.make(model, device, dtype, compiled)
+        self.net, self._forward = network.net, network.forward
         size = len(self.seeds) * self.channels * math.prod(self.shape)
         _refuse_memory(size * (12 + (2 if guidance == 1 else 3) * dtype.itemsize), shape, device)
         self._x, self._next = (torch.empty(size, device=device) for _ in range(2))
@@ -394,6 +636,7 @@ class Field:
         ]
         self._h0_plane = self.plane = ""
         self.draw = 0
+        self._known = None if known is None else _Known.of(known, model.n_phases, device)
         self._marks: list[tuple[Any, Any]] = []  # before and after each pass of the network
         self._conditions: dict[tuple[int, int], Any] = {}
         self._wraps = (False, False)  # of the network's convolutions
@@ -429,6 +672,34 @@ class Field:
         for c in range(self.channels):
             x[:, c] = self.mean[c]
         self._write(plane, plane, a=bar**0.5, b=0.0, noise=(1 - bar) ** 0.5, tells=None)
+        self._hold_known(t)
+
+    def _hold_known(self, t: int) -> None:
+        """Known voxels take their value at step t (Eq. 3), with noise of its own draws.
+
+        Every pass thus denoises its neighbours beside the truth, at the noise that it expects, and
+        the harmonizing passes make them agree (the inpainting of Lugmayr et al. 2022).
+        """
+        import torch
+
+        if self._known is None:
+            return
+        k, bar = self._known, float(self.model.schedule.alpha_bar[t])
+        for i, seed in enumerate(self.seeds):
+            noised = ops.reverse_step(
+                k.x0,
+                k.x0,
+                out=torch.empty_like(k.x0),
+                a=bar**0.5,
+                b=0.0,
+                noise=(1 - bar) ** 0.5,
+                seed=seed,
+                draw=2**31 + self.draw,
+                origin=k.origin,
+            )
+            for buffer, channels_last in ((self._x, False), (self._eats, True)):
+                view = self.volume(buffer, self.plane, i, channels_last=channels_last)[k.box]
+                view.copy_(torch.where(k.mask, noised, view))
 
     def keep(self) -> None:
         """h0 = x."""
@@ -640,6 +911,33 @@ class Field:
 
 
 @dataclass(frozen=True)
+class _Known:
+    """Hard data on the device: the smallest box around it, which voxels are known, their x0."""
+
+    box: tuple[slice, ...]  # of (C, z, y, x)
+    origin: tuple[int, int, int]
+    mask: Tensor  # (z, y, x) of the box
+    x0: Tensor  # (C, z, y, x) of the box
+
+    @classmethod
+    def of(cls, labels: np.ndarray, n_phases: int, device: torch.device) -> _Known:
+        import torch
+
+        where = np.argwhere(labels != UNKNOWN)
+        first, stop = where.min(axis=0), where.max(axis=0) + 1
+        box = tuple(slice(int(a), int(b)) for a, b in zip(first, stop, strict=True))
+        inside = labels[box]
+        known = inside != UNKNOWN
+        plain = torch.from_numpy(np.where(known, inside, 0).astype(np.uint8))
+        return cls(
+            (slice(None), *box),
+            (int(first[0]), int(first[1]), int(first[2])),
+            torch.from_numpy(known).to(device),
+            encode(plain, n_phases).permute(1, 0, 2, 3).contiguous().to(device),
+        )
+
+
+@dataclass(frozen=True)
 class Update:
     """The mean of x_s, a x_t + b x0 with x0 = p x_t + q net, still to be written."""
 
@@ -651,8 +949,10 @@ class Update:
     q: float
     clip: bool
 
-    def finish(self, plane: str, *, noise: float, scale: float = 1.0, h0: float = 0.0) -> None:
-        """x = scale * mean + noise * z + h0 * h0, in the slice batch of ``plane``."""
+    def finish(
+        self, plane: str, t: int, *, noise: float, scale: float = 1.0, h0: float = 0.0
+    ) -> None:
+        """x = scale * mean + noise * z + h0 * h0, in the slice batch of ``plane``: now x_t."""
         a, b = scale * self.a, scale * self.b
         if self.clip:
             coefficients, clip = (a, b), (self.p, self.q)
@@ -668,6 +968,7 @@ class Update:
             h0=h0,
             clip=clip,
         )
+        self.field._hold_known(t)
 
 
 # ------------------------------------------------------------------------------------------ 2D
@@ -717,6 +1018,7 @@ def sample_slices(
     """
     import torch
 
+    from .copies import borrowed
     from .device import compute_dtype, find_device
     from .unet import NO_PLANE
 
@@ -740,7 +1042,6 @@ def sample_slices(
         _checks.integer(side, name="size", minimum=1)
     where = find_device(device)
     dtype = compute_dtype(precision, where)
-    net = _compute_copy(model, where, dtype)
     schedule = model.schedule
     times = schedule.respaced(steps)
     generator = torch.Generator().manual_seed(seed)
@@ -753,7 +1054,8 @@ def sample_slices(
         None if fractions is None else torch.from_numpy(fractions[None]).float().to(where)
     )
     x = bar**0.5 * mean[None, :, None, None] + (1 - bar) ** 0.5 * z
-    with torch.inference_mode():
+    with borrowed(model, where, dtype) as network, torch.inference_mode():
+        net = network.net
         for k, t in enumerate(times):
             s = times[k + 1] if k + 1 < steps else 0
             x_net = x.to(dtype).contiguous(memory_format=torch.channels_last)
@@ -782,92 +1084,6 @@ def sample_slices(
 
 # ---------------------------------------------------------------------------------------------
 # helpers
-
-
-def labels_of(x: np.ndarray, n_phases: int) -> np.ndarray:
-    """Phases of a field (C, ...): its sign for two phases, the arg max for more."""
-    if n_phases == 2:
-        return (x[0] > 0).astype(np.uint8)
-    return x.argmax(axis=0).astype(np.uint8)
-
-
-def settled(x: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
-    """The clipped field plus its average over a voxel's neighbourhood (Gaussian, two voxels wide).
-
-    The final field is near -1 or +1 all but everywhere, and what orders the voxels inside a phase
-    is noise.  With the neighbourhood added, the voxels at interfaces change phase first, so that
-    matching a fraction moves surfaces instead of sowing single voxels.
-    """
-    from scipy.ndimage import gaussian_filter
-
-    x = np.clip(x, -1, 1)
-    mode = ["wrap" if p else "nearest" for p in periodic]
-    return np.stack([c + gaussian_filter(c, 2.0, mode=mode, truncate=2.0) for c in x])
-
-
-def match_fractions(x: np.ndarray, fractions: np.ndarray) -> np.ndarray:
-    """Labels of a field whose phase fractions are the given ones, to one voxel.
-
-    Two phases: the quantile of the field.  More: arg max of x_p + w_p, where the weights w are
-    those whose counts come out right (the dual of the assignment of voxels to phases that keeps the
-    largest total of x).
-
-    Parameters
-    ----------
-    x : array of float, shape (C, ...)
-    fractions : array, shape (P,)
-
-    Returns
-    -------
-    array of uint8
-    """
-    n = int(np.prod(x.shape[1:]))
-    counts = _whole_counts(fractions, n)
-    if len(counts) == 2:
-        order = np.argpartition(x[0].ravel(), n - counts[1]) if 0 < counts[1] < n else None
-        flat = np.full(n, int(counts[1] == n), dtype=np.uint8)
-        if order is not None:
-            flat[order[n - counts[1] :]] = 1
-        return flat.reshape(x.shape[1:])
-    values = x.reshape(len(counts), n).astype(np.float64)
-    present = np.flatnonzero(counts)
-    values = values[present]
-    wanted = counts[present]
-    weights = np.zeros(len(present))
-    for _ in range(200):  # each weight in turn takes the value that gives its phase its count
-        for p in range(len(present)):
-            others = np.delete(values + weights[:, None], p, axis=0).max(axis=0, initial=-np.inf)
-            margin = others - values[p]  # phase p wins where its weight exceeds this
-            if 0 < wanted[p] < n:
-                cut = np.partition(margin, (wanted[p] - 1, wanted[p]))[
-                    wanted[p] - 1 : wanted[p] + 1
-                ]
-                weights[p] = cut.mean()
-        won = np.bincount((values + weights[:, None]).argmax(axis=0), minlength=len(present))
-        if np.abs(won - wanted).max() <= max(1, n // 100_000):
-            break
-    scores = values + weights[:, None]
-    flat = scores.argmax(axis=0)
-    # What ties and the last iterations left over: move the voxels that lose least.
-    won = np.bincount(flat, minlength=len(present))
-    while (won != wanted).any():
-        to, source = int(np.argmax(wanted - won)), int(np.argmax(won - wanted))
-        k = min(wanted[to] - won[to], won[source] - wanted[source])
-        here = np.flatnonzero(flat == source)
-        loss = scores[source, here] - scores[to, here]
-        moved = here[np.argpartition(loss, k - 1)[:k]]
-        flat[moved] = to
-        won = np.bincount(flat, minlength=len(present))
-    return present[flat].astype(np.uint8).reshape(x.shape[1:])
-
-
-def _whole_counts(fractions: np.ndarray, n: int) -> np.ndarray:
-    """Voxel counts nearest to the fractions that sum to n (largest remainders)."""
-    exact = np.asarray(fractions, dtype=np.float64) * n
-    counts = np.floor(exact).astype(np.int64)
-    short = n - int(counts.sum())
-    counts[np.argsort(counts - exact, kind="stable")[:short]] += 1
-    return counts
 
 
 def _target_fractions(value: Any, model: Model, sampler: str) -> np.ndarray | None:
@@ -913,6 +1129,96 @@ def _condition_on_fractions(value: Any, model: Model, target: np.ndarray | None)
     return value
 
 
+def _called(
+    callback: Callable[[dict[str, Any]], None] | None,
+) -> Callable[[dict[str, Any]], None] | None:
+    if callback is not None and not callable(callback):
+        raise TypeError(f"`callback` must be callable, got {type(callback).__name__}")
+    return callback
+
+
+def _counted(
+    callback: Callable[[dict[str, Any]], None] | None, n: int
+) -> Callable[[dict[str, Any]], None] | None:
+    """The callback told of n volumes as of one: passes and seconds counted through."""
+    if callback is None:
+        return None
+    started, done = time.perf_counter(), 0.0  # in volumes
+
+    def told(event: dict[str, Any]) -> None:
+        nonlocal done
+        together, passes = len(event["seeds"]), event["passes"]
+        done += together / passes
+        seconds = time.perf_counter() - started
+        callback(
+            {
+                **event,
+                "pass_index": round(done * passes),
+                "passes": n * passes,
+                "seconds": seconds,
+                "eta": seconds / done * (n - done),
+            }
+        )
+
+    return told
+
+
+def _known_labels(
+    value: Any, shape: tuple[int, int, int], n_phases: int, target: np.ndarray | None
+) -> np.ndarray | None:
+    """Hard data as uint8, `UNKNOWN` where there is none; None where there is none at all."""
+    if value is None:
+        return None
+    known = _checks.as_labels(value, name="known", ndim=3)
+    if known.shape != shape:
+        raise ValueError(f"`known` must have the shape of the volume {shape}, got {known.shape}")
+    counts = np.bincount(known.ravel(), minlength=UNKNOWN + 1)
+    wrong = np.flatnonzero(counts[n_phases:UNKNOWN])
+    if len(wrong):
+        raise ValueError(
+            f"`known` must hold phases 0 ... {n_phases - 1} and {UNKNOWN} where nothing is known, "
+            f"got {n_phases + wrong[0]}"
+        )
+    if counts[UNKNOWN] == known.size:
+        return None
+    if target is not None:
+        over = np.flatnonzero(left_to_give(target, known) < 0)
+        if len(over):
+            phase = int(over[0])
+            raise ValueError(
+                f"`known` must leave room for `volume_fractions`, got {counts[phase]} voxels of "
+                f"phase {phase} where {target[phase]:.4g} of {known.size} are asked for"
+            )
+    return known.copy()
+
+
+def _window_side(value: Any, model: Model) -> int | None:
+    """Side of the windows in pixels; None for whole slices."""
+    if isinstance(value, str):
+        _checks.choice(value, ("auto",), name="window")
+        return None
+    if value is None:
+        return None
+    side, stride = _checks.integer(value, name="window", minimum=1), model.config.stride
+    if side % stride:
+        raise ValueError(
+            f"`window` must be 'auto', None or a multiple of the network's stride {stride}, "
+            f"got {side}"
+        )
+    return side
+
+
+def _volumes_at_once(r: _Request) -> int:
+    """As many volumes as one batch of the network takes, at most 16."""
+    _, shape = _working_shape(r.shape, r.model, r.periodic)
+    pixels = 2**21 if r.where.type == "cuda" else 2**17
+    return max(1, min(16, pixels // math.prod(shape)))
+
+
+def _fractions_of(labels: np.ndarray, n_phases: int) -> list[float]:
+    return [float(f) for f in np.bincount(labels.ravel(), minlength=n_phases) / labels.size]
+
+
 def _working_shape(
     shape: tuple[int, int, int], model: Model, periodic: Sequence[bool]
 ) -> tuple[tuple[str, ...], tuple[int, int, int]]:
@@ -945,12 +1251,3 @@ def _refuse_memory(need: int, shape: tuple[int, int, int], device: torch.device)
             f"`volume_shape` must fit into the memory of {device} ({total / 1e9:.1f} GB), got "
             f"{shape}, which needs {need / 1e9:.1f} GB for the field alone"
         )
-
-
-def _compute_copy(model: Model, device: torch.device, dtype: torch.dtype) -> Any:
-    """The network on its device, in its precision, channels last; the model keeps its own."""
-    import copy
-
-    from .device import channels_last
-
-    return channels_last(copy.deepcopy(model.net).to(device, dtype)).eval()

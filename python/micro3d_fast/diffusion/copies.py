@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Copies of a model's network that compute: on a device, in a precision, perhaps compiled.
+
+A copy is made once and lent to one user at a time, so that a second volume neither copies the
+weights again nor compiles again.  It is made anew where the model's own weights have changed.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .checkpoint import Model
+from .device import channels_last
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A network that computes, and the call that runs it (compiled or the network itself)."""
+
+    net: Any
+    forward: Callable[..., torch.Tensor]
+    content: tuple[Any, ...]  # of the model's own network when it was copied
+
+
+Key = tuple[torch.device, torch.dtype, bool]
+_idle: weakref.WeakKeyDictionary[Any, dict[Key, Copy]] = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def make(model: Model, device: torch.device, dtype: torch.dtype, compiled: bool = False) -> Copy:
+    """A copy of its own; the model keeps its network."""
+    net = channels_last(copy.deepcopy(model.net).to(device, dtype)).eval()
+    return Copy(net, torch.compile(net) if compiled else net, _content(model.net))
+
+
+@contextmanager
+def borrowed(
+    model: Model, device: torch.device, dtype: torch.dtype, compiled: bool = False
+) -> Iterator[Copy]:
+    """A copy for this block alone, kept for the next that asks for the same."""
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", torch.cuda.current_device())
+    key = (device, dtype, compiled)
+    with _lock:
+        found = _idle.get(model.net, {}).pop(key, None)
+    if found is None or found.content != _content(model.net):
+        found = make(model, device, dtype, compiled)
+    try:
+        yield found
+    finally:
+        found.net.set_periodic(False, False)
+        with _lock:
+            _idle[model.net] = {key: found}  # one a model: the last that was used
+
+
+def _content(net: Any) -> tuple[Any, ...]:
+    """What tells whether the network is still what was copied: its modules, norm and sum of each
+    of its weights."""
+    with torch.inference_mode():
+        weights = [t.float() for t in net.state_dict().values()]
+        numbers = [(float(torch.linalg.vector_norm(t)), float(t.sum())) for t in weights]
+    return tuple(name for name, _ in net.named_modules()), tuple(numbers)

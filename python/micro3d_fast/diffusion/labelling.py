@@ -1,0 +1,241 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""From the final field to labels: exact phase fractions, known voxels, no single-voxel islands."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+UNKNOWN = 255  # in an array of known labels
+
+
+def labels_of(x: np.ndarray, n_phases: int) -> np.ndarray:
+    """Phases of a field (C, ...): its sign for two phases, the arg max for more."""
+    if n_phases == 2:
+        return (x[0] > 0).astype(np.uint8)
+    return x.argmax(axis=0).astype(np.uint8)
+
+
+def settled(x: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
+    """The clipped field plus its average over a voxel's neighbourhood (Gaussian, two voxels wide).
+
+    The final field is near -1 or +1 all but everywhere, and what orders the voxels inside a phase
+    is noise.  With the neighbourhood added, the voxels at interfaces change phase first, so that
+    matching a fraction moves surfaces instead of sowing single voxels.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    x = np.clip(x, -1, 1)
+    mode = ["wrap" if p else "nearest" for p in periodic]
+    return np.stack([c + gaussian_filter(c, 2.0, mode=mode, truncate=2.0) for c in x])
+
+
+def match_fractions(
+    x: np.ndarray, fractions: np.ndarray, known: np.ndarray | None = None
+) -> np.ndarray:
+    """Labels of a field whose phase fractions are the given ones, to one voxel.
+
+    Two phases: the quantile of the field.  More: arg max of x_p + w_p, where the weights w are
+    those whose counts come out right (the dual of the assignment of voxels to phases that keeps the
+    largest total of x).
+
+    Parameters
+    ----------
+    x : array of float, shape (C, ...)
+    fractions : array, shape (P,)
+        Of the whole, known voxels included.
+    known : array of uint8, shape (...), optional
+        Labels that are given, `UNKNOWN` where they are not: the others make up for them.
+
+    Returns
+    -------
+    array of uint8
+
+    Raises
+    ------
+    ValueError
+        The known voxels alone hold more of a phase than its fraction.
+    """
+    shape = x.shape[1:]
+    values = x.reshape(len(x), -1)
+    if known is None:
+        return _match(values, whole_counts(fractions, values.shape[1])).reshape(shape)
+    labels = known.ravel().copy()
+    free = labels == UNKNOWN
+    counts = left_to_give(fractions, labels)
+    if counts.min() < 0:
+        raise ValueError("`known` must hold no more voxels of a phase than its fraction allows")
+    labels[free] = _match(values[:, free], counts)
+    return labels.reshape(shape)
+
+
+def left_to_give(fractions: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Voxels of each phase that those not known must be; negative where too many are known."""
+    given = known[known != UNKNOWN]
+    return whole_counts(fractions, known.size) - np.bincount(given, minlength=len(fractions))
+
+
+def whole_counts(fractions: np.ndarray, n: int) -> np.ndarray:
+    """Voxel counts nearest to the fractions that sum to n (largest remainders)."""
+    exact = np.asarray(fractions, dtype=np.float64) * n
+    counts = np.floor(exact).astype(np.int64)
+    short = n - int(counts.sum())
+    counts[np.argsort(counts - exact, kind="stable")[:short]] += 1
+    return counts
+
+
+def _match(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Labels (n,) of a field (C, n) with the given counts of each phase."""
+    n = x.shape[1]
+    if n == 0:
+        return np.empty(0, dtype=np.uint8)
+    if len(counts) == 2:
+        order = np.argpartition(x[0], n - counts[1]) if 0 < counts[1] < n else None
+        flat = np.full(n, int(counts[1] == n), dtype=np.uint8)
+        if order is not None:
+            flat[order[n - counts[1] :]] = 1
+        return flat
+    present = np.flatnonzero(counts)
+    values = x[present].astype(np.float64)
+    wanted = counts[present]
+    weights = np.zeros(len(present))
+    for _ in range(200):  # each weight in turn takes the value that gives its phase its count
+        for p in range(len(present)):
+            others = np.delete(values + weights[:, None], p, axis=0).max(axis=0, initial=-np.inf)
+            margin = others - values[p]  # phase p wins where its weight exceeds this
+            if 0 < wanted[p] < n:
+                cut = np.partition(margin, (wanted[p] - 1, wanted[p]))[
+                    wanted[p] - 1 : wanted[p] + 1
+                ]
+                weights[p] = cut.mean()
+        won = np.bincount((values + weights[:, None]).argmax(axis=0), minlength=len(present))
+        if np.abs(won - wanted).max() <= max(1, n // 100_000):
+            break
+    scores = values + weights[:, None]
+    flat = scores.argmax(axis=0)
+    # What ties and the last iterations left over: move the voxels that lose least.
+    won = np.bincount(flat, minlength=len(present))
+    while (won != wanted).any():
+        to, source = int(np.argmax(wanted - won)), int(np.argmax(won - wanted))
+        k = min(wanted[to] - won[to], won[source] - wanted[source])
+        here = np.flatnonzero(flat == source)
+        loss = scores[source, here] - scores[to, here]
+        moved = here[np.argpartition(loss, k - 1)[:k]]
+        flat[moved] = to
+        won = np.bincount(flat, minlength=len(present))
+    return present[flat].astype(np.uint8)
+
+
+# ------------------------------------------------------------------------------------- islands
+
+
+def _neighbours(labels: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
+    """Labels of the face neighbours, one array each; beyond a face that does not repeat, one's own.
+
+    So a voxel at such a face is no island: it may belong to something beyond.  An axis of one voxel
+    has no neighbours.
+    """
+    out = []
+    for axis, n in enumerate(labels.shape):
+        for step in (1, -1) if n > 1 else ():
+            beside = np.roll(labels, step, axis)
+            if not periodic[axis]:
+                edge = 0 if step == 1 else n - 1
+                here = tuple(edge if a == axis else slice(None) for a in range(labels.ndim))
+                beside[here] = labels[here]
+            out.append(beside)
+    return np.stack(out) if out else np.empty((0, *labels.shape), dtype=labels.dtype)
+
+
+def islands(labels: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
+    """Voxels that share a face with no voxel of their own phase, as a mask."""
+    beside = _neighbours(labels, periodic)
+    if not len(beside):
+        return np.zeros(labels.shape, dtype=bool)
+    return (beside != labels).all(axis=0)
+
+
+def final_labels(
+    x: np.ndarray,
+    n_phases: int,
+    target: np.ndarray | None,
+    *,
+    periodic: Sequence[bool],
+    known: np.ndarray | None = None,
+    remove_islands: bool = False,
+) -> tuple[np.ndarray, int]:
+    """Labels of the final field, and how many single-voxel islands were removed from them.
+
+    An island goes to the phase of most of its neighbours.  Where fractions are matched they are
+    matched again over the rest, until no island is left (which a few rounds reach; what the eighth
+    leaves stays).
+
+    Parameters
+    ----------
+    x : array of float32, shape (C, nz, ny, nx)
+    n_phases : int
+    target : array, shape (P,), or None
+        Fractions to match; None takes the field as it is.
+    periodic : (bool, bool, bool)
+    known : array of uint8, shape (nz, ny, nx), optional
+        Voxels that stay as they are, `UNKNOWN` elsewhere.
+    remove_islands : bool
+
+    Returns
+    -------
+    labels : array of uint8, shape (nz, ny, nx)
+    removed : int
+    """
+    smooth = None if target is None else settled(x, periodic)
+
+    def labelled(fixed: np.ndarray | None) -> np.ndarray:
+        if smooth is not None and target is not None:
+            return match_fractions(smooth, target, fixed)
+        labels = labels_of(x, n_phases)
+        return labels if fixed is None else np.where(fixed == UNKNOWN, labels, fixed)
+
+    labels, removed = labelled(known), 0
+    if not remove_islands:
+        return labels, removed
+    fixed = np.full(labels.shape, UNKNOWN, dtype=np.uint8) if known is None else known.copy()
+    for _ in range(8):
+        alone = islands(labels, periodic)
+        if known is not None:
+            alone &= known == UNKNOWN
+        if not alone.any():
+            break
+        beside = _neighbours(labels, periodic)[:, alone]
+        counts = np.stack([(beside == phase).sum(axis=0) for phase in range(n_phases)])
+        fixed[alone] = counts.argmax(axis=0)
+        if target is not None and left_to_give(target, fixed).min() < 0:
+            break
+        labels = labelled(fixed)
+        removed += int(alone.sum())
+    return labels, removed
+
+
+def face_mismatch(labels: np.ndarray, axis: int) -> tuple[float, float]:
+    """How much more the faces of an axis differ, wrapped onto each other, than slices inside do.
+
+    Parameters
+    ----------
+    labels : array, shape (nz, ny, nx)
+    axis : int
+
+    Returns
+    -------
+    ratio : float
+        Share of voxels that differ between the last slice and the first, over its mean between
+        neighbouring slices inside; 1 for a volume that is periodic along the axis.
+    noise : float
+        Standard deviation of the same ratio over the pairs inside: what 1 scatters by.
+    """
+    slices = np.moveaxis(np.asarray(labels), axis, 0)
+    inside = np.array([(a != b).mean() for a, b in itertools.pairwise(slices)])
+    return (
+        float((slices[-1] != slices[0]).mean() / inside.mean()),
+        float(inside.std() / inside.mean()),
+    )
