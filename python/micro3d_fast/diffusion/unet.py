@@ -158,6 +158,40 @@ class Conv(nn.Conv2d):
         return F.conv2d(x, self.weight, self.bias, padding=(0 if rows else p, 0 if columns else p))
 
 
+def group_norm(
+    x: Tensor, norm: nn.GroupNorm, scale_shift: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """GroupNorm, then a scale and a shift (1 or B, C) from the condition: one affine map a channel.
+
+    On a CPU torch normalizes channels-last images of less than 1024 pixels by strided sums of C /
+    groups numbers, ten times slower than the sums over whole pixels written here.
+    """
+    b, c, h, w = x.shape
+    scale, shift = (None, None) if scale_shift is None else scale_shift
+    weight, bias = norm.weight, norm.bias
+    if not x.is_cpu or h * w >= 1024 or not x.is_contiguous(memory_format=torch.channels_last):
+        if scale is None or shift is None:
+            return F.group_norm(x, norm.num_groups, weight, bias, norm.eps)
+        if len(scale) == 1:  # the same for all images: a matter of the weights
+            gain = scale[0] + 1
+            scaled, shifted = (weight * gain).to(x.dtype), (bias * gain + shift[0]).to(x.dtype)
+            return F.group_norm(x, norm.num_groups, scaled, shifted, norm.eps)
+        x = F.group_norm(x, norm.num_groups, weight, bias, norm.eps)
+        scale, shift = scale[..., None, None], shift[..., None, None]
+        return torch.addcmul(shift.to(x.dtype), x, (scale + 1).to(x.dtype))
+    grouped = (b, norm.num_groups, c // norm.num_groups)
+    count = h * w * grouped[2]
+    mean = x.sum((2, 3), dtype=torch.float32).view(grouped).sum(2, keepdim=True) / count
+    square = (x * x).sum((2, 3), dtype=torch.float32).view(grouped).sum(2, keepdim=True) / count
+    deviation = ((square - mean * mean).clamp(min=0) + norm.eps).rsqrt()
+    gain = deviation * weight.float().view(grouped[1:])
+    offset = bias.float().view(grouped[1:]) - mean * gain
+    if scale is not None and shift is not None:
+        factor = scale.float().view(-1, *grouped[1:]) + 1
+        gain, offset = gain * factor, offset * factor + shift.float().view(-1, *grouped[1:])
+    return torch.addcmul(offset.view(b, c, 1, 1).to(x.dtype), x, gain.view(b, c, 1, 1).to(x.dtype))
+
+
 class Block(nn.Module):
     """GroupNorm, scale and shift, SiLU, 3 x 3 convolution."""
 
@@ -167,10 +201,7 @@ class Block(nn.Module):
         self.conv = Conv(in_dim, out_dim, 3)
 
     def forward(self, x: Tensor, scale_shift: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        x = self.norm(x)
-        if scale_shift is not None:
-            scale, shift = scale_shift
-            x = torch.addcmul(shift.to(x.dtype), x, (scale + 1).to(x.dtype))
+        x = group_norm(x, self.norm, scale_shift)
         return self.conv(F.silu(x, inplace=not torch.is_grad_enabled()))
 
 
@@ -212,7 +243,7 @@ class ResnetBlock(nn.Module):
         self.residual = nn.Conv2d(in_dim, out_dim, 1) if in_dim != out_dim else nn.Identity()
 
     def forward(self, x: Tensor, cond: Condition) -> Tensor:
-        scale, shift = self.modulation(cond.embedding)[..., None, None].chunk(2, dim=1)
+        scale, shift = self.modulation(cond.embedding).chunk(2, dim=1)
         h = self.block1(x)
         if self.cross is not None:
             h = h + self.cross(h, cond.tokens)
