@@ -9,7 +9,14 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from micro3d_fast.diffusion.unet import NO_PLANE, PRESETS, Condition, UNet, UNetConfig
+from micro3d_fast.diffusion.unet import (
+    NO_PLANE,
+    PRESETS,
+    Condition,
+    UNet,
+    UNetConfig,
+    group_norm,
+)
 
 TINY = UNetConfig(
     dim=8,
@@ -118,3 +125,68 @@ def test_gradient_reaches_every_parameter():
     net(torch.randn(2, 1, 16, 16), cond).square().mean().backward()
     silent = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert silent == []
+
+
+FRACTIONS = UNetConfig(**{**vars(TINY), "fractions": 3})
+
+
+def test_fractions_are_a_condition_that_can_be_left_out():
+    net = randomized(FRACTIONS)
+    torch.nn.init.normal_(net.fraction.project[2].weight, std=0.5)
+    torch.nn.init.normal_(net.fraction.null, std=0.5)
+    x, t, plane = torch.randn(2, 1, 16, 16), torch.tensor([300, 300]), torch.tensor([0, 1])
+    asked = torch.tensor([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
+    with torch.no_grad():
+        without = net.condition(t, plane)
+        told = net.condition(t, plane, asked)
+        half = net.condition(t, plane, asked, torch.tensor([True, False]))
+        assert (net(x, told) - net(x, without)).abs().amax((1, 2, 3)).min() > 1e-4
+    torch.testing.assert_close(half.embedding[0], told.embedding[0])
+    torch.testing.assert_close(half.embedding[1], without.embedding[1])  # dropped = null
+
+
+def test_gradient_reaches_the_fraction_condition():
+    net = randomized(FRACTIONS).train()
+    torch.nn.init.normal_(net.fraction.project[2].weight, std=0.5)
+    asked = torch.tensor([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
+    cond = net.condition(
+        torch.tensor([10, 20]), torch.tensor([0, 1]), asked, torch.tensor([True, False])
+    )
+    net(torch.randn(2, 1, 16, 16), cond).square().mean().backward()
+    silent = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert silent == []
+
+
+def test_a_network_without_the_condition_refuses_fractions_and_starts_as_before():
+    net, conditioned = randomized(TINY), randomized(FRACTIONS)
+    with pytest.raises(ValueError, match="`fractions` must be None for a network without"):
+        net.condition(torch.tensor([1]), torch.tensor([0]), torch.tensor([[0.2, 0.3, 0.5]]))
+    extra = set(conditioned.state_dict()) - set(net.state_dict())
+    assert extra == {k for k in conditioned.state_dict() if k.startswith("fraction.")}
+    x, t, plane = torch.randn(1, 1, 16, 16), torch.tensor([5]), torch.tensor([1])
+    conditioned.load_state_dict({**conditioned.state_dict(), **net.state_dict()})
+    with torch.no_grad():  # before training the fractions say nothing
+        asked = torch.tensor([[0.2, 0.3, 0.5]])
+        assert torch.equal(
+            net(x, net.condition(t, plane)), conditioned(x, conditioned.condition(t, plane, asked))
+        )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [(8, 16), (32, 32)])
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_group_norm_is_torch_s(dtype, size, rows):
+    """Small channels-last images go another way than torch's; a shared scale joins the weights."""
+    torch.manual_seed(0)
+    norm = torch.nn.GroupNorm(8, 24)
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    x = (torch.randn(3, 24, *size) + 0.5).to(dtype).contiguous(memory_format=torch.channels_last)
+    scale, shift = torch.randn(2, max(rows, 1), 24).unbind()
+    expected = norm(x.float())
+    if rows:
+        expected = expected * (scale + 1)[..., None, None] + shift[..., None, None]
+    got = group_norm(x, norm.to(dtype), (scale.to(dtype), shift.to(dtype)) if rows else None)
+    assert got.dtype == dtype
+    tolerance = 1e-5 if dtype == torch.float32 else 0.03
+    torch.testing.assert_close(got.float(), expected, rtol=tolerance, atol=tolerance)
