@@ -1,0 +1,298 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Properties of real volumes: a fibre ply, a battery cathode, trabecular bone.
+
+    python benchmarks/real_volumes.py --data ../shared/data --out real_volumes [--pictures docs]
+
+Every case leaves OUT/<case>.json and the fields of its picture, and is not computed again while
+these are there; rows go to results.csv when a case is computed. The pictures are drawn each time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import micro3d_fast as m3
+from _measure import THREADS, row
+from micro3d_fast.homogenization import load_materials
+
+BENCH = "real volumes"
+TOL = 1e-6
+ELASTIC = {  # case: volume, set of materials, mean stress of the picture
+    "ply, carbon-epoxy": ("ud_fibre_ply", "carbon-epoxy", (1.0, 0, 0, 0, 0, 0)),
+    "ply, paper-table-a1": ("ud_fibre_ply", "paper-table-a1", (1.0, 0, 0, 0, 0, 0)),
+    "bone": ("trabecular_bone56", "trabecular-bone", (0, 0, -1.0, 0, 0, 0)),
+}
+CATHODE = "nmc_cal_cbd_bridge"
+PHASES = ("pore", "active material", "binder")
+
+
+def volume(data: Path, name: str) -> np.ndarray:
+    return np.load(data / f"{name}.npz")["labels"]
+
+
+def cathode_cases() -> dict[str, tuple[int, str]]:
+    return {f"cathode, {n}, {a}": (p, a) for p, n in enumerate(PHASES) for a in "zyx"}
+
+
+# ---------------------------------------------------------------------------------------- compute
+
+
+def elastic(case: str, data: Path, out: Path) -> dict[str, Any]:
+    name, materials, stress = ELASTIC[case]
+    labels = volume(data, name)
+    phases = load_materials(materials).materials
+    assert phases is not None
+    got = m3.homogenize_elasticity(labels, phases, tol=TOL, threads=THREADS)
+    top = np.abs(got.stiffness).max()
+    assert max(got.residuals) <= TOL
+    assert np.linalg.eigvalsh(got.bounds.voigt - got.stiffness).min() > -1e-9 * top
+    assert np.linalg.eigvalsh(got.stiffness - got.bounds.reuss).min() > -1e-9 * top
+    reuss = [0.0, 0.0, 0.0]  # with a pore
+    if got.bounds.reuss.any():
+        reuss = (young(got.bounds.reuss, np.eye(3)) / 1e9).tolist()
+    with_fields = m3.homogenize_elasticity(labels, phases, tol=1e-4, fields=True, threads=THREADS)
+    local = with_fields.local(stress=stress)
+    middle = labels.shape[0] // 2 if name == "ud_fibre_ply" else labels.shape[1] // 2
+    cut: Any = (middle,) if name == "ud_fibre_ply" else (slice(None), middle)
+    np.savez_compressed(
+        out / f"{case}.npz",
+        labels=labels[cut],
+        von_mises=local.fields["von_mises"][cut],
+        stiffness=got.stiffness,
+    )
+    common = {"bench": BENCH, "precision": "mixed", "tolerance": f"{TOL:g}"}
+    notes = f"iterations {list(got.iterations)}"
+    row(case, "time", got.seconds, "s", notes=notes, **common)
+    for axis, value in zip("xyz", got.E, strict=True):
+        row(case, f"E_{axis}", value / 1e9, "GPa", **common)
+    for plane, value in got.G.items():
+        row(case, f"G_{plane}", value / 1e9, "GPa", **common)
+    if got.thermal_expansion.any():
+        for i, axis in enumerate("xyz"):
+            row(case, f"alpha_{axis}", 1e6 * got.thermal_expansion[i, i], "1e-6/K", **common)
+    return {
+        "shape": labels.shape,
+        "fractions": got.volume_fractions.tolist(),
+        "stiffness_GPa": (got.stiffness / 1e9).tolist(),
+        "E_GPa": (got.E / 1e9).tolist(),
+        "G_GPa": {k: v / 1e9 for k, v in got.G.items()},
+        "nu": got.nu,
+        "alpha_1e-6": (1e6 * np.diag(got.thermal_expansion)).tolist(),
+        "voigt_E_GPa": (young(got.bounds.voigt, np.eye(3)) / 1e9).tolist(),
+        "reuss_E_GPa": reuss,
+        "iterations": got.iterations,
+        "seconds": got.seconds,
+        "bytes_a_voxel": got.bytes / labels.size,
+        "warnings": got.warnings,
+    }
+
+
+def cathode(case: str, data: Path, out: Path) -> dict[str, Any]:
+    phase, axis = cathode_cases()[case]
+    labels = volume(data, CATHODE)
+    got = m3.relative_diffusivity(labels, phase, axis=axis, tol=TOL, threads=THREADS)
+    assert got.residual <= TOL
+    assert 0.0 <= got.relative <= got.volume_fraction
+    if (phase, axis) == (0, "z"):  # the picture: a corner, so that the fields stay small
+        corner = labels[:, :150, :150]
+        flux = m3.relative_diffusivity(
+            corner, phase, axis=axis, tol=1e-4, flux=True, threads=THREADS
+        ).flux
+        assert flux is not None
+        np.savez_compressed(
+            out / f"{case}.npz",
+            labels=corner[:, 75],
+            flux=np.linalg.norm(flux[:, 75], axis=-1).astype(np.float32),
+        )
+    common = {"bench": BENCH, "precision": "mixed", "tolerance": f"{TOL:g}"}
+    row(case, "time", got.seconds, "s", notes=f"{got.iterations} iterations", **common)
+    row(case, "relative diffusivity", got.relative, "1", **common)
+    return {
+        "shape": labels.shape,
+        "fraction": got.volume_fraction,
+        "percolating": got.percolating_fraction,
+        "relative": got.relative,
+        "tortuosity": got.tortuosity if np.isfinite(got.tortuosity) else None,
+        "iterations": got.iterations,
+        "seconds": got.seconds,
+        "bytes_a_voxel": got.bytes / labels.size,
+    }
+
+
+def once(case: str, data: Path, out: Path) -> dict[str, Any]:
+    """The result of a case, computed unless it is there."""
+    path = out / f"{case}.json"
+    if not path.exists():
+        result = elastic(case, data, out) if case in ELASTIC else cathode(case, data, out)
+        partial = path.with_suffix(".part")
+        partial.write_text(json.dumps(result, indent=1))
+        partial.replace(path)
+    return dict(json.loads(path.read_text()))
+
+
+# --------------------------------------------------------------------------------------- pictures
+
+
+def young(stiffness: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """1 / (n n : S : n n), directions (..., 3)."""
+    s = np.linalg.inv(stiffness)
+    i, j = [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]
+    p = n[..., i] * n[..., j]
+    return 1.0 / np.einsum("...i,ij,...j->...", p, s, p)
+
+
+def draw_surface(axes: Any, stiffness: np.ndarray, title: str) -> None:
+    """E(n) in GPa as a surface."""
+    from matplotlib import cm
+
+    polar, azimuth = np.linspace(0, np.pi, 61), np.linspace(0, 2 * np.pi, 97)
+    n = np.stack(
+        [
+            np.outer(np.sin(polar), np.cos(azimuth)),
+            np.outer(np.sin(polar), np.sin(azimuth)),
+            np.outer(np.cos(polar), np.ones_like(azimuth)),
+        ],
+        axis=-1,
+    )
+    e = young(stiffness, n) / 1e9
+    p = n * e[..., None]
+    axes.plot_surface(
+        *np.moveaxis(p, -1, 0), facecolors=cm.viridis(e / e.max()), rstride=1, cstride=1,
+        linewidth=0, antialiased=False, shade=True,
+    )  # fmt: skip
+    reach = np.abs(p).reshape(-1, 3).max(axis=0)
+    top = reach.max()
+    axes.set(xlim=(-top, top), ylim=(-top, top), zlim=(-top, top), title=title)
+    axes.set_box_aspect((1, 1, 1))
+    axes.set_xlabel("x", labelpad=-6)
+    axes.set_ylabel("y", labelpad=-6)
+    axes.set_zlabel("z", labelpad=-6)
+    axes.locator_params(nbins=3)
+    axes.tick_params(labelsize=6, pad=-2)
+
+
+def section(
+    figure: Any, axes: Any, values: np.ndarray, solid: np.ndarray, label: str, axis: str
+) -> None:
+    """A field on a cut, grey where it does not live."""
+    import matplotlib as mpl
+
+    colours = mpl.colormaps["inferno"].with_extremes(bad="#c8c8c8")
+    shown = np.where(solid, values, np.nan)
+    top = float(np.nanquantile(shown, 0.995))
+    image = axes.imshow(
+        shown, cmap=colours, vmin=0, vmax=top, origin="lower", interpolation="nearest"
+    )
+    axes.set(xlabel="x (voxels)", ylabel=f"{axis} (voxels)")
+    figure.colorbar(image, ax=axes, label=label, shrink=0.85, extend="max")
+
+
+def pictures(out: Path, to: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    to.mkdir(parents=True, exist_ok=True)
+    plt.rcParams.update({"font.size": 8, "axes.titlesize": 8})
+
+    figure = plt.figure(figsize=(7.6, 4.2), layout="constrained")
+    grid = figure.add_gridspec(2, 2, height_ratios=[1, 1.7])
+    case = np.load(out / "ply, carbon-epoxy.npz")
+    axes = figure.add_subplot(grid[0, :])
+    section(
+        figure, axes, case["von_mises"], np.ones(case["labels"].shape, bool),
+        "von Mises / mean", "y",
+    )  # fmt: skip
+    axes.contour(case["labels"], [0.5], colors="white", linewidths=0.3)
+    axes.set_title("Carbon-epoxy ply, mean tension along x; fibres outlined in white")
+    for k, name in enumerate(("carbon-epoxy", "paper-table-a1")):
+        axes = figure.add_subplot(grid[1, k], projection="3d")
+        c = np.load(out / f"ply, {name}.npz")["stiffness"]
+        draw_surface(axes, c, f"{name}: Young's modulus E(n), GPa")
+    figure.savefig(to / "homogenize_ply.png", dpi=110)
+    plt.close(figure)
+
+    figure = plt.figure(figsize=(7.6, 3.4), layout="constrained")
+    case = np.load(out / "bone.npz")
+    axes = figure.add_subplot(1, 2, 1)
+    section(figure, axes, case["von_mises"], case["labels"] == 1, "von Mises / mean", "z")
+    axes.set_title("Trabecular bone, mean compression along z")
+    axes = figure.add_subplot(1, 2, 2, projection="3d")
+    draw_surface(axes, case["stiffness"], "Young's modulus E(n), GPa")
+    figure.savefig(to / "homogenize_bone.png", dpi=110)
+    plt.close(figure)
+
+    figure, axes = plt.subplots(figsize=(4.2, 4.8), layout="constrained")
+    case = np.load(out / "cathode, pore, z.npz")
+    section(figure, axes, case["flux"], case["labels"] == 0, "flux / that of the open box", "z")
+    axes.set_title("Cathode, diffusion through the pores along z")
+    figure.savefig(to / "homogenize_cathode.png", dpi=110)
+    plt.close(figure)
+
+
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """For docs/homogenize.md."""
+    lines = [
+        "| volume, materials | E x, y, z (GPa) | G yz, xz, xy | α x, y, z (1e-6/K) | iterations "
+        "| s |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for case in ELASTIC:
+        r = results[case]
+        e = ", ".join(f"{v:.3g}" for v in r["E_GPa"])
+        g = ", ".join(f"{v:.3g}" for v in r["G_GPa"].values())
+        a = ", ".join(f"{v:.3g}" for v in r["alpha_1e-6"]) if any(r["alpha_1e-6"]) else ""
+        lines.append(
+            f"| {case} | {e} | {g} | {a} | {', '.join(map(str, r['iterations']))} "
+            f"| {r['seconds']:.0f} |"
+        )
+    lines += [
+        "",
+        "| cathode phase | fraction | percolating | relative z, y, x | tortuosity z, y, x "
+        "| iterations | s |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for phase in PHASES:
+        rs = [results[f"cathode, {phase}, {a}"] for a in "zyx"]
+        relative = ", ".join(f"{r['relative']:.4f}" for r in rs)
+        tau = ", ".join("∞" if r["tortuosity"] is None else f"{r['tortuosity']:.2f}" for r in rs)
+        percolating = ", ".join(f"{r['percolating']:.3f}" for r in rs)
+        lines.append(
+            f"| {phase} | {rs[0]['fraction']:.3f} | {percolating} | {relative} | {tau} "
+            f"| {', '.join(str(r['iterations']) for r in rs)} "
+            f"| {', '.join('{:.1f}'.format(r['seconds']) for r in rs)} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--out", type=Path, default=Path("real_volumes"))
+    parser.add_argument("--pictures", type=Path, default=None, help="where pictures go")
+    parser.add_argument("--case", default="", help="compute the cases whose names hold this alone")
+    arguments = parser.parse_args()
+    if not (arguments.data / f"{CATHODE}.npz").is_file():
+        parser.error(f"--data must be the folder of the real volumes, got {arguments.data}")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    cases = [c for c in (*ELASTIC, *cathode_cases()) if arguments.case in c]
+    results = {}
+    for case in cases:
+        print(case)
+        results[case] = once(case, arguments.data, arguments.out)
+    if arguments.case:
+        return
+    print(table(results))
+    if arguments.pictures is not None:
+        pictures(arguments.out, arguments.pictures)
+
+
+if __name__ == "__main__":
+    main()
