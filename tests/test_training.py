@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import torch
 
-from micro3d_fast import Micrographs, load_model
-from micro3d_fast.diffusion import ModelFileError, ResumeError, train
+from micro3d_fast import Micrographs, load_model, reconstruct
+from micro3d_fast.diffusion import ModelFileError, ResumeError, sample_slices, train
 from micro3d_fast.diffusion.checkpoint import encode, mean_field
 from micro3d_fast.diffusion.training import CHECKPOINT
 
@@ -175,6 +175,11 @@ def test_other_run_in_out_is_refused(tmp_path, change, words):
         ({"learning_rate": 0.0}, ValueError, "`learning_rate`"),
         ({"condition_dropout": 1.5}, ValueError, "`condition_dropout`"),
         ({"precision": "float8"}, ValueError, "`precision`"),
+        (
+            {"fraction_condition": "yes"},
+            TypeError,
+            "`fraction_condition` must be True or False, got str",
+        ),
         ({"callback": 3}, TypeError, "`callback`"),
     ],
 )
@@ -186,6 +191,130 @@ def test_boundary_says_what_is_wrong(tmp_path, change, error, words):
 def test_anything_but_micrographs_is_refused(tmp_path):
     with pytest.raises(TypeError, match="`micrographs` must be a Micrographs, got ndarray"):
         train(np.zeros((8, 8, 8)), tmp_path, steps=1, **QUICK)
+
+
+@pytest.mark.parametrize("phases", [2, 3])
+def test_fraction_condition_survives_its_checkpoint(tmp_path, phases):
+    """Of the run (resumed bit for bit) and of the model (files), and it is said in both."""
+    data, options = micrographs(phases), {"fraction_condition": True, "save_every": 2, **QUICK}
+    whole = train(data, tmp_path / "whole", steps=5, **options)
+    with pytest.raises(Stop):
+        train(data, tmp_path / "cut", steps=5, callback=stop_at(3), **options)
+    resumed = train(data, tmp_path / "cut", steps=5, **options)
+    assert_same_weights(whole, resumed)
+    assert resumed.fraction_condition
+    assert resumed.config.fractions == phases
+    assert resumed.details["fraction_condition"] is True
+    assert "fractions a condition" in repr(resumed)
+    with pytest.raises(ResumeError, match="fraction_condition was True, now False"):
+        train(data, tmp_path / "cut", steps=5, save_every=2, **QUICK)
+
+
+def test_runs_from_before_the_fraction_condition_go_on(tmp_path):
+    train(micrographs(), tmp_path, steps=2, **QUICK)
+    file = tmp_path / "settings.json"
+    settings = json.loads(file.read_text())
+    assert settings.pop("fraction_condition") is False
+    file.write_text(json.dumps(settings))
+    train(micrographs(), tmp_path, steps=2, **QUICK)
+    with pytest.raises(ResumeError, match="fraction_condition was False, now True"):
+        train(micrographs(), tmp_path, steps=2, fraction_condition=True, **QUICK)
+
+
+def test_fractions_that_a_step_learns_from(tmp_path):
+    """Those of its crops, half of them dropped; all else is drawn as without the condition."""
+    from micro3d_fast.diffusion.training import RECIPES, Schedule, _Run
+
+    data, batches = micrographs(3), []
+    train(data, tmp_path, steps=1, fraction_condition=True, **QUICK)
+    settings = json.loads((tmp_path / "settings.json").read_text()) | {"batch_size": 64}
+    for condition in (False, True):
+        s = settings | {"fraction_condition": condition}
+        run = _Run(
+            data,
+            tmp_path,
+            s,
+            Schedule(),
+            RECIPES["small"],
+            torch.device("cpu"),
+            torch.float32,
+            False,
+        )
+        batches.append(run.batch(3))
+    without, told = batches
+    assert without.fractions is None
+    assert without.kept is None
+    for name in ("x_t", "target", "t", "plane"):
+        assert torch.equal(getattr(without, name), getattr(told, name))
+    labels, _ = data.sample(np.random.default_rng([0, 3]), 64, 16)
+    expected = np.stack([(labels == p).mean(axis=(1, 2)) for p in range(3)], axis=1)
+    np.testing.assert_allclose(told.fractions, expected, atol=1e-6)
+    assert 16 < told.kept.sum() < 48
+
+
+def test_bundled_models_have_no_fraction_condition():
+    """Their files do not know of it."""
+    from micro3d_fast.diffusion.checkpoint import BUNDLED, bundled_directory
+
+    for name in BUNDLED:
+        assert (
+            "fractions"
+            not in json.loads((bundled_directory(name) / "model.json").read_text())["config"]
+        )
+        assert load_model(name).fraction_condition is False
+
+
+def test_model_with_a_wrong_fraction_condition_is_refused(tmp_path):
+    train(micrographs(), tmp_path, steps=1, fraction_condition=True, **QUICK)
+    file = tmp_path / "model" / "model.json"
+    file.write_text(file.read_text().replace('"fractions": 2', '"fractions": 3'))
+    with pytest.raises(ModelFileError, match="fraction condition of all its 2 phases or of none"):
+        load_model(tmp_path)
+
+
+def test_use_of_the_fraction_condition(tmp_path):
+    """Told or not told, and what is refused."""
+    without = train(micrographs(), tmp_path / "a", steps=1, **QUICK)
+    model = train(micrographs(), tmp_path / "b", steps=1, fraction_condition=True, **QUICK)
+    options = {"passes": 3, "device": "cpu", "volume_fractions": (0.7, 0.3)}
+    asked = {
+        c: reconstruct((16,) * 3, model, fraction_condition=c, **options) for c in (True, False)
+    }
+    for told, volume in asked.items():
+        assert volume.provenance["fraction_condition"] is told
+    with pytest.raises(
+        ValueError, match="`fraction_condition` must be 'auto' or False for a model"
+    ):
+        reconstruct((16,) * 3, without, fraction_condition=True, **options)
+    with pytest.raises(TypeError, match="`fraction_condition` must be 'auto', True or False, got"):
+        reconstruct((16,) * 3, model, fraction_condition=1, **options)
+    for wrong in ((0.5, 0.6), (1.2, -0.2), (1.0,)):
+        with pytest.raises(ValueError, match="`volume_fractions` must be 2 non-negative numbers"):
+            reconstruct((16,) * 3, model, volume_fractions=wrong)
+        with pytest.raises(ValueError, match="`volume_fractions` must be 2 non-negative numbers"):
+            sample_slices(model, "xy", 1, volume_fractions=wrong)
+    with pytest.raises(ValueError, match="`volume_fractions` must be None for a model that was"):
+        sample_slices(without, "xy", 1, volume_fractions=(0.5, 0.5))
+
+
+@pytest.mark.slow
+def test_training_learns_to_follow_the_fractions(tmp_path):
+    """Images of two very different fractions: asked for either, the network alone makes it."""
+    rng = np.random.default_rng(0)
+    images = [
+        (rng.random((8, 8)) < fraction).repeat(4, axis=0).repeat(4, axis=1).astype(np.uint8)
+        for fraction in (0.2, 0.8)
+        for _ in range(24)
+    ]
+    data = Micrographs.load({"xy": images}, phases="labels")
+    options = {**QUICK, "batch_size": 16, "learning_rate": 2e-3}
+    model = train(data, tmp_path, steps=250, fraction_condition=True, **options)
+    made = {
+        f: sample_slices(model, "xy", 24, steps=16, volume_fractions=(1 - f, f)).mean()
+        for f in (0.2, 0.8)
+    }
+    assert made[0.2] < 0.4
+    assert made[0.8] > 0.6
 
 
 def test_damaged_model_is_refused(tmp_path):

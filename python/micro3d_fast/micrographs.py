@@ -262,8 +262,8 @@ class Micrographs:
     # ---------------------------------------------------------------------------------- sampling
 
     def sample(
-        self, rng: np.random.Generator, batch_size: int, patch: int, *, images: bool = False
-    ) -> Any:
+        self, rng: np.random.Generator, batch_size: int, patch: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Random training patches: random plane, image, crop and flips; never rotated.
 
         Planes are equally likely; within a plane an image is drawn with the weight of its area;
@@ -293,7 +293,6 @@ class Micrographs:
         plane = rng.integers(0, 3, size=count)
         draw = rng.random((count, 5))  # image, row, column, flip, flip
         out = np.empty((count, side, side), dtype=np.uint8)
-        whole = []
         for b in range(count):
             name = PLANES[plane[b]]
             number = np.searchsorted(self._cumulative_area[name], draw[b, 0], side="right")
@@ -304,9 +303,6 @@ class Micrographs:
             crop = image[row : row + side, column : column + side]
             flip = [slice(None, None, -1) if u < 0.5 else slice(None) for u in draw[b, 3:5]]
             out[b] = crop[flip[0], flip[1]]
-            whole.append(image)
-        if images:
-            return out, plane.astype(np.int64, copy=False), whole
         return out, plane.astype(np.int64, copy=False)
 
     @functools.cached_property
