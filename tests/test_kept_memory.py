@@ -1,0 +1,44 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Freed memory stays mapped while the network runs on the CPU, and goes back afterwards."""
+
+from __future__ import annotations
+
+import resource
+
+import pytest
+import torch
+
+from micro3d_fast.diffusion.device import _gnu_malloc, current_device, kept_memory
+
+MEGABYTES = 48
+
+
+def faults() -> int:
+    """Page faults of filling fresh memory of 48 MB, twice; 12288 pages each time if not kept."""
+    for _ in range(2):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.empty(MEGABYTES << 18).fill_(1.0)
+        count = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    return count
+
+
+@pytest.mark.skipif(_gnu_malloc() is None, reason="malloc is not GNU's")
+def test_memory_is_kept_inside_and_given_back_outside():
+    pages = MEGABYTES << 8
+    with kept_memory():
+        assert faults() < pages // 10
+        with kept_memory():  # two volumes at a time
+            assert faults() < pages // 10
+        assert faults() < pages // 10
+    assert faults() > pages // 2 or _huge_pages()
+
+
+def _huge_pages() -> bool:
+    with open("/sys/kernel/mm/transparent_hugepage/enabled") as file:
+        return "[always]" in file.read()
+
+
+def test_the_cpu_is_a_device_that_keeps_memory():
+    with current_device(torch.device("cpu")):
+        assert torch.ones(3).sum() == 3
