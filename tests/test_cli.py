@@ -149,6 +149,26 @@ def test_help_imports_nothing_heavy():
             "--periodic must be all, none, or axes such as xy, got 'w'",
         ),
         (
+            ["reconstruct", "--model", "m", "--out", "o.tif", "--window", "wide"],
+            "--window must be auto, none or a number of pixels, got 'wide'",
+        ),
+        (
+            ["reconstruct", "--model", "m", "--out", "o.tif", "--count", "0"],
+            "--count must be at least 1, got 0",
+        ),
+        (
+            ["reconstruct", "--model", "m", "--out", "o.tif", "--count", "2", "--report", "r"],
+            "--count must be 1 where --report is given, got 2",
+        ),
+        (
+            ["reconstruct", "--model", "separator", "--out", "o.tif", "--quality", "best"],
+            "`quality` must be 'draft' or 'standard' or 'high', got 'best'",
+        ),
+        (
+            ["reconstruct", "--model", "separator", "--out", "o.tif", "--known", "{}/v.tif"],
+            "`known` must have the shape of the volume (64, 64, 64), got (24, 24, 24)",
+        ),
+        (
             ["reconstruct", "--model", "m", "--out", "o.tif", "--fractions", "a"],
             "--fractions must be numbers with commas between, got 'a'",
         ),
@@ -276,6 +296,24 @@ def test_reconstruct_writes_a_volume(capsys, model, tmp_path, suffix):
     assert made.provenance["seed"] == 3
     assert made.provenance["periodic"] == [False, False, True]
     assert made.provenance["model_name"] == model
+
+
+def test_reconstruct_writes_many_volumes_around_known_voxels(capsys, model, folder, tmp_path):
+    known = np.full((12, 16, 20), 255, dtype=np.uint8)
+    known[5] = m3.Microstructure.load(folder / "v.tif").labels[5, :16, :20]
+    m3.Microstructure(known).save(tmp_path / "known.tif")
+    code, said, err = run(
+        capsys, "reconstruct", "--model", model, "--shape", "12,16,20", "--passes", 5,
+        "--count", 2, "--seed", 7, "--known", tmp_path / "known.tif", "--window", "none",
+        "--remove-islands", "--out", tmp_path / "many.tif",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "reconstructing 10/10" in err
+    for seed in (7, 8):
+        assert f"many-{seed}.tif." in said
+        made = m3.Microstructure.load(tmp_path / f"many-{seed}.tif")
+        assert made.provenance["seed"] == seed
+        np.testing.assert_array_equal(made.labels[5], known[5])
 
 
 def test_reconstruct_reports(capsys, model, folder, tmp_path):

@@ -333,6 +333,15 @@ def read_fractions(text: str) -> str | list[float] | None:
     return None if text == "raw" else read_numbers(text, "--fractions")
 
 
+def read_window(text: str) -> int | str | None:
+    """``"auto"``, ``"none"`` or a number of pixels."""
+    if text in ("auto", "none"):
+        return None if text == "none" else text
+    if not text.isdigit():
+        _fail(f"--window must be auto, none or a number of pixels, got {text!r}")
+    return int(text)
+
+
 def read_names(text: str | None) -> list[str] | None:
     """``"matrix,fibre"`` as names."""
     return None if text is None else [name.strip() for name in text.split(",")]
@@ -526,8 +535,14 @@ def reconstruct(
         str, typer.Option(metavar="NZ,NY,NX", help="Voxels along z, y, x.")
     ] = "64,64,64",
     seed: Seed = 0,
+    count: Annotated[
+        int, typer.Option(help="Volumes to make, of this seed and the next; --out gets the seed.")
+    ] = 1,
     sampler: Annotated[str, typer.Option(help="fast or paper (thousands of passes).")] = "fast",
-    passes: Annotated[int | None, typer.Option(help="Network passes of the fast sampler.")] = None,
+    quality: Annotated[
+        str | None, typer.Option(help="Passes of the fast sampler: draft, standard or high.")
+    ] = None,
+    passes: Annotated[int | None, typer.Option(help="Their number itself instead.")] = None,
     harmonize: Annotated[int | None, typer.Option(help="Harmonizing passes a step.")] = None,
     gamma: Annotated[
         float | None, typer.Option(help="Weight of the harmonized sample, 0 to 1.")
@@ -540,6 +555,17 @@ def reconstruct(
     ] = None,
     fractions: Annotated[
         str, typer.Option(help="auto, raw, or one fraction a phase with commas between.")
+    ] = "auto",
+    known: Annotated[
+        Path | None,
+        typer.Option(help="A volume of --shape whose voxels stay; 255 where nothing is known."),
+    ] = None,
+    remove_islands: Annotated[
+        bool, typer.Option("--remove-islands", help="Remove single-voxel islands.")
+    ] = False,
+    window: Annotated[
+        str,
+        typer.Option(help="Side of the windows the network sees; auto, or none: whole slices."),
     ] = "auto",
     device: Device = None,
     report: Annotated[
@@ -567,16 +593,24 @@ def reconstruct(
       micro3d reconstruct --model fibre-composite --shape 64,64,64 --out volume.tif
       micro3d reconstruct --model run/ --shape 128,128,128 --periodic all --seed 7 \\
           --out volume.vti --report report/ --volume tomogram.tif
+      micro3d reconstruct --model cathode --quality draft --count 8 --out many/volume.tif
     """
     sizes = read_shape(shape)
     wrap = read_periodic(periodic)
     wanted = read_fractions(fractions)
+    side = read_window(window)
     check_output(out, folder=False)
+    if count < 1:
+        _fail(f"--count must be at least 1, got {count}")
     if report is not None:
         check_output(report, folder=True)
+        if count > 1:
+            _fail(f"--count must be 1 where --report is given, got {count}")
 
     from . import diffusion
+    from .diffusion.sampling import counted
 
+    measured = None if known is None else load_volume(known, None, None, None).labels
     loaded = diffusion.load_model(model)
     micrographs = load_micrographs(
         {"xy": xy, "xz": xz, "yz": yz},
@@ -591,30 +625,43 @@ def reconstruct(
     if micrographs is not None and report is None:
         _fail("--report must be given where micrographs are given to compare with")
     with CtrlC() as ctrl_c, Progress("reconstructing", ctrl_c.check) as progress:
+        saved: list[Path] = []
         try:
-            made = diffusion.reconstruct(
+            volumes = diffusion.reconstruct_many(
                 sizes,
                 loaded,
+                range(seed, seed + count),
                 sampler=sampler,
+                quality=quality,
                 passes=passes,
                 harmonize=harmonize,
                 gamma=gamma,
                 guidance=guidance,
                 periodic=wrap,
                 volume_fractions=wanted,
-                seed=seed,
+                known=measured,
+                remove_islands=remove_islands,
+                window=side,
                 device=device,
-                callback=progress,
+                callback=counted(progress, count),
                 keep_raw=report is not None,
             )
+            for volume_made in volumes:
+                made = dataclasses.replace(
+                    volume_made, provenance={"model_name": model, **volume_made.provenance}
+                )
+                name = out.stem if count == 1 else f"{out.stem}-{made.provenance['seed']}"
+                dataclasses.replace(made, fields={}).save(out.with_stem(name))
+                saved.append(out.with_stem(name))
         except KeyboardInterrupt as error:
+            done = "no volume was" if not saved else f"{len(saved)} of {count} volumes were"
             raise Stopped(
-                "Stopped; no volume was written. The same command and seed start it again."
+                f"Stopped; {done} written. The same command and seed start it again."
             ) from error
-    made = dataclasses.replace(made, provenance={"model_name": model, **made.provenance})
-    dataclasses.replace(made, fields={}).save(out)
-    print(made)
-    print(f"Volume in {out}.")
+    if count == 1:
+        print(made)
+    for path in saved:
+        print(f"Volume in {path}.")
     if report is not None:
         page = _write_report(report, made, micrographs, f"Reconstruction with {Path(model).name}")
         print(f"Report in {page}.")

@@ -253,9 +253,9 @@ def reconstruct(
         return _make(request, (_checks.seed_number(seed),), _called(callback))[0]
     n = _checks.integer(n, name="n", minimum=1)
     seed = _checks.integer(seed, name="seed", minimum=0, maximum=2**64 - n)
-    counted = None if callback is None else _counted(_called(callback), n)
+    told = counted(_called(callback), n)
     seeds = range(seed, seed + n)
-    return list(reconstruct_many(volume_shape, model, seeds, callback=counted, **options))
+    return list(reconstruct_many(volume_shape, model, seeds, callback=told, **options))
 
 
 def reconstruct_many(
@@ -1137,7 +1137,7 @@ def _called(
     return callback
 
 
-def _counted(
+def counted(
     callback: Callable[[dict[str, Any]], None] | None, n: int
 ) -> Callable[[dict[str, Any]], None] | None:
     """The callback told of n volumes as of one: passes and seconds counted through."""

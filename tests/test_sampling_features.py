@@ -1,0 +1,376 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Around the samplers: quality, windows, memory, known voxels, islands, periodic faces, many."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+import micro3d_fast as m3
+from micro3d_fast.diffusion import copies, sampling, windows
+from micro3d_fast.diffusion.device import out_of_memory
+from micro3d_fast.diffusion.labelling import (
+    UNKNOWN,
+    face_mismatch,
+    final_labels,
+    islands,
+    match_fractions,
+)
+from test_sampling import LinearNet, linear_model, tiny_model
+
+OPEN = (False,) * 3
+
+
+@pytest.fixture(scope="module")
+def separator():
+    return m3.load_model("separator")
+
+
+# ----------------------------------------------------------------------------------------- quality
+
+
+def test_quality_is_a_number_of_passes():
+    model = tiny_model()
+    for quality, passes in sampling.QUALITY.items():
+        settings = sampling._request((16,) * 3, model, quality=quality).settings
+        assert settings.passes == passes
+        assert settings == sampling.fast_settings(passes)
+    assert sampling._request((16,) * 3, model).settings.passes == sampling.QUALITY["standard"]
+    volume = m3.reconstruct((8, 8, 8), model, quality="draft")
+    assert volume.provenance["quality"] == "draft"
+    assert volume.provenance["passes"] == sampling.QUALITY["draft"]
+
+
+def test_defaults_are_written_once():
+    public = inspect.signature(m3.reconstruct).parameters
+    for name, parameter in inspect.signature(sampling._request).parameters.items():
+        assert parameter.default == public[name].default
+
+
+# ----------------------------------------------------------------------------------------- windows
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+@pytest.mark.parametrize(("n", "window"), [(17, 16), (32, 16), (37, 16), (100, 24), (65, 64)])
+def test_windows_keep_every_voxel_once(n, window, periodic):
+    for offset in range(n if periodic else window):
+        cells = windows.cut(n, window, periodic, offset)
+        kept = [i % n for cell in cells for i in range(cell.first, cell.stop)]
+        assert sorted(kept) == list(range(n))
+        for cell in cells:
+            assert cell.length == window
+            assert cell.start <= cell.first < cell.stop <= cell.start + window
+            if not periodic:
+                assert cell.start >= 0
+                assert cell.start + window <= n
+
+
+@pytest.mark.parametrize("periodic", [OPEN, (True,) * 3, (False, True, False)])
+def test_windows_of_a_pointwise_network_change_nothing(periodic):
+    """Each voxel is read and written once, where it belongs, whatever the windows."""
+    fields = []
+    for window in (None, 8, 16):
+        field = sampling.Field(
+            (21, 40, 34),
+            linear_model(30),
+            torch.device("cpu"),
+            torch.float32,
+            periodic=periodic,
+            seed=2,
+            window=window,
+        )
+        sampling.sample(field, sampling.fast_settings(9))
+        fields.append(field.result())
+    np.testing.assert_allclose(fields[1], fields[0], atol=1e-5)
+    np.testing.assert_allclose(fields[2], fields[0], atol=1e-5)
+
+
+def test_windows_move_with_every_pass_and_repeat_with_the_seed():
+    offsets = [windows.offsets(3, draw, (64, 64)) for draw in range(40)]
+    assert offsets == [windows.offsets(3, draw, (64, 64)) for draw in range(40)]
+    assert len(set(offsets)) > 30
+    model = tiny_model()
+    a, b, c = (
+        m3.reconstruct((12, 40, 24), model, passes=4, window=w, seed=1) for w in (16, 16, None)
+    )
+    assert (a.labels == b.labels).all()
+    assert (a.labels != c.labels).any()
+    assert (a.provenance["window"], c.provenance["window"]) == (16, None)
+
+
+# ------------------------------------------------------------------------------------------ memory
+
+
+class Greedy(LinearNet):
+    """Takes no batch above a size."""
+
+    most, error = 3, MemoryError()
+
+    def forward(self, x, cond):
+        if len(x) > self.most:
+            raise self.error
+        return super().forward(x, cond)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("window", [None, 16])
+def test_batches_are_halved_where_memory_runs_out(error, window, monkeypatch):
+    assert out_of_memory(error)
+    monkeypatch.setattr(Greedy, "error", error)
+    fields = []
+    for net in (LinearNet(), Greedy()):
+        model = linear_model(20)
+        object.__setattr__(model, "net", net)
+        field = sampling.Field(
+            (24, 24, 24), model, torch.device("cpu"), torch.float32, window=window
+        )
+        sampling.sample(field, sampling.fast_settings(5))
+        fields.append(field.result())
+    assert len(field.net.seen) >= 5 * 24 // 3
+    np.testing.assert_allclose(fields[1], fields[0], atol=1e-6)
+
+
+def test_a_slice_too_large_alone_is_refused_and_other_errors_pass(monkeypatch):
+    model = linear_model(20)
+    object.__setattr__(model, "net", Greedy())
+    monkeypatch.setattr(Greedy, "most", 0)
+    with pytest.raises(ValueError, match="`volume_shape` must have slices that the network can"):
+        m3.reconstruct((16,) * 3, model, passes=3)
+    monkeypatch.setattr(Greedy, "error", RuntimeError("shapes differ"))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        m3.reconstruct((16,) * 3, model, passes=3)
+
+
+def test_copies_are_kept_and_made_anew_where_weights_changed():
+    model = tiny_model()
+    cpu = torch.device("cpu")
+    ask = (model, cpu, torch.float32)
+    with copies.borrowed(*ask) as first, copies.borrowed(*ask) as other:
+        assert other.net is not first.net
+    with copies.borrowed(*ask) as again:
+        assert again.net is first.net
+    model.net.head.bias.data += 1
+    with copies.borrowed(*ask) as changed:
+        assert changed.net is not first.net
+        torch.testing.assert_close(changed.net.head.bias, model.net.head.bias)
+
+
+# ------------------------------------------------------------------------------------- known voxels
+
+
+@pytest.mark.parametrize("phases", [2, 3])
+def test_known_voxels_come_back_and_fractions_are_exact(phases, rng):
+    model = tiny_model(phases)
+    known = np.full((12, 17, 20), UNKNOWN, dtype=np.uint8)
+    known[:, 5] = rng.integers(0, phases, (12, 20))
+    known[rng.random(known.shape) < 0.02] = 1
+    volume = m3.reconstruct(
+        known.shape, model, passes=5, known=known, remove_islands=True, keep_raw=True
+    )
+    given = known != UNKNOWN
+    assert (volume.labels == known)[given].all()
+    assert (volume.fields["raw_labels"] == known)[given].all()
+    counts = np.bincount(volume.labels.ravel(), minlength=phases)
+    np.testing.assert_allclose(counts / known.size, model.volume_fractions, atol=1 / known.size)
+    assert volume.provenance["known"]["voxels"] == given.sum()
+
+
+def test_nothing_known_is_no_hard_data():
+    model, nothing = tiny_model(), np.full((12, 12, 12), UNKNOWN)
+    a, b = (m3.reconstruct((12,) * 3, model, passes=4, known=k) for k in (None, nothing))
+    assert (a.labels == b.labels).all()
+    assert b.provenance["known"] is None
+
+
+def test_known_voxels_have_the_noise_of_their_step():
+    """The law of Eq. 3 at the known voxels, whichever box they lie in; others are left alone."""
+    model = linear_model(40)
+    known = np.full((40, 40, 40), UNKNOWN, dtype=np.uint8)
+    known[3:37, 5, 2:] = 1
+    fields = []
+    for k in (known, None):
+        field = sampling.Field((40,) * 3, model, torch.device("cpu"), torch.float32, known=k)
+        field.start("xy", 30, True)
+        fields.append(field.result()[0])
+    given, bar = known != UNKNOWN, model.schedule.alpha_bar[30]
+    z = (fields[0][given] - bar**0.5) / (1 - bar) ** 0.5
+    assert abs(z.mean()) < 4 / given.sum() ** 0.5
+    assert abs(z.std() - 1) < 4 / (2 * given.sum()) ** 0.5
+    assert (fields[0] == fields[1])[~given].all()
+    assert abs(np.corrcoef(fields[0][given], fields[1][given])[0, 1]) < 0.12
+
+
+def test_neighbours_agree_with_a_known_slice(separator):
+    """They resemble it as neighbouring slices of a free volume do, which it does not resemble."""
+
+    def alike(a, b):
+        return np.corrcoef(a.ravel(), b.ravel())[0, 1]
+
+    truth = m3.synthetic.separator((1, 32, 32), seed=9).labels[0]
+    known = np.full((32, 32, 32), UNKNOWN, dtype=np.uint8)
+    known[16] = truth
+    options = {"passes": 23, "seed": 1}
+    volume = m3.reconstruct((32,) * 3, separator, known=known, **options).labels
+    free = m3.reconstruct((32,) * 3, separator, **options).labels
+    usual = np.mean([alike(a, b) for a, b in itertools.pairwise(free)])
+    beside = (alike(volume[15], truth) + alike(volume[17], truth)) / 2
+    assert (volume[16] == truth).all()
+    assert beside > 0.6 * usual
+    assert beside > 0.4 + abs(np.mean([alike(image, truth) for image in free]))
+
+
+# ----------------------------------------------------------------------------------------- islands
+
+
+def test_islands_are_voxels_alone():
+    labels = np.zeros((5, 5, 5), dtype=np.uint8)
+    labels[2, 2, 2] = labels[0, 2, 2] = 1
+    assert np.argwhere(islands(labels, OPEN)).tolist() == [[2, 2, 2]]
+    assert islands(labels, (True, False, False)).sum() == 2
+    labels[2, 2, 3] = 1
+    assert not islands(labels, OPEN).any()
+    flat = np.zeros((1, 5, 5), dtype=np.uint8)
+    flat[0, 2, 2] = 2
+    assert islands(flat, OPEN).sum() == 1
+
+
+@pytest.mark.parametrize("phases", [2, 3])
+def test_without_islands_fractions_stay_exact(phases, rng):
+    from scipy.ndimage import gaussian_filter
+
+    x = rng.standard_normal((1 if phases == 2 else phases, 24, 24, 24)).astype(np.float32)
+    x = np.stack([3 * gaussian_filter(c, 2.0) for c in x])
+    sown = rng.random(x.shape[1:]) < 0.01
+    x[0][sown] *= -8
+    target = np.array([0.6, 0.4] if phases == 2 else [0.5, 0.3, 0.2])
+    with_them, none = final_labels(x, phases, target, periodic=OPEN)
+    labels, removed = final_labels(x, phases, target, periodic=OPEN, remove_islands=True)
+    assert none == 0
+    assert removed >= islands(with_them, OPEN).sum() > 0
+    assert not islands(labels, OPEN).any()
+    counts = np.bincount(labels.ravel(), minlength=phases)
+    assert np.abs(counts - target * labels.size).max() < 1
+    raw, removed = final_labels(x, phases, None, periodic=OPEN, remove_islands=True)
+    assert removed > 0
+    assert not islands(raw, OPEN).any()
+
+
+def test_matching_over_the_rest(rng):
+    x = rng.standard_normal((3, 6, 6, 6)).astype(np.float32)
+    known = np.full((6, 6, 6), UNKNOWN, dtype=np.uint8)
+    known[0] = 2
+    labels = match_fractions(x, np.array([0.5, 0.3, 0.2]), known)
+    assert (labels[0] == 2).all()
+    assert np.bincount(labels.ravel()).tolist() == [108, 65, 43]
+    with pytest.raises(ValueError, match="`known` must hold no more voxels"):
+        match_fractions(x, np.array([0.5, 0.45, 0.05]), known)
+
+
+# ----------------------------------------------------------------------------------- periodic faces
+
+
+@pytest.mark.parametrize("shape", [(32, 40, 24), (30, 37, 26)], ids=["stride", "no stride"])
+def test_periodic_faces_join(separator, shape):
+    """As like as neighbouring slices inside; those of an open axis are not."""
+    volume = m3.reconstruct(shape, separator, periodic=(True, True, False), passes=23, seed=3)
+    for axis in (0, 1):
+        ratio, noise = face_mismatch(volume.labels, axis)
+        assert abs(ratio - 1) < 4 * noise
+    ratio, noise = face_mismatch(volume.labels, 2)
+    assert ratio > 1 + 4 * noise
+
+
+# -------------------------------------------------------------------------------------------- many
+
+
+def test_many_are_those_of_their_seeds():
+    model = tiny_model(3)
+    singles = [m3.reconstruct((12, 16, 20), model, passes=5, seed=s).labels for s in (7, 8, 9)]
+    events = []
+    volumes = m3.reconstruct((12, 16, 20), model, passes=5, seed=7, n=3, callback=events.append)
+    assert [v.provenance["seed"] for v in volumes] == [7, 8, 9]
+    for volume, labels in zip(volumes, singles, strict=True):
+        assert (volume.labels == labels).mean() > 0.999
+    assert events[-1]["pass_index"] == events[-1]["passes"] == 15
+    windowed = m3.reconstruct((12, 16, 20), model, passes=5, seed=8, window=8).labels
+    both = m3.reconstruct((12, 16, 20), model, passes=5, seed=7, window=8, n=2)
+    assert (both[1].labels == windowed).mean() > 0.999
+
+
+def test_many_are_made_when_asked_for():
+    model, events = linear_model(10), []
+    volumes = m3.reconstruct_many(
+        (16, 16, 16), model, itertools.count(3), batch=2, passes=3, callback=events.append
+    )
+    assert not events
+    first = [next(volumes) for _ in range(2)]
+    assert len(events) == 3
+    assert [v.provenance["seed"] for v in first] == [3, 4]
+    assert first[0].provenance["volumes_at_once"] == 2
+    assert next(volumes).provenance["seed"] == 5
+
+
+# ---------------------------------------------------------------------------------------- boundary
+
+KNOWN = np.full((16, 16, 16), UNKNOWN, dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"quality": "best"}, ValueError, "`quality` must be 'draft' or 'standard' or 'high'"),
+        ({"quality": "draft", "passes": 9}, ValueError, "`quality` must be None where `passes`"),
+        ({"quality": "draft", "sampler": "paper"}, ValueError, "`quality` must be None for sam"),
+        ({"window": 0}, ValueError, "`window` must be an integer of at least 1"),
+        ({"window": 9}, ValueError, "`window` must be 'auto', None or a multiple of the network"),
+        ({"window": "wide"}, ValueError, "`window` must be 'auto'"),
+        ({"window": 16.0}, TypeError, "`window`"),
+        ({"known": KNOWN[1:]}, ValueError, "`known` must have the shape of the volume"),
+        ({"known": KNOWN * 1.0}, TypeError, "`known` must be an array of bool or integers"),
+        ({"known": KNOWN // 10}, ValueError, "`known` must hold phases 0 ... 1 and 255 where"),
+        ({"known": KNOWN * 0}, ValueError, "`known` must leave room for `volume_fractions`"),
+        ({"remove_islands": 1}, TypeError, "`remove_islands` must be True or False"),
+        ({"keep_raw": "no"}, TypeError, "`keep_raw` must be True or False"),
+        ({"n": 0}, ValueError, "`n` must be an integer of at least 1"),
+        ({"n": 2, "seed": 2**64 - 1}, ValueError, "`seed`"),
+        ({"n": 2, "callback": 3}, TypeError, "`callback`"),
+    ],
+)
+def test_boundary_says_what_is_wrong(change, error, words):
+    with pytest.raises(error, match=words):
+        m3.reconstruct((16, 16, 16), tiny_model(), **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"seeds": 3}, TypeError, "`seeds` must be an iterable of integers, got int"),
+        ({"batch": 0}, ValueError, "`batch`"),
+        ({"n": 3}, TypeError, "`n` is no option of reconstruct_many"),
+        ({"quality": "best"}, ValueError, "`quality`"),
+        ({"callback": "yes"}, TypeError, "`callback`"),
+    ],
+)
+def test_boundary_of_many(change, error, words):
+    arguments = {"seeds": range(2), **change}
+    with pytest.raises(error, match=words):
+        m3.reconstruct_many((16, 16, 16), tiny_model(), arguments.pop("seeds"), **arguments)
+
+
+def test_a_bad_seed_of_many_is_refused():
+    with pytest.raises(ValueError, match="`seeds`"):
+        list(m3.reconstruct_many((16, 16, 16), tiny_model(), [-1], passes=3))
