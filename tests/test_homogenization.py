@@ -118,6 +118,10 @@ def test_no_stiffness_where_nothing_connects():
     assert got.nu["zx"] == pytest.approx(0.0, abs=0.31)
     assert got.thermal_expansion[2, 2] == pytest.approx(2.0, rel=1e-6)
     assert any("no stiffness there" in w for w in got.warnings)
+    alone = np.pad(np.ones((2, 2, 2), np.uint8), 2)
+    assert any(
+        "100 % of the solid" in w for w in m3.homogenize_elasticity(alone, [PORE, SOFT]).warnings
+    )
     nothing = m3.homogenize_elasticity(np.zeros((3, 3, 3), np.uint8), [PORE])
     assert not nothing.stiffness.any()
     assert nothing.iterations == (0,) * 6
@@ -197,6 +201,55 @@ def test_convergence_error_keeps_the_partial_result():
     with pytest.raises(ConvergenceError, match="homogenize_conductivity") as e:
         m3.homogenize_conductivity(labels, [1.0, 100.0], max_iterations=1)
     assert isinstance(e.value.partial, m3.ConductivityProperties)
+
+
+def test_convergence_error_names_float64_where_float32_is_the_limit():
+    """Almost incompressible: beside the bulk modulus, float32 loses the shear stiffness."""
+    labels = fibre_along_z()
+    rubber = m3.Isotropic(E=1.0, nu=0.4999999)
+    with pytest.raises(ConvergenceError, match="precision='float64' gets further"):
+        m3.homogenize_elasticity(labels, [rubber, SOFT], bbar=True, max_iterations=300)
+    got = m3.homogenize_elasticity(labels, [rubber, SOFT], bbar=True, precision="float64")
+    assert max(got.residuals) <= 1e-6
+    with pytest.raises(ConvergenceError) as e:
+        m3.homogenize_elasticity(labels, [SOFT, HARD], max_iterations=2)
+    assert "float64" not in str(e.value)
+
+
+def test_interrupted_by_the_callback_leaves_nothing_behind():
+    labels = fibre_along_z()
+    want = m3.homogenize_elasticity(labels, [SOFT, HARD]).stiffness
+
+    def stop(progress):
+        if progress.iteration == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        m3.homogenize_elasticity(labels, [SOFT, HARD], callback=stop)
+    with pytest.raises(KeyboardInterrupt):
+        m3.relative_diffusivity(labels, 0, axis="x", callback=stop)
+    np.testing.assert_array_equal(m3.homogenize_elasticity(labels, [SOFT, HARD]).stiffness, want)
+
+
+@pytest.mark.parametrize("precision", ["mixed", "float64"])
+def test_tolerance_of_1e_12_is_met_in_both_precisions(precision):
+    labels = fibre_along_z()
+    options = {"tol": 1e-12, "precision": precision}
+    assert max(m3.homogenize_elasticity(labels, [SOFT, HARD], **options).residuals) <= 1e-12
+    assert max(m3.homogenize_conductivity(labels, [1.0, 9.0], **options).residuals) <= 1e-12
+    assert m3.relative_diffusivity(labels, 0, axis="x", **options).residual <= 1e-12
+
+
+def test_views_are_taken_as_they_are(rng):
+    labels = rng.integers(0, 2, (16, 18, 20), dtype=np.uint8)
+    for view in (labels[::2, ::-1, 3:17], labels.transpose(2, 0, 1), np.asfortranarray(labels)):
+        copy = np.ascontiguousarray(view)
+        for function in (
+            lambda x: m3.homogenize_elasticity(x, [SOFT, HARD], tol=1e-3).stiffness,
+            lambda x: m3.homogenize_conductivity(x, [1.0, 9.0], tol=1e-3).tensor,
+            lambda x: m3.relative_diffusivity(x, 1, axis="y", tol=1e-3).relative,
+        ):
+            np.testing.assert_array_equal(function(view), function(copy))
 
 
 def test_callback_is_told_of_every_load():

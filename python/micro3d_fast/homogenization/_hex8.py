@@ -105,6 +105,7 @@ class Hex8Problem:
         self.c_mean_rest = np.einsum("p,pij->ij", shares, self.c_rest if bbar else means)
         self.bbar = bbar
         self.directions = directions
+        self.work: tuple[Array, Array] | None = None  # of the preconditioner, made on first use
         self._send(codes)
 
     def _send(self, codes: np.ndarray) -> None:
@@ -179,6 +180,7 @@ class Hex8Problem:
             kept.append(solution.x if c.name == "cpu" else c.fetch(solution.x))
             if keep_fields and solution.low is not None:
                 kept[-1] = kept[-1] + c.fetch(solution.low)
+            del solution  # its fields but x make room for those of the next load
             if not converged:
                 break
         upper = np.triu(energy) + np.triu(energy, 1).T
@@ -293,8 +295,6 @@ class _Loads:
     def __init__(self, problem: Hex8Problem, loads: list[int]) -> None:
         self.parent, self.problem, self.compute = problem, problem.problem, problem.compute
         self.loads = tuple(problem.names[i] for i in loads)
-        self.spectrum: Array | None = None  # work space of the preconditioner, made on first use
-        self.z: Array | None = None
         self.shape: tuple[int, ...] = (len(loads), problem.components, *problem.grid)
         self.macro = np.stack([problem._macro(i) for i in loads])
         self.no_macro = self.compute.zeros((len(loads), problem.n), problem.options.storage)
@@ -325,16 +325,15 @@ class _Loads:
     def precondition(self, r: Array, rz: Array) -> Array:
         a, c = self.parent, self.compute
         if c.convolves(a.grid):
-            if self.spectrum is None:
+            if a.work is None or a.work[0].shape != r.shape:
                 nz, ny, nx = a.grid
-                work = (r.shape[0], ny // 2 + 1, r.shape[1], nz, 2, nx)
-                self.spectrum = c.empty(work, a.options.storage)
-                self.z = c.empty(self.shape, a.options.storage)
+                half = (r.shape[0], ny // 2 + 1, r.shape[1], nz, 2, nx)
+                a.work = c.empty(self.shape, a.options.storage), c.empty(half, a.options.storage)
             return ops.green_convolve(
                 r,
                 a.symbol,
-                z=self.z,
-                spectrum=self.spectrum,
+                z=a.work[0],
+                spectrum=a.work[1],
                 rz=rz,
                 first=a.first,
                 threads=c.threads,

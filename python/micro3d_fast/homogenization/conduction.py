@@ -21,7 +21,7 @@ from ._image import as_image
 from .bounds import ConductivityBounds, conductivity_bounds
 from .local_fields import voxel_gradient
 from .materials import checked_conductivities
-from .solver import ConvergenceError, SolverProgress, solver_options
+from .solver import ConvergenceError, SolverProgress, precision_hint, solver_options
 
 __all__ = ["ConductivityProperties", "homogenize_conductivity"]
 
@@ -199,7 +199,8 @@ def homogenize_conductivity(
             f"homogenize_conductivity reached a relative residual of "
             f"{results.residuals[worst]:.2e} and not `tol` {options.tol:g} under load "
             f"{'xyz'[worst]} in {results.iterations[worst]} iterations (contrast of the phases "
-            f"{contrast:.3g}); the partial result is in `.partial`",
+            f"{contrast:.3g}{precision_hint(options, contrast)}); "
+            "the partial result is in `.partial`",
             partial=result,
             residual=results.residuals[worst],
             iterations=results.iterations[worst],

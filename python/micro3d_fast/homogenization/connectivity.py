@@ -63,14 +63,14 @@ class Connectivity:
             share = 100.0 * self.island_voxels / solid_voxels
             sentences.append(
                 f"{self.islands} solid island{'s' if self.islands > 1 else ''} "
-                f"({self.island_voxels} voxels, {share:.2g} % of the solid) float in the pores and "
+                f"({self.island_voxels} voxels, {share:.3g} % of the solid) float in the pores and "
                 "carry no load"
             )
         if self.hanging:
             share = 100.0 * self.hanging_voxels / solid_voxels
             sentences.append(
                 f"{self.hanging} solid piece{'s' if self.hanging > 1 else ''} "
-                f"({self.hanging_voxels} voxels, {share:.2g} % of the solid) hang by an edge or a "
+                f"({self.hanging_voxels} voxels, {share:.3g} % of the solid) hang by an edge or a "
                 "corner alone: near-mechanisms, whose stiffness depends on the voxel grid"
             )
         if self.unconnected_axes:

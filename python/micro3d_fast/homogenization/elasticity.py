@@ -34,7 +34,7 @@ from .materials import (
     strain_tensor,
     strain_voigt,
 )
-from .solver import ConvergenceError, SolverProgress, solver_options
+from .solver import ConvergenceError, SolverProgress, precision_hint, solver_options
 
 __all__ = ["ElasticProperties", "homogenize_elasticity"]
 
@@ -318,7 +318,8 @@ def homogenize_elasticity(
             f"homogenize_elasticity reached a relative residual of {results.residuals[worst]:.2e} "
             f"and not `tol` {options.tol:g} under load {_LOADS[worst]} in "
             f"{results.iterations[worst]} iterations (contrast of the phases "
-            f"{contrast:.3g}{hints}); the partial result is in `.partial`",
+            f"{contrast:.3g}{hints}{precision_hint(options, contrast)}); "
+            "the partial result is in `.partial`",
             partial=result,
             residual=results.residuals[worst],
             iterations=results.iterations[worst],

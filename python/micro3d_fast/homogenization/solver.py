@@ -98,6 +98,13 @@ def solver_options(tol: Any, max_iterations: Any, precision: Any, callback: Any)
     )
 
 
+def precision_hint(options: SolverOptions, contrast: float) -> str:
+    """What to try where float32 may be what a ConvergenceError is due to."""
+    if options.precision == "mixed" and (contrast > 1e4 or options.tol < 1e-12):
+        return "; precision='float64' gets further"
+    return ""
+
+
 class System(Protocol):
     """A batch of symmetric systems ``A x = b`` of one operator; fields are (loads, ...)."""
 
