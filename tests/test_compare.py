@@ -178,6 +178,30 @@ def test_single_voxels_and_absent_phases():
     assert m3.compare(one, np.ones((9, 9, 9), np.uint8)).error("L") == 0
 
 
+def test_a_phase_of_one_side_alone_is_named():
+    two = np.random.default_rng(0).integers(0, 2, (12, 12, 12)).astype(np.uint8)
+    three = two.copy()
+    three[:2] = 2
+    assert "; in the generated alone: phase 2;" in m3.compare(three, two).summary()
+    assert "; in the reference alone: phase 2;" in m3.compare(two, three).summary()
+    assert " alone" not in m3.compare(three, three).summary()
+
+
+@pytest.mark.parametrize(
+    ("selection", "words"),
+    [
+        ({"function": "S3"}, "`function` must be one of 'S2', 'L', 'autocovariance', got 'S3'"),
+        ({"phase": 2}, "`phase` must be one of 0, 1, got 2"),
+        ({"plane": "yx"}, "`plane` must be one of 'xy', 'xz', 'yz', got 'yx'"),
+        ({"direction": 0}, "`direction` must be one of 'z', 'y', 'x', got 0"),
+    ],
+)
+def test_selection_of_what_is_not_there(selection, words):
+    result = m3.compare(np.eye(8, dtype=np.uint8), np.eye(9, dtype=np.uint8))
+    with pytest.raises(ValueError, match=words):
+        result.error(**selection)
+
+
 def test_figures():
     three = [np.random.default_rng(k).integers(0, 3, (12, 12, 12)) for k in range(2)]
     result = m3.compare(*three)
@@ -189,7 +213,7 @@ def test_figures():
     figures.plot_errors(result, "L").canvas.draw()
     two = m3.compare(texture((12, 12, 12)), texture((12, 12, 12)))
     assert len(two.plot().axes) == 3  # both phases of two tell the same
-    with pytest.raises(ValueError, match="must select a curve"):
+    with pytest.raises(ValueError, match="`function` must be one of"):
         result.plot("S3")
 
 

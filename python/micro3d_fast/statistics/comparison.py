@@ -133,7 +133,23 @@ class Comparison:
         plane: str | None = None,
         direction: str | None = None,
     ) -> tuple[Curve, ...]:
-        """Curves of that function, phase, plane and direction; None stands for all."""
+        """Curves of that function, phase, plane and direction; None stands for all.
+
+        Raises
+        ------
+        ValueError
+            A name that no comparison has, or a phase that this one has not.
+        """
+        known = {
+            "function": (function, FUNCTIONS),
+            "phase": (phase, range(len(self.phase_names))),
+            "plane": (plane, PLANES),
+            "direction": (direction, _AXES),
+        }
+        for name, (value, values) in known.items():
+            if value is not None and value not in values:
+                words = ", ".join(map(repr, values))
+                raise ValueError(f"`{name}` must be one of {words}, got {value!r}")
         return tuple(
             c
             for c in self.curves
@@ -216,6 +232,11 @@ class Comparison:
                 f"; worst S2 {_percent(worst.error)} = {worst.error / worst.floor:.1f} × floor "
                 f"({self.phase_names[worst.phase]}, {worst.plane} along {worst.direction})"
             )
+        made, given = self.fractions_generated > 0, self.fractions_reference > 0
+        for only, side in ((made & ~given, "generated"), (given & ~made, "reference")):
+            names = [name for name, alone in zip(self.phase_names, only, strict=True) if alone]
+            if names:
+                text += f"; in the {side} alone: {', '.join(names)}"
         ours = " / ".join(f"{v:.3f}" for v in self.fractions_generated)
         theirs = " / ".join(f"{v:.3f}" for v in self.fractions_reference)
         return f"{text}; fractions {ours} against {theirs}"
