@@ -77,6 +77,25 @@ def test_field_is_that_of_the_cpu(phases, guidance, periodic):
     np.testing.assert_allclose(got, field_of(model, "cpu", **keys), atol=2e-3)
 
 
+@pytest.mark.parametrize("periodic", [(False,) * 3, (True, False, True)], ids=["open", "periodic"])
+def test_windows_and_known_voxels_are_those_of_the_cpu(periodic):
+    known = np.full((16, 20, 26), 255, dtype=np.uint8)
+    known[3:12, 7] = np.random.default_rng(0).integers(0, 2, (9, 26))
+    keys = {"shape": known.shape, "known": known, "window": 8, "periodic": periodic}
+    got, want = (field_of(toy(), device, **keys) for device in (DEVICE, "cpu"))
+    np.testing.assert_allclose(got, want, atol=2e-3)
+    assert (got[0, 3:12, 7] == 2.0 * known[3:12, 7] - 1).all()
+
+
+def test_volumes_of_one_batch_are_those_of_their_seeds():
+    model, keys = toy(3), {"passes": 7, "device": DEVICE, "compile": False}
+    many = m3.reconstruct((16, 16, 16), model, n=3, seed=5, precision="float32", **keys)
+    for seed, volume in zip((5, 6, 7), many, strict=True):
+        one = m3.reconstruct((16, 16, 16), model, seed=seed, precision="float32", **keys)
+        assert (volume.labels == one.labels).mean() > 0.99
+        assert volume.provenance["volumes_at_once"] == 3
+
+
 def test_bfloat16_is_near():
     model = toy()
     got, want = (field_of(model, DEVICE, dtype=d) for d in (torch.bfloat16, torch.float32))

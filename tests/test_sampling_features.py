@@ -324,6 +324,30 @@ def test_many_are_made_when_asked_for():
     assert next(volumes).provenance["seed"] == 5
 
 
+def test_the_command_that_repeats_a_volume_names_what_was_asked():
+    from types import SimpleNamespace
+
+    from micro3d_fast.report._write import reproduction
+
+    known = np.full((8, 16, 24), UNKNOWN, dtype=np.uint8)
+    known[2] = 1
+    model = tiny_model()
+    volume = m3.reconstruct(
+        known.shape, model, passes=3, window=8, remove_islands=True, known=known
+    )
+    command, program = reproduction(
+        volume.provenance, SimpleNamespace(labels=volume.labels)
+    ).values()
+    assert "--window 8 --remove-islands --known KNOWN.tif" in command
+    assert "window=8, remove_islands=True, known=m3.Micro" in program
+    assert (
+        "window"
+        not in reproduction(
+            m3.reconstruct((8, 8, 8), model, passes=3).provenance, SimpleNamespace(labels=known)
+        )["In Python:"]
+    )
+
+
 # ---------------------------------------------------------------------------------------- boundary
 
 KNOWN = np.full((16, 16, 16), UNKNOWN, dtype=np.uint8)

@@ -331,6 +331,14 @@ def reproduction(provenance: Mapping[str, Any], subject: Subject) -> dict[str, s
         options.append(
             "--periodic " + "".join(a for a, p in zip("zyx", periodic, strict=True) if p)
         )
+    if provenance.get("window"):
+        arguments["window"] = provenance["window"]
+        options.append(f"--window {provenance['window']}")
+    if provenance.get("islands_removed") is not None:
+        arguments["remove_islands"] = True
+        options.append("--remove-islands")
+    if provenance.get("known"):
+        options.append("--known KNOWN.tif")
     asked = provenance.get("asked_volume_fractions")
     if asked is None and sampler == "fast":
         arguments["volume_fractions"] = None
@@ -339,7 +347,10 @@ def reproduction(provenance: Mapping[str, Any], subject: Subject) -> dict[str, s
         "import micro3d_fast as m3\n\n"
         f"model = m3.load_model({model!r})\n"
         f"volume = m3.reconstruct(({nz}, {ny}, {nx}), model,\n    "
-        + ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        + ", ".join(
+            [f"{name}={value!r}" for name, value in arguments.items()]
+            + (['known=m3.Microstructure.load("KNOWN.tif")'] if provenance.get("known") else [])
+        )
         + ')\nvolume.save("volume.tif")'
     )
     first = f"micro3d reconstruct --model {shlex.quote(model)} --shape {nz},{ny},{nx}"
