@@ -166,7 +166,9 @@ def reconstruct(
     fraction_condition : "auto" or bool
         Tell the network the fractions of the volume, those of ``volume_fractions`` or else of the
         training images.  ``"auto"``: where the model was trained with `train`'s
-        ``fraction_condition`` and ``volume_fractions`` is not raw.
+        ``fraction_condition``, ``volume_fractions`` is not raw, and the sampler does not hold the
+        mean anyway, as ``"fast"`` does: there being told changes nothing at the fraction of the
+        training images and overshoots away from it.
     known : array of integers, shape (nz, ny, nx), optional
         Hard data: the labels of voxels or slices that were measured, 255 where nothing is known.
         They come back exactly, the voxels around are made to agree with them, and the fractions are
@@ -178,7 +180,7 @@ def reconstruct(
     window : "auto", None or int
         None: the network sees slices whole.  A number (a multiple of the network's stride): slices
         longer than it are seen in windows of that side, laid at a new random offset for every pass.
-        ``"auto"``: whole slices.
+        ``"auto"``: whole slices, which were never worse (docs/reconstruct.md).
     n : int, optional
         Make n volumes, of the seeds ``seed`` ... ``seed + n - 1``, and return them in a list.
         `reconstruct_many` makes them one after the other instead.
@@ -388,7 +390,6 @@ def _request(
                 f"`harmonize`, got {passes}"
             )
     target = _target_fractions(volume_fractions, model, sampler)
-    conditioned = _condition_on_fractions(fraction_condition, model, target)
     if settings is None:
         if sampler == "paper":
             settings = paper_settings(model, 4 if harmonize is None else harmonize, gamma)
@@ -405,6 +406,8 @@ def _request(
             f"`passes` must visit at most the {model.schedule.steps} steps of the model, "
             f"got {settings.passes} passes on {settings.steps} steps"
         )
+    wanted = target is not None and not settings.hold_mean
+    conditioned = _condition_on_fractions(fraction_condition, model, wanted)
     where = find_device(device)
     return _Request(
         shape=shape,
@@ -705,11 +708,11 @@ def _target_fractions(value: Any, model: Model, sampler: str) -> np.ndarray | No
     return fractions / fractions.sum()
 
 
-def _condition_on_fractions(value: Any, model: Model, target: np.ndarray | None) -> bool:
-    """Whether the network is told the phase fractions."""
+def _condition_on_fractions(value: Any, model: Model, wanted: bool) -> bool:
+    """Whether the network is told the phase fractions; ``wanted`` decides for "auto"."""
     if isinstance(value, str):
         _checks.choice(value, ("auto",), name="fraction_condition")
-        return model.fraction_condition and target is not None
+        return model.fraction_condition and wanted
     if not isinstance(value, bool):
         raise TypeError(
             f"`fraction_condition` must be 'auto', True or False, got {type(value).__name__}"
