@@ -273,6 +273,47 @@ def test_both_preconditioners_agree(shape, sides, phases, rng):
         assert max(r.residual for r in results) <= 1e-8
 
 
+def serpentine(n):
+    """One channel of one voxel, to and fro through every second row of every second plane."""
+    labels = np.zeros((n, n - 1, n - 1), dtype=np.uint8)
+    at_end = False
+    for z in range(1, n, 2):
+        labels[z, ::2] = 1
+        for row in range(1, n - 1, 2):
+            labels[z, row, -1 if row % 4 == 1 else 0] = 1
+        labels[z - 1, -1 if at_end else 0, _column(n, at_end)] = 1
+        at_end = not at_end
+    labels[n - 1] = 0
+    labels[n - 1, -1 if at_end else 0, _column(n, at_end)] = 1
+    return labels
+
+
+def _column(n, at_end):
+    return (-1 if (n // 2) % 2 == 1 else 0) if at_end else 0
+
+
+@pytest.mark.parametrize("preconditioner", ["multigrid", "transforms"])
+@pytest.mark.parametrize("precision", ["mixed", "float64"])
+def test_serpentine_channel_has_the_resistance_of_its_length(preconditioner, precision):
+    labels = serpentine(13)
+    cells = int(labels.sum())
+    got = m3.relative_diffusivity(
+        labels, 1, axis=0, preconditioner=preconditioner, precision=precision
+    )
+    nz, ny, nx = labels.shape
+    assert got.relative == pytest.approx(nz / (ny * nx * cells), rel=1e-5)
+
+
+def test_thin_walled_phase_converges_in_mixed_precision(shared_data):
+    """Chambers and bottlenecks: eigenvalues of 1e-7, which float32 must not round away."""
+    labels = np.load(shared_data / "nmc_cal_cbd_bridge.npz")["labels"][:80, :80, :80]
+    mixed = m3.relative_diffusivity(labels, 2, axis="z")
+    want = m3.relative_diffusivity(labels, 2, axis="z", precision="float64")
+    assert mixed.residual <= 1e-6
+    assert mixed.iterations < 2 * want.iterations
+    assert mixed.relative == pytest.approx(want.relative, rel=1e-6)
+
+
 def test_multigrid_iterations_hardly_depend_on_size(rng):
     counts = []
     coarse = blobs(rng, (16, 16, 16), 0.6)

@@ -503,12 +503,6 @@ class _Multigrid(_Plates):
         nz, ny, nx = self.grid
         return field.reshape(self.padded)[1 : nz + 1, 1 : ny + 1, 1 : nx + 1]
 
-    def apply(self, p: Array, q: Array, pq: Array) -> None:
-        if self.storage == "float64":
-            super().apply(p, q, pq)
-            return
-        ops.multigrid_apply(self.levels, self.grid, p=p, q=q, pq=pq, **self.options)
-
     def precondition(self, r: Array, rz: Array) -> Array:
         c = self.compute
         if self.r is None:

@@ -209,8 +209,9 @@ def solve(system: System, options: SolverOptions) -> Solution:
                 break
             target = min(target, options.tol * max(0.1, 0.5 * relative / true))
             worst_true = min(worst_true, true)
-            if true > 10.0 * relative:
-                c.copy(rz_before, c.zeros((loads,), "float64"))  # restart along the residual
+        if abs(true - relative) > 0.1 * relative:
+            # the old direction p no longer has p.r = r.z, and the steps would grow
+            c.copy(rz_before, c.zeros((loads,), "float64"))  # restart along the residual
     if low is not None:
         ops.two_sum(x, low, threads=c_threads)
     arrays = [x, r, p, q] + ([low] if low is not None else [])
