@@ -18,7 +18,13 @@ import pytest
 import torch
 
 from micro3d_fast import Micrographs, load_model, reconstruct
-from micro3d_fast.diffusion import ModelFileError, ResumeError, sample_slices, train
+from micro3d_fast.diffusion import (
+    ModelFileError,
+    ResumeError,
+    SamplerSettings,
+    sample_slices,
+    train,
+)
 from micro3d_fast.diffusion.checkpoint import encode, mean_field
 from micro3d_fast.diffusion.training import CHECKPOINT
 
@@ -281,6 +287,11 @@ def test_use_of_the_fraction_condition(tmp_path):
         c: reconstruct((16,) * 3, model, fraction_condition=c, **options) for c in (True, False)
     }
     for told, volume in asked.items():
+        assert volume.provenance["fraction_condition"] is told
+    free = SamplerSettings(2, 1, 1.0)  # "auto" tells a sampler that does not hold the mean
+    for settings, told in ((None, False), (free, True)):
+        passes = None if settings else 3
+        volume = reconstruct((16,) * 3, model, settings=settings, **{**options, "passes": passes})
         assert volume.provenance["fraction_condition"] is told
     with pytest.raises(
         ValueError, match="`fraction_condition` must be 'auto' or False for a model"
