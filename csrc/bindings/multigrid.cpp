@@ -111,37 +111,6 @@ static void cycle(const py::object& buffer_in, const Shape& shape, bool binary,
   }
 }
 
-static void apply(const py::object& buffer_in, const Shape& shape, bool binary,
-                  const Weights& weights, const Periodic& periodic, const py::object& p_in,
-                  const py::object& q_in, const py::object& pq_in, const py::object& partials_in,
-                  Stream stream, int threads) {
-  const Array buffer(buffer_in, "buffer", Access::read, stream);
-  const Array p(p_in, "p", Access::write, stream), q(q_in, "q", Access::write, stream);
-  const Array pq(pq_in, "pq", Access::write, stream);
-  std::optional<Array> partials;
-  if (!partials_in.is_none())
-    partials.emplace(partials_in, "partials", Access::write, stream);
-  const PlatesHierarchy h = hierarchy(shape, binary, weights, periodic,
-                                      buffer_of(buffer, shape, binary, weights, periodic));
-  require_padded(p, h);
-  require_padded(q, h);
-  for (const Array* a : {&p, &q, &pq})
-    a->require_same_device(buffer);
-  p.require_no_overlap(q);
-  if (p.is_cuda() && (!partials || partials->size() < reduce_partials))
-    throw py::value_error("`partials` must hold the scratch space of the dot");
-  float *const from = p.data<float>(), *const to = q.data<float>();
-  double* const sum = pq.data<double>();
-  double* const scratch = partials ? partials->data<double>() : nullptr;
-  const py::gil_scoped_release no_gil; // from here on no Python object is touched
-  if (buffer.is_cuda()) {
-    const DeviceGuard guard(buffer.device_id());
-    multigrid_apply_cuda(h, from, to, sum, scratch, stream.value_or(1));
-  } else {
-    multigrid_apply_cpu(h, from, to, sum, threads);
-  }
-}
-
 static void bind_multigrid(py::module_& m) {
   m.def("multigrid_layout", &multigrid_layout, py::arg("shape"), py::arg("binary"));
   m.def("multigrid_setup", &setup, py::arg("codes"), py::arg("conductivity"), py::arg("weights"),
@@ -149,9 +118,6 @@ static void bind_multigrid(py::module_& m) {
   m.def("multigrid_cycle", &cycle, py::arg("buffer"), py::arg("shape"), py::arg("binary"),
         py::arg("weights"), py::arg("periodic"), py::arg("z"), py::arg("r"), py::arg("visits"),
         py::arg("rz"), py::arg("partials"), py::arg("stream"), py::arg("threads"));
-  m.def("multigrid_apply", &apply, py::arg("buffer"), py::arg("shape"), py::arg("binary"),
-        py::arg("weights"), py::arg("periodic"), py::arg("p"), py::arg("q"), py::arg("pq"),
-        py::arg("partials"), py::arg("stream"), py::arg("threads"));
 }
 M3D_BINDING(bind_multigrid);
 

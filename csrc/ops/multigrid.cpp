@@ -294,31 +294,6 @@ struct ProlongBody { // one plane of the fine level
   }
 };
 
-struct ApplyBody {
-  template <bool Binary>
-  static M3D_BODY double walk(const PlatesLevel& given, const float* p, float* M3D_RESTRICT q,
-                              Index begin, Index end) {
-    PlatesLevel l = given;
-    l.inverse += begin;
-    if (!Binary)
-      l.gz += begin, l.gy += begin, l.gx += begin;
-    const int count = static_cast<int>(end - begin);
-    p += begin, q += begin;
-    double sum = 0.0;
-#pragma omp simd reduction(+ : sum)
-    for (int i = 0; i < count; ++i) {
-      const float value = l.applied<Binary>(p, i);
-      q[i] = value;
-      sum += double(value) * double(p[i]);
-    }
-    return sum;
-  }
-  static M3D_BODY void run(const PlatesLevel* l, const float* p, float* q, Index begin, Index end,
-                           double* sum) {
-    *sum = l->gz == nullptr ? walk<true>(*l, p, q, begin, end) : walk<false>(*l, p, q, begin, end);
-  }
-};
-
 /// The stages of a leg, plane by plane while the planes are in the cache.
 ///
 /// Stage s of plane z needs stage s - 1 of planes z - below ... z + 1, and nothing else; so the
@@ -435,20 +410,6 @@ void multigrid_cycle_cpu(const PlatesHierarchy& h, float* z, const float* r, int
   own.levels[0].x = z;
   own.levels[0].b = const_cast<float*>(r); // read alone
   multigrid_visit(own, 0, visits, true, CpuWalk{omp_threads(threads), &own.levels[0], rz});
-}
-
-void multigrid_apply_cpu(const PlatesHierarchy& h, float* p, float* q, double* pq, int threads) {
-  const PlatesLevel& l = h.levels[0];
-  wrap_values(l, p, 0, l.nz);
-  std::vector<double> sums(std::size_t(l.nz), 0.0);
-  [[maybe_unused]] const int team = static_cast<int>(
-      std::max<Index>(1, std::min<Index>({omp_threads(threads), l.nz, l.size() / 65536})));
-#pragma omp parallel for schedule(static) num_threads(team) if (team > 1)
-  for (Index z = 0; z < l.nz; ++z)
-    in_best_isa<ApplyBody>(&l, p, q, (z + 1) * l.plane, (z + 2) * l.plane, &sums[std::size_t(z)]);
-  *pq = 0.0;
-  for (const double sum : sums)
-    *pq += sum;
 }
 
 } // namespace micro3d

@@ -73,17 +73,6 @@ struct WrapX {
   }
 };
 
-template <bool Binary> struct Apply {
-  PlatesLevel l;
-  const float* p;
-  float* q;
-  M3D_HD double operator()(Index, Index k) const {
-    const Index i = l.first() + k;
-    q[i] = l.template applied<Binary>(p, i);
-    return double(q[i]) * double(p[i]);
-  }
-};
-
 struct Product {
   const float *a, *b;
   M3D_HD double operator()(Index, Index k) const { return double(a[k]) * double(b[k]); }
@@ -141,17 +130,6 @@ void multigrid_cycle_cuda(const PlatesHierarchy& h, float* z, const float* r, in
   const PlatesLevel& l = own.levels[0];
   reduce(cuda_on(stream), 1, l.last() - l.first(), Product{z + l.first(), r + l.first()}, rz,
          partials);
-}
-
-void multigrid_apply_cuda(const PlatesHierarchy& h, float* p, float* q, double* pq,
-                          double* partials, std::uintptr_t stream) {
-  const PlatesLevel& l = h.levels[0];
-  CudaWalk{cuda_on(stream)}.wrap(l, p);
-  const Index n = l.last() - l.first();
-  if (l.gz == nullptr)
-    reduce(cuda_on(stream), 1, n, Apply<true>{l, p, q}, pq, partials);
-  else
-    reduce(cuda_on(stream), 1, n, Apply<false>{l, p, q}, pq, partials);
 }
 
 } // namespace micro3d

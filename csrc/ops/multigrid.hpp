@@ -56,10 +56,6 @@ struct PlatesLevel {
   template <bool Binary> M3D_HD float residual(Index i) const {
     return inverse[i] > 0.0f ? b[i] + inflow<Binary>(x, i) - x[i] / inverse[i] : 0.0f;
   }
-  /// (A p)_i
-  template <bool Binary> M3D_HD float applied(const float* p, Index i) const {
-    return inverse[i] > 0.0f ? p[i] / inverse[i] - inflow<Binary>(p, i) : 0.0f;
-  }
 };
 
 /// All levels, in one buffer of floats. Level 0 borrows x and b from the call.
@@ -81,11 +77,6 @@ void multigrid_cycle_cpu(const PlatesHierarchy& h, float* z, const float* r, int
                          int threads);
 void multigrid_cycle_cuda(const PlatesHierarchy& h, float* z, const float* r, int visits,
                           double* rz, double* partials, std::uintptr_t stream);
-/// q = A p on padded fields; pq[0] = p.q. p's periodic padding is filled.
-void multigrid_apply_cpu(const PlatesHierarchy& h, float* p, float* q, double* pq, int threads);
-void multigrid_apply_cuda(const PlatesHierarchy& h, float* p, float* q, double* pq,
-                          double* partials, std::uintptr_t stream);
-
 // ---------------------------------------------------------------------------------- the schedule
 
 /// One visit of a level; Walk knows how to run its parts on its backend:

@@ -102,9 +102,5 @@ void multigrid_cycle_cuda(const PlatesHierarchy&, float*, const float*, int, dou
                           std::uintptr_t) {
   absent("multigrid_cycle");
 }
-void multigrid_apply_cuda(const PlatesHierarchy&, float*, float*, double*, double*,
-                          std::uintptr_t) {
-  absent("multigrid_apply");
-}
 
 } // namespace micro3d

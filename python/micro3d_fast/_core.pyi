@@ -236,16 +236,3 @@ def multigrid_cycle(
     stream: int | None,
     threads: int,
 ) -> None: ...
-def multigrid_apply(
-    buffer: Any,
-    shape: tuple[int, int, int],
-    binary: bool,
-    weights: tuple[float, float, float],
-    periodic: tuple[bool, bool],
-    p: Any,
-    q: Any,
-    pq: Any,
-    partials: Any,
-    stream: int | None,
-    threads: int,
-) -> None: ...

@@ -663,27 +663,3 @@ def multigrid_cycle(
         buffer, shape, binary, weights, periodic, z, r, visits, rz, partials, stream, threads
     )
     return z
-
-
-def multigrid_apply(
-    buffer: Array,
-    shape: tuple[int, int, int],
-    *,
-    weights: tuple[float, float, float],
-    periodic: tuple[bool, bool],
-    binary: bool,
-    p: Array,
-    q: Array,
-    pq: Array,
-    partials: Array | None = None,
-    threads: int = 0,
-) -> Array:
-    """``q = A p`` on padded float32 fields; ``pq`` (float64, shape (1,)) receives p . q.
-
-    Writes copies into the periodic padding of ``p``.
-    """
-    stream = current_stream(buffer)
-    _core.multigrid_apply(
-        buffer, shape, binary, weights, periodic, p, q, pq, partials, stream, threads
-    )
-    return q
