@@ -113,3 +113,14 @@ def test_blend_deficit_restores_the_variance_of_x_t(gamma):
     blend = gamma * h + (1 - gamma) * h0  # Eq. 17
     blend += schedule.blend_deficit(t, s, gamma) ** 0.5 * rng.standard_normal(n)
     assert (blend - np.sqrt(bar) * x0).var() == pytest.approx(1 - bar, rel=0.01)
+
+
+@pytest.mark.parametrize(("count", "power"), [(1, 2.0), (8, 2.0), (24, 1.5), (999, 2.0), (1000, 1)])
+def test_respaced_steps_fall_from_the_last_to_at_least_one(count, power):
+    steps = Schedule().respaced(count, power)
+    assert len(steps) == count
+    assert steps[0] == 1000
+    assert steps[-1] >= 1
+    assert (np.diff(steps) < 0).all()
+    if count == 8:
+        assert steps == [1000, 766, 562, 391, 250, 141, 62, 16]

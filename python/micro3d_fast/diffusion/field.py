@@ -30,6 +30,8 @@ PLANES = ("xy", "xz", "yz")
 _TO_FIELD = {"xy": (1, 0, 2, 3), "xz": (1, 2, 0, 3), "yz": (1, 2, 3, 0)}
 AXES = {"xy": (0, 1, 2), "xz": (1, 0, 2), "yz": (2, 0, 1)}
 
+_TILT_VOXELS = 2**21  # tilted at once: bounds the memory of its few copies
+
 
 class Field:
     """The noisy volume x, in the slice batch of the plane that is denoised next.
@@ -90,6 +92,7 @@ class Field:
         ]
         self._h0_plane = self.plane = ""
         self.draw = 0
+        self._tilts = torch.zeros(len(self.seeds), self.channels, device=device)  # w of _hold_mean
         self._known = None if known is None else _Known.of(known, model.n_phases, device)
         self._marks: list[tuple[Any, Any]] = []  # before and after each pass of the network
         self._conditions: dict[tuple[int, int], Any] = {}
@@ -199,23 +202,47 @@ class Field:
         return sum(begin.elapsed_time(end) for begin, end in self._marks) / 1000
 
     def _hold_mean(self, p: float, q: float) -> None:
-        """Shift the network's output so that x0 = p x + q net has the mean of the wanted fractions.
+        """Tilt the predicted x0 = p x + q net so that its mean is that of the wanted fractions.
 
         At high noise the mean of the whole volume is free, and repeated denoising would drive it to
-        the majority phase.
+        the majority phase.  For data of values -1 and +1, x0 is the network's belief in +1, and
+        multiplying its odds by exp(2 w), the same in all voxels, is what another prior does:
+        x0' = (x0 + tanh w) / (1 + x0 tanh w).  Voxels that the network is sure of stay.
         """
+        for i in range(len(self.seeds)):
+            x = self.slices(self._x, self.plane, i)
+            tells = [self.slices(out, self.plane, i, channels_last=True) for out in self._tells]
+            every = -(-x[:, 0].numel() // _TILT_VOXELS)  # w is found on a part of large volumes
+            tanh = self._tilt(i, self._belief(x[::every], [out[::every] for out in tells], p, q))
+            chunk = max(1, _TILT_VOXELS // (x.shape[2] * x.shape[3]))
+            for k in range(0, len(x), chunk):
+                part = [out[k : k + chunk] for out in tells]
+                x0 = self._belief(x[k : k + chunk], part, p, q)
+                change = (((x0 + tanh) / (1 + x0 * tanh) - x0) / q).to(part[0].dtype)
+                for out in part:  # their weights sum to 1
+                    out.add_(change)
+
+    def _belief(self, x: Tensor, tells: list[Tensor], p: float, q: float) -> Tensor:
+        """The predicted x0, clipped just inside [-1, 1]."""
+        net = tells[0].float()
+        if len(tells) == 2:
+            net = self.guidance * net + (1 - self.guidance) * tells[1]
+        return (p * x + q * net).clamp_(-0.999, 0.999)
+
+    def _tilt(self, i: int, x0: Tensor) -> Tensor:
+        """tanh w of each channel of volume i, by Newton's method from that of the last pass."""
         import torch
 
-        axes = (0, 2, 3)
-        for i in range(len(self.seeds)):
-            x = self.slices(self._x, self.plane, i).mean(axes)
-            tells = [self.slices(out, self.plane, i, channels_last=True) for out in self._tells]
-            net = self.guidance * tells[0].mean(axes, dtype=torch.float32)
-            if len(tells) == 2:
-                net += (1 - self.guidance) * tells[1].mean(axes, dtype=torch.float32)
-            shift = (self.mean - p * x - q * net) / q
-            for out in tells:  # their weights sum to 1
-                out.add_(shift[None, :, None, None].to(out.dtype))
+        w = self._tilts[i]
+        for _ in range(4):
+            tanh = torch.tanh(w)[:, None, None]
+            tilted = (x0 + tanh) / (1 + x0 * tanh)
+            slope = 1 - tilted.square().mean((0, 2, 3))
+            miss = self.mean - tilted.mean((0, 2, 3))
+            w = w + (miss / slope.clamp_min(1e-3)).clamp(-0.5, 0.5)
+        # On a grid, so that the order of a sum, and with it the number of threads, does not show.
+        self._tilts[i] = (w * 4096).round() / 4096
+        return torch.tanh(self._tilts[i])[:, None, None]
 
     def _evaluate(self, t: int, condition: int, out: Tensor) -> None:
         """Network output of all slices of the current plane, in chunks."""

@@ -62,9 +62,15 @@ class Schedule:
         """Variance that the forward process adds between steps s < t (Eq. 1)."""
         return float(1.0 - self.alpha_bar[t] / self.alpha_bar[s])
 
-    def respaced(self, count: int) -> list[int]:
-        """``count`` steps, evenly spaced from T down; the next after the last is 0."""
-        return [round(self.steps * (count - i) / count) for i in range(count)]
+    def respaced(self, count: int, power: float = 1.0) -> list[int]:
+        """``count`` falling steps from T, t_i = T (1 - i / count)^power; the next is 0.
+
+        Evenly spaced for a power of 1, finer towards the clean image above it.
+        """
+        steps = [round(self.steps * ((count - i) / count) ** power) for i in range(count)]
+        for i in range(count - 1, -1, -1):  # distinct, the last at least 1
+            steps[i] = max(steps[i], steps[i + 1] + 1 if i + 1 < count else 1)
+        return steps
 
     def x0_from(self, t: int, prediction: str) -> tuple[float, float]:
         """(p, q) with x0 = p x_t + q net: what the network's output says of the clean image."""
