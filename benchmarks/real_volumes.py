@@ -261,7 +261,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     ]
     for phase in PHASES:
         rs = [results[f"cathode, {phase}, {a}"] for a in "zyx"]
-        relative = ", ".join(f"{r['relative']:.4f}" for r in rs)
+        relative = ", ".join(f"{r['relative']:.3g}" for r in rs)
         tau = ", ".join("∞" if r["tortuosity"] is None else f"{r['tortuosity']:.2f}" for r in rs)
         percolating = ", ".join(f"{r['percolating']:.3f}" for r in rs)
         lines.append(
