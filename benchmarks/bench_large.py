@@ -73,6 +73,21 @@ def test_cube(benchmark):
     assert made[0].shape == shape
 
 
+@pytest.mark.parametrize(("edge", "batches"), [(32, (1, 4, 8)), (48, (1, 2))])
+def test_many(benchmark, edge, batches):
+    model, passes, n = m3.load_model("separator"), 7, 8
+    seconds = {}
+    for batch in batches:
+        volumes = m3.reconstruct_many((edge,) * 3, model, range(n), batch=batch, passes=passes)
+        about = [volume.provenance for volume in volumes]
+        seconds[batch] = float(np.median([p["seconds"] for p in about[batch:]]))
+        case = f"separator {edge}^3, {passes} passes, {batch} volumes at once"
+        row(case, "seconds a volume", seconds[batch], "s", bench="large",
+            precision=about[0]["precision"])  # fmt: skip
+    benchmark.extra_info.update({str(batch): value for batch, value in seconds.items()})
+    benchmark.pedantic(lambda: None, rounds=1)
+
+
 @pytest.mark.skipif(not SLOW, reason="M3D_BENCH_SLOW=1: minutes a volume")
 @pytest.mark.parametrize("name", TRUTH)
 def test_windows(name):
