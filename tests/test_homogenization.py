@@ -208,7 +208,7 @@ def test_convergence_error_names_float64_where_float32_is_the_limit():
     labels = fibre_along_z()
     rubber = m3.Isotropic(E=1.0, nu=0.4999999)
     with pytest.raises(ConvergenceError, match="precision='float64' gets further"):
-        m3.homogenize_elasticity(labels, [rubber, SOFT], bbar=True, max_iterations=300)
+        m3.homogenize_elasticity(labels, [rubber, SOFT], bbar=True, max_iterations=2)
     got = m3.homogenize_elasticity(labels, [rubber, SOFT], bbar=True, precision="float64")
     assert max(got.residuals) <= 1e-6
     with pytest.raises(ConvergenceError) as e:
