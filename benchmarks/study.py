@@ -34,7 +34,7 @@ import numpy as np
 from scipy import ndimage
 
 import micro3d_fast as m3
-from micro3d_fast import synthetic
+from micro3d_fast import statistics, synthetic
 from micro3d_fast._atomic import atomic_write
 from micro3d_fast.diffusion import sample_slices
 from micro3d_fast.diffusion.sampling import SamplerSettings, fast_settings
@@ -54,6 +54,7 @@ class Material:
     patch: int = 64
     steps: int = 1500
     batch: int = 32
+    names: tuple[str, ...] | None = None
     conducting: int = 0  # the phase whose relative diffusivity is compared
     # Stiffness of each phase for the comparison of moduli (contrast 10)
     moduli: tuple[float, ...] = (0.1, 1.0)
@@ -70,11 +71,21 @@ MATERIALS = {
         patch=32,
     ),
     "fibres": Material(
-        lambda data: synthetic.fibre_composite((192, 192, 192), seed=2026).labels, box=64
+        lambda data: synthetic.fibre_composite((192, 192, 192), seed=2026).labels,
+        box=64,
+        steps=1200,
+        batch=16,
+        names=("matrix", "fibre"),
     ),
-    "separator_pp": Material(tomogram("separator_pp"), box=64, steps=2600),
+    "separator_pp": Material(
+        tomogram("separator_pp"), box=64, steps=2600, names=("pore", "polymer")
+    ),
     "nmc_cal_cbd_bridge": Material(
-        tomogram("nmc_cal_cbd_bridge"), box=64, steps=1400, moduli=(0.1, 1.0, 0.3)
+        tomogram("nmc_cal_cbd_bridge"),
+        box=64,
+        steps=1400,
+        names=("pore", "active material", "binder"),
+        moduli=(0.1, 1.0, 0.3),
     ),
     "sand_pack": Material(tomogram("sand_pack"), box=64, steps=1400),
 }
@@ -116,54 +127,53 @@ def plan(name: str) -> dict[str, Variant]:
     if name == "curve":  # the default at every number of passes, beside the paper's sampler
         made = {
             f"fast-{p}": Variant(fast_settings(p), seeds=2 if p > 300 else None)
-            for p in (12, 24, 47, 95, 250, 999)
+            for p in (12, 22, 43, 91, 247, 997)
         }
-        for p in (12, 24, 48, 96, 250):  # the paper's rule on fewer steps
-            steps = max(1, round((p + 4) / 5))
-            made[f"paper-respaced-{p}"] = Variant(replace(PAPER, steps=steps))
-        made["paper-1000"] = Variant(replace(PAPER, steps=200), seeds=2)
+        for p in (13, 23, 48, 98, 251):  # the paper's rule on fewer steps
+            made[f"paper-respaced-{p}"] = Variant(replace(PAPER, steps=round((p + 4) / 5)))
+        made["paper-996"] = Variant(replace(PAPER, steps=200), seeds=2)
         made["paper-4996"] = Variant(PAPER, seeds=1)
         return made
-    if name == "paper-grid":  # the paper's Figures 6 and 7, on the paper's network type
+    if name == "paper-grid":  # the paper's Figures 6 and 7, on a tenth of its steps
         return {
-            f"T200-nh{n}-g{g:g}-{net}": Variant(SamplerSettings(200, n, g), net, seeds=2)
+            f"T100-nh{n}-g{g:g}-{net}": Variant(SamplerSettings(100, n, g), net, seeds=2)
             for net in ("noise-linear", "v-linear")
             for n in (0, 1, 2, 4, 8)
             for g in ((0.5,) if n == 0 else (0.15, 0.25, 0.5, 0.75, 1.0))
         }
-    if name == "screening":  # about 48 passes each: where do they belong?
+    if name == "screening":  # about 43 passes each: where do they belong, and what matters?
         made = {
             f"{steps}x{n}": Variant(fast(steps, n))
-            for steps, n in ((48, 0), (24, 1), (16, 2), (12, 3), (8, 5), (6, 7))
+            for steps, n in ((43, 0), (22, 1), (15, 2), (11, 3), (8, 5), (6, 7))
         }
-        made |= {f"24x1-g{g:g}": Variant(fast(24, 1, g)) for g in (0.25, 0.5, 0.75)}
+        made["8x5-even"] = Variant(fast(8, 5, spacing=1.0))
+        made["8x5-spacing1.5"] = Variant(fast(8, 5, spacing=1.5))
+        made["8x5-beta"] = Variant(fast(8, 5, variance="beta"))
+        made["24x1-beta-even"] = Variant(fast(24, 1, variance="beta", spacing=1.0))
+        made |= {f"8x5-g{g:g}": Variant(fast(8, 5, g)) for g in (0.25, 0.5, 0.75)}
         made |= {
-            f"24x1-g{g:g}-kept": Variant(fast(24, 1, g, keep_variance=True)) for g in (0.5, 0.75)
+            f"8x5-g{g:g}-kept": Variant(fast(8, 5, g, keep_variance=True)) for g in (0.5, 0.75)
         }
-        made["12x3-g0.5"] = Variant(fast(12, 3, 0.5))
-        made["12x3-g0.5-kept"] = Variant(fast(12, 3, 0.5, keep_variance=True))
-        made["24x1-g1to.5"] = Variant(fast(24, 1, 1.0, gamma_end=0.5))
-        made["24x1-g.5to1"] = Variant(fast(24, 1, 0.5, gamma_end=1.0))
-        made["24x1-same-plane"] = Variant(fast(24, 1, rotate=False))
-        made["24x1-posterior"] = Variant(fast(24, 1, variance="posterior"))
-        made["24x1-temperature.9"] = Variant(fast(24, 1, temperature=0.9))
-        made["24x1-temperature.8"] = Variant(fast(24, 1, temperature=0.8))
-        made["24x1-mean-free"] = Variant(fast(24, 1, hold_mean=False))
-        made["24x1-unclipped"] = Variant(fast(24, 1, clip=False))
-        made["24x1-normal-start"] = Variant(fast(24, 1, true_terminal=False))
-        made["48x0-ODE"] = Variant(fast(48, 0, variance="none"))
-        made["48x0-ODE-mean-free"] = Variant(fast(48, 0, variance="none", hold_mean=False))
-        made["24x1-raw-weights"] = Variant(FAST, ema=False)
-        made |= {f"24x1-w{w:g}": Variant(FAST, guidance=w) for w in (1.5, 2.0, 3.0)}
+        made["8x5-g1to.5"] = Variant(fast(8, 5, 1.0, gamma_end=0.5))
+        made["8x5-g.5to1"] = Variant(fast(8, 5, 0.5, gamma_end=1.0))
+        made |= {f"8x5-temperature{k:g}": Variant(fast(8, 5, temperature=k)) for k in (0.95, 0.9)}
+        made["8x5-same-plane"] = Variant(fast(8, 5, rotate=False))
+        made["8x5-mean-free"] = Variant(fast(8, 5, hold_mean=False))
+        made["8x5-unclipped"] = Variant(fast(8, 5, clip=False))
+        made["8x5-normal-start"] = Variant(fast(8, 5, true_terminal=False))
+        made["8x5-ODE"] = Variant(fast(8, 5, variance="none"))
+        made["43x0-ODE"] = Variant(fast(43, 0, variance="none"))
+        made["43x0-ODE-mean-free"] = Variant(fast(43, 0, variance="none", hold_mean=False))
+        made["8x5-raw-weights"] = Variant(FAST, ema=False)
+        made |= {f"8x5-w{w:g}": Variant(FAST, guidance=w) for w in (1.5, 2.0, 3.0)}
         return made
     if name == "networks":  # prediction and schedule
         made = {}
         for net in NETWORKS:
-            made[f"{net} 24x1"] = Variant(FAST, net)
-            made[f"{net} 24x1 mean-free"] = Variant(fast(24, 1, hold_mean=False), net)
-            made[f"{net} 12x3 g.5 mean-free"] = Variant(fast(12, 3, 0.5, hold_mean=False), net)
-            made[f"{net} 16x5 g.4 mean-free"] = Variant(fast(16, 5, 0.4, hold_mean=False), net)
-            made[f"{net} 48x0"] = Variant(fast(48, 0), net)
+            made[f"{net} 8x5"] = Variant(FAST, net)
+            made[f"{net} 8x5 mean-free"] = Variant(fast(8, 5, hold_mean=False), net)
+            made[f"{net} 16x5 g.4 paper"] = Variant(SamplerSettings(16, 5, 0.4), net)
+            made[f"{net} 43x0"] = Variant(fast(43, 0), net)
         return made
     raise ValueError(f"no plan {name!r}")
 
@@ -193,7 +203,9 @@ class Case:
         if (network, ema) in self.models:
             return self.models[network, ema]
         out = self.folder / network
-        micrographs = m3.Micrographs.from_volume(self.truth, images_per_plane=300, seed=0)
+        micrographs = m3.Micrographs.from_volume(
+            self.truth, images_per_plane=300, seed=0, phase_names=self.material.names
+        )
 
         def say(event: dict[str, Any]) -> None:
             if event["step"] % 100 == 0:
@@ -303,9 +315,11 @@ def shape_numbers(labels: np.ndarray, phase: int) -> dict[str, float]:
     return {
         "fraction": float((labels == phase).mean()),
         "block deviation": float(means.std()),
-        "specific surface": float(m3.specific_surface(labels, phase, method="faces")),
+        "specific surface": float(statistics.specific_surface(labels, phase, method="faces")),
         "islands": islands(labels),
-        "percolating share": float(np.mean(list(m3.percolation(labels, phase).fraction.values()))),
+        "percolating share": float(
+            np.mean(list(statistics.percolation(labels, phase).fraction.values()))
+        ),
     }
 
 
