@@ -149,8 +149,8 @@ def test_help_imports_nothing_heavy():
             "--periodic must be all, none, or axes such as xy, got 'w'",
         ),
         (
-            ["reconstruct", "--model", "m", "--out", "o.tif", "--window", "wide"],
-            "--window must be auto, none or a number of pixels, got 'wide'",
+            ["reconstruct", "--model", "m", "--out", "o.tif", "--window", "8²"],
+            "--window must be auto, none or a number of pixels, got '8²'",
         ),
         (
             ["reconstruct", "--model", "m", "--out", "o.tif", "--count", "0"],

@@ -13,7 +13,7 @@ import torch
 
 import micro3d_fast as m3
 from micro3d_fast.diffusion import copies, sampling, windows
-from micro3d_fast.diffusion.device import out_of_memory
+from micro3d_fast.diffusion.device import free_memory_bytes, out_of_memory
 from micro3d_fast.diffusion.labelling import (
     UNKNOWN,
     face_mismatch,
@@ -124,6 +124,7 @@ class Greedy(LinearNet):
         torch.OutOfMemoryError("CUDA out of memory"),
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes."),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
     ids=str,
 )
@@ -153,6 +154,30 @@ def test_a_slice_too_large_alone_is_refused_and_other_errors_pass(monkeypatch):
     monkeypatch.setattr(Greedy, "error", RuntimeError("shapes differ"))
     with pytest.raises(RuntimeError, match="shapes differ"):
         m3.reconstruct((16,) * 3, model, passes=3)
+
+
+def test_what_torch_keeps_of_a_gpu_is_free(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (5, 100))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 90)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 20)
+    assert free_memory_bytes(torch.device("cuda")) == 75
+
+
+def test_a_kept_copy_is_not_compiled_again():
+    """Giving it back sets its convolutions to what they were."""
+    model, compiled = tiny_model(), []
+
+    def backend(graph, example):
+        compiled.append(graph)
+        return graph.forward
+
+    x = torch.zeros(2, 1, 16, 16)
+    for _ in range(2):
+        with copies.borrowed(model, torch.device("cpu"), torch.float32) as network:
+            forward = torch.compile(network.net, backend=backend)
+            with torch.inference_mode():
+                forward(x, network.net.condition(torch.tensor([3]), torch.tensor([0])))
+    assert len(compiled) == 1
 
 
 def test_copies_are_kept_and_made_anew_where_weights_changed():
@@ -393,6 +418,20 @@ def test_boundary_of_many(change, error, words):
     arguments = {"seeds": range(2), **change}
     with pytest.raises(error, match=words):
         m3.reconstruct_many((16, 16, 16), tiny_model(), arguments.pop("seeds"), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("knob", "words"),
+    [
+        ({"temperature": -0.5}, "`temperature`"),
+        ({"spacing": 0.0}, "`spacing`"),
+        ({"variance": "alpha"}, "`variance`"),
+        ({"gamma_end": 2.0}, "`gamma_end`"),
+    ],
+)
+def test_settings_out_of_range_are_refused(knob, words):
+    with pytest.raises(ValueError, match=words):
+        sampling.SamplerSettings(8, 5, 1.0, **knob)
 
 
 def test_a_bad_seed_of_many_is_refused():

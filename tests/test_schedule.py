@@ -98,24 +98,32 @@ def test_deterministic_step_keeps_signal_and_noise(t, s):
     assert schedule.variance(t, s, "posterior") < schedule.variance(t, s, "beta")
 
 
+@pytest.mark.parametrize("kind", ["posterior", "beta", "none"])
 @pytest.mark.parametrize("gamma", [0.0, 0.25, 0.5, 1.0])
-def test_blend_deficit_restores_the_variance_of_x_t(gamma):
+def test_blend_deficit_restores_the_variance_of_x_t(gamma, kind):
     schedule, t, s = Schedule(), 500, 450
     rng = np.random.default_rng(0)
     n = 400_000
     x0 = rng.choice([-1.0, 1.0], n)
     bar = schedule.alpha_bar[t]
     h0 = np.sqrt(bar) * x0 + np.sqrt(1 - bar) * rng.standard_normal(n)
-    a, b = schedule.posterior(t, s)
+    a, b = schedule.posterior(t, s, deterministic=kind == "none")
     beta = schedule.beta(t, s)
-    y = a * h0 + b * x0 + schedule.posterior_variance(t, s) ** 0.5 * rng.standard_normal(n)  # Eq. 8
+    y = a * h0 + b * x0 + schedule.variance(t, s, kind) ** 0.5 * rng.standard_normal(n)  # Eq. 8
     h = np.sqrt(1 - beta) * y + np.sqrt(beta) * rng.standard_normal(n)  # Eq. 16
     blend = gamma * h + (1 - gamma) * h0  # Eq. 17
-    blend += schedule.blend_deficit(t, s, gamma) ** 0.5 * rng.standard_normal(n)
-    assert (blend - np.sqrt(bar) * x0).var() == pytest.approx(1 - bar, rel=0.01)
+    deficit = schedule.blend_deficit(t, s, gamma, kind)
+    blend += deficit**0.5 * rng.standard_normal(n)
+    if kind == "beta" and gamma == 1:  # more noise than x_t has: nothing to give
+        assert deficit == 0
+    else:
+        assert (blend - np.sqrt(bar) * x0).var() == pytest.approx(1 - bar, rel=0.01)
 
 
-@pytest.mark.parametrize(("count", "power"), [(1, 2.0), (8, 2.0), (24, 1.5), (999, 2.0), (1000, 1)])
+@pytest.mark.parametrize(
+    ("count", "power"),
+    [(1, 2.0), (8, 2.0), (24, 1.5), (999, 2.0), (1000, 1), (9, 0.001), (600, 0.5)],
+)
 def test_respaced_steps_fall_from_the_last_to_at_least_one(count, power):
     steps = Schedule().respaced(count, power)
     assert len(steps) == count

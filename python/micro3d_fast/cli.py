@@ -337,7 +337,7 @@ def read_window(text: str) -> int | str | None:
     """``"auto"``, ``"none"`` or a number of pixels."""
     if text in ("auto", "none"):
         return None if text == "none" else text
-    if not text.isdigit():
+    if not text.isdecimal():
         _fail(f"--window must be auto, none or a number of pixels, got {text!r}")
     return int(text)
 

@@ -143,9 +143,10 @@ def memory_bytes(device: torch.device) -> int:
 
 
 def free_memory_bytes(device: torch.device) -> int:
-    """Memory of the device that nobody uses now."""
+    """Memory of the device that nobody uses now, what torch keeps for itself included."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             for line in file:
@@ -162,7 +163,13 @@ def out_of_memory(error: BaseException) -> bool:
         return True
     words = str(error).lower()
     return isinstance(error, RuntimeError) and any(
-        sign in words for sign in ("not enough memory", "can't allocate memory", "out of memory")
+        sign in words
+        for sign in (
+            "not enough memory",
+            "can't allocate memory",
+            "out of memory",
+            "status_alloc_failed",  # cuBLAS and cuDNN
+        )
     )
 
 

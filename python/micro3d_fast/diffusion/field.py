@@ -226,7 +226,7 @@ class Field:
         """The predicted x0, clipped just inside [-1, 1]."""
         net = tells[0].float()
         if len(tells) == 2:
-            net = self.guidance * net + (1 - self.guidance) * tells[1]
+            net = self.guidance * net + (1 - self.guidance) * tells[1].float()
         return (p * x + q * net).clamp_(-0.999, 0.999)
 
     def _tilt(self, i: int, x0: Tensor) -> Tensor:
@@ -280,7 +280,7 @@ class Field:
         if wraps != self._wraps:  # a compiled network would be compiled again
             self.net.set_periodic(*wraps)
             self._wraps = wraps
-        pixels = min(strips[0][1].length, h) * min(strips[0][2].length, w)
+        pixels = strips[0][1].length * strips[0][2].length
         at, end = 0, len(strips) * s  # number of a slice in all strips, one behind the other
         while at < end:
             stop = min(end, at + max(1, self.chunk_pixels // pixels))

@@ -60,6 +60,7 @@ class SamplerSettings:
         _checks.choice(self.variance, ("beta", "posterior", "none"), name="variance")
         _checks.real(self.gamma, name="gamma", minimum=0.0, maximum=1.0)
         _checks.real(self.spacing, name="spacing", minimum=0.0, open_ends=True)
+        _checks.real(self.temperature, name="temperature", minimum=0.0)
         if self.gamma_end is not None:
             _checks.real(self.gamma_end, name="gamma_end", minimum=0.0, maximum=1.0)
 
@@ -550,7 +551,7 @@ def sample(
             else:  # Eq. 16: h = sqrt(1 - beta) y + sqrt(beta) z;  Eq. 17: g h + (1 - g) h0
                 noise2 = g**2 * ((1 - beta) * sigma2 + beta) * settings.temperature**2
                 if settings.keep_variance:
-                    noise2 += schedule.blend_deficit(t, s, g)
+                    noise2 += schedule.blend_deficit(t, s, g, settings.variance)
                 update.finish(
                     planes[turn % len(planes)],
                     t,

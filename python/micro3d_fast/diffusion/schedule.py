@@ -67,7 +67,10 @@ class Schedule:
 
         Evenly spaced for a power of 1, finer towards the clean image above it.
         """
-        steps = [round(self.steps * ((count - i) / count) ** power) for i in range(count)]
+        steps = [
+            min(round(self.steps * ((count - i) / count) ** power), self.steps - i)
+            for i in range(count)
+        ]
         for i in range(count - 1, -1, -1):  # distinct, the last at least 1
             steps[i] = max(steps[i], steps[i + 1] + 1 if i + 1 < count else 1)
         return steps
@@ -107,12 +110,15 @@ class Schedule:
             return 0.0
         return self.beta(t, s) if kind == "beta" else self.posterior_variance(t, s)
 
-    def blend_deficit(self, t: int, s: int, gamma: float) -> float:
-        """Noise variance that gamma h + (1 - gamma) h0 of Eq. 17 lacks beside x_t.
+    def blend_deficit(self, t: int, s: int, gamma: float, kind: str = "posterior") -> float:
+        """Noise variance that gamma h + (1 - gamma) h0 of Eq. 17 lacks beside x_t; 0 if none.
 
-        h and h0 hold the same signal and noise of the same variance 1 - bar_t, correlated by what
-        h kept of h0 on its way through Eq. 8 and 16: rho = (1 - beta)(1 - bar_s)/(1 - bar_t).
+        h0 holds noise of variance 1 - bar_t.  What Eq. 8 and 16 keep of it in h is its rho-fold;
+        with what they draw, of the given kind of `variance`, h has the same variance again (but a
+        larger one with "beta").
         """
-        beta, bar_t, bar_s = self.beta(t, s), float(self.alpha_bar[t]), float(self.alpha_bar[s])
-        rho = (1.0 - beta) * (1.0 - bar_s) / (1.0 - bar_t)
-        return (1.0 - bar_t) * 2.0 * gamma * (1.0 - gamma) * (1.0 - rho)
+        beta, noise = self.beta(t, s), 1.0 - float(self.alpha_bar[t])
+        rho = (1.0 - beta) ** 0.5 * self.posterior(t, s, deterministic=kind == "none")[0]
+        h = rho**2 * noise + (1.0 - beta) * self.variance(t, s, kind) + beta
+        blend = gamma**2 * h + (2.0 * gamma * rho + 1.0 - gamma) * (1.0 - gamma) * noise
+        return max(0.0, noise - blend)

@@ -142,10 +142,9 @@ class Conv(nn.Conv2d):
     zeros.
     """
 
-    periodic = (False, False)
-
     def __init__(self, in_dim: int, out_dim: int, kernel: int) -> None:
         super().__init__(in_dim, out_dim, kernel, padding=kernel // 2)
+        self.periodic = (False, False)  # of the instance: a new attribute would compile it again
 
     def forward(self, x: Tensor) -> Tensor:
         if not any(self.periodic) or self.kernel_size[0] == 1:
