@@ -219,6 +219,24 @@ def test_held_mean_is_that_of_the_training_images(guidance):
         np.testing.assert_allclose(odds, float(field._tilts[0, c]), rtol=0, atol=2e-3)
 
 
+def test_held_mean_is_that_of_the_wanted_shape():
+    """21 voxels are sampled as 22 and cut: the fraction that counts is that of the 21."""
+    model = tiny_model(2, (0.8, 0.2))
+    field = field_of(model, (21, 13, 27))
+    assert field.shape != (21, 13, 27)
+    for plane in ("xy", "xz", "yz"):
+        field.start(plane, 1000, True)
+        for _ in range(3):
+            field._evaluate(1000, 0, field._tells[0])
+            field._hold_mean(*model.schedule.x0_from(1000, "v"))
+        p, q = model.schedule.x0_from(1000, "v")
+        x0 = p * field.volume(field._x, plane) + q * field.volume(
+            field._tells[0], plane, channels_last=True
+        )
+        inside = x0[:, :21, :13, :27].clamp(-1, 1).mean()
+        assert float(inside) == pytest.approx(-0.6, abs=0.02)
+
+
 @pytest.mark.parametrize("passes", [1, 2, 12, 22, 43, 91, 250])
 def test_fast_passes_come_near_what_is_asked_for(passes):
     settings = fast_settings(passes)
