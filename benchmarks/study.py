@@ -146,6 +146,8 @@ def plan(name: str) -> dict[str, Variant]:
             f"{steps}x{n}": Variant(fast(steps, n))
             for steps, n in ((43, 0), (22, 1), (15, 2), (11, 3), (8, 5), (6, 7))
         }
+        made |= {f"8x{n}": Variant(fast(8, n)) for n in (11, 34)}  # many more repeats
+        made["5x16"] = Variant(fast(5, 16))
         made["8x5-even"] = Variant(fast(8, 5, spacing=1.0))
         made["8x5-spacing1.5"] = Variant(fast(8, 5, spacing=1.5))
         made["8x5-beta"] = Variant(fast(8, 5, variance="beta"))
