@@ -192,7 +192,7 @@ def main() -> None:
     for material in with_curve:
         truth = MATERIALS[material].truth(arguments.data)
         section_figure(
-            arguments.runs, material, truth, ["fast-43", "paper-respaced-48", "paper-4996"]
+            arguments.runs, material, truth, ["fast-43", "paper-respaced-46", "paper-4996"]
         ).savefig(arguments.out / f"study_sections_{material}.png", dpi=80)
     for material in present:
         for name in PLANS:
