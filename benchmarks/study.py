@@ -372,7 +372,7 @@ class Table:
 
     def put(self, key: str, row: dict[str, Any]) -> None:
         there = json.loads(self.file.read_text()) if self.file.exists() else {}
-        self.rows = {**there, **self.rows, key: row}
+        self.rows = {**there, key: row}  # another process may write rows of its own
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.file) as path:
             path.write_text(json.dumps(self.rows, indent=1) + "\n", encoding="utf-8")

@@ -78,6 +78,10 @@ def curve_figure(rows: dict[str, Any], materials: list[str]) -> Any:
                     label="2D network alone, raw",
                 )
             ax.set(xscale="log", yscale="log")
+            ax.set_yticks(
+                [0.01, 0.02, 0.05, 0.1, 0.2, 0.5], ["1 %", "2 %", "5 %", "10 %", "20 %", "50 %"]
+            )
+            ax.minorticks_off()
             ax.grid(alpha=0.2)
             if line == 0:
                 ax.set_title(material)
