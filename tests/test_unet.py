@@ -190,3 +190,32 @@ def test_group_norm_is_torch_s(dtype, size, rows):
     assert got.dtype == dtype
     tolerance = 1e-5 if dtype == torch.float32 else 0.03
     torch.testing.assert_close(got.float(), expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+@pytest.mark.parametrize("size", [(2, 2), (2, 4), (8, 16)])
+def test_gradient_of_group_norm_is_torch_s(size, rows):
+    """The sums written for small channels-last images, against torch's own backward pass."""
+    torch.manual_seed(0)
+    norm = torch.nn.GroupNorm(8, 24)
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    x = (torch.randn(3, 24, *size) + 0.5).contiguous(memory_format=torch.channels_last)
+    scale, shift = torch.randn(2, max(rows, 1), 24).unbind()
+    wanted = torch.randn(3, 24, *size)
+
+    def gradients(own: bool) -> tuple[torch.Tensor, ...]:
+        inputs = [t.clone().requires_grad_() for t in (x, scale, shift)]
+        image, by, plus = inputs
+        if own:
+            out = group_norm(image, norm, (by, plus) if rows else None)
+        else:
+            out = norm(image)
+            if rows:
+                out = out * (by + 1)[..., None, None] + plus[..., None, None]
+        of = [*(inputs if rows else inputs[:1]), norm.weight, norm.bias]
+        return torch.autograd.grad((out * wanted).sum(), of)
+
+    for got, expected in zip(gradients(True), gradients(False), strict=True):
+        assert expected.abs().max() > 0
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
