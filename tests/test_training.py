@@ -343,6 +343,24 @@ def test_damaged_model_is_refused(tmp_path):
         load_model(tmp_path / "nowhere")
 
 
+def test_noise_prediction_without_a_signal_is_refused(tmp_path):
+    """x0 does not follow from the noise where x_t holds nothing of it."""
+    train(micrographs(), tmp_path, steps=1, **QUICK)
+    file = tmp_path / "model" / "model.json"
+    record = json.loads(file.read_text())
+    for schedule, prediction, refused in (
+        ({"kind": "cosine-zero", "steps": 20}, "noise", True),
+        ({"kind": "cosine-zero", "steps": 20}, "v", False),
+        ({"kind": "cosine", "steps": 20}, "noise", False),
+    ):
+        file.write_text(json.dumps(record | {"schedule": schedule, "prediction": prediction}))
+        if refused:
+            with pytest.raises(ModelFileError, match="must predict 'x0' or 'v' on a schedule"):
+                load_model(tmp_path)
+        else:
+            assert load_model(tmp_path).prediction == prediction
+
+
 def test_encoding_is_the_design_s():
     labels = torch.tensor([[[0, 1]]])
     assert encode(labels, 2).tolist() == [[[[-1.0, 1.0]]]]

@@ -238,6 +238,12 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
                 f"{file} must have a fraction condition of all its {phases} phases or of none, "
                 f"got {config.fractions}"
             )
+        schedule = Schedule(**record["schedule"])
+        if record["prediction"] == "noise" and schedule.alpha_bar[-1] == 0:
+            raise ModelFileError(
+                f"{file} must predict 'x0' or 'v' on a schedule whose last step holds no signal, "
+                "got 'noise', which says nothing of the image there"
+            )
         with torch.device("meta"):
             net = UNet(config)
         state = {k: v.to(torch.float32) for k, v in load(data).items()}
@@ -245,7 +251,7 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
         return Model(
             net=net.eval().requires_grad_(False),
             config=config,
-            schedule=Schedule(**record["schedule"]),
+            schedule=schedule,
             prediction=record["prediction"],
             phase_names=tuple(record["phase_names"]),
             volume_fractions=tuple(record["volume_fractions"]),
