@@ -31,15 +31,28 @@ class Copy:
     content: tuple[Any, ...]  # of the model's own network when it was copied
 
 
-Key = tuple[torch.device, torch.dtype, bool]
+Key = tuple[torch.device, torch.dtype, bool]  # the last: whether it is compiled
 _idle: weakref.WeakKeyDictionary[Any, dict[Key, Copy]] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
+_MOST = 3  # copies kept a model, each of another device, precision or kind
+_COMPILATIONS = 64  # of one network: which axes wrap (4), slices and windows, sizes of batches
 
 
 def make(model: Model, device: torch.device, dtype: torch.dtype, compiled: bool = False) -> Copy:
     """A copy of its own; the model keeps its network."""
     net = channels_last(copy.deepcopy(model.net).to(device, dtype)).eval()
+    if compiled:
+        _allow_compilations()
     return Copy(net, torch.compile(net) if compiled else net, _content(model.net))
+
+
+def _allow_compilations() -> None:
+    """Raise torch's limit of 8 compilations of a function, beyond which it would run eagerly."""
+    from torch._dynamo import config
+
+    # torch 2.7 renamed it and keeps the old name as an alias.
+    name = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"
+    setattr(config, name, max(getattr(config, name), _COMPILATIONS))
 
 
 @contextmanager
@@ -59,7 +72,14 @@ def borrowed(
     finally:
         found.net.set_periodic(False, False)
         with _lock:
-            _idle[model.net] = {key: found}  # one a model: the last that was used
+            kept = _idle.setdefault(model.net, {})
+            kept.pop(key, None)  # the last that was used is the last in the dictionary
+            kept[key] = found
+            for other in [k for k, c in kept.items() if c.content != found.content]:
+                del kept[other]
+            while len(kept) > _MOST:  # the oldest; one that was compiled for its like alone
+                plain = (k for k in kept if not k[2])
+                del kept[next(plain, next(iter(kept)))]
 
 
 def _content(net: Any) -> tuple[Any, ...]:

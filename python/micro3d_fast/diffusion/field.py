@@ -97,7 +97,10 @@ class Field:
         network = network or copies.make(model, device, dtype, compiled)
         self.net, self._forward = network.net, network.forward
         size = len(self.seeds) * self.channels * math.prod(self.shape)
-        _refuse_memory(size * (12 + (2 if guidance == 1 else 3) * dtype.itemsize), shape, device)
+        need = size * (12 + (2 if guidance == 1 else 3) * dtype.itemsize)
+        if known is not None:  # x0, its noised copy and what `where` makes of it; the mask
+            need += math.prod(b.stop - b.start for b in _box(known)) * (12 * self.channels + 1)
+        _refuse_memory(need, shape, len(self.seeds), device)
         self._x, self._next = (torch.empty(size, device=device) for _ in range(2))
         self._h0: Tensor | None = None
         self._eats = torch.empty(size, device=device, dtype=dtype)  # what the network reads
@@ -345,13 +348,16 @@ class Field:
     def chunk_pixels(self) -> int:
         """Pixels that the network takes at once: enough to fill the device, few enough for it.
 
-        Decided once a field: another number may round differently.
+        Decided once a field: another number may round differently.  However much memory there is,
+        no tensor of the first level comes near 2^31 numbers, more than which not every kernel can
+        index.
         """
         from .device import free_memory_bytes
 
         width = self.model.config.dim * max(self.model.config.multipliers[:1])
-        fits = max(64 * 64, int(0.5 * free_memory_bytes(self.device)) // (16 * width))
-        return fits if self.device.type == "cuda" else min(fits, 32 * 64 * 64)
+        room = int(0.5 * free_memory_bytes(self.device)) // (8 * self.dtype.itemsize * width)
+        most = 2**31 // (4 * width) if self.device.type == "cuda" else 32 * 64 * 64
+        return max(64 * 64, min(room, most))
 
     def _write(
         self,
@@ -417,18 +423,26 @@ class _Known:
     def of(cls, labels: np.ndarray, n_phases: int, device: torch.device) -> _Known:
         import torch
 
-        where = np.argwhere(labels != UNKNOWN)
-        first, stop = where.min(axis=0), where.max(axis=0) + 1
-        box = tuple(slice(int(a), int(b)) for a, b in zip(first, stop, strict=True))
+        box = _box(labels)
         inside = labels[box]
         known = inside != UNKNOWN
         plain = torch.from_numpy(np.where(known, inside, 0).astype(np.uint8))
         return cls(
             (slice(None), *box),
-            (int(first[0]), int(first[1]), int(first[2])),
+            (box[0].start, box[1].start, box[2].start),
             torch.from_numpy(known).to(device),
             encode(plain, n_phases).permute(1, 0, 2, 3).contiguous().to(device),
         )
+
+
+def _box(labels: np.ndarray) -> tuple[slice, ...]:
+    """The smallest box around the known voxels."""
+    known = labels != UNKNOWN
+    box = []
+    for axis in range(3):
+        on = np.flatnonzero(known.any(axis=tuple(a for a in range(3) if a != axis)))
+        box.append(slice(int(on[0]), int(on[-1]) + 1))
+    return tuple(box)
 
 
 @dataclass(frozen=True)
@@ -487,13 +501,22 @@ def working_shape(
     return planes, (out[0], out[1], out[2])
 
 
-def _refuse_memory(need: int, shape: tuple[int, int, int], device: torch.device) -> None:
-    """Refuse a volume whose field alone is larger than the memory of the device."""
+def _refuse_memory(
+    need: int, shape: tuple[int, int, int], volumes: int, device: torch.device
+) -> None:
+    """Refuse volumes whose fields alone are larger than the memory of the device."""
     from .device import memory_bytes
 
     total = memory_bytes(device)
-    if need > total:
+    if need <= total:
+        return
+    if need <= total * volumes:  # one alone would fit
         raise ValueError(
-            f"`volume_shape` must fit into the memory of {device} ({total / 1e9:.1f} GB), got "
-            f"{shape}, which needs {need / 1e9:.1f} GB for the field alone"
+            f"`batch` must be so small that the volumes sampled together fit into the memory of "
+            f"{device} ({total / 1e9:.1f} GB), got {volumes} of {shape}, which need "
+            f"{need / 1e9:.1f} GB for the fields alone"
         )
+    raise ValueError(
+        f"`volume_shape` must fit into the memory of {device} ({total / 1e9:.1f} GB), got "
+        f"{shape}, which needs {need / volumes / 1e9:.1f} GB for the field alone"
+    )

@@ -11,6 +11,8 @@ import numpy as np
 
 UNKNOWN = 255  # in an array of known labels
 
+_SAMPLE = 2**21  # voxels that the weights of `match_fractions` are found on, at most
+
 
 def labels_of(x: np.ndarray, n_phases: int) -> np.ndarray:
     """Phases of a field (C, ...): its sign for two phases, the arg max for more."""
@@ -40,7 +42,7 @@ def match_fractions(
 
     Two phases: the quantile of the field.  More: arg max of x_p + w_p, where the weights w are
     those whose counts come out right (the dual of the assignment of voxels to phases that keeps the
-    largest total of x).
+    largest total of x).  Those of a large field are found on a part of it.
 
     Parameters
     ----------
@@ -99,23 +101,16 @@ def _match(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
             flat[order[n - counts[1] :]] = 1
         return flat
     present = np.flatnonzero(counts)
-    values = x[present].astype(np.float64)
     wanted = counts[present]
-    weights = np.zeros(len(present))
-    for _ in range(200):  # each weight in turn takes the value that gives its phase its count
-        for p in range(len(present)):
-            others = np.delete(values + weights[:, None], p, axis=0).max(axis=0, initial=-np.inf)
-            margin = others - values[p]  # phase p wins where its weight exceeds this
-            if 0 < wanted[p] < n:
-                cut = np.partition(margin, (wanted[p] - 1, wanted[p]))[
-                    wanted[p] - 1 : wanted[p] + 1
-                ]
-                weights[p] = cut.mean()
-        won = np.bincount((values + weights[:, None]).argmax(axis=0), minlength=len(present))
-        if np.abs(won - wanted).max() <= max(1, n // 100_000):
-            break
-    scores = values + weights[:, None]
-    flat = scores.argmax(axis=0)
+    if n <= _SAMPLE:
+        scores = x[present].astype(np.float64)
+        weights = _weights(scores, wanted)
+    else:
+        at = _spread(n)
+        weights = _weights(x[present[:, None], at].astype(np.float64), _share(wanted, len(at)))
+        scores = x[present].astype(np.float32, copy=False)
+    scores += weights[:, None]
+    flat = scores.argmax(axis=0).astype(np.uint8)
     # What ties and the last iterations left over: move the voxels that lose least.
     won = np.bincount(flat, minlength=len(present))
     while (won != wanted).any():
@@ -126,7 +121,41 @@ def _match(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
         moved = here[np.argpartition(loss, k - 1)[:k]]
         flat[moved] = to
         won = np.bincount(flat, minlength=len(present))
-    return present[flat].astype(np.uint8)
+    return present.astype(np.uint8)[flat]
+
+
+def _weights(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """w (P,) for which the arg max of values + w, values (P, n), comes near the wanted counts."""
+    n = values.shape[1]
+    weights = np.zeros(len(wanted))
+    for _ in range(200):  # each weight in turn takes the value that gives its phase its count
+        for p in range(len(wanted)):
+            others = np.delete(values + weights[:, None], p, axis=0).max(axis=0, initial=-np.inf)
+            margin = others - values[p]  # phase p wins where its weight exceeds this
+            if 0 < wanted[p] < n:
+                cut = np.partition(margin, (wanted[p] - 1, wanted[p]))[
+                    wanted[p] - 1 : wanted[p] + 1
+                ]
+                weights[p] = cut.mean()
+        won = np.bincount((values + weights[:, None]).argmax(axis=0), minlength=len(wanted))
+        if np.abs(won - wanted).max() <= max(1, n // 100_000):
+            break
+    return weights
+
+
+def _spread(n: int) -> np.ndarray:
+    """At most `_SAMPLE` of n indices: one of each stride, at random places, so that none is
+    aligned with the rows of the volume; always the same."""
+    stride = -(-n // _SAMPLE)
+    at = np.arange(0, n - stride + 1, stride)
+    return at + np.random.default_rng(0).integers(stride, size=len(at))
+
+
+def _share(counts: np.ndarray, n: int) -> np.ndarray:
+    """The counts of n voxels in the same proportion, at least one of each phase."""
+    share = np.maximum(whole_counts(counts / counts.sum(), n), 1)
+    share[share.argmax()] -= share.sum() - n
+    return share
 
 
 # ------------------------------------------------------------------------------------- islands
