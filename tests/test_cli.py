@@ -316,6 +316,29 @@ def test_reconstruct_writes_many_volumes_around_known_voxels(capsys, model, fold
         np.testing.assert_array_equal(made.labels[5], known[5])
 
 
+def test_the_fraction_condition_is_trained_and_used(capsys, model, folder, tmp_path):
+    code, _, err = run(
+        capsys, "train", "--volume", folder / "v.tif", "--patch", 16, "--steps", 1,
+        "--batch-size", 2, "--fraction-condition", "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert code == 0, err
+    assert m3.load_model(tmp_path / "run").fraction_condition
+    for option, told in ((None, False), ("--fraction-condition", True)):
+        code, _, err = run(
+            capsys, "reconstruct", "--model", tmp_path / "run", "--shape", 16, "--passes", 2,
+            *([option] if option else []), "--out", tmp_path / "v.npz",
+        )  # fmt: skip
+        assert code == 0, err
+        made = m3.Microstructure.load(tmp_path / "v.npz")
+        assert made.provenance["fraction_condition"] is told
+    code, _, err = run(
+        capsys, "reconstruct", "--model", model, "--out", tmp_path / "w.npz", "--shape", 16,
+        "--fraction-condition",
+    )  # fmt: skip
+    assert code == cli.BAD_INPUT
+    assert "`fraction_condition` must be 'auto' or False for a model that was trained with" in err
+
+
 def test_reconstruct_reports(capsys, model, folder, tmp_path):
     options = ["--model", model, "--shape", 16, "--passes", 5, "--out", tmp_path / "v.npz"]
     images = ["--xy", folder / "xy-*.png", "--phases", "0:0,255:1"]

@@ -254,7 +254,8 @@ class TestPage:
         assert "--seed 7" in command
         assert "--periodic z" in command
         assert "--harmonize 3" in command
-        assert "raw" not in command
+        assert "--fractions 0.6,0.4" in command
+        assert "volume_fractions=[0.6, 0.4]" in program
         compile(program, "program", "exec")
         assert "m3.reconstruct((16, 20, 24), model" in program
         assert "periodic=(True, False, False)" in program

@@ -4,15 +4,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import itertools
+import shlex
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 import micro3d_fast as m3
-from micro3d_fast.diffusion import copies, sampling, windows
+from micro3d_fast import cli
+from micro3d_fast.diffusion import copies, device, labelling, sampling, windows
+from micro3d_fast.diffusion import field as field_module
 from micro3d_fast.diffusion.device import free_memory_bytes, out_of_memory
 from micro3d_fast.diffusion.labelling import (
     UNKNOWN,
@@ -21,6 +26,9 @@ from micro3d_fast.diffusion.labelling import (
     islands,
     match_fractions,
 )
+from micro3d_fast.diffusion.schedule import Schedule
+from micro3d_fast.diffusion.unet import UNet
+from micro3d_fast.report._write import reproduction
 from test_sampling import LinearNet, linear_model, tiny_model
 
 OPEN = (False,) * 3
@@ -194,6 +202,92 @@ def test_copies_are_kept_and_made_anew_where_weights_changed():
         torch.testing.assert_close(changed.net.head.bias, model.net.head.bias)
 
 
+def test_a_compiled_copy_outlives_others(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda net: net)
+    model, cpu = tiny_model(), torch.device("cpu")
+
+    def used(dtype, compiled=False):
+        with copies.borrowed(model, cpu, dtype, compiled) as network:
+            return network.net
+
+    compiled = used(torch.float32, True)
+    plain = used(torch.float32)
+    assert used(torch.float32) is plain is not compiled
+    for dtype in (torch.float64, torch.bfloat16, torch.float16):
+        used(dtype)
+    assert len(copies._idle[model.net]) == 3
+    assert used(torch.float32, True) is compiled
+    assert used(torch.float32) is not plain
+    for dtype in (torch.float64, torch.bfloat16):
+        used(dtype, True)
+    used(torch.float64)  # three compiled: no room
+    assert [key[2] for key in copies._idle[model.net]] == [True] * 3
+    model.net.head.bias.data += 1
+    used(torch.float32)
+    assert len(copies._idle[model.net]) == 1
+
+
+def test_a_compiled_network_is_never_given_up(monkeypatch):
+    """More kinds of passes than torch compiles by default."""
+    ran, compiler = [], torch.compile
+
+    def backend(graph, example):
+        def run(*arguments):
+            ran.append(graph)
+            return graph.forward(*arguments)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", lambda net: compiler(net, backend=backend, dynamic=False))
+    monkeypatch.setattr(torch._dynamo.config, "cache_size_limit", 8)
+    model = SimpleNamespace(net=torch.nn.Conv2d(1, 1, 3))
+    network = copies.make(model, torch.device("cpu"), torch.float32, compiled=True)
+    with torch.inference_mode():
+        for n in range(12):
+            network.forward(torch.zeros(1, 1, 8, 8 + n))
+    assert len(ran) == len({id(graph) for graph in ran}) == 12
+
+
+def test_batches_of_a_large_gpu_stay_below_2_to_the_31(monkeypatch):
+    def pixels(kind, dtype, free):
+        monkeypatch.setattr(device, "free_memory_bytes", lambda where: free)
+        field = SimpleNamespace(
+            model=linear_model(), device=torch.device(kind), dtype=dtype, __dict__={}
+        )
+        return sampling.Field.chunk_pixels.func(field)
+
+    width = linear_model().config.dim * linear_model().config.multipliers[0]
+    huge = 10**15
+    for dtype in (torch.bfloat16, torch.float32):
+        assert pixels("cuda", dtype, huge) == 2**31 // (4 * width)
+        assert pixels("cpu", dtype, huge) == 32 * 64 * 64
+        assert pixels("cuda", dtype, 1) == 64 * 64
+    less = 2**20 * width
+    assert pixels("cuda", torch.bfloat16, less) == 2 * pixels("cuda", torch.float32, less)
+
+
+def test_volumes_too_large_together_are_refused_as_a_batch(monkeypatch):
+    model = tiny_model()
+    monkeypatch.setattr(device, "memory_bytes", lambda where: 10 * 16**3 * 20)
+    words = r"`batch` must be so small that .* got 12 of \(16, 16, 16\)"
+    with pytest.raises(ValueError, match=words):
+        next(m3.reconstruct_many((16,) * 3, model, range(12), batch=12, precision="float32"))
+    with pytest.raises(ValueError, match="`volume_shape` must fit into the memory of cpu"):
+        next(m3.reconstruct_many((48,) * 3, model, range(12), batch=12, precision="float32"))
+
+
+def test_the_buffers_of_known_voxels_count_as_memory(monkeypatch):
+    model = tiny_model()
+    known = np.full((16, 16, 16), UNKNOWN, dtype=np.uint8)
+    known[2, 3, 4] = known[9, 15, 8] = 1
+    assert field_module._box(known) == (slice(2, 10), slice(3, 16), slice(4, 9))
+    asked = []
+    monkeypatch.setattr(field_module, "_refuse_memory", lambda need, *rest: asked.append(need))
+    for k in (None, known):
+        sampling.Field((16,) * 3, model, torch.device("cpu"), torch.float32, known=k)
+    assert asked[1] - asked[0] == 8 * 13 * 5 * 13
+
+
 # ------------------------------------------------------------------------------------- known voxels
 
 
@@ -305,6 +399,31 @@ def test_matching_over_the_rest(rng):
         match_fractions(x, np.array([0.5, 0.45, 0.05]), known)
 
 
+@pytest.mark.parametrize(
+    "target", [(0.5, 0.3, 0.2), (0.02, 0.0, 0.98), (0.0002, 0.4998, 0.5)], ids=str
+)
+def test_weights_of_a_large_field_come_from_a_part_of_it(target, rng, monkeypatch):
+    """Exact fractions, and the labels that the whole field gives but for a few voxels."""
+    from scipy.ndimage import gaussian_filter
+
+    x = rng.standard_normal((3, 32, 32, 32))
+    x = np.stack([np.tanh(20 * gaussian_filter(c, 2.0)) for c in x]).astype(np.float32)
+    target = np.array(target)
+    whole = match_fractions(x, target)
+    monkeypatch.setattr(labelling, "_SAMPLE", 2**12)
+    part = match_fractions(x, target)
+    counts = np.bincount(part.ravel(), minlength=3)
+    assert counts.tolist() == labelling.whole_counts(target, part.size).tolist()
+    assert (part == whole).mean() > 0.99
+    assert (part == match_fractions(x, target)).all()
+    assert part.dtype == np.uint8
+    gain = np.take_along_axis(x, part[None].astype(np.int64), 0).sum(dtype=np.float64)
+    best = np.take_along_axis(x, whole[None].astype(np.int64), 0).sum(dtype=np.float64)
+    assert gain > best - 1e-3 * part.size
+    ties = match_fractions(np.zeros_like(x), target)
+    assert np.bincount(ties.ravel(), minlength=3).tolist() == counts.tolist()
+
+
 # ----------------------------------------------------------------------------------- periodic faces
 
 
@@ -350,10 +469,6 @@ def test_many_are_made_when_asked_for():
 
 
 def test_the_command_that_repeats_a_volume_names_what_was_asked():
-    from types import SimpleNamespace
-
-    from micro3d_fast.report._write import reproduction
-
     known = np.full((8, 16, 24), UNKNOWN, dtype=np.uint8)
     known[2] = 1
     model = tiny_model()
@@ -371,6 +486,72 @@ def test_the_command_that_repeats_a_volume_names_what_was_asked():
             m3.reconstruct((8, 8, 8), model, passes=3).provenance, SimpleNamespace(labels=known)
         )["In Python:"]
     )
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A model of few steps that takes fractions as a condition, as its files hold it."""
+    plain = tiny_model(3, (0.5, 0.3, 0.2))
+    config = dataclasses.replace(plain.config, fractions=3)
+    torch.manual_seed(0)
+    net = UNet(config).eval().requires_grad_(False)
+    for weight in (net.head.weight, net.fraction.project[2].weight):
+        torch.nn.init.normal_(weight, std=0.3)
+    model = dataclasses.replace(plain, net=net, config=config, schedule=Schedule(steps=6))
+    return str(model.save(tmp_path_factory.mktemp("saved")))
+
+
+@pytest.mark.parametrize(
+    ("options", "written"),
+    [
+        ({"passes": 4}, "--out"),
+        ({"passes": 4, "volume_fractions": (0.2, 0.2, 0.6)}, "--fractions 0.2,0.2,0.6"),
+        ({"passes": 4, "volume_fractions": None}, "--fractions raw"),
+        ({"passes": 4, "fraction_condition": True}, "--fraction-condition"),
+        ({"sampler": "paper", "harmonize": 1, "guidance": 1.5}, "--sampler paper"),
+        (
+            {"sampler": "paper", "harmonize": 1, "volume_fractions": (0.5, 0.3, 0.2)},
+            "--fractions 0.5,0.3,0.2",
+        ),
+        (
+            {
+                "sampler": "paper",
+                "harmonize": 1,
+                "volume_fractions": (0.2, 0.2, 0.6),
+                "fraction_condition": False,
+            },
+            "--no-fraction-condition",
+        ),
+        ({"settings": sampling.SamplerSettings(3, 1, 0.7, gamma_end=0.9)}, None),
+        (
+            {
+                "settings": sampling.SamplerSettings(3, 1, 1.0, hold_mean=True),
+                "volume_fractions": (0.2, 0.2, 0.6),
+                "fraction_condition": True,
+                "periodic": (True, False, False),
+            },
+            None,
+        ),
+    ],
+    ids=str,
+)
+def test_the_command_and_the_program_repeat_the_volume(
+    saved, options, written, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    volume = m3.reconstruct((8, 12, 8), m3.load_model(saved), seed=5, **options)
+    texts = reproduction({**volume.provenance, "model_name": saved}, volume)
+    exec(compile(texts["In Python:"], "program", "exec"), {})
+    again = m3.Microstructure.load("volume.tif")
+    assert (again.labels == volume.labels).all()
+    assert again.provenance["settings"] == volume.provenance["settings"]
+    command = texts.get("On the command line:")
+    assert (command is None) == (written is None)
+    if command is not None:
+        assert written in command
+        assert ("--fractions" in command) == ("volume_fractions" in options)
+        assert cli.main(shlex.split(command.replace("\\\n", " "))[1:]) == 0, capsys.readouterr().err
+        assert (m3.Microstructure.load("volume.tif").labels == volume.labels).all()
 
 
 # ---------------------------------------------------------------------------------------- boundary

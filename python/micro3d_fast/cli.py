@@ -451,6 +451,10 @@ def train(
     patch: Annotated[int, typer.Option(help="Side of the training crops, in pixels.")] = 64,
     steps: Annotated[int | None, typer.Option(help="Default: the preset's.")] = None,
     batch_size: Annotated[int, typer.Option(help="Crops a step.")] = 32,
+    fraction_condition: Annotated[
+        bool,
+        typer.Option("--fraction-condition", help="Teach it to follow phase fractions it is told."),
+    ] = False,
     device: Device = None,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out, or refuse it.")] = True,
@@ -500,6 +504,7 @@ def train(
                 patch=patch,
                 steps=steps,
                 batch_size=batch_size,
+                fraction_condition=fraction_condition,
                 device=device,
                 seed=seed,
                 resume=resume,
@@ -556,6 +561,14 @@ def reconstruct(
     fractions: Annotated[
         str, typer.Option(help="auto, raw, or one fraction a phase with commas between.")
     ] = "auto",
+    fraction_condition: Annotated[
+        bool | None,
+        typer.Option(
+            "--fraction-condition/--no-fraction-condition",
+            help="Tell a model trained with it the fractions; default: with fractions to match, "
+            "where the sampler does not hold the mean itself, as fast does.",
+        ),
+    ] = None,
     known: Annotated[
         Path | None,
         typer.Option(help="A volume of --shape whose voxels stay; 255 where nothing is known."),
@@ -639,6 +652,7 @@ def reconstruct(
                 guidance=guidance,
                 periodic=wrap,
                 volume_fractions=wanted,
+                fraction_condition="auto" if fraction_condition is None else fraction_condition,
                 known=measured,
                 remove_islands=remove_islands,
                 window=side,

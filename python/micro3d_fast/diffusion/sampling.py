@@ -168,8 +168,11 @@ def reconstruct(
         Axes z, y, x along which the volume repeats.
     volume_fractions : "auto", None or sequence of float
         Phase fractions of the result: ``"auto"`` matches those of the training images for
-        ``"fast"`` and leaves ``"paper"`` raw; None leaves the field raw; else one number a phase,
-        summing to 1.  Raw and final fractions are both recorded in the provenance.
+        ``"fast"`` and leaves ``"paper"`` raw; None matches none at the end; else one number a
+        phase, summing to 1.  None with ``"fast"`` is not free of fractions: while it samples, the
+        mean of the predicted x0 is still held at that of the training images, and only the last
+        matching is left out (`SamplerSettings`, ``hold_mean=False``, does not hold it).  Raw and
+        final fractions are both recorded in the provenance.
     fraction_condition : "auto" or bool
         Tell the network the fractions of the volume, those of ``volume_fractions`` or else of the
         training images.  ``"auto"``: where the model was trained with `train`'s
@@ -196,8 +199,8 @@ def reconstruct(
     device : str, optional
         ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; default: CUDA where there is one.
     callback : callable, optional
-        Called after each pass with a dict: pass_index, passes, t, plane, seconds, eta; of n volumes
-        the passes are counted through.
+        Called after each pass with a dict: pass_index, passes, t, plane, seeds (of the volumes that
+        the pass denoises together), seconds, eta; of n volumes the passes are counted through.
     precision : {"auto", "bfloat16", "float32"}
         Of the network; the field itself is float32.
     settings : SamplerSettings, optional
@@ -275,7 +278,7 @@ def reconstruct_many(
         Volumes that are sampled together, which is faster where one alone does not fill the device;
         the memory is that of a batch.  Default: as many as do, at most 16.
     callback : callable, optional
-        As for `reconstruct`, with the passes of each batch and its ``seeds``.
+        As for `reconstruct`, with the passes of each batch.
     **options
         All others of `reconstruct` but ``n`` and ``seed``.
 
@@ -509,6 +512,7 @@ def _make(
                 "asked_volume_fractions": None
                 if r.target is None
                 else [float(f) for f in r.target],
+                "model_volume_fractions": [float(f) for f in r.model.volume_fractions],
                 "volume_fractions": _fractions_of(labels, phases),
                 "islands_removed": islands if r.remove_islands else None,
                 "volumes_at_once": len(seeds),
