@@ -133,6 +133,7 @@ def plan(name: str) -> dict[str, Variant]:
             made[f"paper-respaced-{p}"] = Variant(replace(PAPER, steps=(p + 4) // 5))
         made["paper-996"] = Variant(replace(PAPER, steps=200), seeds=2)
         made["paper-4996"] = Variant(PAPER, seeds=1)
+        made["paper-4996-noise"] = Variant(PAPER, "noise-linear", seeds=1)  # the paper's own
         return made
     if name == "paper-grid":  # the paper's Figures 6 and 7, on a tenth of its steps
         return {

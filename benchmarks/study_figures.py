@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Figures and tables of the study, from its study.json and the volumes beside it.
 
-python benchmarks/study_figures.py --runs runs/study --out docs
+python benchmarks/study_figures.py --runs runs/study --out docs [--record]
 """
 
 from __future__ import annotations
@@ -171,6 +171,57 @@ def markdown(rows: dict[str, Any], material: str, names: list[str]) -> str:
     return "\n".join(lines)
 
 
+def properties(rows: dict[str, Any], variant: str) -> str:
+    """A table in Markdown: quartiles of the real blocks and of the volumes."""
+    lines = ["| material | property | real blocks: quartiles, median | volumes: median | inside |"]
+    lines += ["|---|---|---|---|---|"]
+    for key, truth in rows.items():
+        made = rows.get(f"{truth['material']} | {variant}", {})
+        if truth["variant"] != "truth" or "properties" not in made or "properties" not in truth:
+            continue
+        both = {**truth["properties"], **truth["shape"]}
+        ours = {**made["properties"], **made["shape"]}
+        for name, (low, middle, high) in both.items():
+            value = ours[name][1]
+            lines.append(
+                f"| {key.split(' | ')[0]} | {name} | {low:.3g} … {high:.3g}, {middle:.3g} | "
+                f"{value:.3g} | {'yes' if low <= value <= high else 'no'} |"
+            )
+    return "\n".join(lines)
+
+
+def record_rows(rows: dict[str, Any]) -> None:
+    """The curve's cases as rows of results.csv."""
+    from _results import record
+
+    for row in rows.values():
+        if "matched" not in row or family(row["variant"]) is None:
+            continue
+        case = f"{row['material']} {row['variant']}"
+        for kind in ("matched", "raw"):
+            for function in ("S2", "L"):
+                for plane in PLANES:
+                    e = row[kind][f"{function} {plane}"]
+                    record(
+                        bench="study",
+                        case=case,
+                        metric=f"{kind} {function} {plane} error",
+                        value=e["error"],
+                        unit="1",
+                        notes=f"scatter of real blocks {e['scatter']:.4f}, interval "
+                        f"{e['low']:.4f} to {e['high']:.4f}; {row['volumes']} volumes, "
+                        f"{row['passes']} passes, model {row['model']}",
+                    )
+        record(
+            bench="study",
+            case=case,
+            metric="raw fraction of the last phase",
+            value=row["raw fraction"][-1],
+            unit="1",
+            notes=f"deviation {row['raw fraction deviation'][-1]:.4f}; {row['volumes']} volumes",
+        )
+
+
 def main() -> None:
     from study import MATERIALS, PLANS, plan
 
@@ -178,6 +229,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/study"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("docs"))
+    parser.add_argument("--record", action="store_true", help="append rows to results.csv")
     arguments = parser.parse_args()
     rows = json.loads((arguments.runs / "study.json").read_text(encoding="utf-8"))
     present = [m for m in MATERIALS if any(r["material"] == m for r in rows.values())]
@@ -198,6 +250,9 @@ def main() -> None:
         section_figure(
             arguments.runs, material, truth, ["fast-43", "paper-respaced-46", "paper-4996"]
         ).savefig(arguments.out / f"study_sections_{material}.png", dpi=80)
+    if arguments.record:
+        record_rows(rows)
+    print(properties(rows, "fast-43"))
     for material in present:
         for name in PLANS:
             table = markdown(rows, material, list(plan(name)))
