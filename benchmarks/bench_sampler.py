@@ -89,7 +89,7 @@ def test_fast_sampler(benchmark, name):
     precision = timed[0]["precision"]
     say(case, "seconds", seconds, "s", precision=precision)
     say(case, "share outside the network", outside, "1", precision=precision)
-    assert outside < 0.03
+    assert outside < 0.06
 
 
 def test_against_an_eager_float32_loop():
