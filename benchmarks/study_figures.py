@@ -195,7 +195,7 @@ def record_rows(rows: dict[str, Any]) -> None:
     from _results import record
 
     for row in rows.values():
-        if "matched" not in row or family(row["variant"]) is None:
+        if "matched" not in row or family(row["variant"].removesuffix("-noise")) is None:
             continue
         case = f"{row['material']} {row['variant']}"
         for kind in ("matched", "raw"):
