@@ -618,3 +618,15 @@ def test_settings_out_of_range_are_refused(knob, words):
 def test_a_bad_seed_of_many_is_refused():
     with pytest.raises(ValueError, match="`seeds`"):
         list(m3.reconstruct_many((16, 16, 16), tiny_model(), [-1], passes=3))
+
+
+def test_face_mismatch_of_known_volumes():
+    ramp = np.zeros((8, 4, 6), dtype=np.uint8)
+    ramp[:, :2] = 1  # two slabs: the faces of y differ, inside one pair of three does
+    assert face_mismatch(ramp, "y") == face_mismatch(ramp, 1)
+    assert face_mismatch(ramp, 1)[0] == pytest.approx(3)
+    assert np.isnan(face_mismatch(ramp, "z")).all()
+    with pytest.raises(ValueError, match="`axis` must be"):
+        face_mismatch(ramp, "w")
+    with pytest.raises(ValueError, match="at least 3 voxels along 'x'"):
+        face_mismatch(ramp[:, :, :2], "x")

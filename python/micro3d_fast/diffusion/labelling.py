@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+
+from .. import _checks
 
 UNKNOWN = 255  # in an array of known labels
 
@@ -246,13 +249,14 @@ def final_labels(
     return labels, removed
 
 
-def face_mismatch(labels: np.ndarray, axis: int) -> tuple[float, float]:
+def face_mismatch(labels: Any, axis: int | str) -> tuple[float, float]:
     """How much more the faces of an axis differ, wrapped onto each other, than slices inside do.
 
     Parameters
     ----------
-    labels : array, shape (nz, ny, nx)
-    axis : int
+    labels : array or Microstructure, shape (nz, ny, nx)
+        At least three voxels along the axis.
+    axis : {0, 1, 2, "z", "y", "x"}
 
     Returns
     -------
@@ -260,10 +264,16 @@ def face_mismatch(labels: np.ndarray, axis: int) -> tuple[float, float]:
         Share of voxels that differ between the last slice and the first, over its mean between
         neighbouring slices inside; 1 for a volume that is periodic along the axis.
     noise : float
-        Standard deviation of the same ratio over the pairs inside: what 1 scatters by.
+        Standard deviation of the same ratio over the pairs inside: what 1 scatters by.  Both are
+        nan where no slices differ inside.
     """
-    slices = np.moveaxis(np.asarray(labels), axis, 0)
+    number = _checks.axis_number(axis, 3)
+    slices = np.moveaxis(_checks.as_labels(labels, ndim=3), number, 0)
+    if len(slices) < 3:
+        raise ValueError(f"`labels` must have at least 3 voxels along {axis!r}, got {len(slices)}")
     inside = np.array([(a != b).mean() for a, b in itertools.pairwise(slices)])
+    if not inside.any():
+        return float("nan"), float("nan")
     return (
         float((slices[-1] != slices[0]).mean() / inside.mean()),
         float(inside.std() / inside.mean()),
