@@ -10,7 +10,9 @@ w_j = g_j), and coefficients as C'_IJ = V w_I w_J C_IJ / scale, so that energies
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from micro3d_fast._arrays import Array
 
 from ._compute import Compute
 from .materials import VOIGT, tensor_from_voigt
-from .solver import Solution, SolverOptions, solve
+from .solver import ConvergenceError, Solution, SolverOptions, precision_hint, solve
 
 __all__ = ["Hex8Problem", "Hex8Results", "compact"]
 
@@ -35,6 +37,31 @@ class Hex8Results:
     converged: bool
     nbytes: int
     fields: np.ndarray | None  # (loads, components, nz, ny, nx), physical, float32 or float64
+
+    def require_convergence(
+        self,
+        function: str,
+        loads: Sequence[str],
+        options: SolverOptions,
+        contrast: float,
+        *,
+        partial: Any,
+        warnings: Sequence[str] = (),
+    ) -> None:
+        """Raise a ConvergenceError that keeps the partial result, if a load missed ``tol``."""
+        if self.converged:
+            return
+        worst = int(np.argmax(self.residuals))
+        hints = "".join(f"; {w}" for w in warnings) + precision_hint(options, contrast)
+        raise ConvergenceError(
+            f"{function} reached a relative residual of {self.residuals[worst]:.2e} and not `tol` "
+            f"{options.tol:g} under load {loads[worst]} in {self.iterations[worst]} iterations "
+            f"(contrast of the phases {contrast:.3g}{hints}); the partial result is in `.partial`",
+            partial=partial,
+            residual=self.residuals[worst],
+            iterations=self.iterations[worst],
+            contrast=contrast,
+        )
 
 
 class Hex8Problem:

@@ -21,7 +21,7 @@ from ._image import as_image
 from .bounds import ConductivityBounds, conductivity_bounds
 from .local_fields import voxel_gradient
 from .materials import checked_conductivities
-from .solver import ConvergenceError, SolverProgress, precision_hint, solver_options
+from .solver import SolverProgress, solver_options
 
 __all__ = ["ConductivityProperties", "homogenize_conductivity"]
 
@@ -193,17 +193,5 @@ def homogenize_conductivity(
         device=compute.name,
         flux=flux,
     )
-    if not results.converged:
-        worst = int(np.argmax(results.residuals))
-        raise ConvergenceError(
-            f"homogenize_conductivity reached a relative residual of "
-            f"{results.residuals[worst]:.2e} and not `tol` {options.tol:g} under load "
-            f"{'xyz'[worst]} in {results.iterations[worst]} iterations (contrast of the phases "
-            f"{contrast:.3g}{precision_hint(options, contrast)}); "
-            "the partial result is in `.partial`",
-            partial=result,
-            residual=results.residuals[worst],
-            iterations=results.iterations[worst],
-            contrast=contrast,
-        )
+    results.require_convergence("homogenize_conductivity", "xyz", options, contrast, partial=result)
     return result

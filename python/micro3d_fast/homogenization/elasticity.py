@@ -34,7 +34,7 @@ from .materials import (
     strain_tensor,
     strain_voigt,
 )
-from .solver import ConvergenceError, SolverProgress, precision_hint, solver_options
+from .solver import SolverProgress, solver_options
 
 __all__ = ["ElasticProperties", "homogenize_elasticity"]
 
@@ -311,20 +311,9 @@ def homogenize_elasticity(
         device=compute.name,
         _fields=kept,
     )
-    if not results.converged:
-        worst = int(np.argmax(results.residuals))
-        hints = "; ".join(("", *warnings)) if warnings else ""
-        raise ConvergenceError(
-            f"homogenize_elasticity reached a relative residual of {results.residuals[worst]:.2e} "
-            f"and not `tol` {options.tol:g} under load {_LOADS[worst]} in "
-            f"{results.iterations[worst]} iterations (contrast of the phases "
-            f"{contrast:.3g}{hints}{precision_hint(options, contrast)}); "
-            "the partial result is in `.partial`",
-            partial=result,
-            residual=results.residuals[worst],
-            iterations=results.iterations[worst],
-            contrast=contrast,
-        )
+    results.require_convergence(
+        "homogenize_elasticity", _LOADS, options, contrast, partial=result, warnings=warnings
+    )
     return result
 
 
