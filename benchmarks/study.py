@@ -264,7 +264,7 @@ class Case:
             )
             volume.save(file)
             print(f"{self.name} {file.name}: {volume.provenance['seconds']:.1f} s", flush=True)
-            made.append(m3.Microstructure.load(file))
+            made.append(volume)
         return made
 
 

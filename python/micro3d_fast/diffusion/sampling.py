@@ -387,17 +387,13 @@ def _request(
         _checks.choice(quality, QUALITY, name="quality")
         if passes is not None:
             raise ValueError(f"`quality` must be None where `passes` is given, got {quality!r}")
-        if sampler == "paper":
-            raise ValueError(
-                "`quality` must be None for sampler 'paper', whose passes follow from T and "
-                f"`harmonize`, got {quality!r}"
-            )
     if passes is not None:
         passes = _checks.integer(passes, name="passes", minimum=1)
-        if sampler == "paper":
+    for name, given in (("quality", quality), ("passes", passes)):
+        if given is not None and sampler == "paper":
             raise ValueError(
-                "`passes` must be None for sampler 'paper', whose passes follow from T and "
-                f"`harmonize`, got {passes}"
+                f"`{name}` must be None for sampler 'paper', whose passes follow from T and "
+                f"`harmonize`, got {given!r}"
             )
     target = _target_fractions(volume_fractions, model, sampler)
     if settings is None:
