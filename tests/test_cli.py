@@ -40,6 +40,9 @@ def folder(tmp_path_factory) -> Path:
     for i in range(3):
         for plane, image in (("xy", labels[i]), ("xz", labels[:, i]), ("yz", labels[:, :, i])):
             Image.fromarray(image * np.uint8(255)).save(root / f"{plane}-{i}.png")
+    (root / "v.raw").write_bytes(labels.tobytes())
+    (root / "one.yaml").write_text("phases: [{conductivity: 1.0}]")
+    (root / "none.yaml").write_text("phases: []")
     return root
 
 
@@ -107,6 +110,7 @@ def test_help_imports_nothing_heavy():
         (["train", "--out", "o", "--nonsense", "1"], "No such option: --nonsense"),
         (["nonsense"], "No such command 'nonsense'"),
         (["train", "--out", "o", "--xy", "{}/none-*.png"], "no file matches"),
+        (["train", "--out", "o", "--xy", ""], "--xy must be a path, got an empty string"),
         (
             ["train", "--out", "o", "--xy", "{}/xy-*.png", "--phases", "0=1"],
             "--phases must be VALUE:PHASE pairs such as 0:0,255:1, or 'labels', got '0=1'",
@@ -120,11 +124,11 @@ def test_help_imports_nothing_heavy():
             ["train", "--out", "o", "--volume", "{}/v.tif", "--xy", "{}/xy-*.png"],
             "--volume must stand alone",
         ),
-        (["train", "--out", "o", "--volume", "{}/absent.tif"], "must be an existing file"),
-        (["train", "--out", "o", "--volume", "{}/v.tif", "--preset", "huge"], "`preset` must be"),
+        (["train", "--out", "o", "--volume", "{}/absent.tif"], "--volume must be an existing file"),
+        (["train", "--out", "o", "--volume", "{}/v.tif", "--preset", "huge"], "--preset must be"),
         (
             ["train", "--out", "o", "--volume", "{}/v.tif", "--patch", "64"],
-            "`patch` must be at most 24",
+            "--patch must be at most 24",
         ),
         (
             ["train", "--out", "o", "--volume", "{}/v.tif", "--voxel-size", "1,2"],
@@ -134,7 +138,7 @@ def test_help_imports_nothing_heavy():
             ["train", "--out", "{}/v.tif", "--volume", "{}/v.tif"],
             "--out must be a directory, got the file",
         ),
-        (["reconstruct", "--model", "none", "--out", "o.tif"], "must be a model directory or one"),
+        (["reconstruct", "--model", "none", "--out", "o.tif"], "--model must be a model directory"),
         (["reconstruct", "--model", "m", "--out", "o.xyz"], "--out must end in .npy, .npz, .tif"),
         (
             ["reconstruct", "--model", "m", "--out", "o.tif", "--shape", "64,64"],
@@ -162,21 +166,37 @@ def test_help_imports_nothing_heavy():
         ),
         (
             ["reconstruct", "--model", "separator", "--out", "o.tif", "--quality", "best"],
-            "`quality` must be 'draft' or 'standard' or 'high', got 'best'",
+            "--quality must be 'draft' or 'standard' or 'high', got 'best'",
         ),
         (
             ["reconstruct", "--model", "separator", "--out", "o.tif", "--known", "{}/v.tif"],
-            "`known` must have the shape of the volume (64, 64, 64), got (24, 24, 24)",
+            "--known must have the shape of the volume (64, 64, 64), got (24, 24, 24)",
+        ),
+        (
+            ["reconstruct", "--model", "separator", "--out", "o.tif", "--known", "{}/no.tif"],
+            "--known must be an existing file",
+        ),
+        (
+            ["reconstruct", "--model", "separator", "--out", "o.tif", "--known", "{}/v.raw"],
+            "its shape must be given for",  # --shape is that of the volume to make
+        ),
+        (
+            ["reconstruct", "--model", "separator", "--out", "o.tif", "--fractions", "0.5"],
+            "--fractions must be 2 non-negative numbers that sum to 1, got",
         ),
         (
             ["reconstruct", "--model", "m", "--out", "o.tif", "--fractions", "a"],
             "--fractions must be numbers with commas between, got 'a'",
         ),
-        (["characterize", "{}/absent.tif", "--out", "o"], "must be an existing file"),
-        (["characterize", "{}/xy-0.png", "--out", "o"], "must end in"),
+        (["characterize", "{}/absent.tif", "--out", "o"], "VOLUME must be an existing file"),
+        (
+            ["characterize", "{}/v.tif", "--reference", "{}/no.tif", "--out", "o"],
+            "--reference must be an existing file",
+        ),
+        (["characterize", "{}/xy-0.png", "--out", "o"], "VOLUME must end in"),
         (["characterize", "{}/v.tif", "--out", "o", "--max-lag", "-1"], "--max-lag must be at"),
         (["homogenize", "{}/v.tif"], "homogenize needs --materials, --diffusivity, or both"),
-        (["homogenize", "{}/v.tif", "--materials", "unobtainium"], "unobtainium"),
+        (["homogenize", "{}/v.tif", "--materials", "unobtainium"], "--materials must be a .yaml"),
         (
             ["homogenize", "{}/v.tif", "--diffusivity", "x"],
             "--diffusivity must be whole numbers with commas between, got 'x'",
@@ -185,7 +205,10 @@ def test_help_imports_nothing_heavy():
             ["homogenize", "{}/v.tif", "--diffusivity", "0", "--axes", "xw"],
             "--axes must be axes such as xyz, got 'xw'",
         ),
-        (["homogenize", "{}/v.tif", "--diffusivity", "0", "--tol", "2"], "`tol` must"),
+        (["homogenize", "{}/v.tif", "--diffusivity", "0", "--tol", "2"], "--tol must"),
+        (["homogenize", "{}/v.tif", "--diffusivity", "300"], "--diffusivity must be an integer 0"),
+        (["homogenize", "{}/v.tif", "--materials", "{}/one.yaml"], "--materials must cover every"),
+        (["homogenize", "{}/v.tif", "--materials", "{}/none.yaml"], "none.yaml: `phases` must be"),
         (["demo", "--edge", "4"], "--edge must be at least 16, got 4"),
         (["demo", "--minutes", "0"], "--minutes must be positive, got 0"),
     ],
@@ -206,7 +229,7 @@ def test_exit_codes_of_the_process(tmp_path):
     plain = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert plain.returncode == cli.BAD_INPUT
     assert plain.stderr.count("\n") == 1
-    assert plain.stderr.startswith("micro3d: `path` must be an existing file, got absent.tif")
+    assert plain.stderr.startswith("micro3d: VOLUME must be an existing file, got absent.tif")
     assert not list(tmp_path.iterdir())
     debug = subprocess.run(
         [*command, "--debug"], cwd=tmp_path, capture_output=True, text=True, check=False
@@ -235,6 +258,15 @@ def test_errors_of_a_command(capsys, monkeypatch, error, code, words):
     if not isinstance(error, KeyboardInterrupt):
         with pytest.raises(type(error)):
             cli.main(["info"])
+
+
+def test_the_words_of_the_library_are_said_of_the_options():
+    """What stands in a file, or is no option of the command, stays as it is."""
+    words = "`path` and `n_phases`=2 and `images` of `.partial`; m.yaml: `phases` in `phases`"
+    assert cli._as_typed(words, "train", {"path": "volume"}) == (
+        "--volume and --n-phases=2 and `images` of `.partial`; m.yaml: `phases` in --phases"
+    )
+    assert cli._as_typed("`volume`, `tol`", "homogenize", {}) == "VOLUME, --tol"
 
 
 # ---------------------------------------------------------------------------------------- options
@@ -336,7 +368,7 @@ def test_the_fraction_condition_is_trained_and_used(capsys, model, folder, tmp_p
         "--fraction-condition",
     )  # fmt: skip
     assert code == cli.BAD_INPUT
-    assert "`fraction_condition` must be 'auto' or False for a model that was trained with" in err
+    assert "--fraction-condition must be 'auto' or False for a model that was trained with" in err
 
 
 def test_reconstruct_reports(capsys, model, folder, tmp_path):

@@ -13,13 +13,14 @@ import contextlib
 import dataclasses
 import functools
 import os
+import re
 import shlex
 import signal
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -110,34 +111,71 @@ def _sentence(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn what a command raises into one sentence and an exit code."""
+def guarded(**arguments: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Turn what a command raises into one sentence and an exit code.
 
-    @functools.wraps(command)
-    def run(*args: Any, **options: Any) -> None:
-        debug = bool(options.get("debug")) or os.environ.get("MICRO3D_DEBUG", "") not in ("", "0")
-        try:
-            with _plain_warnings():
-                command(*args, **options)
-        except typer.Exit:
-            raise
-        except KeyboardInterrupt as error:
-            if debug and not isinstance(error, Stopped):
-                raise
-            _fail(str(error) or "Stopped; nothing was written.", INTERRUPTED)
-        except Exception as error:
-            if debug or getattr(error, "format_message", None):  # typer's own refusals
-                raise
-            if isinstance(error, ValueError | TypeError | FileNotFoundError | IsADirectoryError):
-                _fail(_sentence(error))
-            if isinstance(error, OSError | ImportError | ArithmeticError | RuntimeError):
-                _fail(_sentence(error), FAILED)
-            if isinstance(error, MemoryError):
-                _fail(f"Not enough memory: {_sentence(error)}", FAILED)
-            kind = type(error).__name__
-            _fail(f"Unexpected {kind}: {_sentence(error)} (--debug shows where)", FAILED)
+    ``arguments`` gives the parameter of the command that a Python argument comes from, where the
+    two have different names: what the library says of the argument is then said of the option.
+    """
 
-    return run
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        def typed(words: str) -> str:
+            return _as_typed(words, command.__name__, arguments)
+
+        @functools.wraps(command)
+        def run(*args: Any, **options: Any) -> None:
+            debug = bool(options.get("debug")) or os.environ.get("MICRO3D_DEBUG", "") not in (
+                "",
+                "0",
+            )
+            try:
+                with _plain_warnings(typed):
+                    command(*args, **options)
+            except typer.Exit:
+                raise
+            except KeyboardInterrupt as error:
+                if debug and not isinstance(error, Stopped):
+                    raise
+                _fail(str(error) or "Stopped; nothing was written.", INTERRUPTED)
+            except Exception as error:
+                if debug or getattr(error, "format_message", None):  # typer's own refusals
+                    raise
+                words = typed(_sentence(error))
+                if isinstance(
+                    error, ValueError | TypeError | FileNotFoundError | IsADirectoryError
+                ):
+                    _fail(words)
+                if isinstance(error, OSError | ImportError | ArithmeticError | RuntimeError):
+                    _fail(words, FAILED)
+                if isinstance(error, MemoryError):
+                    _fail(f"Not enough memory: {words}", FAILED)
+                kind = type(error).__name__
+                _fail(f"Unexpected {kind}: {words} (--debug shows where)", FAILED)
+
+        return run
+
+    return decorated
+
+
+def _as_typed(words: str, command: str, arguments: Mapping[str, str]) -> str:
+    """Arguments in backquotes as the options of the command; a name behind 'FILE: ' is the file's.
+
+    The command's own table tells what is typed for a parameter.
+    """
+    group: Any = typer.main.get_command(app)
+    table = {
+        parameter.name: parameter.opts[0] if parameter.opts[0][0] == "-" else parameter.metavar
+        for parameter in group.commands[command].params
+    }
+    table |= {argument: table[parameter] for argument, parameter in arguments.items()}
+
+    def option(found: re.Match[str]) -> str:
+        return found[0] if found[1] else table.get(found[2], found[0])
+
+    return re.sub(r"(: )?`([^`]+)`", option, words)
+
+
+IMAGES = {f"images[{plane!r}]": plane for plane in ("xy", "xz", "yz")}
 
 
 class Stopped(KeyboardInterrupt):
@@ -145,9 +183,9 @@ class Stopped(KeyboardInterrupt):
 
 
 @contextlib.contextmanager
-def _plain_warnings() -> Iterator[None]:
+def _plain_warnings(typed: Callable[[str], str]) -> Iterator[None]:
     def show(message: Warning | str, category: type[Warning], *_: Any) -> None:
-        _say(f"warning: {' '.join(str(message).split())}")
+        _say(f"warning: {' '.join(typed(str(message)).split())}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -368,7 +406,7 @@ def load_micrographs(
             _fail("--volume must stand alone, without --xy, --xz or --yz")
         if threshold is not None:
             _fail("--threshold is for micrographs; a --volume must hold labels (see --phases)")
-        solid = load_volume(volume, voxel_size, phase_names, phases)
+        solid = load_volume(volume, "volume", voxel_size, phase_names, phases)
         return Micrographs.from_volume(solid, images_per_plane, seed=seed)
     if not given:
         return None
@@ -383,18 +421,27 @@ def load_micrographs(
 
 
 def load_volume(
-    path: Path, voxel_size: str | None, phase_names: str | None, phases: str | None
+    path: Path,
+    parameter: str,
+    voxel_size: str | None = None,
+    phase_names: str | None = None,
+    phases: str | None = None,
 ) -> Microstructure:
-    """Read a volume with the overrides of the command line."""
+    """Read the volume that a parameter of the command names, with the overrides of the others."""
     from . import io
 
     mapping = read_phases(phases)
-    return io.load(
-        path,
-        voxel_size=read_voxel_size(voxel_size),
-        phase_names=read_names(phase_names),
-        phases=None if isinstance(mapping, str) else mapping,
-    )
+    try:
+        return io.load(
+            path,
+            voxel_size=read_voxel_size(voxel_size),
+            phase_names=read_names(phase_names),
+            phases=None if isinstance(mapping, str) else mapping,
+        )
+    except (ValueError, FileNotFoundError) as error:
+        words = str(error).replace("`path`", f"`{parameter}`")
+        error.args = (words.replace("`shape`", "its shape"),)  # of a file, not of what is made
+        raise
 
 
 def check_output(path: Path, *, folder: bool) -> Path:
@@ -434,7 +481,7 @@ def _main(
 
 
 @app.command(short_help="Train a model on micrographs.")
-@guarded
+@guarded(labels="volume", **IMAGES)
 def train(
     out: Annotated[Path, typer.Option(help="Directory of the run; resumed if it holds one.")],
     xy: XY = None,
@@ -526,7 +573,13 @@ def _same_command() -> str:
 
 
 @app.command(short_help="Make a volume with a model.")
-@guarded
+@guarded(
+    path_or_bundled_name="model",
+    volume_shape="shape",
+    volume_fractions="fractions",
+    labels="volume",
+    **IMAGES,
+)
 def reconstruct(
     model: Annotated[
         str,
@@ -623,7 +676,7 @@ def reconstruct(
     from . import diffusion
     from .diffusion.sampling import counted
 
-    measured = None if known is None else load_volume(known, None, None, None).labels
+    measured = None if known is None else load_volume(known, "known").labels
     loaded = diffusion.load_model(model)
     micrographs = load_micrographs(
         {"xy": xy, "xz": xz, "yz": yz},
@@ -700,9 +753,9 @@ def _write_report(
 
 
 @app.command(short_help="Measure a volume.")
-@guarded
+@guarded(generated="volume", labels="volume")
 def characterize(
-    file: Annotated[
+    volume: Annotated[
         Path, typer.Argument(metavar="VOLUME", help="A labelled volume: .tif, .npz, .vti, ...")
     ],
     out: Annotated[Path, typer.Option(help="Directory for the report and the curves.")],
@@ -729,8 +782,10 @@ def characterize(
     check_output(out, folder=True)
     if max_lag is not None and max_lag < 0:
         _fail(f"--max-lag must be at least 0, got {max_lag}")
-    made = load_volume(file, voxel_size, phase_names, phases)
-    truth = None if reference is None else load_volume(reference, None, phase_names, phases)
+    made = load_volume(volume, "volume", voxel_size, phase_names, phases)
+    truth = None
+    if reference is not None:
+        truth = load_volume(reference, "reference", None, phase_names, phases)
 
     from . import report, statistics
     from .report import characterization
@@ -748,7 +803,7 @@ def characterize(
         microstructure=made,
         comparison=compared,
         reference=truth,
-        title=f"{file.name}: spatial statistics",
+        title=f"{volume.name}: spatial statistics",
         timings={"All correlations": seconds},
         extra=characterization.sections(measured),
         verdict=None if truth is not None else characterization.summary(measured),
@@ -761,9 +816,15 @@ def characterize(
 
 
 @app.command(short_help="Effective properties of a volume.")
-@guarded
+@guarded(
+    labels="volume",
+    source="materials",
+    conductivities="materials",
+    phase="diffusivity",
+    axis="axes",
+)
 def homogenize(
-    file: Annotated[
+    volume: Annotated[
         Path, typer.Argument(metavar="VOLUME", help="A labelled volume: .tif, .npz, .vti, ...")
     ],
     materials: Annotated[
@@ -808,7 +869,7 @@ def homogenize(
     asked = [] if diffusivity is None else read_numbers(diffusivity, "--diffusivity", int)
     if out is not None:
         check_output(out, folder=True)
-    volume = load_volume(file, voxel_size, phase_names, phases)
+    solid = load_volume(volume, "volume", voxel_size, phase_names, phases)
 
     from . import homogenization
 
@@ -820,16 +881,16 @@ def homogenize(
         try:
             if chosen is not None and chosen.materials is not None:
                 results["Elasticity"] = homogenization.homogenize_elasticity(
-                    volume, chosen.materials, bbar=bbar, **common
+                    solid, chosen.materials, bbar=bbar, **common
                 )
             if chosen is not None and chosen.conductivities is not None:
                 results["Conductivity"] = homogenization.homogenize_conductivity(
-                    volume, chosen.conductivities, **common
+                    solid, chosen.conductivities, **common
                 )
             if asked:
                 results["Diffusion"] = [
                     homogenization.relative_diffusivity(
-                        volume, phase, axis=axis, sides=sides, **common
+                        solid, phase, axis=axis, sides=sides, **common
                     )
                     for phase in asked
                     for axis in axes
@@ -847,17 +908,17 @@ def homogenize(
         notes = {} if chosen is None else {"Materials": [str(chosen.note)]}
         page = report.write_report(
             out,
-            microstructure=volume,
+            microstructure=solid,
             properties=results,
             extra=notes,
-            title=f"{file.name}: effective properties",
+            title=f"{volume.name}: effective properties",
             reproduce={"On the command line:": _same_command()},
         )
         print(f"Report in {page}.")
 
 
 @app.command(short_help="Micrographs to volume to proof, on bundled models.")
-@guarded
+@guarded()
 def demo(
     out: Annotated[Path, typer.Option(help="Directory for everything that is made.")] = Path(
         "demo"
@@ -912,7 +973,7 @@ def demo(
 
 
 @app.command(short_help="Say what is installed.")
-@guarded
+@guarded()
 def info(debug: Debug = False) -> None:
     """Say what is installed: versions, CUDA, threads, bundled models.
 
