@@ -13,9 +13,11 @@ from micro3d_fast.diffusion.unet import (
     NO_PLANE,
     PRESETS,
     Condition,
+    Conv,
     UNet,
     UNetConfig,
     group_norm,
+    wrapped,
 )
 
 TINY = UNetConfig(
@@ -109,6 +111,45 @@ def test_periodic_network_commutes_with_shifts_by_its_stride(axis):
         torch.testing.assert_close(rolled, net(x, cond).roll(shift, axis), rtol=1e-4, atol=1e-5)
         net.set_periodic(False, False)
         assert (net(x.roll(shift, axis), cond) - net(x, cond).roll(shift, axis)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("axis", [2, 3])
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
+def test_wrapped_is_circular_padding_in_the_same_memory_format(axis, form):
+    x = torch.randn(2, 5, 6, 7).contiguous(memory_format=form)
+    for p in (1, 3, 6):
+        got = wrapped(x, axis, p)
+        sides = (0, 0, p, p) if axis == 2 else (p, p, 0, 0)
+        assert torch.equal(got, torch.nn.functional.pad(x, sides, mode="circular"))
+        assert got.is_contiguous(memory_format=form)
+    far = wrapped(x, axis, 17)  # more than twice around
+    index = torch.arange(-17, x.shape[axis] + 17) % x.shape[axis]
+    assert torch.equal(far, x.index_select(axis, index))
+
+
+@pytest.mark.parametrize("periodic", [(True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("size", [(2, 3), (8, 5)], ids=["smaller than the padding", "larger"])
+@pytest.mark.parametrize("training", [False, True])
+def test_wrapped_convolution_is_that_of_the_repeated_image(periodic, size, training):
+    """Of the image set three times beside itself, the middle; zeros beyond an axis that ends."""
+    torch.manual_seed(0)
+    conv = Conv(3, 4, 7).to(memory_format=torch.channels_last).train(training)
+    x = torch.randn(2, 3, *size).contiguous(memory_format=torch.channels_last)
+    x.requires_grad_(training)
+    conv.periodic = periodic
+    got = conv(x)
+    h, w = size
+    many = [9 if wraps else 1 for wraps in periodic]
+    conv.periodic = (False, False)
+    wide = conv(x.repeat(1, 1, *many))
+    top, left = (n * (m // 2) for n, m in zip(size, many, strict=True))
+    want = wide[:, :, top : top + h, left : left + w]
+    torch.testing.assert_close(got, want)
+    assert got.is_contiguous(memory_format=torch.channels_last)
+    if training:  # the gradient knows of the wrap as well
+        weight = torch.randn_like(got)
+        gradients = [torch.autograd.grad((y * weight).sum(), x)[0] for y in (got, want)]
+        torch.testing.assert_close(*gradients)
 
 
 def test_config_survives_json():

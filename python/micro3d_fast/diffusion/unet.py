@@ -151,10 +151,23 @@ class Conv(nn.Conv2d):
             return super().forward(x)
         p, (rows, columns) = self.kernel_size[0] // 2, self.periodic
         if rows:
-            x = F.pad(x, (0, 0, p, p), mode="circular")
+            x = wrapped(x, 2, p)
         if columns:
-            x = F.pad(x, (p, p, 0, 0), mode="circular")
+            x = wrapped(x, 3, p)
         return F.conv2d(x, self.weight, self.bias, padding=(0 if rows else p, 0 if columns else p))
+
+
+def wrapped(x: Tensor, axis: int, p: int) -> Tensor:
+    """An axis continued by p pixels of its other end on both sides, perhaps several times around.
+
+    `torch.nn.functional.pad` does it once around at most, and gives images that are channels last
+    back in the other order, which every convolution then pays for.
+    """
+    n = x.shape[axis]
+    if p <= n:
+        return torch.cat((x.narrow(axis, n - p, p), x, x.narrow(axis, 0, p)), axis)
+    turns = -(-p // n)
+    return torch.cat((x,) * (2 * turns + 1), axis).narrow(axis, turns * n - p, n + 2 * p)
 
 
 def group_norm(
