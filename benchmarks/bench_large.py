@@ -4,6 +4,7 @@
 
     OMP_NUM_THREADS=2 python -m pytest benchmarks/bench_large.py -k "periodic or cube"
     M3D_BENCH_SLOW=1 python -m pytest benchmarks/bench_large.py -k windows
+    python -m pytest benchmarks/bench_large.py -k "boxes or known"
 
 A face that repeats is judged by the share of voxels that differ across it, over the mean of that
 share between neighbouring slices inside; what the ratio scatters by inside stands beside it.
@@ -30,8 +31,9 @@ TRUTH = {
     "cathode": synthetic.cathode,
 }
 PLANE_AXES = ((1, 2), (0, 2), (0, 1))  # rows and columns of the slices of xy, xz, yz
-WIDE = (32, 128, 128)
+WIDE = (96, 96, 96)
 WINDOW = 64
+BOXES = 8  # seeds of small volumes
 SEAM_LAGS = (1, 2, 4, 8)
 
 
@@ -88,22 +90,75 @@ def test_many(benchmark, edge, batches):
     benchmark.pedantic(lambda: None, rounds=1)
 
 
+def test_boxes():
+    """Faces of small boxes: two axes repeat, and one that does not is the control."""
+    model, periodic = m3.load_model("fibre-composite"), (True, False, True)
+    volumes = m3.reconstruct_many((32,) * 3, model, range(BOXES), periodic=periodic)
+    made = list(volumes)
+    case = f"fibre-composite 32^3 periodic in z and x, {made[0].provenance['passes']} passes"
+    for axis, name in enumerate("zyx"):
+        ratios = [face_mismatch(volume.labels, axis)[0] for volume in made]
+        noise = float(np.std(ratios, ddof=1))
+        words = "" if periodic[axis] else " (does not repeat)"
+        row(case, f"mismatch of the {name} faces over inside{words}", float(np.mean(ratios)), "1",
+            bench="large", precision=made[0].provenance["precision"],
+            notes=f"{BOXES} boxes, deviation {noise:.3f}; each: "
+            + " ".join(f"{r:.2f}" for r in ratios))  # fmt: skip
+
+
+@pytest.mark.parametrize("quality", ["standard", "high"])
+def test_known_slices(quality):
+    """How the slices beside a known one agree with it, and neighbours of a free volume."""
+    model, middle = m3.load_model("separator"), 16
+    beside, free, apart, truths = [], [], [], []
+    for seed in range(BOXES):
+        truth = synthetic.separator((32,) * 3, seed=8001 + seed).labels
+        known = np.full((32,) * 3, 255, dtype=np.uint8)
+        known[middle] = truth[middle]
+        held = m3.reconstruct(known.shape, model, known=known, seed=seed, quality=quality)
+        assert np.array_equal(held.labels[middle], truth[middle])
+        beside += [alike(held.labels, middle, middle + step) for step in (-1, 1)]
+        apart.append(alike(held.labels, middle, 0))
+        alone = m3.reconstruct(known.shape, model, seed=seed, quality=quality).labels
+        free.append(np.mean([alike(alone, k, k + 1) for k in range(31)]))
+        truths.append(np.mean([alike(truth, k, k + 1) for k in range(31)]))
+    case = f"separator 32^3, slice z = {middle} known, {held.provenance['passes']} passes"
+    for words, values in (
+        ("known and neighbour", beside),
+        ("neighbours of a free volume", free),
+        ("neighbours of a truth", truths),
+        ("known and 16 slices away", apart),
+    ):
+        row(case, f"correlation of slices: {words}", float(np.mean(values)), "1", bench="large",
+            precision=held.provenance["precision"],
+            notes=f"{BOXES} volumes, deviation {float(np.std(values, ddof=1)):.3f}")  # fmt: skip
+
+
+def alike(labels: np.ndarray, j: int, k: int) -> float:
+    """Correlation coefficient of two xy slices."""
+    return float(np.corrcoef(labels[j].ravel(), labels[k].ravel())[0, 1])
+
+
 @pytest.mark.skipif(not SLOW, reason="M3D_BENCH_SLOW=1: minutes a volume")
 @pytest.mark.parametrize("name", TRUTH)
 def test_windows(name):
     model = m3.load_model(name)
-    made = {
-        window: [m3.reconstruct(WIDE, model, window=window, seed=seed) for seed in range(2)]
-        for window in (None, WINDOW)
-    }
-    judge_windows(name, {w: [v.labels for v in volumes] for w, volumes in made.items()}, 47)
+    made = {window: m3.reconstruct(WIDE, model, window=window) for window in (None, WINDOW)}
+    passes = made[None].provenance["passes"]
+    case = "{} {} x {} x {}, {} passes, preset small".format(name, *WIDE, passes)
+    for window, volume in made.items():
+        row(case, "network seconds, " + ("windows" if window else "whole slices"),
+            volume.provenance["network_seconds"], "s", bench="large",
+            precision=volume.provenance["precision"])  # fmt: skip
+    judge_windows(name, case, {w: [volume.labels] for w, volume in made.items()}, passes)
 
 
-def judge_windows(name: str, made: dict[int | None, list[np.ndarray]], passes: int) -> None:
+def judge_windows(
+    name: str, case: str, made: dict[int | None, list[np.ndarray]], passes: int
+) -> None:
     """Rows of the errors of whole slices, of windows, of fresh truth; and of the seams."""
     reference = TRUTH[name]((128, 128, 128), seed=7001).labels
     fresh = [TRUTH[name](WIDE, seed=7002 + i).labels for i in range(len(made[None]))]
-    case = f"{name} 32 x 128 x 128, {passes} passes, preset small"
     for words, volumes in (("whole slices", made[None]), (f"windows of {WINDOW}", made[WINDOW]),
                            ("fresh truth", fresh)):  # fmt: skip
         for function in ("S2", "L"):
@@ -129,7 +184,7 @@ def judge_windows(name: str, made: dict[int | None, list[np.ndarray]], passes: i
 
 
 def curve_errors(volume: np.ndarray, reference: np.ndarray, function: str) -> list[float]:
-    """Relative error of S2 or L by axis, lags 0 ... 32 (16 along z), the mean over phases."""
+    """Relative error of S2 or L by axis, lags 0 ... 32, the mean over phases."""
     measure = m3.two_point_correlation if function == "S2" else m3.lineal_path
     out = []
     for axis, n in enumerate(volume.shape):
