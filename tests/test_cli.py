@@ -194,7 +194,11 @@ def test_help_imports_nothing_heavy():
             "--reference must be an existing file",
         ),
         (["characterize", "{}/xy-0.png", "--out", "o"], "VOLUME must end in"),
-        (["characterize", "{}/v.tif", "--out", "o", "--max-lag", "-1"], "--max-lag must be at"),
+        (["characterize", "{}/v.tif", "--out", "o", "--max-lag", "-1"], "--max-lag must be an"),
+        (
+            ["characterize", "{}/v.tif", "--out", "o", "--max-lag", "24"],
+            "--max-lag must be an integer 0 ... 23, got 24",
+        ),
         (["homogenize", "{}/v.tif"], "homogenize needs --materials, --diffusivity, or both"),
         (["homogenize", "{}/v.tif", "--materials", "unobtainium"], "--materials must be a .yaml"),
         (
@@ -398,6 +402,19 @@ def test_characterize(capsys, folder, tmp_path):
     row = next(r for r in rows if r.startswith("S2,1,solid,y,3,")).split(",")
     expected = m3.two_point_correlation(volume(), 1, axis="y", max_lag=8, periodic=True)[3]
     assert float(row[-1]) == expected
+
+
+def test_characterize_says_where_it_cuts_and_what_does_not_decay(capsys, tmp_path):
+    labels = np.zeros((12, 4, 12), dtype=np.uint8)
+    labels[:, :, ::4] = labels[:, :, 1::4] = 1  # layers
+    m3.Microstructure(labels, phase_names=("pore", "solid")).save(tmp_path / "v.npz")
+    code, _, err = run(
+        capsys, "characterize", tmp_path / "v.npz", "--out", tmp_path / "r", "--max-lag", 8
+    )
+    assert code == 0, err
+    assert err == "warning: --max-lag 8 is cut to 3 along y, where the volume has 4 voxels\n"
+    page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    assert "not decayed to 1/e within half the volume: pore along y, pore along z" in page
 
 
 def test_characterize_against_a_reference(capsys, folder, tmp_path):

@@ -544,7 +544,12 @@ def test_characterization(tmp_path):
     labels = np.zeros((8, 10, 12), dtype=np.uint8)
     labels[:, :, ::4] = labels[:, :, 1::4] = 1  # layers two voxels thick
     volume = m3.Microstructure(labels, voxel_size=1e-6, phase_names=("a", "b"))
-    measured = characterization.measure(volume, max_lag=100)
+    with pytest.warns(UserWarning, match="`max_lag` 11 is cut") as told:
+        measured = characterization.measure(volume, max_lag=11)
+    assert [str(w.message) for w in told] == [
+        "`max_lag` 11 is cut to 7 along z, where the volume has 8 voxels",
+        "`max_lag` 11 is cut to 9 along y, where the volume has 10 voxels",
+    ]
     assert measured.phases == (0, 1)
     np.testing.assert_allclose(measured.two_point[1, "y"], 0.5)
     np.testing.assert_allclose(
@@ -557,7 +562,12 @@ def test_characterization(tmp_path):
     assert 0.5e-6 < found.lengths.length["x"] < 1e-6
     assert np.isnan(found.lengths.length["z"])
     assert found.percolation.fraction == {"z": 1.0, "y": 1.0, "x": 0.0}
-    assert "correlation lengths from" in characterization.summary(measured)
+    said = characterization.summary(measured)
+    assert "correlation lengths from" in said
+    ends = (
+        "; not decayed to 1/e within half the volume: a along y, a along z, b along y, b along z."
+    )
+    assert said.endswith(ends)
 
     characterization.write_csv(tmp_path / "curves.csv", measured)
     rows = [line.split(",") for line in (tmp_path / "curves.csv").read_text().splitlines()]
@@ -574,6 +584,19 @@ def test_characterization(tmp_path):
     for words in ("Correlation lengths", "Clusters, and the share", "Chord-length densities"):
         assert words in text
     assert "over all directions" in text
+
+
+def test_characterization_of_one_layer_and_of_one_phase():
+    """An axis of one voxel has nothing to decay over, nor has a phase that is everywhere."""
+    labels = np.zeros((1, 12, 12), dtype=np.uint8)
+    assert "decayed" not in characterization.summary(
+        characterization.measure(m3.Microstructure(labels), max_lag=0)
+    )
+    labels[..., ::4] = labels[..., 1::4] = 1
+    said = characterization.summary(characterization.measure(m3.Microstructure(labels), max_lag=11))
+    assert said.endswith("half the volume: phase 0 along y, phase 1 along y.")
+    with pytest.raises(ValueError, match=r"`max_lag` must be an integer 0 ... 11, got 12"):
+        characterization.measure(m3.Microstructure(labels), max_lag=12)
 
 
 # ----------------------------------------------------------------------------- effective properties

@@ -780,8 +780,6 @@ def characterize(
       micro3d characterize volume.tif --reference tomogram.tif --out result/
     """
     check_output(out, folder=True)
-    if max_lag is not None and max_lag < 0:
-        _fail(f"--max-lag must be at least 0, got {max_lag}")
     made = load_volume(volume, "volume", voxel_size, phase_names, phases)
     truth = None
     if reference is not None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _checks
 from .._atomic import atomic_write
 from ..microstructure import Microstructure
 from ._document import Curve, Figure, LengthUnit, Part, Plot, Section, Table, length_unit
@@ -31,6 +33,8 @@ class Measured:
         One per phase of the volume.
     voxel_size : (dz, dy, dx)
         In metres, or 1.0 for voxels.
+    shape : (nz, ny, nx)
+        In voxels.
     fractions : array, shape (P,)
         Volume fractions.
     two_point, lineal_path : dict of (phase, axis) to array
@@ -44,6 +48,7 @@ class Measured:
     phases: tuple[int, ...]
     phase_names: tuple[str, ...]
     voxel_size: tuple[float, float, float]
+    shape: tuple[int, int, int]
     fractions: np.ndarray
     two_point: dict[tuple[int, str], np.ndarray]
     lineal_path: dict[tuple[int, str], np.ndarray]
@@ -90,7 +95,8 @@ def measure(
     ----------
     volume : Microstructure
     max_lag : int, optional
-        In voxels; default half of each axis.  Cut to what an axis can give.
+        In voxels, less than the longest axis has; default half of each axis.  A shorter axis gives
+        what it can, with a warning unless it is one voxel long.
     periodic : bool
         The volume repeats along all axes.
     callback : callable, optional
@@ -98,6 +104,16 @@ def measure(
     """
     from .. import statistics
 
+    if max_lag is not None:
+        longest = max(volume.shape) - 1
+        max_lag = _checks.integer(max_lag, name="max_lag", minimum=0, maximum=longest)
+        for axis, n in zip("zyx", volume.shape, strict=True):
+            if 1 < n <= max_lag:
+                warnings.warn(
+                    f"`max_lag` {max_lag} is cut to {n - 1} along {axis}, where the volume has "
+                    f"{n} voxels",
+                    stacklevel=2,
+                )
     present = tuple(int(p) for p in np.flatnonzero(volume.volume_fractions))
     two_point, paths, radial, descriptors = {}, {}, {}, {}
     for done, phase in enumerate(present):
@@ -113,7 +129,7 @@ def measure(
         radial[phase] = statistics.two_point_radial(
             volume,
             phase,
-            max_lag=None if max_lag is None else min(max_lag, max(volume.shape) - 1),
+            max_lag=max_lag,
             periodic=periodic,
             voxel_size=volume.voxel_size,
         )
@@ -132,6 +148,7 @@ def measure(
         present,
         volume.phase_names,
         volume.voxel_size,
+        volume.shape,
         volume.volume_fractions,
         two_point,
         paths,
@@ -289,7 +306,7 @@ def _figure(measured: Measured, phase: int) -> Figure:
 
 
 def summary(measured: Measured) -> str:
-    """Return fractions and the longest and shortest correlation length in one sentence."""
+    """Return fractions, the longest and shortest correlation length, and what has none."""
     phases = ", ".join(
         f"{measured.phase_names[p]} {float(measured.fractions[p]):.4f}" for p in measured.phases
     )
@@ -307,6 +324,15 @@ def summary(measured: Measured) -> str:
             f"({measured.phase_names[low[0]]}, along {low[1]}) to {known[high]:.3g} "
             f"{measured.unit.name} ({measured.phase_names[high[0]]}, along {high[1]})"
         )
+    endless = [
+        f"{measured.phase_names[phase]} along {axis}"
+        for phase, axis in lengths
+        if not np.isfinite(lengths[phase, axis])
+        and measured.fractions[phase] < 1
+        and measured.shape["zyx".index(axis)] > 1
+    ]
+    if endless:
+        words += f"; not decayed to 1/e within half the volume: {', '.join(endless)}"
     return words + "."
 
 
