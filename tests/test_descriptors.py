@@ -355,6 +355,24 @@ def test_correlation_length_without_variance_is_nan():
     assert math.isnan(got.anisotropy)
 
 
+@pytest.mark.parametrize("method", ["1/e", "integral"])
+def test_anisotropy_is_that_of_the_axes_that_have_a_length(rng, method):
+    layer = np.repeat(rng.integers(0, 2, (40, 20)), 4, axis=1)
+    flat = statistics.correlation_lengths(layer, 1, method=method)
+    for axis, name in enumerate("zyx"):
+        got = statistics.correlation_lengths(np.expand_dims(layer, axis), 1, method=method)
+        assert math.isnan(got.length[name])
+        assert math.isnan(got.ratios[name])
+        assert got.anisotropy == pytest.approx(flat.anisotropy)
+    assert flat.anisotropy > 1.5
+    line = statistics.correlation_lengths(layer[None, :1], 1, method=method)
+    assert line.anisotropy == 1
+    assert line.ratios["x"] == 1
+    assert math.isnan(
+        statistics.correlation_lengths(np.ones((1, 1, 1), int), 1, method=method).anisotropy
+    )
+
+
 @pytest.mark.parametrize("name", ["trabecular_bone56", "sand_pack", "nmc_cal_cbd_bridge"])
 def test_correlation_lengths_of_real_volumes(shared_data, name):
     """Against the values measured independently when the data was collected."""

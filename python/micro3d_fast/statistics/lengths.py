@@ -22,11 +22,12 @@ class CorrelationLengths:
     Attributes
     ----------
     length : dict of str to float
-        For each axis name; nan if the curve does not fall that far within half the image.
+        For each axis name; nan if the curve does not fall that far within half the image, and
+        along an axis of one voxel.
     anisotropy : float
-        Longest over shortest; nan if one of them is nan.
+        Longest over shortest, of the axes longer than one voxel; nan if one of those is nan.
     ratios : dict of str to float
-        Each length over the geometric mean of all.
+        Each length over the geometric mean of those of the axes longer than one voxel.
     phase : int
     method, unit : str
     """
@@ -95,12 +96,14 @@ def correlation_lengths(
     fraction = np.count_nonzero(inside == number) / max(inside.size, 1)
     length = {}
     for axis in range(image.ndim):
-        curve = _covariance(image, number, axis, periodic, fraction, threads)
         name = _checks.AXIS_NAMES[axis + image.lead]
+        curve = _covariance(image, number, axis, periodic, fraction, threads)
         value = _fall(curve) if method == "1/e" else _sum(curve)
         length[name] = value * spacing[axis + image.lead]
-    values = np.array(list(length.values()))
-    known = bool(np.isfinite(values).all() and (values > 0).all())
+    values = np.array(
+        [length[name] for name, n in zip(_checks.AXIS_NAMES, image.shape, strict=True) if n > 1]
+    )
+    known = bool(values.size and np.isfinite(values).all() and (values > 0).all())
     mean = float(np.exp(np.log(values).mean())) if known else math.nan
     return CorrelationLengths(
         length,
@@ -150,9 +153,9 @@ def _fall(curve: np.ndarray) -> float:
 
 
 def _sum(curve: np.ndarray) -> float:
-    """Trapezoidal area up to the first zero."""
+    """Trapezoidal area up to the first zero; nan of a single voxel."""
     below = np.flatnonzero(~(curve > 0))
-    if below.size and below[0] == 0:
+    if len(curve) == 1 or (below.size and below[0] == 0):
         return math.nan
     k = int(below[0]) if below.size else len(curve)
     area = float(curve[:k].sum() - 0.5 * curve[0])
