@@ -215,6 +215,10 @@ def test_figures():
     assert len(two.plot().axes) == 3  # both phases of two tell the same
     with pytest.raises(ValueError, match="`function` must be one of"):
         result.plot("S3")
+    flat = m3.compare(texture((12, 12, 12))[0], texture((12, 12, 12)), phases=[1])
+    words = "`phase` must be one of 1 and `plane` one of 'xy', which were compared, got 1 and 'xz'"
+    with pytest.raises(ValueError, match=words):
+        flat.plot(phase=1, plane="xz")
 
 
 def test_relative_error_of_zeros():
@@ -254,6 +258,8 @@ GOOD = np.zeros((4, 4, 4), np.uint8)
         (GOOD, GOOD, {"bootstrap": 0}, ValueError, "`bootstrap` must be"),
         (GOOD, GOOD, {"confidence": 1.0}, ValueError, "`confidence` must be a number in"),
         (GOOD, GOOD, {"phases": [300]}, ValueError, "`phases` must be an integer"),
+        (GOOD, GOOD, {"phases": []}, ValueError, "`phases` must hold at least one phase 0 ... 255"),
+        (GOOD, GOOD, {"phases": 1}, TypeError, "`phases` must be a sequence of phases 0"),
         (GOOD, GOOD, {"seed": -1}, ValueError, "`seed` must be an integer"),
     ],
 )

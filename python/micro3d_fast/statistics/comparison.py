@@ -191,7 +191,7 @@ class Comparison:
 
     def to_pandas(self) -> Any:
         """`table` as a pandas DataFrame."""
-        import pandas  # type: ignore[import-untyped]
+        import pandas
 
         return pandas.DataFrame(self.table())
 
@@ -330,7 +330,11 @@ def compare(
         present = (ours.fractions(count) > 0) | (theirs.fractions(count) > 0)
         chosen = tuple(int(p) for p in np.flatnonzero(present))
     else:
+        if isinstance(phases, str) or not isinstance(phases, Iterable):
+            raise TypeError(f"`phases` must be a sequence of phases 0 ... 255, got {phases!r}")
         chosen = tuple(_checks.phase_number(p, name="phases") for p in phases)
+        if not chosen:
+            raise ValueError("`phases` must hold at least one phase 0 ... 255, got none")
         count = max(count, *(p + 1 for p in chosen))
 
     curves: list[Curve] = []

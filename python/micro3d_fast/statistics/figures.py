@@ -54,9 +54,11 @@ def plot_comparison(
     functions = ("S2", "L") if function is None else (function,)
     curves = [c for f in functions for c in comparison.select(f, phase=phase, plane=plane)]
     if not curves:
+        phases = sorted({c.phase for c in comparison.curves})
+        planes = sorted({c.plane for c in comparison.curves})
         raise ValueError(
-            "`function`, `phase` and `plane` must select a curve of the comparison, got "
-            f"{function!r}, {phase!r}, {plane!r}"
+            f"`phase` must be one of {', '.join(map(str, phases))} and `plane` one of "
+            f"{', '.join(map(repr, planes))}, which were compared, got {phase!r} and {plane!r}"
         )
     phases = sorted({c.phase for c in curves})
     if phase is None and len(phases) == 2:
@@ -107,8 +109,6 @@ def plot_errors(comparison: Comparison, function: str = "S2") -> Any:
     from matplotlib.figure import Figure
 
     curves = comparison.select(function)
-    if not curves:
-        raise ValueError(f"`function` must be one that was compared, got {function!r}")
     figure = Figure(figsize=(max(4.0, 0.55 * len(curves) + 1.5), 3.0), layout="constrained")
     ax = figure.subplots()
     place = np.arange(len(curves))
