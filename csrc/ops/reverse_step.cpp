@@ -221,15 +221,16 @@ void reverse_step_cpu(const ReverseStep& op, int threads, Simd simd) {
 void reverse_step_plain_on_host(const ReverseStep& op) { for_each(Cpu{1}, op.quads(), op); }
 
 void reverse_step_phases_on_host(const ReverseStep& op) {
-  const ReverseStepTiles tiles{op, tile_axes(op)};
+  const ReverseStepTiles tiles = reverse_step_tiles(op);
   std::vector<float> shared(ReverseStepTiles::shared_floats);
   for (Index block = 0; block < tiles.blocks(); ++block) {
+    const ReverseStepTiles::Tile tile = tiles.tile(static_cast<std::uint32_t>(block));
     for (int t = 0; t < tiles.threads; ++t)
-      tiles.load(block, t, shared.data());
+      tiles.load(tile, t, shared.data());
     for (int t = 0; t < tiles.threads; ++t)
-      tiles.compute(block, t, shared.data());
+      tiles.compute(tile, t, shared.data());
     for (int t = 0; t < tiles.threads; ++t)
-      tiles.store(block, t, shared.data());
+      tiles.store(tile, t, shared.data());
   }
 }
 

@@ -12,19 +12,19 @@ namespace {
 __global__ void __launch_bounds__(ReverseStepTiles::threads)
     reverse_step_kernel(ReverseStepTiles tiles) {
   __shared__ float shared[ReverseStepTiles::shared_floats];
-  const Index block = blockIdx.x;
+  const ReverseStepTiles::Tile tile = tiles.tile(blockIdx.x);
   const int thread = static_cast<int>(threadIdx.x);
-  tiles.load(block, thread, shared);
+  tiles.load(tile, thread, shared);
   __syncthreads();
-  tiles.compute(block, thread, shared);
+  tiles.compute(tile, thread, shared);
   __syncthreads();
-  tiles.store(block, thread, shared);
+  tiles.store(tile, thread, shared);
 }
 
 } // namespace
 
 void reverse_step_cuda(const ReverseStep& op, std::uintptr_t stream) {
-  const ReverseStepTiles tiles{op, tile_axes(op)};
+  const ReverseStepTiles tiles = reverse_step_tiles(op);
   const Index blocks = tiles.blocks();
   if (blocks == 0)
     return;

@@ -174,40 +174,38 @@ inline TileAxes tile_axes(const ReverseStep& op) {
 struct ReverseStepTiles {
   ReverseStep op;
   TileAxes axes;
+  Index extent_r, extent_s;                 // of the volume along the axes of a tile
+  int shift_r, shift_s;                     // voxels that the first tile begins before the volume
+  std::uint32_t channels, tiles_r, tiles_s; // how a block number is taken apart
   static constexpr int side = 32, pitch = side + 1, threads = side * side / 4;
   static constexpr int tiles_in_shared = 5; // x, net, net_uncond, h0, the result
   static constexpr int shared_floats = tiles_in_shared * side * pitch;
 
-  // The tile that holds x starts at a global multiple of 4, so quads are never cut by a tile.
-  M3D_HD Index shift(int axis) const { return axis == 3 ? op.origin[3] & 3 : 0; }
-  M3D_HD Index tiles_along(int axis) const {
-    return (shift(axis) + op.extent[axis] + side - 1) / side;
-  }
-  M3D_HD Index blocks() const {
-    return op.extent[0] * op.extent[axes.o] * tiles_along(axes.r) * tiles_along(axes.s);
-  }
+  /// At most 2^31 - 1, or CUDA can not launch them.
+  Index blocks() const { return op.extent[axes.o] * channels * tiles_r * tiles_s; }
 
-  struct Tile {
-    Index base[4]; // c and the first voxel of the tile
+  struct Tile { // channel, place along o, first voxel along s and r
+    Index c, o, s, r;
   };
-  M3D_HD Tile tile(Index block) const { // channels fastest: they share cache lines if last
+  M3D_HD Tile tile(std::uint32_t block) const { // channels fastest: they share cache lines if last
     Tile t;
-    t.base[0] = block % op.extent[0];
-    block /= op.extent[0];
-    t.base[axes.r] = block % tiles_along(axes.r) * side - shift(axes.r);
-    block /= tiles_along(axes.r);
-    t.base[axes.s] = block % tiles_along(axes.s) * side - shift(axes.s);
-    t.base[axes.o] = block / tiles_along(axes.s);
+    t.c = block % channels;
+    block /= channels;
+    t.r = Index(block % tiles_r) * side - shift_r;
+    block /= tiles_r;
+    t.s = Index(block % tiles_s) * side - shift_s;
+    t.o = block / tiles_s;
     return t;
   }
   M3D_HD Index offset(int role, const Tile& t, Index s, Index r) const {
     const Index* stride = op.field[role].stride;
-    Index at = t.base[0] * stride[0] + t.base[1] * stride[1] + t.base[2] * stride[2] +
-               t.base[3] * stride[3];
-    return at + s * stride[axes.s] + r * stride[axes.r];
+    return t.c * stride[0] + t.o * stride[axes.o] + (t.s + s) * stride[axes.s] +
+           (t.r + r) * stride[axes.r];
   }
-  M3D_HD bool inside(const Tile& t, int axis, Index i) const {
-    return t.base[axis] + i >= 0 && t.base[axis] + i < op.extent[axis];
+  M3D_HD static bool inside(Index i, Index extent) { return i >= 0 && i < extent; }
+  /// The voxel's number along an axis (1, 2, 3) from those along r, s and o.
+  M3D_HD Index along(int axis, Index r, Index s, Index o) const {
+    return axis == axes.r ? r : axis == axes.s ? s : o;
   }
 
   struct alignas(16) Quad32 {
@@ -271,11 +269,10 @@ struct ReverseStepTiles {
       f.store(at + j * step, v[j]);
   }
 
-  /// How much of the quad starting at i lies inside the volume: [first, last).
-  M3D_HD void clip_quad(const Tile& t, int axis, Index i, int& first, int& last) const {
-    const Index g = t.base[axis] + i;
+  /// How much of the quad starting at voxel g lies inside the volume: [first, last).
+  M3D_HD static void clip_quad(Index g, Index extent, int& first, int& last) {
     first = g < 0 ? static_cast<int>(g < -4 ? 4 : -g) : 0;
-    const Index left = op.extent[axis] - g;
+    const Index left = extent - g;
     last = left < 4 ? static_cast<int>(left < 0 ? 0 : left) : 4;
     if (last < first)
       last = first;
@@ -285,14 +282,13 @@ struct ReverseStepTiles {
     return shared + (role < ReverseStep::Out ? role : 4) * (side * pitch); // [s, r]
   }
 
-  M3D_HD void load(Index block, int thread, float* shared) const {
+  M3D_HD void load(const Tile& t, int thread, float* shared) const {
     if (!axes.any_columns)
       return;
-    const Tile t = tile(block);
-    const Index r = thread / 8, s = thread % 8 * 4; // 8 threads read 32 elements along s
+    const int r = thread / 8, s = thread % 8 * 4; // 8 threads read 32 elements along s
     int first, last;
-    clip_quad(t, axes.s, s, first, last);
-    if (!inside(t, axes.r, r) || first == last)
+    clip_quad(t.s + s, extent_s, first, last);
+    if (!inside(t.r + r, extent_r) || first == last)
       return;
     for (int role = 0; role < ReverseStep::Out; ++role) {
       if (!axes.columns[role])
@@ -305,70 +301,81 @@ struct ReverseStepTiles {
     }
   }
 
-  M3D_HD void compute(Index block, int thread, float* shared) const {
-    const Tile t = tile(block);
-    // The thread's quad runs along x where noise needs it, else along r: from (s, r) by (ds, dr).
-    const bool along_r = axes.r == 3 || op.noise == 0.0f;
-    const Index s = along_r ? thread / 8 : thread / 32 * 4;
-    const Index r = along_r ? thread % 8 * 4 : thread % 32;
-    const int along = along_r ? axes.r : axes.s, across = along_r ? axes.s : axes.r;
-    int first, last;
-    clip_quad(t, along, along_r ? r : s, first, last);
-    if (!inside(t, across, along_r ? s : r) || first == last)
-      return;
+  /// Where a thread's quad lies: it runs along x where noise needs it, else along r.
+  struct Quad {
+    bool along_r;
+    int s, r, first, last;
+  };
 
-    float in[4][4] = {};
-    for (int role = 0; role < ReverseStep::Out; ++role) {
-      const Field& f = op.field[role];
-      if (!f.present())
-        continue;
-      if (axes.columns[role]) {
-        const float* from = shared_tile(shared, role) + s * pitch + r;
-        for (int j = 0; j < 4; ++j)
-          in[role][j] = from[along_r ? j : j * pitch];
-      } else {
-        load4(f, offset(role, t, s, r), f.stride[along], first, last, in[role]);
-      }
+  /// Four values of an input, from shared memory or from where they are.
+  M3D_HD void read(int role, const Tile& t, const Quad& q, float* shared, float v[4]) const {
+    const Field& f = op.field[role];
+    if (!f.present()) {
+      for (int j = 0; j < 4; ++j)
+        v[j] = 0.0f;
+    } else if (axes.columns[role]) {
+      const float* from = shared_tile(shared, role) + q.s * pitch + q.r;
+      for (int j = 0; j < 4; ++j)
+        v[j] = from[q.along_r ? j : j * pitch];
+    } else {
+      load4(f, offset(role, t, q.s, q.r), f.stride[q.along_r ? axes.r : axes.s], q.first, q.last,
+            v);
     }
-    float normal[4] = {};
-    if (op.noise != 0.0f) {
-      Index voxel[4] = {t.base[0], t.base[1], t.base[2], t.base[3]};
-      voxel[axes.s] += s;
-      voxel[axes.r] += r;
-      normals_of_block(op.seed, op.draw, static_cast<std::uint32_t>(voxel[0]),
-                       op.origin[1] + static_cast<std::uint32_t>(voxel[1]),
-                       op.origin[2] + static_cast<std::uint32_t>(voxel[2]),
-                       (op.origin[3] + static_cast<std::uint32_t>(voxel[3])) >> 2, normal);
-    }
-    float v[4];
-    for (int j = 0; j < 4; ++j)
-      v[j] = op.value(in[ReverseStep::X][j], in[ReverseStep::Net][j], in[ReverseStep::Uncond][j],
-                      in[ReverseStep::H0][j], normal[j], op.field[ReverseStep::Uncond].present(),
-                      op.field[ReverseStep::H0].present(), op.noise != 0.0f);
-    bool keep = false;
-    for (int role = ReverseStep::Out; role < ReverseStep::roles; ++role) {
-      if (axes.columns[role]) {
-        keep = true;
-      } else if (op.field[role].present()) {
-        const Field& f = op.field[role];
-        store4(f, offset(role, t, s, r), f.stride[along], first, last, v);
-      }
-    }
-    if (!keep)
-      return;
-    float* to = shared_tile(shared, ReverseStep::Out) + s * pitch + r;
-    for (int j = 0; j < 4; ++j)
-      to[along_r ? j : j * pitch] = v[j];
+  }
+  M3D_HD void write(int role, const Tile& t, const Quad& q, const float v[4]) const {
+    const Field& f = op.field[role];
+    if (f.present() && !axes.columns[role])
+      store4(f, offset(role, t, q.s, q.r), f.stride[q.along_r ? axes.r : axes.s], q.first, q.last,
+             v);
   }
 
-  M3D_HD void store(Index block, int thread, const float* shared) const {
+  // Every small array here has indices that are known when it is compiled, so that all of them are
+  // registers.
+  M3D_HD void compute(const Tile& t, int thread, float* shared) const {
+    Quad q;
+    q.along_r = axes.r == 3 || op.noise == 0.0f;
+    q.s = q.along_r ? thread / 8 : thread / 32 * 4;
+    q.r = q.along_r ? thread % 8 * 4 : thread % 32;
+    const Index at_r = t.r + q.r, at_s = t.s + q.s;
+    if (q.along_r)
+      clip_quad(at_r, extent_r, q.first, q.last);
+    else
+      clip_quad(at_s, extent_s, q.first, q.last);
+    if (!(q.along_r ? inside(at_s, extent_s) : inside(at_r, extent_r)) || q.first == q.last)
+      return;
+
+    float x[4], net[4], uncond[4], h0[4], normal[4] = {};
+    read(ReverseStep::X, t, q, shared, x);
+    read(ReverseStep::Net, t, q, shared, net);
+    read(ReverseStep::Uncond, t, q, shared, uncond);
+    read(ReverseStep::H0, t, q, shared, h0);
+    if (op.noise != 0.0f)
+      normals_of_block(op.seed, op.draw, static_cast<std::uint32_t>(t.c),
+                       op.origin[1] + static_cast<std::uint32_t>(along(1, at_r, at_s, t.o)),
+                       op.origin[2] + static_cast<std::uint32_t>(along(2, at_r, at_s, t.o)),
+                       (op.origin[3] + static_cast<std::uint32_t>(along(3, at_r, at_s, t.o))) >> 2,
+                       normal);
+    float v[4];
+    for (int j = 0; j < 4; ++j)
+      v[j] = op.value(x[j], net[j], uncond[j], h0[j], normal[j],
+                      op.field[ReverseStep::Uncond].present(), op.field[ReverseStep::H0].present(),
+                      op.noise != 0.0f);
+    write(ReverseStep::Out, t, q, v);
+    write(ReverseStep::OutNet, t, q, v);
     if (!axes.columns[ReverseStep::Out] && !axes.columns[ReverseStep::OutNet])
       return;
-    const Tile t = tile(block);
-    const Index r = thread / 8, s = thread % 8 * 4;
+    float* to = shared_tile(shared, ReverseStep::Out) + q.s * pitch + q.r;
+    for (int j = 0; j < 4; ++j)
+      to[q.along_r ? j : j * pitch] = v[j];
+  }
+
+  M3D_HD void store(const Tile& t, int thread, const float* shared) const {
+    if (!axes.columns[ReverseStep::Out] && !axes.columns[ReverseStep::OutNet])
+      return;
+    const int r = thread / 8, s = thread % 8 * 4;
     int first, last;
-    clip_quad(t, axes.s, s, first, last);
-    if (!inside(t, axes.r, r) || first == last)
+    clip_quad(t.s + s, extent_s, first, last);
+    if (!inside(t.r + r, extent_r) || first == last)
       return;
     float v[4];
     for (int j = 0; j < 4; ++j)
@@ -379,6 +386,27 @@ struct ReverseStepTiles {
                v);
   }
 };
+
+/// The tiles of a step. The one that holds x begins at a global multiple of 4, so quads are never
+/// cut by a tile.
+inline ReverseStepTiles reverse_step_tiles(const ReverseStep& op) {
+  ReverseStepTiles t{};
+  t.op = op;
+  t.axes = tile_axes(op);
+  t.extent_r = op.extent[t.axes.r];
+  t.extent_s = op.extent[t.axes.s];
+  const auto shift = [&](int axis) { return axis == 3 ? static_cast<int>(op.origin[3] & 3u) : 0; };
+  t.shift_r = shift(t.axes.r);
+  t.shift_s = shift(t.axes.s);
+  const auto count = [](int before, Index extent) {
+    return static_cast<std::uint32_t>((before + extent + ReverseStepTiles::side - 1) /
+                                      ReverseStepTiles::side);
+  };
+  t.channels = static_cast<std::uint32_t>(op.extent[0]);
+  t.tiles_r = count(t.shift_r, t.extent_r);
+  t.tiles_s = count(t.shift_s, t.extent_s);
+  return t;
+}
 
 /// Which machine code the CPU walk uses; the bits of the result are the same.
 enum class Simd : int { best, base, avx2, avx512 };
