@@ -9,9 +9,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import micro3d_fast as m3
+from _toy import GAIN, LinearNet, linear_model, tiny_model
 from micro3d_fast.diffusion.checkpoint import Model
 from micro3d_fast.diffusion.labelling import match_fractions, settled
 from micro3d_fast.diffusion.sampling import (
@@ -25,72 +25,6 @@ from micro3d_fast.diffusion.sampling import (
     sample_slices,
 )
 from micro3d_fast.diffusion.schedule import Schedule
-from micro3d_fast.diffusion.unet import PRESETS, UNet, UNetConfig
-
-GAIN = {0: 0.8, 1: 0.5, 2: 0.3, 3: 0.6}  # of the linear network, by plane (3: none)
-
-
-class LinearNet(nn.Module):
-    """A network whose output is known: gain(plane) * x."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(1))
-        self.seen: list[tuple[int, int]] = []
-
-    def condition(self, t, plane, fractions=None):
-        return int(t[0]), int(plane[0])
-
-    def set_periodic(self, rows, columns):
-        self.periodic = (rows, columns)
-
-    def forward(self, x, cond):
-        self.seen.append(cond)
-        return x * GAIN[cond[1]]
-
-
-def linear_model(steps: int = 40, prediction: str = "noise") -> Model:
-    return Model(
-        net=LinearNet(),
-        config=PRESETS["small"],
-        schedule=Schedule(steps=steps),
-        prediction=prediction,
-        phase_names=("a", "b"),
-        volume_fractions=(0.5, 0.5),
-        patch=32,
-    )
-
-
-def tiny_model(phases: int = 2, fractions=None) -> Model:
-    """An untrained network that says something."""
-    torch.manual_seed(0)
-    config = UNetConfig(
-        channels=1 if phases == 2 else phases,
-        dim=8,
-        multipliers=(1, 2),
-        blocks=(1, 1),
-        attention=(False, True),
-        cross_attention=(False, False),
-        heads=2,
-        head_dim=8,
-        cond_dim=16,
-        stem=(3,),
-        global_context=False,
-        final_block=False,
-        tapered=True,
-    )
-    net = UNet(config).eval().requires_grad_(False)
-    nn.init.normal_(net.head.weight, std=0.2)
-    return Model(
-        net=net,
-        config=config,
-        schedule=Schedule(),
-        prediction="v",
-        phase_names=tuple("abcd"[:phases]),
-        volume_fractions=fractions or tuple([1 / phases] * phases),
-        patch=16,
-        voxel_size=(1e-6, 1e-6, 1e-6),
-    )
 
 
 def field_of(model: Model, shape=(48, 40, 56), *, seed: int = 3, guidance: float = 1.0) -> Field:

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import micro3d_fast as m3
+from _toy import LinearNet, linear_model, tiny_model
 from micro3d_fast import cli
 from micro3d_fast.diffusion import copies, device, labelling, sampling, windows
 from micro3d_fast.diffusion import field as field_module
@@ -29,7 +30,6 @@ from micro3d_fast.diffusion.labelling import (
 from micro3d_fast.diffusion.schedule import Schedule
 from micro3d_fast.diffusion.unet import UNet
 from micro3d_fast.report._write import reproduction
-from test_sampling import LinearNet, linear_model, tiny_model
 
 OPEN = (False,) * 3
 

@@ -18,13 +18,15 @@ SIZES = {"small": (64, 128, 256, 512), "base": (64, 96, 128, 256), "paper": (64,
 
 
 def run(job: Job) -> None:
-    presets = ("toy",) if job.rehearse else ("base", "paper", "small")
+    presets = ("small",) if job.rehearse else ("base", "paper", "small")
     for preset in presets:
         for n in (16,) if job.rehearse else SIZES[preset]:
             job.step(f"{preset} {n} eager", passes, job, preset, n, "eager", expect=10)
         if not job.rehearse:
             job.step(f"{preset} 64 eager float32", passes, job, preset, 64, "float32", expect=15)
-    job.step("kernels", kernels, job, "toy" if job.rehearse else "base", 16 if job.rehearse else 64)
+    job.step(
+        "kernels", kernels, job, "small" if job.rehearse else "base", 16 if job.rehearse else 64
+    )
     job.step("whole volume", whole, job, expect=90)
     for n in (16,) if job.rehearse else (64, 128):  # compiling takes longest: last
         for preset in presets:
@@ -39,34 +41,19 @@ def untrained(preset: str) -> Any:
 
     from micro3d_fast.diffusion.checkpoint import Model
     from micro3d_fast.diffusion.schedule import Schedule
-    from micro3d_fast.diffusion.unet import PRESETS, UNet, UNetConfig
+    from micro3d_fast.diffusion.unet import PRESETS, UNet
 
     torch.manual_seed(0)
-    toy = UNetConfig(
-        dim=8,
-        multipliers=(1, 2),
-        blocks=(1, 1),
-        attention=(False, True),
-        cross_attention=(False, False),
-        heads=2,
-        head_dim=8,
-        cond_dim=16,
-        stem=(3,),
-        global_context=False,
-        final_block=False,
-        tapered=True,
-    )
-    config = toy if preset == "toy" else PRESETS[preset]
-    net = UNet(config).eval().requires_grad_(False)
+    net = UNet(PRESETS[preset]).eval().requires_grad_(False)
     torch.nn.init.normal_(net.head.weight, std=0.02)
     return Model(
         net=net,
-        config=config,
+        config=PRESETS[preset],
         schedule=Schedule(),
         prediction="v",
         phase_names=("a", "b"),
         volume_fractions=(0.6, 0.4),
-        patch=16 if preset == "toy" else 64,
+        patch=64,
     )
 
 
@@ -211,7 +198,7 @@ def whole(job: Job) -> None:
     """m3.reconstruct to its end, fractions matched on the way."""
     import micro3d_fast as m3
 
-    preset, n = ("toy", 16) if job.rehearse else ("base", 64)
+    preset, n = ("small", 16) if job.rehearse else ("base", 64)
     model = untrained(preset)
     keys: dict[str, Any] = {"passes": 5} if job.rehearse else {}
     if not job.rehearse:
