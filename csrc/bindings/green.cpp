@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: MIT
 #include "ops/green.hpp"
 
+#include <array> // for array
+
 #include "bindings/bindings.hpp"
 #include "core/device.hpp" // for DeviceGuard
 #include "core/reduce.hpp" // for reduce_partials
@@ -11,10 +13,42 @@ namespace micro3d {
 
 using Stream = std::optional<std::uintptr_t>;
 
-static void require_partials(const std::optional<Array>& partials, const Array& data, Index loads) {
-  if (data.is_cuda() && (!partials || partials->size() < loads * reduce_partials))
-    throw py::value_error("`partials` must hold the scratch space of the dot");
-}
+/// What `green` and `separable_inverse` take alike: a spectrum, a table an axis, the sum of a dot
+/// and, on CUDA, its scratch space.
+struct Operands {
+  Array data, z, y, x, sum;
+  std::optional<Array> scratch;
+
+  Operands(const py::object& spectrum, const std::array<py::object, 3>& tables,
+           const std::array<const char*, 3>& names, const py::object& rz,
+           const py::object& partials, Stream stream)
+      : data(spectrum, "spectrum", Access::write, stream),
+        z(tables[0], names[0], Access::read, stream), y(tables[1], names[1], Access::read, stream),
+        x(tables[2], names[2], Access::read, stream), sum(rz, "rz", Access::write, stream) {
+    if (!partials.is_none())
+      scratch.emplace(partials, "partials", Access::write, stream);
+  }
+
+  /// The last three axes of the spectrum are those of the tables, of so many rows each.
+  void require(int ndim, std::vector<Index> rows, Index loads) const {
+    data.require_ndim(ndim);
+    data.require_contiguous();
+    rows.push_back(0);
+    int axis = ndim - 3;
+    for (const Array* const table : {&z, &y, &x}) {
+      rows.back() = data.extent(axis++);
+      table->require_shape(rows);
+      table->require_contiguous();
+      table->require_same_device(data);
+    }
+    sum.require_shape({loads});
+    sum.require_same_device(data);
+    if (data.is_cuda() && (!scratch || scratch->size() < loads * reduce_partials))
+      throw py::value_error("`partials` must hold the scratch space of the dot");
+  }
+
+  double* partials() const { return scratch ? scratch->data<double>() : nullptr; }
+};
 
 template <class T, int N>
 static void set_symbol(Green<T, N>& op, const std::vector<double>& symbol,
@@ -31,31 +65,29 @@ static void set_symbol(Green<T, N>& op, const std::vector<double>& symbol,
 }
 
 template <class T, int N>
-static void green_as(const Array& data, Index nx, const Array& z, const Array& y, const Array& x,
-                     const std::vector<double>& symbol, const std::vector<double>& first,
-                     const Array& rz, const std::optional<Array>& partials, Stream stream,
-                     int threads) {
+static void green_as(const Operands& o, Index nx, const std::vector<double>& symbol,
+                     const std::vector<double>& first, Stream stream, int threads) {
   Green<T, N> op{};
   set_symbol(op, symbol, first);
-  op.data = static_cast<T*>(data.data_untyped());
-  op.nz = data.extent(2);
-  op.ny = data.extent(3);
+  op.data = static_cast<T*>(o.data.data_untyped());
+  op.nz = o.data.extent(2);
+  op.ny = o.data.extent(3);
   op.nx = nx;
-  op.half = data.extent(4);
-  op.z = z.data<const T>();
-  op.y = y.data<const T>();
-  op.x = x.data<const T>();
+  op.half = o.data.extent(4);
+  op.z = o.z.data<const T>();
+  op.y = o.y.data<const T>();
+  op.x = o.x.data<const T>();
   op.scale = 1.0 / (double(op.nz) * double(op.ny) * double(nx));
-  double* const sum = rz.data<double>();
-  double* const scratch = partials ? partials->data<double>() : nullptr;
-  if (data.size() == 0)
+  double* const sum = o.sum.data<double>();
+  double* const scratch = o.partials();
+  if (o.data.size() == 0)
     return;
   const py::gil_scoped_release no_gil; // from here on no Python object is touched
-  if (data.is_cuda()) {
-    const DeviceGuard guard(data.device_id());
-    green_cuda(data.extent(0), op, sum, scratch, stream.value_or(1));
+  if (o.data.is_cuda()) {
+    const DeviceGuard guard(o.data.device_id());
+    green_cuda(o.data.extent(0), op, sum, scratch, stream.value_or(1));
   } else {
-    green_cpu(data.extent(0), op, sum, threads);
+    green_cpu(o.data.extent(0), op, sum, threads);
   }
 }
 
@@ -63,42 +95,27 @@ static void green(const py::object& spectrum, Index nx, const py::object& table_
                   const py::object& table_y, const py::object& table_x,
                   const std::vector<double>& symbol, const std::vector<double>& first,
                   const py::object& rz, const py::object& partials, Stream stream, int threads) {
-  const Array data(spectrum, "spectrum", Access::write, stream);
-  const Array z(table_z, "table_z", Access::read, stream);
-  const Array y(table_y, "table_y", Access::read, stream);
-  const Array x(table_x, "table_x", Access::read, stream);
-  const Array sum(rz, "rz", Access::write, stream);
-  std::optional<Array> scratch;
-  if (!partials.is_none())
-    scratch.emplace(partials, "partials", Access::write, stream);
-  data.require_dtype({DType::c64, DType::c128});
-  data.require_ndim(5);
-  data.require_contiguous();
-  if (data.extent(4) != nx / 2 + 1)
+  const Operands o(spectrum, {table_z, table_y, table_x}, {"table_z", "table_y", "table_x"}, rz,
+                   partials, stream);
+  o.data.require_dtype({DType::c64, DType::c128});
+  o.data.require_ndim(5);
+  if (o.data.extent(4) != nx / 2 + 1)
     throw py::value_error("`spectrum` must have nx / 2 + 1 columns, got shape " +
-                          shape_text(data.shape()));
-  const Array* const tables[3] = {&z, &y, &x};
-  for (int a = 0; a < 3; ++a) {
-    tables[a]->require_shape({4, data.extent(2 + a)});
-    tables[a]->require_contiguous();
-    tables[a]->require_same_device(data);
-  }
-  sum.require_shape({data.extent(0)});
-  sum.require_same_device(data);
-  require_partials(scratch, data, data.extent(0));
-  const bool single = data.dtype() == DType::c64;
-  const Index components = data.extent(1);
+                          shape_text(o.data.shape()));
+  o.require(5, {4}, o.data.extent(0));
+  const bool single = o.data.dtype() == DType::c64;
+  const Index components = o.data.extent(1);
   if (components == 1 && single)
-    green_as<float, 1>(data, nx, z, y, x, symbol, first, sum, scratch, stream, threads);
+    green_as<float, 1>(o, nx, symbol, first, stream, threads);
   else if (components == 1)
-    green_as<double, 1>(data, nx, z, y, x, symbol, first, sum, scratch, stream, threads);
+    green_as<double, 1>(o, nx, symbol, first, stream, threads);
   else if (components == 3 && single)
-    green_as<float, 3>(data, nx, z, y, x, symbol, first, sum, scratch, stream, threads);
+    green_as<float, 3>(o, nx, symbol, first, stream, threads);
   else if (components == 3)
-    green_as<double, 3>(data, nx, z, y, x, symbol, first, sum, scratch, stream, threads);
+    green_as<double, 3>(o, nx, symbol, first, stream, threads);
   else
     throw py::value_error("`spectrum` must have 1 or 3 components, got shape " +
-                          shape_text(data.shape()));
+                          shape_text(o.data.shape()));
 }
 
 template <class T, int N>
@@ -158,20 +175,17 @@ static void green_convolve(const py::object& residual, const py::object& result,
     convolve_as<double, 3>(r, z, work, symbol, first, sum, threads);
 }
 
-template <class T>
-static void separable_as(const Array& data, const Array& z, const Array& y, const Array& x,
-                         const Array& rz, const std::optional<Array>& partials, Stream stream,
-                         int threads) {
-  const SeparableInverse<T> op{data.data<T>(),   data.extent(0),    data.extent(1),
-                               data.extent(2),   z.data<const T>(), y.data<const T>(),
-                               x.data<const T>()};
-  double* const sum = rz.data<double>();
-  double* const scratch = partials ? partials->data<double>() : nullptr;
-  if (data.size() == 0)
+template <class T> static void separable_as(const Operands& o, Stream stream, int threads) {
+  const SeparableInverse<T> op{o.data.data<T>(),   o.data.extent(0),    o.data.extent(1),
+                               o.data.extent(2),   o.z.data<const T>(), o.y.data<const T>(),
+                               o.x.data<const T>()};
+  double* const sum = o.sum.data<double>();
+  double* const scratch = o.partials();
+  if (o.data.size() == 0)
     return;
   const py::gil_scoped_release no_gil; // from here on no Python object is touched
-  if (data.is_cuda()) {
-    const DeviceGuard guard(data.device_id());
+  if (o.data.is_cuda()) {
+    const DeviceGuard guard(o.data.device_id());
     separable_inverse_cuda(op, sum, scratch, stream.value_or(1));
   } else {
     separable_inverse_cpu(op, sum, threads);
@@ -182,30 +196,14 @@ static void separable_inverse(const py::object& spectrum, const py::object& eige
                               const py::object& eigen_y, const py::object& eigen_x,
                               const py::object& rz, const py::object& partials, Stream stream,
                               int threads) {
-  const Array data(spectrum, "spectrum", Access::write, stream);
-  const Array z(eigen_z, "eigen_z", Access::read, stream);
-  const Array y(eigen_y, "eigen_y", Access::read, stream);
-  const Array x(eigen_x, "eigen_x", Access::read, stream);
-  const Array sum(rz, "rz", Access::write, stream);
-  std::optional<Array> scratch;
-  if (!partials.is_none())
-    scratch.emplace(partials, "partials", Access::write, stream);
-  data.require_ndim(3);
-  data.require_contiguous();
-  const Array* const tables[3] = {&z, &y, &x};
-  for (int a = 0; a < 3; ++a) {
-    tables[a]->require_shape({data.extent(a)});
-    tables[a]->require_contiguous();
-    tables[a]->require_same_device(data);
-  }
-  sum.require_shape({1});
-  sum.require_same_device(data);
-  require_partials(scratch, data, 1);
-  data.require_dtype({DType::f32, DType::f64});
-  if (data.dtype() == DType::f32)
-    separable_as<float>(data, z, y, x, sum, scratch, stream, threads);
+  const Operands o(spectrum, {eigen_z, eigen_y, eigen_x}, {"eigen_z", "eigen_y", "eigen_x"}, rz,
+                   partials, stream);
+  o.require(3, {}, 1);
+  o.data.require_dtype({DType::f32, DType::f64});
+  if (o.data.dtype() == DType::f32)
+    separable_as<float>(o, stream, threads);
   else
-    separable_as<double>(data, z, y, x, sum, scratch, stream, threads);
+    separable_as<double>(o, stream, threads);
 }
 
 static void bind_green(py::module_& m) {
