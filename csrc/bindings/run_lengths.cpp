@@ -59,7 +59,7 @@ static void run_lengths(const py::object& labels, const py::object& mask, const 
   if (l.size() == 0)
     return;
   if (phases_on_host && (l.is_cuda() || !packs(op)))
-    throw py::value_error("`labels` must be contiguous along `axis`, on the CPU");
+    throw py::value_error("`labels` must be on the CPU, with at most 65536 voxels along `axis`");
   const py::gil_scoped_release no_gil; // from here on no Python object is touched
   if (l.is_cuda()) {
     const DeviceGuard guard(l.device_id());

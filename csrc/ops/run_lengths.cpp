@@ -181,11 +181,7 @@ void run_lengths_cpu(const RunLengths& given, int threads) {
   if (op.length == 0 || op.n_outer * op.n_inner == 0)
     return;
   const auto size = [](Index stride) { return stride < 0 ? -stride : stride; };
-  if (op.n_inner == 1 || (op.n_outer > 1 && size(op.outer) < size(op.inner))) {
-    std::swap(op.n_outer, op.n_inner); // the inner rows are the nearest neighbours in memory
-    std::swap(op.outer, op.inner);
-    std::swap(op.mask_outer, op.mask_inner);
-  }
+  nearest_rows_inside(op);
   if (op.outer == op.n_inner * op.inner &&
       (!op.mask || op.mask_outer == op.n_inner * op.mask_inner)) {
     op.n_inner *= op.n_outer; // one long run of neighbours
@@ -238,7 +234,9 @@ void run_lengths_cpu(const RunLengths& given, int threads) {
   }
 }
 
-void run_lengths_phases_on_host(const RunLengths& op) {
+void run_lengths_phases_on_host(const RunLengths& given) {
+  RunLengths op = given;
+  nearest_rows_inside(op);
   const Tally tally{op.counts, op.full};
   const RunLengthsPacked schedule = packed(op);
   std::vector<std::uint32_t> shared(RunLengthsPacked::max_words);

@@ -95,18 +95,7 @@ void run_lengths_cuda(const RunLengths& given, std::uintptr_t stream) {
   const Index rows = op.n_outer * op.n_inner;
   if (op.length == 0 || rows == 0)
     return;
-  const auto size = [](Index stride) { return stride < 0 ? -stride : stride; };
-  if (op.n_inner == 1 || (op.n_outer > 1 && size(op.outer) < size(op.inner))) {
-    Index t = op.n_outer;
-    op.n_outer = op.n_inner;
-    op.n_inner = t;
-    t = op.outer;
-    op.outer = op.inner;
-    op.inner = t;
-    t = op.mask_outer;
-    op.mask_outer = op.mask_inner;
-    op.mask_inner = t;
-  }
+  nearest_rows_inside(op);
   const Index slots = op.n_phases * (op.length + 1);
   const bool in_shared = slots <= shared_slots;
   const std::size_t bytes = in_shared ? std::size_t(slots) * sizeof(int) : 0;

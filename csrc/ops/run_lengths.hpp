@@ -55,7 +55,7 @@ struct RunLengths {
     }
   }
 
-  /// The plain scan of one row: the definition, and the CUDA walk of strided axes.
+  /// The plain scan of one row: the definition, and the CUDA walk of very long rows.
   template <class Add> M3D_HD void row(Index o, Index i, const Add& add) const {
     const std::uint8_t* l = labels + o * outer + i * inner;
     const std::uint8_t* m = mask ? mask + o * mask_outer + i * mask_inner : nullptr;
@@ -89,82 +89,180 @@ M3D_HD unsigned differing_bytes(std::uint64_t a, std::uint64_t b) {
   return static_cast<unsigned>(((high >> 7) * 0x0102040810204080u) >> 56);
 }
 
-/// Contiguous rows on CUDA, as two phases between barriers; a test runs them thread by thread.
+/// Bit 0 of every byte that is not zero.
+M3D_HD std::uint32_t nonzero_bytes(std::uint32_t x) {
+  constexpr std::uint32_t low7 = 0x7f7f7f7fu;
+  return ((((x & low7) + low7) | x) >> 7) & 0x01010101u;
+}
+
+/// sizeof(T) bytes from an address that is a multiple of it: one load.
+template <class T> M3D_HD T load_aligned(const std::uint8_t* p) {
+  T value;
+#if defined(__CUDACC__) || defined(__GNUC__) || defined(__clang__)
+  std::memcpy(&value, __builtin_assume_aligned(p, sizeof(T)), sizeof(T));
+#else
+  std::memcpy(&value, p, sizeof(T));
+#endif
+  return value;
+}
+
+/// Rows on CUDA, as two phases between barriers; a test runs them thread by thread.
 ///
 /// A block takes `rows` rows at a time. Phase 1 packs "this voxel begins a new run" into one bit a
 /// voxel, 32 voxels a word, in shared memory. Phase 2 hands every word to a thread that counts the
 /// runs ending at its bits; a run that began in an earlier word is found by looking back.
+///
+/// Both phases read the labels so that a warp's threads are neighbours in memory: along the rows
+/// where those are contiguous, else across them, four rows a thread where they are neighbours, and
+/// eight voxels of each before any is looked at, so that many loads are under way.
 struct RunLengthsPacked {
-  RunLengths op; // step == 1 (and mask_step == 1)
-  Index words;   // 32-voxel words in a row
-  int rows;      // rows a block takes at a time
+  RunLengths op;
+  int words;   // 32-voxel words in a row
+  int rows;    // rows a block takes at a time
+  int at_once; // rows a thread reads at once: 1 or 4 across the rows; 0: along them
   static constexpr int threads = 256;
-  static constexpr int max_words = 2048; // 8 kB of shared memory
+  static constexpr int max_words = 2048;  // 8 kB of shared memory
+  static constexpr int good_words = 1024; // enough for a block, and small volumes fill the card
 
-  M3D_HD Index tiles() const { return (op.n_outer * op.n_inner + rows - 1) / rows; }
+  M3D_HD Index all_rows() const { return op.n_outer * op.n_inner; }
+  M3D_HD Index tiles() const { return (all_rows() + rows - 1) / rows; }
+  /// Where the word of a row lies in shared memory.
+  M3D_HD int place(int row, int word) const {
+    return at_once == 0 ? row * words + word : word * rows + row;
+  }
+  M3D_HD const std::uint8_t* labels_of(Index row) const {
+    return op.labels + row / op.n_inner * op.outer + row % op.n_inner * op.inner;
+  }
+  M3D_HD const std::uint8_t* mask_of(Index row) const {
+    return op.mask ? op.mask + row / op.n_inner * op.mask_outer + row % op.n_inner * op.mask_inner
+                   : nullptr;
+  }
 
-  M3D_HD unsigned changes(const std::uint8_t* l, Index base, Index count, bool as_bool) const {
-    unsigned bits = 0;
-    Index k = 0;
-    for (; k + 8 <= count && !as_bool; k += 8) {
-      std::uint64_t now, before;
-      std::memcpy(&now, l + base + k, 8);
-      before = (now << 8) | (now & 0xffu); // little-endian, as every CUDA host and device
-      if (base + k > 0)
-        before ^= (before ^ l[base + k - 1]) & 0xffu;
-      bits |= differing_bytes(now, before) << k;
+  /// Voxels base ... base + count - 1 of a contiguous row: which differ from the one before.
+  ///
+  /// Aligned: the address of voxel base is a multiple of 8.
+  template <bool AsBool, bool Aligned>
+  M3D_HD static std::uint32_t changes_along(const std::uint8_t* l, Index base, int count) {
+    std::uint32_t bits = 0;
+    int k = 0;
+    if (Aligned && !AsBool) {
+      std::uint64_t last = base > 0 ? l[base - 1] : l[0]; // the first voxel begins no new run
+      for (; k + 8 <= count; k += 8) {
+        const auto now = load_aligned<std::uint64_t>(l + base + k);
+        // little-endian, as every CUDA host and device
+        bits |= static_cast<std::uint32_t>(differing_bytes(now, (now << 8) | last)) << k;
+        last = now >> 56;
+      }
     }
     for (; k < count; ++k) {
       if (base + k == 0)
-        continue; // the first voxel begins no new run
+        continue;
       const bool differs =
-          as_bool ? (l[base + k] != 0) != (l[base + k - 1] != 0) : l[base + k] != l[base + k - 1];
-      bits |= static_cast<unsigned>(differs) << k;
+          AsBool ? (l[base + k] != 0) != (l[base + k - 1] != 0) : l[base + k] != l[base + k - 1];
+      bits |= static_cast<std::uint32_t>(differs) << k;
     }
     return bits;
   }
 
-  M3D_HD void pack(Index tile, int thread, std::uint32_t* shared) const {
-    for (Index w = thread; w < rows * words; w += threads) {
-      const Index r = tile * rows + w / words;
-      if (r >= op.n_outer * op.n_inner)
-        return;
-      const Index o = r / op.n_inner, i = r % op.n_inner;
-      const Index base = w % words * 32;
-      const Index count = op.length - base < 32 ? op.length - base : 32;
-      unsigned bits = changes(op.labels + o * op.outer + i * op.inner, base, count, false);
+  /// The same of N neighbouring rows (N > 1: `l` and `step` are multiples of N), added to bits[N].
+  template <int N, bool AsBool>
+  M3D_HD static void changes_across(const std::uint8_t* l, Index step, Index base, int count,
+                                    std::uint32_t (&bits)[N]) {
+    const auto load = [](const std::uint8_t* p) {
+      return N == 1 ? std::uint32_t(*p) : load_aligned<std::uint32_t>(p);
+    };
+    const auto value = [](std::uint32_t x) { return AsBool ? nonzero_bytes(x) : x; };
+    const auto differs = [](std::uint32_t x) { return AsBool ? x : nonzero_bytes(x); };
+    std::uint32_t last = value(load(l + (base > 0 ? base - 1 : 0) * step));
+    const std::uint8_t* at = l + base * step;
+    for (int g = 0; g < 32; g += 8) {
+      std::uint32_t changed = 0; // bit j of byte n: voxel g + j of row n
+      if (g + 8 <= count) {
+        std::uint32_t now[8];
+        for (int j = 0; j < 8; ++j, at += step)
+          now[j] = load(at);
+        for (int j = 0; j < 8; ++j) {
+          const std::uint32_t x = value(now[j]);
+          changed |= differs(x ^ last) << j;
+          last = x;
+        }
+      } else {
+        for (int j = 0; g + j < count; ++j, at += step) {
+          const std::uint32_t x = value(load(at));
+          changed |= differs(x ^ last) << j;
+          last = x;
+        }
+      }
+      for (int n = 0; n < N; ++n)
+        bits[n] |= (changed >> (8 * n) & 0xffu) << g;
+    }
+  }
+  template <int N> M3D_HD void pack_across(Index tile, int thread, std::uint32_t* shared) const {
+    const int groups = rows / N;
+    for (int w = thread; w < groups * words; w += threads) {
+      const int row = w % groups * N, word = w / groups;
+      const Index r = tile * rows + row;
+      if (r >= all_rows())
+        continue;
+      const Index base = Index(word) * 32;
+      const int count = static_cast<int>(op.length - base < 32 ? op.length - base : 32);
+      std::uint32_t bits[N] = {};
+      changes_across<N, false>(labels_of(r), op.step, base, count, bits);
       if (op.mask)
-        bits |= changes(op.mask + o * op.mask_outer + i * op.mask_inner, base, count, true);
+        changes_across<N, true>(mask_of(r), op.mask_step, base, count, bits);
+      for (int n = 0; n < N; ++n)
+        shared[place(row + n, word)] = bits[n];
+    }
+  }
+
+  M3D_HD void pack(Index tile, int thread, std::uint32_t* shared) const {
+    if (at_once == 4)
+      return pack_across<4>(tile, thread, shared);
+    if (at_once == 1)
+      return pack_across<1>(tile, thread, shared);
+    for (int w = thread; w < rows * words; w += threads) {
+      const Index r = tile * rows + w / words;
+      if (r >= all_rows())
+        return;
+      const Index base = Index(w % words) * 32;
+      const int count = static_cast<int>(op.length - base < 32 ? op.length - base : 32);
+      const std::uint8_t* l = labels_of(r);
+      std::uint32_t bits;
+      if ((reinterpret_cast<std::uintptr_t>(l + base) & 7u) == 0)
+        bits = changes_along<false, true>(l, base, count);
+      else
+        bits = changes_along<false, false>(l, base, count);
+      if (op.mask)
+        bits |= changes_along<true, false>(mask_of(r), base, count);
       shared[w] = bits;
     }
   }
 
   template <class Add>
   M3D_HD void count(Index tile, int thread, const std::uint32_t* shared, const Add& add) const {
-    for (Index w = thread; w < rows * words; w += threads) {
-      const Index r = tile * rows + w / words;
-      if (r >= op.n_outer * op.n_inner)
-        return;
-      const Index o = r / op.n_inner, i = r % op.n_inner;
-      const std::uint8_t* l = op.labels + o * op.outer + i * op.inner;
-      const std::uint8_t* m = op.mask ? op.mask + o * op.mask_outer + i * op.mask_inner : nullptr;
-      const Index word = w % words;
-      const std::uint32_t* bits_of_row = shared + (w - word);
-      std::uint32_t bits = bits_of_row[word];
+    for (int w = thread; w < rows * words; w += threads) {
+      const int row = at_once == 0 ? w / words : w % rows;
+      const int word = at_once == 0 ? w % words : w / rows; // w = place(row, word)
+      const Index r = tile * rows + row;
+      if (r >= all_rows())
+        continue;
+      std::uint32_t bits = shared[w];
       const bool ends_row = word == words - 1;
       if (bits == 0 && !ends_row)
         continue;
+      const std::uint8_t* l = labels_of(r);
+      const std::uint8_t* m = mask_of(r);
 
       Index last = 0; // where the run that reaches into this word began
-      for (Index b = word - 1; b >= 0; --b)
-        if (bits_of_row[b] != 0) {
-          last = b * 32 + highest_bit(bits_of_row[b]);
+      for (int b = word - 1; b >= 0; --b)
+        if (const std::uint32_t before = shared[place(row, b)]; before != 0) {
+          last = b * 32 + highest_bit(before);
           break;
         }
       while (bits != 0) {
         const Index k = word * 32 + lowest_bit(bits);
         bits &= bits - 1;
-        const int phase = l[last];
+        const int phase = l[last * op.step];
         if (op.inside(m, last) && phase < op.n_phases)
           add.count(op.slot(phase, k - last), 1);
         last = k;
@@ -173,37 +271,63 @@ struct RunLengthsPacked {
         continue;
       Index first = 0; // the end of the first run, for joining
       if (op.periodic)
-        for (Index b = 0; b < words; ++b)
-          if (bits_of_row[b] != 0) {
-            first = b * 32 + lowest_bit(bits_of_row[b]);
+        for (int b = 0; b < words; ++b)
+          if (const std::uint32_t behind = shared[place(row, b)]; behind != 0) {
+            first = b * 32 + lowest_bit(behind);
             break;
           }
-      op.finish(l[last], op.inside(m, last), l[last] == l[0] && op.inside(m, 0), first, last, add);
+      const int phase = l[last * op.step];
+      op.finish(phase, op.inside(m, last), phase == l[0] && op.inside(m, 0), first, last, add);
     }
   }
 
-  M3D_HD static int lowest_bit(std::uint32_t bits) {
-    int n = 0;
-    while ((bits & 1u) == 0)
-      bits >>= 1, ++n;
-    return n;
+  M3D_HD static int ones(std::uint32_t x) {
+    x -= (x >> 1) & 0x55555555u;
+    x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
+    return static_cast<int>((((x + (x >> 4)) & 0x0f0f0f0fu) * 0x01010101u) >> 24);
   }
+  M3D_HD static int lowest_bit(std::uint32_t bits) { return ones((bits & (0u - bits)) - 1); }
   M3D_HD static int highest_bit(std::uint32_t bits) {
-    int n = 0;
-    while ((bits >>= 1) != 0)
-      ++n;
-    return n;
+    for (int n = 1; n < 32; n *= 2)
+      bits |= bits >> n;
+    return ones(bits) - 1;
   }
 };
 
-/// Whether the packed schedule fits, and how it is laid out.
+/// Makes the inner rows the nearest neighbours in memory.
+inline void nearest_rows_inside(RunLengths& op) {
+  const auto size = [](Index stride) { return stride < 0 ? -stride : stride; };
+  if (op.n_inner != 1 && (op.n_outer == 1 || size(op.outer) >= size(op.inner)))
+    return;
+  const auto swap = [](Index& a, Index& b) {
+    const Index t = a;
+    a = b;
+    b = t;
+  };
+  swap(op.n_outer, op.n_inner);
+  swap(op.outer, op.inner);
+  swap(op.mask_outer, op.mask_inner);
+}
+
+/// Whether the packed schedule takes rows of this length, and how it is laid out.
 inline bool packs(const RunLengths& op) {
-  return op.step == 1 && (op.mask == nullptr || op.mask_step == 1) &&
-         (op.length + 31) / 32 <= RunLengthsPacked::max_words;
+  return (op.length + 31) / 32 <= RunLengthsPacked::max_words;
 }
 inline RunLengthsPacked packed(const RunLengths& op) {
-  const Index words = (op.length + 31) / 32;
-  return {op, words, static_cast<int>(RunLengthsPacked::max_words / words)};
+  using P = RunLengthsPacked;
+  const int words = static_cast<int>((op.length + 31) / 32), most = P::max_words / words;
+  int rows = P::good_words / words > 1 ? P::good_words / words : 1;
+  if (op.step == 1 && (op.mask == nullptr || op.mask_step == 1))
+    return {op, words, rows, 0};
+  rows = rows >= 32 ? rows / 32 * 32 : most < 32 ? most : 32; // a warp reads 32 neighbours, or more
+  const auto in_fours = [&](const std::uint8_t* p, Index step, Index outer, Index inner) {
+    return inner == 1 && step % 4 == 0 && (outer % 4 == 0 || op.n_outer == 1) &&
+           (reinterpret_cast<std::uintptr_t>(p) & 3u) == 0;
+  };
+  if (rows >= 4 && op.n_inner % 4 == 0 && in_fours(op.labels, op.step, op.outer, op.inner) &&
+      (op.mask == nullptr || in_fours(op.mask, op.mask_step, op.mask_outer, op.mask_inner)))
+    return {op, words, rows / 4 * 4, 4};
+  return {op, words, rows, 1};
 }
 
 void run_lengths_cpu(const RunLengths& op, int threads);            // run_lengths.cpp
