@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Train `base` on slices of real tomograms for some minutes, reconstruct, compare with the truth.
+"""Train `base` on slices of real tomograms for some minutes, reconstruct, judge as study.py does.
 
 Without --data a synthetic material stands in.  What is brought back is the table, a picture and one
 volume, not the weights.
@@ -16,14 +16,15 @@ from typing import Any
 
 import numpy as np
 
+import study
+
 from .job import Job, write_json
 
-MATERIALS = ("separator_pp", "nmc_cal_cbd_bridge")
-PLANES = ("xy", "xz", "yz")
+NAMES = ("separator_pp", "nmc_cal_cbd_bridge")
 
 
 def run(job: Job) -> None:
-    names = (job.chosen.material,) if job.chosen.material else MATERIALS
+    names = (job.chosen.material,) if job.chosen.material else NAMES
     if job.chosen.data is None:
         names = ("synthetic-separator",)
     minutes = 0.0 if job.rehearse else job.chosen.minutes
@@ -35,14 +36,20 @@ def run(job: Job) -> None:
         job.step(f"{name} picture", picture, job, name, volumes[0][0], expect=5)
 
 
+def material(job: Job, name: str) -> study.Material:
+    """A material of the study, another volume of --data, or the one that stands in."""
+    if job.chosen.data is not None:
+        return study.MATERIALS.get(name, study.Material(study.tomogram(name), box=64))
+    return study.Material(
+        lambda data: study.synthetic.separator((32 if job.rehearse else 192,) * 3, seed=0).labels,
+        box=64,
+        names=("pore", "polymer"),
+    )
+
+
 def truth(job: Job, name: str) -> np.ndarray:
     """The labelled volume that slices are taken from."""
-    if job.chosen.data is not None:
-        return np.load(job.chosen.data / f"{name}.npz")["labels"]
-    from micro3d_fast import synthetic
-
-    n = 32 if job.rehearse else 192
-    return synthetic.separator((n, n, n), seed=0).labels
+    return material(job, name).truth(job.chosen.data)
 
 
 def folder(job: Job, name: str) -> Path:
@@ -53,7 +60,9 @@ def train(job: Job, name: str, minutes: float) -> None:
     """As many steps as fit into the minutes, found out by a short run of the same kind."""
     import micro3d_fast as m3
 
-    micrographs = m3.Micrographs.from_volume(truth(job, name), images_per_plane=300, seed=0)
+    micrographs = m3.Micrographs.from_volume(
+        truth(job, name), images_per_plane=300, seed=0, phase_names=material(job, name).names
+    )
     settings: dict[str, Any] = {"preset": "base", "device": job.device, "samples_every": 0}
     if job.rehearse:
         settings |= {"preset": "small", "patch": 16, "batch_size": 2}
@@ -130,14 +139,14 @@ def quality(job: Job, name: str, n: int, count: int) -> None:
         ("raw", [m.fields["raw_labels"] for m in made]),
         ("matched", [m.labels for m in made]),
     ):
-        comparison = m3.compare(volumes, labels)
-        print(comparison.summary())
-        for function in ("S2", "L"):
-            for plane in PLANES:
-                error = comparison.error(function, plane=plane)
-                floor = comparison.floor(function, plane=plane)
-                notes = f"floor {floor:.4f}; {note}"
-                job.row(case, f"{kind} {function} {plane} error", error, "1", notes=notes)
+        errors = study.curve_errors(volumes, labels)
+        for curve in (f"{function} {plane}" for function in ("S2", "L") for plane in study.PLANES):
+            e = errors[curve]
+            notes = (
+                f"{e['low']:.4f} to {e['high']:.4f}, floor {e['floor']:.4f}, "
+                f"scatter of real blocks {e['scatter']:.4f}; {note}"
+            )
+            job.row(case, f"{kind} {curve} error", e["error"], "1", notes=notes)
     made[0].save(job.out / f"{name}-{n}.npz")
 
 
