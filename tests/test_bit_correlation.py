@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from micro3d_fast import _bits
+from micro3d_fast import _bits, _core
 from micro3d_fast.reference import lineal_path, two_point
 
 SHAPES = [(1, 1, 1), (3, 4, 5), (2, 1, 7), (1, 3, 70), (5, 2, 1), (2, 66, 2)]
@@ -69,6 +69,28 @@ def test_cuda_schedule_on_the_host(direction):
         np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+@pytest.mark.parametrize("columns", [5, 64, 96, 130])
+def test_cuda_packing_on_the_host(order, columns):
+    """Bits of every layout, aligned to eight bytes or not, wrapped around or not, are the CPU's."""
+    labels, inside = (a.transpose(order) for a in image((24, columns, 40)))
+    for view, (rows, wrap) in itertools.product(
+        (np.s_[:], np.s_[:, :, 1:], np.s_[::2, 1:, ::3]), ((0, 0), (5, 0), (60, 200))
+    ):
+        voxels = labels[view]
+        slabs, i, b = voxels.shape
+        words = -(-(b + wrap) // 64)
+        shape = (slabs, (i + rows + 1) * words + 16)
+        for phase, mask in itertools.product((1, None), (None, inside[view])):
+            got, want = np.full(shape, -1), np.full(shape, -1)
+            for out, on_host in ((got, True), (want, False)):
+                _core.pack_bits(
+                    voxels, mask, out, phase or 0, phase is None, words, i + rows, b + wrap,
+                    None, 1, on_host,
+                )  # fmt: skip
+            np.testing.assert_array_equal(got, want)
+
+
 def test_threads_do_not_matter():
     labels, _ = image((70, 128, 300))
     for direction in ((1, 0, 0), (0, 0, 1), (0, 1, 1)):
@@ -112,7 +134,7 @@ def test_instruction_sets_agree(isa):
     """The loops of older CPUs, in a process of their own (the choice is made once)."""
     code = f"""
 import numpy as np
-from micro3d_fast import _bits
+from micro3d_fast import _bits, _core
 rng = np.random.default_rng(5)
 labels, mask = rng.integers(0, 3, (7, 66, 131)).astype(np.uint8), rng.random((7, 66, 131)) < 0.9
 for d in {AXES + LATTICE}:
@@ -136,8 +158,6 @@ for d in {AXES + LATTICE}:
 
 
 def test_core_refuses_arrays_that_are_too_small():
-    from micro3d_fast import _core
-
     bits = np.zeros((2, 40), dtype=np.int64)
     counts = np.zeros((2, 9), dtype=np.int64)
     with pytest.raises(ValueError, match="`a` must hold the rows"):

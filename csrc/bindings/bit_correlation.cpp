@@ -19,7 +19,7 @@ static void require_slabs(const Array& bits, Index slabs) {
 
 static void pack_bits(const py::object& labels, const py::object& mask, const py::object& out,
                       int phase, bool any, Index words, Index all_rows, Index all_columns,
-                      std::optional<std::uintptr_t> stream, int threads) {
+                      std::optional<std::uintptr_t> stream, int threads, bool walk_on_host) {
   const Array l(labels, "labels", Access::read, stream);
   const Array to(out, "out", Access::write, stream);
   l.require_ndim(3);
@@ -62,10 +62,14 @@ static void pack_bits(const py::object& labels, const py::object& mask, const py
   }
   if (l.size() == 0)
     return;
+  if (walk_on_host && l.is_cuda())
+    throw py::value_error("`labels` must be on the CPU");
   const py::gil_scoped_release no_gil; // from here on no Python object is touched
   if (l.is_cuda()) {
     const DeviceGuard guard(l.device_id());
     pack_bits_cuda(op, stream.value_or(1));
+  } else if (walk_on_host) {
+    pack_bits_walk_on_host(op);
   } else {
     pack_bits_cpu(op, threads);
   }
@@ -136,7 +140,8 @@ static void bit_segments(const py::object& a, const py::object& b, const py::obj
 static void bind_bit_correlation(py::module_& m) {
   m.def("pack_bits", &pack_bits, py::arg("labels"), py::arg("mask"), py::arg("out"),
         py::arg("phase"), py::arg("any"), py::arg("words"), py::arg("all_rows"),
-        py::arg("all_columns"), py::arg("stream"), py::arg("threads"));
+        py::arg("all_columns"), py::arg("stream"), py::arg("threads"),
+        py::arg("walk_on_host") = false);
   m.def("bit_pairs", &bit_pairs, py::arg("a"), py::arg("b"), py::arg("counts"), py::arg("rows"),
         py::arg("words"), py::arg("steps"), py::arg("wrap_o"), py::arg("wrap_i"), py::arg("stream"),
         py::arg("threads"), py::arg("phases_on_host") = false);

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "ops/bit_correlation.hpp"
 
-#include "core/for_each.hpp" // for omp_threads
+#include "core/for_each.hpp" // for for_each, omp_threads
 
 #include <algorithm> // for fill, min
 #include <cstdlib>   // for getenv
@@ -390,6 +390,10 @@ void bit_pairs_cpu(const BitPairs& op, int threads) {
     }
   }
   (void)level;
+}
+
+void pack_bits_walk_on_host(const PackBits& op) {
+  pack_bits_walk(op, [](Index n, const auto& body) { for_each(Cpu{1}, n, body); });
 }
 
 void bit_pairs_phases_on_host(const BitPairs& op) {

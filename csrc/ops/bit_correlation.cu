@@ -68,53 +68,12 @@ __global__ void __launch_bounds__(block_size)
   }
 }
 
-/// A warp reads 32 neighbouring columns at a time and votes for half a word.
-__global__ void __launch_bounds__(block_size) pack_kernel(PackBits op) {
-  auto* out = reinterpret_cast<std::uint32_t*>(op.out); // little-endian: the low half comes first
-  const Index lane = threadIdx.x % 32;
-  const Index warps = Index(gridDim.x) * block_size / 32;
-  for (Index half = (Index(blockIdx.x) * block_size + threadIdx.x) / 32;
-       half < 2 * op.slabs * op.slab; half += warps) {
-    const Index o = half / (2 * op.slab), j = half % (2 * op.slab) / 2;
-    const Index row = j / op.words, column = (j % op.words * 2 + half % 2) * 32 + lane;
-    const bool inside = row < op.all_rows && column < op.all_columns;
-    const unsigned bits =
-        __ballot_sync(whole_warp, inside && op.voxel(o, row % op.rows, column % op.columns));
-    if (lane == 0)
-      out[half] = bits;
-  }
-}
-
-/// Neighbouring threads take neighbouring rows: those are the neighbours in memory.
-struct PackRowsFirst {
-  PackBits op;
-  Index rows; // of a slab, the spare words included
-
-  M3D_HD void operator()(Index n) const {
-    const Index o = n / (rows * op.words), j = n % rows * op.words + n / rows % op.words;
-    if (j < op.slab)
-      op.out[o * op.slab + j] = op.word(o, j);
-  }
-};
-
 unsigned blocks_for(Index jobs) { return static_cast<unsigned>(jobs < 65535 ? jobs : 65535); }
 
 } // namespace
 
 void pack_bits_cuda(const PackBits& op, std::uintptr_t stream) {
-  const Index words = op.slabs * op.slab;
-  if (words == 0)
-    return;
-  if (op.stride_b == 1) {
-    const Index blocks = (2 * words * 32 + block_size - 1) / block_size;
-    pack_kernel<<<blocks_for(blocks), block_size, 0, cuda_on(stream).stream>>>(op);
-    M3D_CUDA_CHECK(cudaGetLastError());
-  } else if (op.stride_i == 1) {
-    const Index rows = (op.slab + op.words - 1) / op.words;
-    for_each(cuda_on(stream), op.slabs * op.words * rows, PackRowsFirst{op, rows});
-  } else {
-    for_each(cuda_on(stream), words, op);
-  }
+  pack_bits_walk(op, [&](Index n, const auto& body) { for_each(cuda_on(stream), n, body); });
 }
 
 void bit_pairs_cuda(const BitPairs& op, std::uintptr_t stream) {

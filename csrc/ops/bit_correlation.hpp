@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 // SPDX-License-Identifier: MIT
 #pragma once
+#include "core/bytes.hpp"  // for differing_bytes, load_aligned
 #include "core/config.hpp" // for M3D_HD, Index
 
 #include <cstdint> // for uint64_t
@@ -42,19 +43,91 @@ struct PackBits {
     return any || labels[o * stride_o + i * stride_i + b * stride_b] == phase;
   }
 
-  /// The word at position j of a slab: the definition, and the CUDA walk.
+  /// The word at position j of a slab: the definition.
   M3D_HD Word word(Index o, Index j) const {
     const Index row = j / words, first = j % words * bits_per_word;
     if (row >= all_rows)
       return 0;
     const Index i = row % rows;
+    const int n = static_cast<int>(first >= all_columns                  ? 0
+                                   : all_columns - first < bits_per_word ? all_columns - first
+                                                                         : bits_per_word);
     Word bits = 0;
-    for (Index c = 0; c < bits_per_word && first + c < all_columns; ++c)
-      bits |= Word(voxel(o, i, (first + c) % columns)) << c;
+    Index b = first % columns;
+    for (int c = 0; c < n; ++c) {
+      bits |= Word(voxel(o, i, b)) << c;
+      if (++b == columns)
+        b = 0;
+    }
     return bits;
   }
   M3D_HD void operator()(Index n) const { out[n] = word(n / slab, n % slab); }
+
+  /// The 32 voxels from `first` on of a row whose columns are contiguous, by eight at a time; needs
+  /// addresses that are multiples of 8.
+  M3D_HD std::uint32_t half_word(const std::uint8_t* l, const std::uint8_t* m) const {
+    constexpr std::uint64_t ones_everywhere = 0x0101010101010101u;
+    std::uint32_t bits = ~0u;
+    if (!any) {
+      bits = 0;
+      for (int k = 0; k < 32; k += 8)
+        bits |= differing_bytes(load_aligned<std::uint64_t>(l + k), ones_everywhere * phase) << k;
+      bits = ~bits;
+    }
+    if (m) {
+      std::uint32_t inside = 0;
+      for (int k = 0; k < 32; k += 8)
+        inside |= differing_bytes(load_aligned<std::uint64_t>(m + k), 0) << k;
+      bits &= inside;
+    }
+    return bits;
+  }
 };
+
+/// CUDA, columns contiguous in memory: a thread packs half a word, n = 2 (o * slab + j) + half.
+struct PackHalves {
+  PackBits op;
+
+  M3D_HD std::uint32_t value(Index n) const {
+    const Index o = n / (2 * op.slab), j = n % (2 * op.slab) / 2;
+    const Index row = j / op.words, first = (j % op.words * 2 + n % 2) * 32;
+    if (row < op.all_rows && first + 32 <= op.columns) {
+      const Index i = row % op.rows;
+      const std::uint8_t* l = op.labels + o * op.stride_o + i * op.stride_i + first;
+      const std::uint8_t* m = op.mask ? op.mask + o * op.mask_o + i * op.mask_i + first : nullptr;
+      if (is_aligned(l, 8) && (m == nullptr || (op.mask_b == 1 && is_aligned(m, 8))))
+        return op.half_word(l, m);
+    }
+    return static_cast<std::uint32_t>(op.word(o, j) >> (n % 2 * 32));
+  }
+  M3D_HD void operator()(Index n) const { // little-endian: the low half comes first
+    reinterpret_cast<std::uint32_t*>(op.out)[n] = value(n);
+  }
+};
+
+/// CUDA, rows nearest in memory: neighbouring threads take neighbouring rows.
+struct PackRowsFirst {
+  PackBits op;
+  Index rows; // of a slab, the spare words included
+
+  M3D_HD void operator()(Index n) const {
+    const Index o = n / (rows * op.words), j = n % rows * op.words + n / rows % op.words;
+    if (j < op.slab)
+      op.out[o * op.slab + j] = op.word(o, j);
+  }
+};
+
+/// run(n, body) with the body that CUDA walks over 0 ... n - 1.
+template <class Run> void pack_bits_walk(const PackBits& op, const Run& run) {
+  if (op.stride_b == 1) {
+    run(2 * op.slabs * op.slab, PackHalves{op});
+  } else if (op.stride_i == 1) {
+    const Index rows = (op.slab + op.words - 1) / op.words;
+    run(op.slabs * op.words * rows, PackRowsFirst{op, rows});
+  } else {
+    run(op.slabs * op.slab, op);
+  }
+}
 
 /// Number of set bits, for host and device alike.
 M3D_HD Index bit_count(Word x) {
@@ -179,6 +252,7 @@ struct BitPairsBlock {
 
 void pack_bits_cpu(const PackBits& op, int threads);            // bit_correlation.cpp
 void pack_bits_cuda(const PackBits& op, std::uintptr_t stream); // bit_correlation.cu
+void pack_bits_walk_on_host(const PackBits& op);                // for tests
 void bit_pairs_cpu(const BitPairs& op, int threads);
 void bit_pairs_cuda(const BitPairs& op, std::uintptr_t stream);
 void bit_pairs_phases_on_host(const BitPairs& op); // for tests

@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 // SPDX-License-Identifier: MIT
 #pragma once
+#include "core/bytes.hpp"  // for differing_bytes, load_aligned, lowest_bit
 #include "core/config.hpp" // for M3D_HD, Index
 
 #include <cstdint> // for uint8_t
-#include <cstring> // for memcpy
 
 namespace micro3d {
 
@@ -81,31 +81,6 @@ struct RunLengths {
   }
 };
 
-/// 8 bits: which of the 8 bytes differ.
-M3D_HD unsigned differing_bytes(std::uint64_t a, std::uint64_t b) {
-  constexpr std::uint64_t low7 = 0x7f7f7f7f7f7f7f7fu;
-  const std::uint64_t x = a ^ b;
-  const std::uint64_t high = (((x & low7) + low7) | x) & ~low7; // bit 7 of every nonzero byte
-  return static_cast<unsigned>(((high >> 7) * 0x0102040810204080u) >> 56);
-}
-
-/// Bit 0 of every byte that is not zero.
-M3D_HD std::uint32_t nonzero_bytes(std::uint32_t x) {
-  constexpr std::uint32_t low7 = 0x7f7f7f7fu;
-  return ((((x & low7) + low7) | x) >> 7) & 0x01010101u;
-}
-
-/// sizeof(T) bytes from an address that is a multiple of it: one load.
-template <class T> M3D_HD T load_aligned(const std::uint8_t* p) {
-  T value;
-#if defined(__CUDACC__) || defined(__GNUC__) || defined(__clang__)
-  std::memcpy(&value, __builtin_assume_aligned(p, sizeof(T)), sizeof(T));
-#else
-  std::memcpy(&value, p, sizeof(T));
-#endif
-  return value;
-}
-
 /// Rows on CUDA, as two phases between barriers; a test runs them thread by thread.
 ///
 /// A block takes `rows` rows at a time. Phase 1 packs "this voxel begins a new run" into one bit a
@@ -149,8 +124,7 @@ struct RunLengthsPacked {
       std::uint64_t last = base > 0 ? l[base - 1] : l[0]; // the first voxel begins no new run
       for (; k + 8 <= count; k += 8) {
         const auto now = load_aligned<std::uint64_t>(l + base + k);
-        // little-endian, as every CUDA host and device
-        bits |= static_cast<std::uint32_t>(differing_bytes(now, (now << 8) | last)) << k;
+        bits |= differing_bytes(now, (now << 8) | last) << k;
         last = now >> 56;
       }
     }
@@ -228,7 +202,7 @@ struct RunLengthsPacked {
       const int count = static_cast<int>(op.length - base < 32 ? op.length - base : 32);
       const std::uint8_t* l = labels_of(r);
       std::uint32_t bits;
-      if ((reinterpret_cast<std::uintptr_t>(l + base) & 7u) == 0)
+      if (is_aligned(l + base, 8))
         bits = changes_along<false, true>(l, base, count);
       else
         bits = changes_along<false, false>(l, base, count);
@@ -280,18 +254,6 @@ struct RunLengthsPacked {
       op.finish(phase, op.inside(m, last), phase == l[0] && op.inside(m, 0), first, last, add);
     }
   }
-
-  M3D_HD static int ones(std::uint32_t x) {
-    x -= (x >> 1) & 0x55555555u;
-    x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
-    return static_cast<int>((((x + (x >> 4)) & 0x0f0f0f0fu) * 0x01010101u) >> 24);
-  }
-  M3D_HD static int lowest_bit(std::uint32_t bits) { return ones((bits & (0u - bits)) - 1); }
-  M3D_HD static int highest_bit(std::uint32_t bits) {
-    for (int n = 1; n < 32; n *= 2)
-      bits |= bits >> n;
-    return ones(bits) - 1;
-  }
 };
 
 /// Makes the inner rows the nearest neighbours in memory.
@@ -321,8 +283,7 @@ inline RunLengthsPacked packed(const RunLengths& op) {
     return {op, words, rows, 0};
   rows = rows >= 32 ? rows / 32 * 32 : most < 32 ? most : 32; // a warp reads 32 neighbours, or more
   const auto in_fours = [&](const std::uint8_t* p, Index step, Index outer, Index inner) {
-    return inner == 1 && step % 4 == 0 && (outer % 4 == 0 || op.n_outer == 1) &&
-           (reinterpret_cast<std::uintptr_t>(p) & 3u) == 0;
+    return inner == 1 && step % 4 == 0 && (outer % 4 == 0 || op.n_outer == 1) && is_aligned(p, 4);
   };
   if (rows >= 4 && op.n_inner % 4 == 0 && in_fours(op.labels, op.step, op.outer, op.inner) &&
       (op.mask == nullptr || in_fours(op.mask, op.mask_step, op.mask_outer, op.mask_inner)))

@@ -152,6 +152,7 @@ def pack_bits(
     all_columns: int,
     stream: int | None,
     threads: int,
+    walk_on_host: bool = ...,
 ) -> None: ...
 def bit_pairs(
     a: Any,

@@ -1,0 +1,56 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#pragma once
+// Four or eight labels at a time, in one register.
+#include "core/config.hpp" // for M3D_HD
+
+#include <cstdint> // for uint32_t
+#include <cstring> // for memcpy
+
+namespace micro3d {
+
+/// sizeof(T) bytes from an address that is a multiple of it: one load.
+template <class T> M3D_HD T load_aligned(const std::uint8_t* p) {
+  T value;
+#if defined(__CUDACC__) || defined(__GNUC__) || defined(__clang__)
+  std::memcpy(&value, __builtin_assume_aligned(p, sizeof(T)), sizeof(T));
+#else
+  std::memcpy(&value, p, sizeof(T));
+#endif
+  return value;
+}
+
+/// Whether an address is a multiple of `bytes`, a power of two.
+M3D_HD bool is_aligned(const void* p, unsigned bytes) {
+  return (reinterpret_cast<std::uintptr_t>(p) & (bytes - 1)) == 0;
+}
+
+/// 8 bits: which of the 8 bytes differ. Little-endian, as every CUDA host and device.
+M3D_HD std::uint32_t differing_bytes(std::uint64_t a, std::uint64_t b) {
+  constexpr std::uint64_t low7 = 0x7f7f7f7f7f7f7f7fu;
+  const std::uint64_t x = a ^ b;
+  const std::uint64_t high = (((x & low7) + low7) | x) & ~low7; // bit 7 of every nonzero byte
+  return static_cast<std::uint32_t>(((high >> 7) * 0x0102040810204080u) >> 56);
+}
+
+/// Bit 0 of every byte that is not zero.
+M3D_HD std::uint32_t nonzero_bytes(std::uint32_t x) {
+  constexpr std::uint32_t low7 = 0x7f7f7f7fu;
+  return ((((x & low7) + low7) | x) >> 7) & 0x01010101u;
+}
+
+/// Number of set bits.
+M3D_HD int ones(std::uint32_t x) {
+  x -= (x >> 1) & 0x55555555u;
+  x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
+  return static_cast<int>((((x + (x >> 4)) & 0x0f0f0f0fu) * 0x01010101u) >> 24);
+}
+/// Numbers of the lowest and of the highest set bit; x is not zero.
+M3D_HD int lowest_bit(std::uint32_t x) { return ones((x & (0u - x)) - 1); }
+M3D_HD int highest_bit(std::uint32_t x) {
+  for (int n = 1; n < 32; n *= 2)
+    x |= x >> n;
+  return ones(x) - 1;
+}
+
+} // namespace micro3d
