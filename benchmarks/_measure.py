@@ -77,6 +77,13 @@ def once(call: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
+def reading_seconds(labels: np.ndarray) -> float:
+    """Time to read the volume once from memory (copies larger together than the cache)."""
+    copies = max(2, (1 << 28) // labels.size)
+    memory = np.stack([labels] * copies).view(np.uint64)
+    return best(lambda: memory.sum(), rounds=3) / copies
+
+
 def peak_memory(call: Callable[[], Any]) -> float:
     """Bytes by which the process grows at most while the call runs (Linux; else nan)."""
     import ctypes

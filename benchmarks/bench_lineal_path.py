@@ -18,6 +18,7 @@ from _measure import (
     once,
     peak_memory,
     peer,
+    reading_seconds,
     row,
     timed,
     version,
@@ -41,13 +42,6 @@ def numpy_lineal_path(inside: np.ndarray, axis: int, max_lag: int) -> np.ndarray
     segments = np.cumsum(at_least[:0:-1])[::-1]
     r = np.arange(max_lag + 1)
     return segments[: max_lag + 1] / ((n - r) * (inside.size // n))
-
-
-def reading_seconds(labels: np.ndarray) -> float:
-    """Time to read the volume once from memory (copies larger together than the cache)."""
-    copies = max(2, (1 << 28) // labels.size)
-    memory = np.stack([labels] * copies).view(np.uint64)
-    return best(lambda: memory.sum(), rounds=3) / copies
 
 
 def test_three_axes(benchmark):

@@ -10,18 +10,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from _measure import SIZE, THREADS, best, row, timed, volume
+from _measure import SIZE, THREADS, reading_seconds, row, timed, volume
 from micro3d_fast import ops
 from micro3d_fast.reference.run_lengths import run_lengths as reference
 
 BENCH = "run_lengths"
-
-
-def reading_seconds(labels: np.ndarray) -> float:
-    """Time to read the volume once from memory (copies larger together than the cache)."""
-    copies = max(2, (1 << 28) // labels.size)
-    memory = np.stack([labels] * copies).view(np.uint64)
-    return best(lambda: memory.sum(), rounds=3) / copies
 
 
 @pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])

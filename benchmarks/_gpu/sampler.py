@@ -70,36 +70,6 @@ def flops_of(net: Any, slices: int, n: int, device: Any, dtype: Any) -> float:
     return float(counter.get_total_flops()) * slices
 
 
-class Watch:
-    """Seconds in the network and in all, of the passes of a field."""
-
-    def __init__(self, field: Any, device: str) -> None:
-        self.device, self.spans = device, []
-        evaluate = field._evaluate
-
-        def watched(*arguments: Any) -> None:
-            begin = self.now()
-            evaluate(*arguments)
-            self.spans.append((begin, self.now()))
-
-        field._evaluate = watched
-
-    def now(self) -> Any:
-        if self.device == "cpu":
-            return time.perf_counter()
-        import torch
-
-        event = torch.cuda.Event(enable_timing=True)
-        event.record()
-        return event
-
-    def between(self, begin: Any, end: Any) -> float:
-        if self.device == "cpu":
-            return end - begin
-        end.synchronize()
-        return begin.elapsed_time(end) * 1e-3
-
-
 def passes(job: Job, preset: str, n: int, way: str) -> None:
     import torch
 
@@ -122,17 +92,19 @@ def passes(job: Job, preset: str, n: int, way: str) -> None:
     settings = sampling.fast_settings()
     steps = 2 if job.rehearse or n > 128 else 6
     settings = dataclasses.replace(settings, steps=steps)
-    started = time.perf_counter()
-    sampling.sample(field, settings)  # warms up, compiles
-    if not job.rehearse:
-        torch.cuda.synchronize()
-    first = time.perf_counter() - started
-    watch = Watch(field, job.device)
+
+    def sampled() -> tuple[float, float]:
+        """Seconds of the passes in all, and in the network."""
+        before, started = field.network_seconds, time.perf_counter()
+        sampling.sample(field, settings)
+        inside = field.network_seconds - before  # waits for the last pass of the network
+        if not job.rehearse:
+            torch.cuda.synchronize()
+        return time.perf_counter() - started, inside
+
+    first, _ = sampled()  # warms up, compiles
     field.draw = 0
-    begin = watch.now()
-    sampling.sample(field, settings)
-    seconds = watch.between(begin, watch.now())
-    inside = sum(watch.between(*span) for span in watch.spans)
+    seconds, inside = sampled()
     count = settings.passes
     each = seconds / count
     precision = str(dtype).removeprefix("torch.")
