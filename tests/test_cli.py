@@ -271,6 +271,10 @@ def test_the_words_of_the_library_are_said_of_the_options():
         "--volume and --n-phases=2 and `images` of `.partial`; m.yaml: `phases` in --phases"
     )
     assert cli._as_typed("`volume`, `tol`", "homogenize", {}) == "VOLUME, --tol"
+    words = "`phases[9]`, `images['xy']`, `fields['xy']`: {0: 0, 2.5: 1} {a: 0} {}"
+    assert cli._as_typed(words, "train", cli.IMAGES) == (
+        "--phases[9], --xy, `fields['xy']`: 0:0,2.5:1 {a: 0} {}"
+    )
 
 
 # ---------------------------------------------------------------------------------------- options
@@ -294,6 +298,14 @@ def test_reading_of_options():
     assert cli.read_fractions("auto") == "auto"
     assert cli.read_fractions("raw") is None
     assert cli.read_fractions("0.3,0.7") == [0.3, 0.7]
+
+
+def test_names_of_a_model_may_hold_commas(folder):
+    names = ("pore, open", "solid")
+    planes = {"xy": [str(folder / "xy-*.png")]}
+    images = cli.load_micrographs(planes, None, 3, phases="0:0,255:1", phase_names=names)
+    assert images is not None
+    assert images.phase_names == names
 
 
 # --------------------------------------------------------------------------------------- the work

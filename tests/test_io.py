@@ -128,7 +128,12 @@ def test_numpy_files_of_others(tmp_path):
     np.savez(tmp_path / "two.npz", a=LABELS, b=LABELS[::-1])
     np.testing.assert_array_equal(io.load(tmp_path / "two.npz", name="b").labels, LABELS[::-1])
     with pytest.raises(ValueError, match=r"`name` must be one of the arrays of .*two.npz \('a', "):
+        io.load(tmp_path / "two.npz", name="c")
+    with pytest.raises(ValueError, match=r"two.npz must hold one array or one named 'labels', got"):
         io.load(tmp_path / "two.npz")
+    np.save(tmp_path / "float.npy", LABELS.astype(float))
+    with pytest.raises(TypeError, match=r"float.npy must be an array of bool or .*, got dtype f"):
+        io.load(tmp_path / "float.npy")
     np.save(tmp_path / "flat.npy", LABELS[0])
     assert io.load(tmp_path / "flat.npy").shape == (1, 6, 7)
 

@@ -358,6 +358,11 @@ def test_jpeg_needs_a_threshold(tmp_path):
     )
     with pytest.raises(ValueError, match=words):
         loaded(path)
+    with (
+        pytest.warns(UserWarning, match=r"values of .*a.jpg and others for phases, but JPEG"),
+        pytest.raises(ValueError, match="without a gap"),
+    ):
+        Micrographs.load({"xy": path}, phases="labels")
 
 
 # ----------------------------------------------------------------------------------- borrowing
@@ -571,7 +576,7 @@ def test_unknown_grey_values_are_refused_by_name(tmp_path):
     path = write(tmp_path / "odd.png", odd)
     words = (
         r"/odd.png must hold only the grey values 0, 255 of `phases`, got also 7, 9; "
-        r"give each a phase, or a `threshold`$"
+        r"give each of them a phase$"
     )
     refused(ValueError, words, {"xy": path, "xz": GREY}, phases=MAP)
     refused(ValueError, "image 2 of plane xz must hold only", {"xz": [*GREY[:2], odd]}, phases=MAP)
@@ -603,7 +608,11 @@ def test_unknown_grey_values_are_refused_by_name(tmp_path):
         ({"threshold": float("nan")}, ValueError, "`threshold` must be a finite number"),
         ({"threshold": "multi-otsu"}, ValueError, "'multi-otsu' needs `n_phases`, got None"),
         ({"threshold": "multi-otsu", "n_phases": 3}, ValueError, "needs at least 3 grey values"),
-        ({"threshold": "otsu", "n_phases": 3}, ValueError, "'otsu' makes 2 phases, got n_phases=3"),
+        (
+            {"threshold": "otsu", "n_phases": 3},
+            ValueError,
+            "2 for `threshold`='otsu', got 3",
+        ),
         ({"threshold": 9, "phases": MAP}, ValueError, "map the classes 0 ... 1, darkest first"),
         ({"threshold": 9, "phases": "labels"}, TypeError, "must be a map of class"),
     ],

@@ -323,7 +323,7 @@ def _map_rule(phases: Any) -> Any:
             advice = (
                 "JPEG compression blurs labels: give a `threshold` instead, or lossless images"
                 if image.source.lower().endswith(LOSSY)
-                else "give each a phase, or a `threshold`"
+                else "give each of them a phase"
             )
             raise ValueError(
                 f"{image.source} must hold only the grey values {_list(keys)} of `phases`, "
@@ -376,6 +376,13 @@ def _labels_rule(everything: Sequence[Image]) -> Any:
         ):
             raise ValueError(f"{image.source} must hold labels 0 ... 255, got {_list(values)}")
         used.update(int(value) for value in values)
+    lossy = [image.source for image in everything if image.source.lower().endswith(LOSSY)]
+    if lossy:
+        warnings.warn(
+            f"`phases`='labels' takes all {len(used)} grey values of {lossy[0]} and others for "
+            "phases, but JPEG compression blurs labels",
+            stacklevel=2,
+        )
     if used != set(range(len(used))):
         example = {value: phase for phase, value in enumerate(sorted(used)[:4])}
         raise ValueError(
@@ -437,7 +444,7 @@ def _otsu(everything: list[Image], method: str, n_phases: Any) -> np.ndarray:
         raise ValueError(f"`threshold`={method!r} needs images of one dtype, got {names}")
     if method == "otsu":
         if n_phases not in (None, 2):
-            raise ValueError(f"`threshold`='otsu' makes 2 phases, got n_phases={n_phases!r}")
+            raise ValueError(f"`n_phases` must be 2 for `threshold`='otsu', got {n_phases!r}")
         classes = 2
     else:
         if n_phases is None:
@@ -454,7 +461,7 @@ def _otsu(everything: list[Image], method: str, n_phases: Any) -> np.ndarray:
     if np.count_nonzero(counts) < classes:
         raise ValueError(
             f"`threshold`={method!r} needs at least {classes} grey values, "
-            f"got {_values_text(everything)}"
+            f"got only {_values_text(everything)}"
         )
     centres = (edges[:-1] + edges[1:]) / 2
     if classes == 2:

@@ -158,9 +158,10 @@ def guarded(**arguments: str) -> Callable[[Callable[..., None]], Callable[..., N
 
 
 def _as_typed(words: str, command: str, arguments: Mapping[str, str]) -> str:
-    """Arguments in backquotes as the options of the command; a name behind 'FILE: ' is the file's.
+    """Arguments in backquotes as the options of the command, maps as they are typed.
 
-    The command's own table tells what is typed for a parameter.
+    The command's own table tells what is typed for a parameter.  A name behind 'FILE: ' is one of
+    the file.
     """
     group: Any = typer.main.get_command(app)
     table = {
@@ -170,9 +171,13 @@ def _as_typed(words: str, command: str, arguments: Mapping[str, str]) -> str:
     table |= {argument: table[parameter] for argument, parameter in arguments.items()}
 
     def option(found: re.Match[str]) -> str:
-        return found[0] if found[1] else table.get(found[2], found[0])
+        name, index = found[2], found[3]
+        if found[1] or not (name + index in table or name in table):
+            return found[0]
+        return table.get(name + index) or table[name] + index
 
-    return re.sub(r"(: )?`([^`]+)`", option, words)
+    words = re.sub(r"\{([\d.]+: \d+(?:, [\d.]+: \d+)*)\}", lambda m: m[1].replace(" ", ""), words)
+    return re.sub(r"(: )?`([^`\[]+)([^`]*)`", option, words)
 
 
 IMAGES = {f"images[{plane!r}]": plane for plane in ("xy", "xz", "yz")}
@@ -393,8 +398,8 @@ def load_micrographs(
     phases: str | None = None,
     threshold: str | None = None,
     n_phases: int | None = None,
-    phase_names: str | None = None,
-    voxel_size: str | None = None,
+    phase_names: Sequence[str] | None = None,
+    voxel_size: float | tuple[float, ...] | None = None,
     seed: int = 0,
 ) -> Micrographs | None:
     """Micrographs from the options of a command; None where none were given."""
@@ -413,8 +418,8 @@ def load_micrographs(
     return Micrographs.load(
         {plane: list(patterns) for plane, patterns in given.items()},
         phases=read_phases(phases),
-        voxel_size=1.0 if voxel_size is None else read_voxel_size(voxel_size),
-        phase_names=read_names(phase_names),
+        voxel_size=1.0 if voxel_size is None else voxel_size,
+        phase_names=phase_names,
         threshold=read_threshold(threshold),
         n_phases=n_phases,
     )
@@ -423,8 +428,8 @@ def load_micrographs(
 def load_volume(
     path: Path,
     parameter: str,
-    voxel_size: str | None = None,
-    phase_names: str | None = None,
+    voxel_size: float | tuple[float, ...] | None = None,
+    phase_names: Sequence[str] | None = None,
     phases: str | None = None,
 ) -> Microstructure:
     """Read the volume that a parameter of the command names, with the overrides of the others."""
@@ -434,8 +439,8 @@ def load_volume(
     try:
         return io.load(
             path,
-            voxel_size=read_voxel_size(voxel_size),
-            phase_names=read_names(phase_names),
+            voxel_size=voxel_size,
+            phase_names=phase_names,
             phases=None if isinstance(mapping, str) else mapping,
         )
     except (ValueError, FileNotFoundError) as error:
@@ -526,8 +531,8 @@ def train(
         phases=phases,
         threshold=threshold,
         n_phases=n_phases,
-        phase_names=phase_names,
-        voxel_size=voxel_size,
+        phase_names=read_names(phase_names),
+        voxel_size=read_voxel_size(voxel_size),
         seed=seed,
     )
     if micrographs is None:
@@ -685,8 +690,8 @@ def reconstruct(
         phases=phases,
         threshold=threshold,
         n_phases=n_phases,
-        phase_names=",".join(loaded.phase_names),
-        voxel_size=",".join(repr(size) for size in loaded.voxel_size),
+        phase_names=loaded.phase_names,
+        voxel_size=loaded.voxel_size,
     )
     if micrographs is not None and report is None:
         _fail("--report must be given where micrographs are given to compare with")
@@ -780,10 +785,11 @@ def characterize(
       micro3d characterize volume.tif --reference tomogram.tif --out result/
     """
     check_output(out, folder=True)
-    made = load_volume(volume, "volume", voxel_size, phase_names, phases)
+    names = read_names(phase_names)
+    made = load_volume(volume, "volume", read_voxel_size(voxel_size), names, phases)
     truth = None
     if reference is not None:
-        truth = load_volume(reference, "reference", None, phase_names, phases)
+        truth = load_volume(reference, "reference", None, names, phases)
 
     from . import report, statistics
     from .report import characterization
@@ -867,7 +873,9 @@ def homogenize(
     asked = [] if diffusivity is None else read_numbers(diffusivity, "--diffusivity", int)
     if out is not None:
         check_output(out, folder=True)
-    solid = load_volume(volume, "volume", voxel_size, phase_names, phases)
+    solid = load_volume(
+        volume, "volume", read_voxel_size(voxel_size), read_names(phase_names), phases
+    )
 
     from . import homogenization
 

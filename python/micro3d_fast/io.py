@@ -168,7 +168,10 @@ def _made(
         values = images[""][0]
         known = tuple(meta.get("phase_names") or ())
         meta = {**meta, "phase_names": known if len(known) == count else None}
-    labels = _checks.as_labels(values, name=str(path), ndim=3)
+    try:
+        labels = _checks.as_labels(values, ndim=3)
+    except (TypeError, ValueError) as error:  # said of the file, which is no argument
+        raise type(error)(str(error).replace("`labels`", str(path))) from None
     size = meta.get("voxel_size") if voxel_size is None else voxel_size
     names = meta.get("phase_names") if phase_names is None else phase_names
     for array in (labels, *fields.values()):
@@ -211,6 +214,10 @@ def _pick(names: Sequence[str], name: str | None, path: Path) -> str:
     wanted = name or ("labels" if "labels" in names or len(names) != 1 else names[0])
     if wanted not in names:
         has = ", ".join(map(repr, names)) or "none"
+        if name is None:
+            raise _Refused(
+                f"{path} must hold one array or one named 'labels', got {has} and no `name` of one"
+            )
         raise _Refused(f"`name` must be one of the arrays of {path} ({has}), got {wanted!r}")
     return wanted
 

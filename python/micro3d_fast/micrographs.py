@@ -197,7 +197,7 @@ class Micrographs:
         if set(np.unique(volume)) == {0, 255}:
             warnings.warn(
                 "`labels` holds 0 and 255 alone and is taken as it is, as 256 phases; if these are "
-                "grey values, pass labels // 255",
+                "grey values, make them the phases 0 and 1 first",
                 stacklevel=2,
             )
         names = phase_names_for(int(volume.max()) + 1, phase_names)
