@@ -3,7 +3,7 @@
 // The DLPack consumer: https://dmlc.github.io/dlpack/latest/python_spec.html
 #include "bindings/array.hpp"
 
-#include "core/device.hpp" // for cuda_status
+#include "core/device.hpp" // for cuda_status, DeviceGuard
 #include "core/errors.hpp" // for CudaUnavailable
 
 #include "dlpack/dlpack.h"
@@ -102,7 +102,11 @@ Array::Array(const py::object& object, const char* name, Access access,
 
   const py::object stream_object =
       cuda_ ? py::object(py::int_(stream.value_or(1))) : py::object(py::none());
+  std::optional<DeviceGuard> here; // torch exports from the current device alone
+  if (cuda_)
+    here.emplace(device_id_);
   const py::object capsule = export_capsule(object, stream_object);
+  here.reset();
   const DLTensor* tensor = nullptr;
   bool read_only = false;
   if (PyCapsule_IsValid(capsule.ptr(), "dltensor_versioned")) {

@@ -3,8 +3,11 @@
 #include "ops/cg.hpp"
 
 #include "bindings/bindings.hpp"
-#include "core/device.hpp" // for DeviceGuard
-#include "core/reduce.hpp" // for reduce_partials
+#include "core/device.hpp"  // for DeviceGuard
+#include "core/divisor.hpp" // for divisor
+#include "core/reduce.hpp"  // for reduce_partials
+
+#include <array> // for array
 
 namespace micro3d {
 
@@ -30,6 +33,7 @@ void require_scalars(std::initializer_list<const Array*> scalars, const Array& f
   for (const Array* scalar : scalars) {
     scalar->require_shape({field.extent(0)});
     scalar->require_dtype({DType::f64});
+    scalar->require_contiguous();
     scalar->require_same_device(field);
   }
 }
@@ -42,6 +46,8 @@ void dispatch(const Array& field, const py::object& partials, bool needs_partial
   double* pointer = nullptr;
   if (!partials.is_none()) {
     scratch.emplace(partials, "partials", Access::write, stream);
+    scratch->require_contiguous();
+    scratch->require_same_device(field);
     pointer = scratch->data<double>();
   }
   if (field.size() == 0)
@@ -153,7 +159,15 @@ static void dot(const py::object& x, const py::object& y, const py::object& sum,
   });
 }
 
+/// Quotient and remainder by core/divisor.hpp, for its test.
+static std::array<Index, 2> divide(Index n, Index by) {
+  std::array<Index, 2> result{};
+  divisor(by).split(n, result[0], result[1]);
+  return result;
+}
+
 static void bind_cg(py::module_& m) {
+  m.def("divide", &divide, py::arg("n"), py::arg("by"));
   m.def("cg_update", &cg_update, py::arg("x"), py::arg("r"), py::arg("p"), py::arg("q"),
         py::arg("rz"), py::arg("pq"), py::arg("rr"), py::arg("partials"), py::arg("stream"),
         py::arg("threads"));

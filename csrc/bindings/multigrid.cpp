@@ -80,7 +80,7 @@ static void setup(const py::object& codes_in, const py::object& conductivity_in,
 static void cycle(const py::object& buffer_in, const Shape& shape, bool binary,
                   const Weights& weights, const Periodic& periodic, const py::object& z_in,
                   const py::object& r_in, int visits, const py::object& rz_in,
-                  const py::object& partials_in, Stream stream, int threads) {
+                  const py::object& partials_in, Stream stream, int threads, bool walk_on_host) {
   const Array buffer(buffer_in, "buffer", Access::write, stream);
   const Array z(z_in, "z", Access::write, stream), r(r_in, "r", Access::read, stream);
   const Array rz(rz_in, "rz", Access::write, stream);
@@ -93,6 +93,10 @@ static void cycle(const py::object& buffer_in, const Shape& shape, bool binary,
   require_padded(r, h);
   for (const Array* a : {&z, &r, &rz})
     a->require_same_device(buffer);
+  if (partials) {
+    partials->require_contiguous();
+    partials->require_same_device(buffer);
+  }
   z.require_no_overlap(r);
   if (visits < 1 || visits > 2)
     throw py::value_error("`visits` must be 1 or 2");
@@ -106,6 +110,8 @@ static void cycle(const py::object& buffer_in, const Shape& shape, bool binary,
   if (buffer.is_cuda()) {
     const DeviceGuard guard(buffer.device_id());
     multigrid_cycle_cuda(h, to, from, visits, sum, scratch, stream.value_or(1));
+  } else if (walk_on_host) {
+    multigrid_cycle_walk_on_host(h, to, from, visits, sum);
   } else {
     multigrid_cycle_cpu(h, to, from, visits, sum, threads);
   }
@@ -117,7 +123,8 @@ static void bind_multigrid(py::module_& m) {
         py::arg("periodic"), py::arg("binary"), py::arg("buffer"));
   m.def("multigrid_cycle", &cycle, py::arg("buffer"), py::arg("shape"), py::arg("binary"),
         py::arg("weights"), py::arg("periodic"), py::arg("z"), py::arg("r"), py::arg("visits"),
-        py::arg("rz"), py::arg("partials"), py::arg("stream"), py::arg("threads"));
+        py::arg("rz"), py::arg("partials"), py::arg("stream"), py::arg("threads"),
+        py::arg("walk_on_host") = false);
 }
 M3D_BINDING(bind_multigrid);
 

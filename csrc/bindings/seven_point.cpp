@@ -19,7 +19,7 @@ void run(const std::optional<Array>& u, const std::optional<Array>& low, const A
          const Array& codes, const Array& conductivity, const std::array<double, 3>& weights,
          const std::array<bool, 2>& periodic, bool binary, double plate, double sign,
          const std::string& dot_kind, const std::optional<Array>& dot,
-         const std::optional<Array>& partials, Stream stream, int threads) {
+         const std::optional<Array>& partials, Stream stream, int threads, bool walk_on_host) {
   const SevenPoint<S, T> op{u ? u->data<const S>() : nullptr,
                             low ? low->data<const S>() : nullptr,
                             out.data<S>(),
@@ -49,6 +49,8 @@ void run(const std::optional<Array>& u, const std::optional<Array>& low, const A
   if (out.is_cuda()) {
     const DeviceGuard guard(out.device_id());
     seven_point_cuda(op, scratch, stream.value_or(1));
+  } else if (walk_on_host) {
+    seven_point_walk_on_host(op);
   } else {
     seven_point_cpu(op, threads);
   }
@@ -61,7 +63,7 @@ static void seven_point(const py::object& u_in, const py::object& low_in, const 
                         const std::array<double, 3>& weights, const std::array<bool, 2>& periodic,
                         bool binary, double plate, double sign, const std::string& dot_kind,
                         const py::object& dot_in, const py::object& partials_in, Stream stream,
-                        int threads) {
+                        int threads, bool walk_on_host) {
   const Array out(out_in, "out", Access::write, stream);
   const Array codes(codes_in, "codes", Access::read, stream);
   const Array conductivity(conductivity_in, "conductivity", Access::read, stream);
@@ -106,13 +108,13 @@ static void seven_point(const py::object& u_in, const py::object& low_in, const 
     throw py::value_error("`partials` must hold the scratch space of the dot");
   if (out.dtype() == DType::f32 && conductivity.dtype() == DType::f32 && !low)
     return run<float, float>(u, low, out, codes, conductivity, weights, periodic, binary, plate,
-                             sign, dot_kind, dot, partials, stream, threads);
+                             sign, dot_kind, dot, partials, stream, threads, walk_on_host);
   if (out.dtype() == DType::f32 && conductivity.dtype() == DType::f64)
     return run<float, double>(u, low, out, codes, conductivity, weights, periodic, binary, plate,
-                              sign, dot_kind, dot, partials, stream, threads);
+                              sign, dot_kind, dot, partials, stream, threads, walk_on_host);
   if (out.dtype() == DType::f64 && conductivity.dtype() == DType::f64 && !low)
     return run<double, double>(u, low, out, codes, conductivity, weights, periodic, binary, plate,
-                               sign, dot_kind, dot, partials, stream, threads);
+                               sign, dot_kind, dot, partials, stream, threads, walk_on_host);
   throw py::type_error(
       "`out` and `conductivity` must be float32 and float32, float32 and float64 or "
       "float64 and float64 (`u_low`: the second)");
@@ -122,7 +124,8 @@ static void bind_seven_point(py::module_& m) {
   m.def("seven_point", &seven_point, py::arg("u"), py::arg("u_low"), py::arg("out"),
         py::arg("codes"), py::arg("conductivity"), py::arg("weights"), py::arg("periodic"),
         py::arg("binary"), py::arg("plate"), py::arg("sign"), py::arg("dot_kind"), py::arg("dot"),
-        py::arg("partials"), py::arg("stream"), py::arg("threads"));
+        py::arg("partials"), py::arg("stream"), py::arg("threads"),
+        py::arg("walk_on_host") = false);
 }
 M3D_BINDING(bind_seven_point);
 

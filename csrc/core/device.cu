@@ -41,12 +41,15 @@ std::string cuda_status() {
   return text + ".";
 }
 
-DeviceGuard::DeviceGuard(int device) : previous_(device) {
+DeviceGuard::DeviceGuard(int device) : previous_(device), device_(device) {
   M3D_CUDA_CHECK(cudaGetDevice(&previous_));
   if (previous_ != device)
     M3D_CUDA_CHECK(cudaSetDevice(device));
 }
 
-DeviceGuard::~DeviceGuard() { (void)cudaSetDevice(previous_); }
+DeviceGuard::~DeviceGuard() {
+  if (previous_ != device_)
+    (void)cudaSetDevice(previous_);
+}
 
 } // namespace micro3d

@@ -20,7 +20,7 @@ class DeviceGuard {
   DeviceGuard& operator=(const DeviceGuard&) = delete;
 
  private:
-  int previous_;
+  int previous_, device_;
 };
 
 } // namespace micro3d

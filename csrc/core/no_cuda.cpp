@@ -13,7 +13,7 @@ std::string cuda_status() {
          "(build with MICRO3D_CUDA=ON for a GPU).";
 }
 
-DeviceGuard::DeviceGuard(int device) : previous_(device) { absent("DeviceGuard"); }
+DeviceGuard::DeviceGuard(int device) : previous_(device), device_(device) { absent("DeviceGuard"); }
 DeviceGuard::~DeviceGuard() = default;
 
 } // namespace micro3d

@@ -9,7 +9,7 @@ namespace micro3d {
 namespace {
 
 constexpr int block_size = BitPairsBlock::threads;
-constexpr Index shared_lags = 4096; // 32 kB of counters a block
+constexpr Index shared_lags = 8192; // 32 kB of counters a block
 constexpr unsigned whole_warp = 0xffffffffu;
 
 struct DeviceCount {
@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(block_size) pairs_kernel(BitPairsBlock block) 
 /// A thread keeps its 64 segments in a register from lag to lag; a warp goes on while one lives.
 __global__ void __launch_bounds__(block_size)
     segments_kernel(BitSegments op, Index tiles, bool in_shared) {
-  extern __shared__ unsigned long long counters[];
+  extern __shared__ unsigned counters[]; // 64 bits of 256 threads a lag at most: 2^14
   const Index lags = op.lattice.lags, words = op.lattice.rows * op.lattice.words;
   const Index jobs = op.lattice.slabs * tiles;
   for (Index job = blockIdx.x; job < jobs; job += gridDim.x) {
@@ -56,7 +56,7 @@ __global__ void __launch_bounds__(block_size)
       for (int k = 16; k > 0; k /= 2)
         sum += __shfl_down_sync(whole_warp, sum, k);
       if (threadIdx.x % 32 == 0)
-        atomicAdd((in_shared ? counters : out) + r, sum);
+        in_shared ? (void)atomicAdd(counters + r, sum) : (void)atomicAdd(out + r, sum);
     }
     if (!in_shared)
       continue;
@@ -91,7 +91,7 @@ void bit_segments_cuda(const BitSegments& op, std::uintptr_t stream) {
   if (jobs == 0 || op.lattice.lags == 0)
     return;
   const bool in_shared = op.lattice.lags <= shared_lags;
-  const std::size_t bytes = in_shared ? std::size_t(op.lattice.lags) * 8 : 0;
+  const std::size_t bytes = in_shared ? std::size_t(op.lattice.lags) * sizeof(unsigned) : 0;
   segments_kernel<<<blocks_for(jobs), block_size, bytes, cuda_on(stream).stream>>>(op, tiles,
                                                                                    in_shared);
   M3D_CUDA_CHECK(cudaGetLastError());

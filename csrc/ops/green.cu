@@ -2,20 +2,47 @@
 // SPDX-License-Identifier: MIT
 #include "ops/green.hpp"
 
+#include "core/divisor.hpp"  // for BoxIndex
 #include "core/for_each.hpp" // for cuda_on
 #include "core/reduce.hpp"   // for reduce
 
 namespace micro3d {
 
+namespace {
+
+/// The operators as bodies of one index.
+template <class T, int N> struct Waves {
+  Green<T, N> op;
+  BoxIndex box;
+  M3D_HD double operator()(Index load, Index i) const {
+    Index z, y, x;
+    box.split(i, z, y, x);
+    return op.value(load, z, y, x);
+  }
+};
+template <class T> struct Terms {
+  SeparableInverse<T> op;
+  BoxIndex box;
+  M3D_HD double operator()(Index, Index i) const {
+    Index z, y, x;
+    box.split(i, z, y, x);
+    return op.value(z, y, x);
+  }
+};
+
+} // namespace
+
 template <class T, int N>
 void green_cuda(Index loads, const Green<T, N>& op, double* rz, double* partials,
                 std::uintptr_t stream) {
-  reduce(cuda_on(stream), loads, op.nz * op.ny * op.half, op, rz, partials);
+  const Waves<T, N> waves{op, box_index(op.ny, op.half)};
+  reduce(cuda_on(stream), loads, op.nz * op.ny * op.half, waves, rz, partials);
 }
 template <class T>
 void separable_inverse_cuda(const SeparableInverse<T>& op, double* rz, double* partials,
                             std::uintptr_t stream) {
-  reduce(cuda_on(stream), 1, op.nz * op.ny * op.nx, op, rz, partials);
+  const Terms<T> terms{op, box_index(op.ny, op.nx)};
+  reduce(cuda_on(stream), 1, op.nz * op.ny * op.nx, terms, rz, partials);
 }
 
 template void green_cuda(Index, const Green<float, 1>&, double*, double*, std::uintptr_t);

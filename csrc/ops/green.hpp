@@ -75,7 +75,9 @@ template <class T, int N> struct Green {
 
   /// The inverse of the symbol of wave (kx, row), row = kz * ny + ky.
   M3D_HD void inverse_at(Index row, Index kx, T (&g)[outputs]) const {
-    const Index ky = row % ny, kz = row / ny;
+    inverse_at(row / ny, row % ny, kx, g);
+  }
+  M3D_HD void inverse_at(Index kz, Index ky, Index kx, T (&g)[outputs]) const {
     const T a[4] = {x[kx], x[half + kx], x[2 * half + kx], x[3 * half + kx]};
     const T b[4] = {y[ky], y[ny + ky], y[2 * ny + ky], y[3 * ny + ky]};
     const T c[4] = {z[kz], z[nz + kz], z[2 * nz + kz], z[3 * nz + kz]};
@@ -103,15 +105,17 @@ template <class T, int N> struct Green {
   /// How often a wave counts: the other half of the spectrum is not there.
   M3D_HD double count(Index kx) const { return kx > 0 && 2 * kx < nx ? 2.0 * scale : scale; }
 
-  M3D_HD double value(Index load, Index row, Index kx) const {
+  M3D_HD double value(Index load, Index kz, Index ky, Index kx) const {
     const Index n = nz * ny * half;
     T g[outputs];
-    inverse_at(row, kx, g);
-    T* const at = data + 2 * (load * N * n + row * half + kx);
+    inverse_at(kz, ky, kx, g);
+    T* const at = data + 2 * (load * N * n + (kz * ny + ky) * half + kx);
     return count(kx) * (double(multiply(g, at, n)) + double(multiply(g, at + 1, n)));
   }
 
-  M3D_HD double operator()(Index load, Index i) const { return value(load, i / half, i % half); }
+  M3D_HD double operator()(Index load, Index i) const {
+    return value(load, i / (half * ny), i / half % ny, i % half);
+  }
 };
 
 /// z^ = r^ / (z + y + x) in place for the real transforms of a box, orthonormal ones; returns r.z.
@@ -120,14 +124,18 @@ template <class T> struct SeparableInverse {
   Index nz, ny, nx;
   const T *z, *y, *x; // eigenvalues of the 1D operators
 
-  M3D_HD double value(Index row, Index k) const {
-    const T s = z[row / ny] + y[row % ny] + x[k];
-    const T r = data[row * nx + k];
+  M3D_HD double value(Index kz, Index ky, Index kx) const {
+    const T s = z[kz] + y[ky] + x[kx];
+    const Index at = (kz * ny + ky) * nx + kx;
+    const T r = data[at];
     const T result = s > T(0) ? r / s : T(0);
-    data[row * nx + k] = result;
+    data[at] = result;
     return double(r) * double(result);
   }
-  M3D_HD double operator()(Index, Index i) const { return value(i / nx, i % nx); }
+  M3D_HD double value(Index row, Index kx) const { return value(row / ny, row % ny, kx); }
+  M3D_HD double operator()(Index, Index i) const {
+    return value(i / (nx * ny), i / nx % ny, i % nx);
+  }
 };
 
 template <class T, int N>

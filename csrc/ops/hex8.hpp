@@ -401,7 +401,7 @@ inline Hex8Tile<Model, S, T> hex8_tile(const Hex8<S, T>& op) {
 }
 
 /// Doubles that the CUDA walk needs for its dots.
-constexpr Index hex8_partials = 1 << 16;
+constexpr Index hex8_partials = 1 << 20;
 
 template <class S, class T> void hex8_cpu(const Hex8<S, T>& op, Hex8Model model, int threads);
 template <class S, class T>

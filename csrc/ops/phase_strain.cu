@@ -21,14 +21,11 @@ struct Place { // sums of one (phase, q) for all loads, to their places
 /// One reduction a phase and component: a few reads of the field, once a solve.
 template <class S>
 void phase_strain_cuda(const PhaseStrain<S>& op, double* partials, std::uintptr_t stream) {
-  const int strains = op.strains();
   double* const sums = partials + op.loads * reduce_partials;
-  for (int p = 0; p < op.phases; ++p)
-    for (int q = 0; q < strains; ++q) {
-      reduce(cuda_on(stream), op.loads, op.voxels(), PhaseStrainTerm<S>{op, p, q}, sums, partials);
-      for_each(cuda_on(stream), op.loads,
-               Place{sums, op.sum + p * strains + q, Index(op.phases) * strains});
-    }
+  phase_strain_walk(op, [&](const PhaseStrainTerm<S>& body, double* place, Index step) {
+    reduce(cuda_on(stream), op.loads, op.voxels(), body, sums, partials);
+    for_each(cuda_on(stream), op.loads, Place{sums, place, step});
+  });
 }
 
 template void phase_strain_cuda(const PhaseStrain<float>&, double*, std::uintptr_t);

@@ -35,19 +35,23 @@ template <class S> struct PhaseStrain {
     g[2] = (c[4] - c[0]) + (c[5] - c[1]) + (c[6] - c[2]) + (c[7] - c[3]);
   }
 
+  /// One of three registers: an index at run time would put them into memory.
+  M3D_HD static double pick(const double (&g)[3], int i) {
+    return i == 0 ? g[0] : i == 1 ? g[1] : g[2];
+  }
   M3D_HD double component(Index load, Index voxel, int q) const {
     const Index x = voxel % nx, y = voxel / nx % ny, z = voxel / (nx * ny);
     double g[3], h[3];
     if (components == 1) {
       terms(load, 0, z, y, x, g);
-      return g[q];
+      return pick(g, q);
     }
     const int i = q < 3 ? q : q == 3 ? 1 : 0, j = q < 3 ? q : q == 5 ? 1 : 2;
     terms(load, i, z, y, x, g);
     if (i == j)
-      return g[i];
+      return pick(g, i);
     terms(load, j, z, y, x, h);
-    return g[j] + h[i];
+    return pick(g, j) + pick(h, i);
   }
 };
 
@@ -60,9 +64,19 @@ template <class S> struct PhaseStrainTerm {
   }
 };
 
+/// The sums of every phase and component, one after the other: sum_of(body, place, step) puts the
+/// sum of load l to place[l * step].
+template <class S, class Sum> void phase_strain_walk(const PhaseStrain<S>& op, const Sum& sum_of) {
+  const int strains = op.strains();
+  for (int p = 0; p < op.phases; ++p)
+    for (int q = 0; q < strains; ++q)
+      sum_of(PhaseStrainTerm<S>{op, p, q}, op.sum + p * strains + q, Index(op.phases) * strains);
+}
+
 template <class S> void phase_strain_cpu(const PhaseStrain<S>& op, int threads);
 /// `partials`: loads * (reduce_partials + 1) doubles.
 template <class S>
 void phase_strain_cuda(const PhaseStrain<S>& op, double* partials, std::uintptr_t stream);
+template <class S> void phase_strain_walk_on_host(const PhaseStrain<S>& op); // for tests
 
 } // namespace micro3d

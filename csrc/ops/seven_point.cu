@@ -10,7 +10,8 @@ namespace micro3d {
 template <class S, class T>
 void seven_point_cuda(const SevenPoint<S, T>& op, double* partials, std::uintptr_t stream) {
   double* const sum = op.dot_kind == SevenPointDot::none ? nullptr : op.dot;
-  reduce(cuda_on(stream), 1, op.nz * op.ny * op.nx, op, sum, partials);
+  const SevenPointCells<S, T> cells{op, box_index(op.ny, op.nx)};
+  reduce(cuda_on(stream), 1, op.nz * op.ny * op.nx, cells, sum, partials);
 }
 
 template void seven_point_cuda(const SevenPoint<float, float>&, double*, std::uintptr_t);

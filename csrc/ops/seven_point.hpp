@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 // SPDX-License-Identifier: MIT
 #pragma once
-#include "core/config.hpp" // for M3D_HD, Index
+#include "core/config.hpp"  // for M3D_HD, Index
+#include "core/divisor.hpp" // for BoxIndex
 
 #include <cstdint> // for uint8_t, uintptr_t
 
@@ -65,23 +66,24 @@ template <class S, class T> struct SevenPoint {
     return periodic ? (j < 0 ? n - 1 : 0) : -1;
   }
 
-  M3D_HD void neighbour(Index z, Index y, Index x, bool there, T& k, T& v) const {
-    k = there ? conductivity[codes[(z * ny + y) * nx + x]] : T(0);
-    v = there ? field(z * plane + y * row + x) : T(0);
+  /// The neighbour at these places of the codes and of the fields.
+  M3D_HD void neighbour(Index code, Index at, bool there, T& k, T& v) const {
+    k = there ? conductivity[codes[code]] : T(0);
+    v = there ? field(at) : T(0);
   }
 
-  /// The plain walk; returns the term of the dot.
-  M3D_HD double operator()(Index, Index i) const {
-    const Index x = i % nx, y = i / nx % ny, z = i / (nx * ny), at = z * plane + y * row + x;
+  /// Cell (z, y, x), which is number i; returns the term of the dot.
+  M3D_HD double cell(Index i, Index z, Index y, Index x) const {
+    const Index at = z * plane + y * row + x, layer = nx * ny;
     const Index y0 = step(y, ny, -1, periodic_y), y1 = step(y, ny, 1, periodic_y),
                 x0 = step(x, nx, -1, periodic_x), x1 = step(x, nx, 1, periodic_x);
     T nk[6], nu[6];
-    neighbour(z - 1, y, x, z > 0, nk[0], nu[0]);
-    neighbour(z + 1, y, x, z + 1 < nz, nk[1], nu[1]);
-    neighbour(z, y0, x, y0 >= 0, nk[2], nu[2]);
-    neighbour(z, y1, x, y1 >= 0, nk[3], nu[3]);
-    neighbour(z, y, x0, x0 >= 0, nk[4], nu[4]);
-    neighbour(z, y, x1, x1 >= 0, nk[5], nu[5]);
+    neighbour(i - layer, at - plane, z > 0, nk[0], nu[0]);
+    neighbour(i + layer, at + plane, z + 1 < nz, nk[1], nu[1]);
+    neighbour(i + (y0 - y) * nx, at + (y0 - y) * row, y0 >= 0, nk[2], nu[2]);
+    neighbour(i + (y1 - y) * nx, at + (y1 - y) * row, y1 >= 0, nk[3], nu[3]);
+    neighbour(i + (x0 - x), at + (x0 - x), x0 >= 0, nk[4], nu[4]);
+    neighbour(i + (x1 - x), at + (x1 - x), x1 >= 0, nk[5], nu[5]);
     const T u0 = field(at);
     const S result = S(value(conductivity[codes[i]], u0, nk, nu, z == 0, z + 1 == nz, binary));
     out[at] = result;
@@ -93,8 +95,20 @@ template <class S, class T> struct SevenPoint {
   }
 };
 
+/// Cells one by one: the CUDA walk.
+template <class S, class T> struct SevenPointCells {
+  SevenPoint<S, T> op;
+  BoxIndex box;
+  M3D_HD double operator()(Index, Index i) const {
+    Index z, y, x;
+    box.split(i, z, y, x);
+    return op.cell(i, z, y, x);
+  }
+};
+
 template <class S, class T> void seven_point_cpu(const SevenPoint<S, T>& op, int threads);
 template <class S, class T>
 void seven_point_cuda(const SevenPoint<S, T>& op, double* partials, std::uintptr_t stream);
+template <class S, class T> void seven_point_walk_on_host(const SevenPoint<S, T>& op); // for tests
 
 } // namespace micro3d

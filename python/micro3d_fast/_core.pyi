@@ -41,6 +41,7 @@ def reverse_step(
     threads: int,
     walk: str = ...,
 ) -> None: ...
+def divide(n: int, by: int) -> list[int]: ...
 def philox_words(counter: tuple[int, int, int, int], key: int) -> list[int]: ...
 def box_muller(v: int, w: int) -> list[float]: ...
 
@@ -116,6 +117,7 @@ def seven_point(
     partials: Any,
     stream: int | None,
     threads: int,
+    walk_on_host: bool = ...,
 ) -> None: ...
 def cg_update(
     x: Any,
@@ -135,7 +137,14 @@ def cg_direction(
 def two_sum(x: Any, low: Any, stream: int | None, threads: int) -> None: ...
 def dot(x: Any, y: Any, sum: Any, partials: Any, stream: int | None, threads: int) -> None: ...
 def phase_strain(
-    u: Any, u_low: Any, labels: Any, sum: Any, partials: Any, stream: int | None, threads: int
+    u: Any,
+    u_low: Any,
+    labels: Any,
+    sum: Any,
+    partials: Any,
+    stream: int | None,
+    threads: int,
+    walk_on_host: bool = ...,
 ) -> None: ...
 
 # statistics
@@ -236,4 +245,5 @@ def multigrid_cycle(
     partials: Any,
     stream: int | None,
     threads: int,
+    walk_on_host: bool = ...,
 ) -> None: ...
