@@ -275,10 +275,10 @@ def test_pairs_and_segments(gpu, direction, masked):
 
 
 def test_pairs_and_segments_of_many_lags(gpu):
-    """More lags than a block has counters in shared memory."""
+    """More lags than a block has counters in shared memory (8192)."""
     send, fetch = gpu
-    labels = (np.arange(5000) % 1999 != 7).astype(np.uint8).reshape(1, 1, 5000)
-    keys = {"direction": (0, 0, 1), "max_lag": 4999}
+    labels = (np.arange(9000) % 1999 != 7).astype(np.uint8).reshape(1, 1, 9000)
+    keys = {"direction": (0, 0, 1), "max_lag": 8999}
     for count, phases in ((_bits.pair_counts, (1, 1)), (_bits.segment_counts, (1,))):
         want = count(labels, *phases, **keys)
         np.testing.assert_array_equal(fetch(count(send(labels), *phases, **keys)), want)

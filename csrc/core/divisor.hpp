@@ -23,6 +23,11 @@ struct Divisor {
       quotient = n / by;
     remainder = n - quotient * by;
   }
+  /// The same of n, by < 2^31: a few instructions that CUDA runs once a warp where n is a block's.
+  M3D_HD void split32(std::uint32_t n, std::uint32_t& quotient, std::uint32_t& remainder) const {
+    quotient = static_cast<std::uint32_t>((static_cast<std::uint64_t>(n) * magic) >> (31 + bits));
+    remainder = n - quotient * static_cast<std::uint32_t>(by);
+  }
 };
 
 inline Divisor divisor(Index by) {

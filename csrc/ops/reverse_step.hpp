@@ -1,9 +1,10 @@
 // SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 // SPDX-License-Identifier: MIT
 #pragma once
-#include "core/config.hpp" // for M3D_HD, Index
-#include "core/half.hpp"   // for Element, from_bf16, ...
-#include "core/random.hpp" // for normals_of_block
+#include "core/config.hpp"  // for M3D_HD, Index
+#include "core/divisor.hpp" // for Divisor
+#include "core/half.hpp"    // for Element, from_bf16, ...
+#include "core/random.hpp"  // for normals_of_block
 
 namespace micro3d {
 
@@ -174,28 +175,25 @@ inline TileAxes tile_axes(const ReverseStep& op) {
 struct ReverseStepTiles {
   ReverseStep op;
   TileAxes axes;
-  Index extent_r, extent_s;                 // of the volume along the axes of a tile
-  int shift_r, shift_s;                     // voxels that the first tile begins before the volume
-  std::uint32_t channels, tiles_r, tiles_s; // how a block number is taken apart
+  Index extent_r, extent_s;           // of the volume along the axes of a tile
+  int shift_r, shift_s;               // voxels that the first tile begins before the volume
+  Divisor channels, tiles_r, tiles_s; // how a block number is taken apart
   static constexpr int side = 32, pitch = side + 1, threads = side * side / 4;
   static constexpr int tiles_in_shared = 5; // x, net, net_uncond, h0, the result
   static constexpr int shared_floats = tiles_in_shared * side * pitch;
 
   /// At most 2^31 - 1, or CUDA can not launch them.
-  Index blocks() const { return op.extent[axes.o] * channels * tiles_r * tiles_s; }
+  Index blocks() const { return op.extent[axes.o] * channels.by * tiles_r.by * tiles_s.by; }
 
   struct Tile { // channel, place along o, first voxel along s and r
     Index c, o, s, r;
   };
   M3D_HD Tile tile(std::uint32_t block) const { // channels fastest: they share cache lines if last
-    Tile t;
-    t.c = block % channels;
-    block /= channels;
-    t.r = Index(block % tiles_r) * side - shift_r;
-    block /= tiles_r;
-    t.s = Index(block % tiles_s) * side - shift_s;
-    t.o = block / tiles_s;
-    return t;
+    std::uint32_t c, r, s;
+    channels.split32(block, block, c);
+    tiles_r.split32(block, block, r);
+    tiles_s.split32(block, block, s);
+    return {c, block, Index(s) * side - shift_s, Index(r) * side - shift_r};
   }
   M3D_HD Index offset(int role, const Tile& t, Index s, Index r) const {
     const Index* stride = op.field[role].stride;
@@ -399,10 +397,9 @@ inline ReverseStepTiles reverse_step_tiles(const ReverseStep& op) {
   t.shift_r = shift(t.axes.r);
   t.shift_s = shift(t.axes.s);
   const auto count = [](int before, Index extent) {
-    return static_cast<std::uint32_t>((before + extent + ReverseStepTiles::side - 1) /
-                                      ReverseStepTiles::side);
+    return divisor((before + extent + ReverseStepTiles::side - 1) / ReverseStepTiles::side);
   };
-  t.channels = static_cast<std::uint32_t>(op.extent[0]);
+  t.channels = divisor(op.extent[0]);
   t.tiles_r = count(t.shift_r, t.extent_r);
   t.tiles_s = count(t.shift_s, t.extent_s);
   return t;
