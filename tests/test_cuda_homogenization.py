@@ -53,6 +53,20 @@ def test_stiffness_and_expansion(precision, bbar):
     np.testing.assert_allclose(got.thermal_expansion, want.thermal_expansion, atol=1e-5)
 
 
+def test_every_card_of_the_machine_gives_the_same():
+    """Kernels, transforms and captured iterations run where the labels are, whichever is current."""
+    labels = spheres(12)
+    before = torch.cuda.current_device()
+    want = m3.homogenize_conductivity(labels, [1.0, 10.0], tol=1e-7, device="cpu").tensor
+    for index in range(torch.cuda.device_count()):
+        there = torch.from_numpy(labels).to(f"cuda:{index}")
+        got = m3.homogenize_conductivity(there, [1.0, 10.0], tol=1e-7).tensor
+        np.testing.assert_allclose(got, want, atol=1e-6)
+        got = m3.two_point_map(there, 1, periodic=True)
+        np.testing.assert_allclose(got, m3.two_point_map(labels, 1, periodic=True), rtol=1e-15)
+        assert torch.cuda.current_device() == before
+
+
 def test_stiffness_of_a_porous_solid():
     labels = spheres(20)
     phases = [m3.Isotropic(E=1.0, nu=0.3), m3.Isotropic(E=0.0, nu=0.0)]

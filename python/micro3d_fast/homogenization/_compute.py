@@ -262,7 +262,9 @@ class TorchCompute(Compute):
         if not self.cuda:
             return body
         graph = self.torch.cuda.CUDAGraph()
-        with self.torch.cuda.graph(graph):
+        # a stream of this device: torch keeps one of its own, of whichever device came first
+        stream = self.torch.cuda.Stream(self.device)
+        with self.torch.cuda.graph(graph, stream=stream):
             body()
         return graph.replay  # type: ignore[no-any-return]
 
