@@ -54,7 +54,7 @@ def test_stiffness_and_expansion(precision, bbar):
 
 
 def test_every_card_of_the_machine_gives_the_same():
-    """Kernels, transforms and captured iterations run where the labels are, whichever is current."""
+    """Kernels, transforms and captured iterations run where the labels are."""
     labels = spheres(12)
     before = torch.cuda.current_device()
     want = m3.homogenize_conductivity(labels, [1.0, 10.0], tol=1e-7, device="cpu").tensor
