@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ PLANES = ("xy", "xz", "yz")
 _TO_FIELD = {"xy": (1, 0, 2, 3), "xz": (1, 2, 0, 3), "yz": (1, 2, 3, 0)}
 AXES = {"xy": (0, 1, 2), "xz": (1, 0, 2), "yz": (2, 0, 1)}
 
+_TOGETHER = 2**21  # pixels that fill a GPU: larger batches are no faster
 _TILT_VOXELS = 2**21  # tilted at once: bounds the memory of its few copies
 
 
@@ -186,12 +188,8 @@ class Field:
 
     def reverse(self, t: int, s: int, settings: SamplerSettings) -> Update:
         """One network pass at step t over every slice of the current plane."""
-        from .unet import NO_PLANE
-
         begun = self._mark()
-        self._evaluate(t, PLANES.index(self.plane), self._tells[0])
-        if self.guidance != 1:
-            self._evaluate(t, NO_PLANE, self._tells[1])
+        self._evaluate(t)
         self._marks.append((begun, self._mark()))
         p, q = self.model.schedule.x0_from(t, self.model.prediction)
         if settings.hold_mean:
@@ -232,11 +230,15 @@ class Field:
             tells = [self.slices(out, self.plane, i, channels_last=True) for out in self._tells]
             every = -(-math.prod(size) // _TILT_VOXELS)  # w is found on a part of large volumes
             part = (slice(0, size[0], every), *inside)
-            w = self._tilt(i, self._belief(x[part], [out[part] for out in tells], p, q))
             chunk = max(1, _TILT_VOXELS // (x.shape[2] * x.shape[3]))
+            whole = self._belief(x, tells, p, q) if chunk >= len(x) else None
+            if whole is None:
+                w = self._tilt(i, self._belief(x[part], [out[part] for out in tells], p, q))
+            else:
+                w = self._tilt(i, whole[part].contiguous())
             for k in range(0, len(x), chunk):
                 some = [out[k : k + chunk] for out in tells]
-                x0 = self._belief(x[k : k + chunk], some, p, q)
+                x0 = self._belief(x[k : k + chunk], some, p, q) if whole is None else whole
                 change = ((tilted(x0, w) - x0) / q).to(some[0].dtype)
                 for out in some:  # their weights sum to 1
                     out.add_(change)
@@ -260,30 +262,40 @@ class Field:
         self._tilts[i] = (w * 4096).round() / 4096
         return self._tilts[i]
 
-    def _evaluate(self, t: int, condition: int, out: Tensor) -> None:
-        """Network output of all slices of the current plane, in chunks."""
+    def _evaluate(self, t: int) -> None:
+        """Network output of all slices of the current plane, with guidance also without it."""
         import torch
 
         from .unet import NO_PLANE
 
+        told = [PLANES.index(self.plane), NO_PLANE][: len(self._tells)]
         with torch.inference_mode():
-            if (t, condition) not in self._conditions:
-                steps = torch.tensor([t], device=self.device)
-                planes = torch.tensor([condition], device=self.device)
-                # Eq. 9: the network without a condition knows neither plane nor fractions.
-                told = None if condition == NO_PLANE else self.told_fractions
-                self._conditions[t, condition] = self.net.condition(steps, planes, told)
-            cond = self._conditions[t, condition]
-            self._show(cond, out)
+            self._show([self._condition(t, condition) for condition in told], self._tells)
 
-    def _show(self, cond: Any, out: Tensor) -> None:
-        """Slices or windows of all volumes to the network, and what it says of them to ``out``.
+    def _condition(self, t: int, condition: int) -> Any:
+        """What (t, condition) contribute to a pass; computed once."""
+        import torch
 
-        Where a batch does not fit into memory it is halved and tried again.
+        from .unet import NO_PLANE
+
+        if (t, condition) not in self._conditions:
+            steps = torch.tensor([t], device=self.device)
+            planes = torch.tensor([condition], device=self.device)
+            # Eq. 9: the network without a condition knows neither plane nor fractions.
+            told = None if condition == NO_PLANE else self.told_fractions
+            self._conditions[t, condition] = self.net.condition(steps, planes, told)
+        return self._conditions[t, condition]
+
+    def _show(self, conds: Sequence[Any], outs: Sequence[Tensor]) -> None:
+        """Slices or windows of all volumes to the network, and what it says of them to ``outs``.
+
+        Two conditions share one batch where it holds all slices, else they come one after the
+        other.  Where a batch does not fit into memory it is halved and tried again.
         """
         import torch
 
         from .device import out_of_memory
+        from .unet import Condition
 
         s, h, w = (self.shape[axis] for axis in AXES[self.plane])
         rows, columns = (self.periodic[axis] for axis in AXES[self.plane][1:])
@@ -298,8 +310,14 @@ class Field:
             self._wraps = wraps
         pixels = strips[0][1].length * strips[0][2].length
         at, end = 0, len(strips) * s  # number of a slice in all strips, one behind the other
+        # On a CPU 9 % faster at 32^3, 3 % at 48^3, and no faster at 64^3, where it would take twice
+        # the memory.
+        if len(conds) > 1 and len(conds) * end * pixels > min(self.chunk_pixels, _TOGETHER):
+            for cond, out in zip(conds, outs, strict=True):
+                self._show([cond], [out])
+            return
         while at < end:
-            stop = min(end, at + max(1, self.chunk_pixels // pixels))
+            stop = end if len(conds) > 1 else min(end, at + max(1, self.chunk_pixels // pixels))
             parts = [
                 (*strips[k], max(at - k * s, 0), min(stop - k * s, s))
                 for k in range(at // s, (stop - 1) // s + 1)
@@ -312,17 +330,22 @@ class Field:
                         self.slices(self._eats, self.plane, i, channels_last=True)[first:last]
                     ]
                 ]
+                x *= len(conds)
                 batch = x[0] if len(x) == 1 else torch.cat(x)
+                cond = conds[0] if len(conds) == 1 else Condition.side_by_side(conds, stop - at)
                 y = self._forward(batch.contiguous(memory_format=torch.channels_last), cond)
             except (MemoryError, RuntimeError) as error:
                 if not out_of_memory(error):
                     raise
                 y = None
             if y is None:
-                self._take_less(stop - at, pixels)
+                self._take_less(len(conds) * (stop - at), pixels)
+                if len(conds) > 1:
+                    self._show(conds, outs)  # one after the other
+                    return
                 continue
             done = 0
-            for i, row, column, first, last in parts:
+            for out, (i, row, column, first, last) in itertools.product(outs, parts):
                 tells = self.slices(out, self.plane, i, channels_last=True)[first:last]
                 said = y[done : done + last - first]
                 for r_to, r_from in row.pieces(h):
@@ -356,7 +379,7 @@ class Field:
 
         width = self.model.config.dim * max(self.model.config.multipliers[:1])
         room = int(0.5 * free_memory_bytes(self.device)) // (8 * self.dtype.itemsize * width)
-        most = 2**31 // (4 * width) if self.device.type == "cuda" else 32 * 64 * 64
+        most = 2**31 // (4 * width) if self.device.type == "cuda" else 64 * 64 * 64
         return max(64 * 64, min(room, most))
 
     def _write(

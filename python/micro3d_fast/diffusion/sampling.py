@@ -190,7 +190,7 @@ def reconstruct(
     window : "auto", None or int
         None: the network sees slices whole.  A number (a multiple of the network's stride): slices
         longer than it are seen in windows of that side, laid at a new random offset for every pass.
-        ``"auto"``: whole slices, which were never worse (docs/reconstruct.md).
+        ``"auto"``: whole slices, which cost less (docs/reconstruct.md).
     n : int, optional
         Make n volumes, of the seeds ``seed`` ... ``seed + n - 1``, and return them in a list.
         `reconstruct_many` makes them one after the other instead.

@@ -23,7 +23,7 @@ Shapes: image batches are (B, C, H, W) with H and W multiples of `UNetConfig.str
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -106,6 +106,14 @@ class Condition:
 
     embedding: Tensor  # (1 or B, 4 dim), after its SiLU: feeds every scale and shift
     tokens: Tensor  # (1 or B, n, cond_dim): context of the attention layers
+
+    @staticmethod
+    def side_by_side(conditions: Sequence[Condition], images: int) -> Condition:
+        """Of a batch that holds the same images once a condition, one block behind the other."""
+        return Condition(
+            torch.cat([c.embedding.expand(images, -1) for c in conditions]),
+            torch.cat([c.tokens.expand(images, -1, -1) for c in conditions]),
+        )
 
 
 class FractionEmbedding(nn.Module):
@@ -366,10 +374,19 @@ class Transformer(nn.Module):
 
 
 class Downsample(nn.Sequential):
-    """Halve the image: pixel-unshuffle and a 1 x 1 convolution."""
+    """Halve the image: pixel-unshuffle and a 1 x 1 convolution, done as one 2 x 2 of stride 2.
+
+    The channels of an unshuffled image are (channel, row, column), so the weights only have to be
+    read in another shape; an image need not be written in another order.
+    """
 
     def __init__(self, in_dim: int, out_dim: int) -> None:
         super().__init__(nn.PixelUnshuffle(2), nn.Conv2d(4 * in_dim, out_dim, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv = cast(nn.Conv2d, self[1])
+        weight = conv.weight.view(conv.out_channels, -1, 2, 2)
+        return F.conv2d(x, weight, conv.bias, stride=2)
 
 
 class Upsample(nn.Sequential):
