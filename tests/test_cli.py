@@ -138,6 +138,15 @@ def test_help_imports_nothing_heavy():
             ["train", "--out", "{}/v.tif", "--volume", "{}/v.tif"],
             "--out must be a directory, got the file",
         ),
+        (["train", "--out", "{}/v.tif/run"], "--out must lie in a directory, got "),
+        (
+            ["reconstruct", "--model", "m", "--out", "{}/v.tif/o.tif"],
+            "v.tif/o.tif in the file ",
+        ),
+        (
+            ["reconstruct", "--model", "m", "--out", "o.tif", "--report", "{}/v.tif"],
+            "--report must be a directory, got the file",
+        ),
         (["reconstruct", "--model", "none", "--out", "o.tif"], "--model must be a model directory"),
         (["reconstruct", "--model", "m", "--out", "o.xyz"], "--out must end in .npy, .npz, .tif"),
         (
@@ -179,6 +188,10 @@ def test_help_imports_nothing_heavy():
         (
             ["reconstruct", "--model", "separator", "--out", "o.tif", "--known", "{}/v.raw"],
             "its shape must be given for",  # --shape is that of the volume to make
+        ),
+        (
+            ["reconstruct", "--model", "separator", "--out", "o.tif", "--seed", "-1"],
+            "--seed must be an integer 0",
         ),
         (
             ["reconstruct", "--model", "separator", "--out", "o.tif", "--fractions", "0.5"],
@@ -271,6 +284,10 @@ def test_the_words_of_the_library_are_said_of_the_options():
         "--volume and --n-phases=2 and `images` of `.partial`; m.yaml: `phases` in --phases"
     )
     assert cli._as_typed("`volume`, `tol`", "homogenize", {}) == "VOLUME, --tol"
+    words = "`tol` must be None where `bbar`; `T` must be None"
+    assert cli._as_typed(words, "homogenize", {}) == (
+        "--tol must be left out where --bbar; `T` must be None"
+    )
     words = "`phases[9]`, `images['xy']`, `fields['xy']`: {0: 0, 2.5: 1} {a: 0} {}"
     assert cli._as_typed(words, "train", cli.IMAGES) == (
         "--phases[9], --xy, `fields['xy']`: 0:0,2.5:1 {a: 0} {}"

@@ -158,7 +158,7 @@ def guarded(**arguments: str) -> Callable[[Callable[..., None]], Callable[..., N
 
 
 def _as_typed(words: str, command: str, arguments: Mapping[str, str]) -> str:
-    """Arguments in backquotes as the options of the command, maps as they are typed.
+    """Arguments in backquotes as the options of the command, maps and None as they are typed.
 
     The command's own table tells what is typed for a parameter.  A name behind 'FILE: ' is one of
     the file.
@@ -177,7 +177,8 @@ def _as_typed(words: str, command: str, arguments: Mapping[str, str]) -> str:
         return table.get(name + index) or table[name] + index
 
     words = re.sub(r"\{([\d.]+: \d+(?:, [\d.]+: \d+)*)\}", lambda m: m[1].replace(" ", ""), words)
-    return re.sub(r"(: )?`([^`\[]+)([^`]*)`", option, words)
+    words = re.sub(r"(: )?`([^`\[]+)([^`]*)`", option, words)
+    return re.sub(r"(--[\w-]+ must be) None\b", r"\1 left out", words)
 
 
 IMAGES = {f"images[{plane!r}]": plane for plane in ("xy", "xz", "yz")}
@@ -449,17 +450,20 @@ def load_volume(
         raise
 
 
-def check_output(path: Path, *, folder: bool) -> Path:
+def check_output(path: Path, *, folder: bool, option: str = "--out") -> Path:
     """Refuse, before hours of work, a place where the result cannot be written."""
     if folder and path.exists() and not path.is_dir():
-        _fail(f"--out must be a directory, got the file {path}")
+        _fail(f"{option} must be a directory, got the file {path}")
     if not folder and path.is_dir() and path.suffix != ".zarr":
-        _fail(f"--out must be a file, got the directory {path}")
+        _fail(f"{option} must be a file, got the directory {path}")
+    for parent in path.parents:
+        if parent.exists() and not parent.is_dir():
+            _fail(f"{option} must lie in a directory, got {path} in the file {parent}")
     if not folder:
         from .io import WRITABLE
 
         if path.suffix.lower() not in WRITABLE:
-            _fail(f"--out must end in {', '.join(WRITABLE)}, got {path}")
+            _fail(f"{option} must end in {', '.join(WRITABLE)}, got {path}")
         path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -582,6 +586,7 @@ def _same_command() -> str:
     path_or_bundled_name="model",
     volume_shape="shape",
     volume_fractions="fractions",
+    seeds="seed",
     labels="volume",
     **IMAGES,
 )
@@ -674,7 +679,7 @@ def reconstruct(
     if count < 1:
         _fail(f"--count must be at least 1, got {count}")
     if report is not None:
-        check_output(report, folder=True)
+        check_output(report, folder=True, option="--report")
         if count > 1:
             _fail(f"--count must be 1 where --report is given, got {count}")
 
