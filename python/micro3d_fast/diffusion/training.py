@@ -56,7 +56,7 @@ RECIPES = {
     # Table 1 and Section 2.4 of the paper: Adam, constant 1e-4, 60 000 steps, noise prediction.
     "paper": Recipe(60_000, 1e-4, "noise", "linear", 0.9999, 0, False, 1000),
     "base": Recipe(20_000, 3e-4, "v", "linear", 0.9995, 500, True, 1000),
-    "small": Recipe(3_000, 1.5e-3, "v", "linear", 0.998, 100, True, 250),
+    "small": Recipe(3_000, 6e-3, "v", "linear", 0.998, 100, True, 250),
 }
 
 
