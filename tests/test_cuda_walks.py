@@ -122,3 +122,23 @@ def test_phase_strain(rng, shape, components):
             _core.phase_strain(u, low, labels, want, None, None, 1)
             _core.phase_strain(u, low, labels, got, None, None, 1, True)
             np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-11)
+
+
+@pytest.mark.parametrize("mirrored", BOTH)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sum_radially(rng, dtype, mirrored):
+    """Counts of more than 32 bits, by halves."""
+    size, planes = (9, 8, 11), 4
+    counts = np.floor(rng.random((planes, *size[1:])) * 2.0**40).astype(dtype)
+    squares = [np.minimum(i := np.arange(n), n - i).astype(float) ** 2 for n in size]
+    pairs = [rng.integers(1, 3000, n).astype(float) for n in size]
+    sums = []
+    for on_host in BOTH:
+        hits, of_pairs, lags = (np.ones(7, np.int64) for _ in range(3))
+        _core.sum_radially(
+            counts, hits, of_pairs, lags, 1, size[0], (8, 8, 8), (11, 11, 11), 1.0, pairs, squares,
+            1.0, mirrored, None, 1, on_host,
+        )  # fmt: skip
+        sums.append(np.stack([hits, of_pairs, lags]))
+    assert sums[0][0].max() > 2**40
+    np.testing.assert_array_equal(sums[1], sums[0])

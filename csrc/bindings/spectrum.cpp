@@ -191,7 +191,7 @@ static void sum_radially(const py::object& planes, const py::object& hits, const
                          const py::object& lags, Index first, Index size_z, const Lags& y,
                          const Lags& x, double scale, const py::object& pair_factors,
                          const py::object& squares, double width, bool mirrored,
-                         const Stream& stream, int threads) {
+                         const Stream& stream, int threads, bool walk_on_host) {
   const Array in(planes, "planes", Access::read, stream), h(hits, "hits", Access::write, stream);
   check_planes(in, first, size_z, y, x);
   std::optional<Array> more[2];
@@ -227,7 +227,8 @@ static void sum_radially(const py::object& planes, const py::object& hits, const
                             more[1] ? more[1]->data<std::int64_t>() : nullptr};
     const Index n = in.extent(0);
     walk(
-        in, stream, [&] { sum_radially_cpu(n, op, threads); },
+        in, stream,
+        [&] { walk_on_host ? sum_radially_walk_on_host(n, op) : sum_radially_cpu(n, op, threads); },
         [&](std::uintptr_t s) { sum_radially_cuda(n, op, s); });
   };
   in.dtype() == DType::f32 ? run(float{}) : run(double{});
@@ -244,7 +245,8 @@ static void bind_spectrum(py::module_& m) {
   m.def("sum_radially", &sum_radially, py::arg("planes"), py::arg("hits"), py::arg("pairs"),
         py::arg("lags"), py::arg("first"), py::arg("size_z"), py::arg("y"), py::arg("x"),
         py::arg("scale"), py::arg("pair_factors"), py::arg("squares"), py::arg("width"),
-        py::arg("mirrored"), py::arg("stream"), py::arg("threads"));
+        py::arg("mirrored"), py::arg("stream"), py::arg("threads"),
+        py::arg("walk_on_host") = false);
 }
 M3D_BINDING(bind_spectrum);
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "ops/spectrum.hpp"
 
+#include "core/divisor.hpp"  // for BoxIndex
 #include "core/for_each.hpp" // for for_each, cuda_on
 
 namespace micro3d {
@@ -20,48 +21,84 @@ struct DeviceSums {
       atomicAdd(hit + b, static_cast<Counter>(n));
   }
   __device__ void pairs(Index b, std::int64_t n) const {
-    atomicAdd(pair + b, static_cast<Counter>(n));
+    if (n != 0)
+      atomicAdd(pair + b, static_cast<Counter>(n));
   }
   __device__ void lags(Index b, std::int64_t n) const {
-    atomicAdd(lag + b, static_cast<Counter>(n));
+    if (n != 0)
+      atomicAdd(lag + b, static_cast<Counter>(n));
+  }
+};
+
+template <class T> struct LoadVoxel {
+  LoadPhase<T> op;
+  BoxIndex box;
+  M3D_HD void operator()(Index n) const {
+    Index z, y, x;
+    box.split(n, z, y, x);
+    op.out[n] = op.value(z, y, x);
+  }
+};
+
+template <class T> struct StoreLag {
+  StoreCounts<T> op;
+  BoxIndex box;
+  M3D_HD void operator()(Index n) const {
+    Index k, j, i;
+    box.split(n, k, j, i);
+    op.store(k, j, i);
+  }
+};
+
+struct AddWord {
+  __device__ std::uint32_t operator()(std::uint32_t* p, std::uint32_t n) const {
+    return atomicAdd(p, n);
   }
 };
 
 __device__ Counter* counters(std::int64_t* p) { return reinterpret_cast<Counter*>(p); }
 
+/// This thread's share of the lags into `sums`.
+template <class T, class Sums>
+__device__ void sum_share(Index n, const SumRadially<T>& op, const BoxIndex& box,
+                          const Sums& sums) {
+  const Index step = Index(gridDim.x) * block_size;
+  for (Index e = Index(blockIdx.x) * block_size + threadIdx.x; e < n; e += step) {
+    Index k, j, i;
+    box.split(e, k, j, i);
+    op.sum(k, j, i, sums);
+  }
+}
+
 template <class T>
 __global__ void __launch_bounds__(block_size)
-    radial_kernel(Index planes, SumRadially<T> op, bool in_shared) {
-  extern __shared__ Counter shared[];
-  const StoreCounts<T>& p = op.planes;
-  const Index n = planes * p.y.size * p.x.size, bins = op.bins;
-  DeviceSums to{counters(op.hits), counters(op.pairs), counters(op.lags)};
-  if (in_shared) {
-    for (Index b = threadIdx.x; b < 3 * bins; b += block_size)
-      shared[b] = 0;
-    __syncthreads();
-    to = DeviceSums{shared, shared + bins, shared + 2 * bins};
-  }
-  const Index step = Index(gridDim.x) * block_size;
-  for (Index e = Index(blockIdx.x) * block_size + threadIdx.x; e < n; e += step)
-    op.sum(e / (p.y.size * p.x.size), e / p.x.size % p.y.size, e % p.x.size, to);
-  if (!in_shared)
+    radial_kernel(Index n, SumRadially<T> op, BoxIndex box, bool in_shared) {
+  extern __shared__ std::uint32_t words[];
+  const Index bins = op.bins;
+  const DeviceSums to{counters(op.hits), counters(op.pairs), counters(op.lags)};
+  if (!in_shared) {
+    sum_share(n, op, box, to);
     return;
+  }
+  for (Index b = threadIdx.x; b < 6 * bins; b += block_size)
+    words[b] = 0;
+  __syncthreads();
+  const SplitSums<AddWord> mine{words, bins, {}};
+  sum_share(n, op, box, mine);
   __syncthreads();
   for (Index b = threadIdx.x; b < bins; b += block_size) {
-    if (shared[b] != 0)
-      atomicAdd(counters(op.hits) + b, shared[b]);
-    if (op.pairs && shared[bins + b] != 0)
-      atomicAdd(counters(op.pairs) + b, shared[bins + b]);
-    if (op.lags && shared[2 * bins + b] != 0)
-      atomicAdd(counters(op.lags) + b, shared[2 * bins + b]);
+    to.hits(b, mine.total(b));
+    if (op.pairs)
+      to.pairs(b, mine.total(bins + b));
+    if (op.lags)
+      to.lags(b, mine.total(2 * bins + b));
   }
 }
 
 } // namespace
 
 template <class T> void load_phase_cuda(Index n, const LoadPhase<T>& op, std::uintptr_t stream) {
-  for_each(cuda_on(stream), n, op);
+  for_each(cuda_on(stream), n, LoadVoxel<T>{op, box_index(op.ny, op.padded)});
 }
 
 template <class T>
@@ -71,7 +108,8 @@ void multiply_spectra_cuda(Index n, const MultiplySpectra<T>& op, std::uintptr_t
 
 template <class T>
 void store_counts_cuda(Index planes, const StoreCounts<T>& op, std::uintptr_t stream) {
-  for_each(cuda_on(stream), planes * op.y.size * op.x.size, op);
+  for_each(cuda_on(stream), planes * op.y.size * op.x.size,
+           StoreLag<T>{op, box_index(op.y.size, op.x.size)});
 }
 
 template <class T>
@@ -83,7 +121,8 @@ void sum_radially_cuda(Index planes, const SumRadially<T>& op, std::uintptr_t st
   const std::size_t bytes = in_shared ? 3 * std::size_t(op.bins) * sizeof(Counter) : 0;
   const Index blocks = (n + block_size - 1) / block_size;
   radial_kernel<<<static_cast<unsigned>(blocks < 2048 ? blocks : 2048), block_size, bytes,
-                  cuda_on(stream).stream>>>(planes, op, in_shared);
+                  cuda_on(stream).stream>>>(n, op, box_index(op.planes.y.size, op.planes.x.size),
+                                            in_shared);
   M3D_CUDA_CHECK(cudaGetLastError());
 }
 

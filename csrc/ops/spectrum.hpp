@@ -29,10 +29,6 @@ template <class T> struct LoadPhase {
       return T(0);
     return T(any || labels[z * stride[0] + y * stride[1] + x * stride[2]] == phase);
   }
-  M3D_HD void operator()(Index n) const {
-    const Index row = n / padded;
-    out[n] = value(row / ny, row % ny, n % padded);
-  }
 };
 
 /// out[n] = |a[n]|^2, real; or, with `b`, b[n] = conj(a[n]) b[n], in place.
@@ -89,9 +85,6 @@ template <class T> struct StoreCounts {
     if (mirrored && back != z)
       out[(back * y.size + y.mirror(j)) * x.size + x.mirror(i)] = v;
   }
-  M3D_HD void operator()(Index n) const {
-    store(n / (y.size * x.size), n / x.size % y.size, n % x.size);
-  }
 };
 
 /// The same planes, summed by the length of the lag: bin b holds lengths that round to b widths.
@@ -125,6 +118,34 @@ template <class T> struct SumRadially {
   }
 };
 
+/// A CUDA block's histograms: 64-bit counters as two words of 32 bits, which shared memory adds
+/// natively. words: [hits, pairs, lags][bins] low, then high; add_word(p, n) returns what was
+/// there.
+template <class AddWord> struct SplitSums {
+  std::uint32_t* words;
+  Index bins;
+  AddWord add_word;
+
+  M3D_HD void add(Index slot, std::int64_t n) const {
+    const auto low = static_cast<std::uint32_t>(n);
+    const std::uint32_t sum = add_word(words + slot, low) + low;
+    const std::uint32_t high =
+        static_cast<std::uint32_t>(static_cast<std::uint64_t>(n) >> 32) + (sum < low ? 1u : 0u);
+    if (high != 0)
+      (void)add_word(words + 3 * bins + slot, high);
+  }
+  M3D_HD void hits(Index b, std::int64_t n) const {
+    if (n != 0)
+      add(b, n);
+  }
+  M3D_HD void pairs(Index b, std::int64_t n) const { add(bins + b, n); }
+  M3D_HD void lags(Index b, std::int64_t n) const { add(2 * bins + b, n); }
+
+  M3D_HD std::int64_t total(Index slot) const {
+    return static_cast<std::int64_t>(std::uint64_t(words[3 * bins + slot]) << 32 | words[slot]);
+  }
+};
+
 // spectrum.cpp, spectrum.cu; n counts the elements of `out`
 template <class T> void load_phase_cpu(Index n, const LoadPhase<T>& op, int threads);
 template <class T> void load_phase_cuda(Index n, const LoadPhase<T>& op, std::uintptr_t stream);
@@ -137,5 +158,7 @@ void store_counts_cuda(Index planes, const StoreCounts<T>& op, std::uintptr_t st
 template <class T> void sum_radially_cpu(Index planes, const SumRadially<T>& op, int threads);
 template <class T>
 void sum_radially_cuda(Index planes, const SumRadially<T>& op, std::uintptr_t stream);
+template <class T>
+void sum_radially_walk_on_host(Index planes, const SumRadially<T>& op); // for tests
 
 } // namespace micro3d

@@ -220,6 +220,7 @@ def sum_radially(
     mirrored: bool,
     stream: int | None,
     threads: int,
+    walk_on_host: bool = ...,
 ) -> None: ...
 def multigrid_layout(
     shape: tuple[int, int, int], binary: bool
