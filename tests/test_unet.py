@@ -14,6 +14,7 @@ from micro3d_fast.diffusion.unet import (
     PRESETS,
     Condition,
     Conv,
+    Downsample,
     UNet,
     UNetConfig,
     group_norm,
@@ -150,6 +151,16 @@ def test_wrapped_convolution_is_that_of_the_repeated_image(periodic, size, train
         weight = torch.randn_like(got)
         gradients = [torch.autograd.grad((y * weight).sum(), x)[0] for y in (got, want)]
         torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
+def test_halving_is_pixel_unshuffle_and_a_pointwise_convolution(form):
+    torch.manual_seed(0)
+    down = Downsample(6, 5).to(memory_format=form)
+    x = torch.randn(2, 6, 8, 12).contiguous(memory_format=form)
+    got, want = down(x), torch.nn.Sequential.forward(down, x)
+    torch.testing.assert_close(got, want)
+    assert got.is_contiguous(memory_format=form)
 
 
 def test_config_survives_json():
