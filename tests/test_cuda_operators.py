@@ -218,6 +218,7 @@ def test_reverse_step_between_the_batches_that_a_network_eats(channels, planes):
         ((1, 1, 1), 2),
         ((5, 4, 3), 3),
         ((3, 70, 129), 3),
+        ((70, 32, 64), 3),  # eight bytes a load along x, four rows a thread along y and z
         ((2, 3, 5000), 256),  # a histogram too large for shared memory
         ((1, 2, 65536), 2),  # the longest row of the packed walk
         ((2, 1, 65537), 2),  # and one beyond it
@@ -259,9 +260,10 @@ DIRECTIONS = [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, -1), (1, -1, 2), (-1, 0, 1
 
 @pytest.mark.parametrize("direction", DIRECTIONS, ids=str)
 @pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
-def test_pairs_and_segments(gpu, direction, masked):
+@pytest.mark.parametrize("shape", [(7, 65, 67), (6, 64, 96)], ids=str)  # odd, whole words
+def test_pairs_and_segments(gpu, direction, masked, shape):
     send, fetch = gpu
-    labels, mask = labels_of((7, 65, 67)), labels_of((7, 65, 67), 2, 5)
+    labels, mask = labels_of(shape), labels_of(shape, 2, 5)
     mask = mask if masked else None
     there = {"mask": None if mask is None else send(mask)}
     for wrap in [(False,) * 3, (True,) * 3, (True, False, True)]:
