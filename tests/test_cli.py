@@ -43,6 +43,7 @@ def folder(tmp_path_factory) -> Path:
     (root / "v.raw").write_bytes(labels.tobytes())
     (root / "one.yaml").write_text("phases: [{conductivity: 1.0}]")
     (root / "none.yaml").write_text("phases: []")
+    (root / "negative.yaml").write_text("phases: [{conductivity: -1.0}]")
     return root
 
 
@@ -201,6 +202,13 @@ def test_help_imports_nothing_heavy():
             ["reconstruct", "--model", "m", "--out", "o.tif", "--fractions", "a"],
             "--fractions must be numbers with commas between, got 'a'",
         ),
+        (
+            [
+                *("reconstruct", "--model", "cathode", "--out", "o.tif", "--report", "r"),
+                *("--xy", "{}/xy-*.png", "--phases", "0:0,255:1"),
+            ],
+            "--model must hold one name for each of 2 phases, got 3",
+        ),
         (["characterize", "{}/absent.tif", "--out", "o"], "VOLUME must be an existing file"),
         (
             ["characterize", "{}/v.tif", "--reference", "{}/no.tif", "--out", "o"],
@@ -227,6 +235,11 @@ def test_help_imports_nothing_heavy():
         (["homogenize", "{}/v.tif", "--materials", "{}/one.yaml"], "--materials must cover every"),
         (["homogenize", "{}/v.tif", "--materials", "{}/none.yaml"], "none.yaml: `phases` must be"),
         (["demo", "--edge", "4"], "--edge must be at least 16, got 4"),
+        (
+            ["homogenize", "{}/v.tif", "--materials", "{}/negative.yaml"],
+            "negative.yaml: phases[0]: `conductivity` must be a number >= 0",
+        ),
+        (["demo", "--seed", "-1"], "--seed must be at least 0, got -1"),
         (["demo", "--minutes", "0"], "--minutes must be positive, got 0"),
     ],
 )
@@ -260,6 +273,11 @@ def test_exit_codes_of_the_process(tmp_path):
     [
         (ValueError("`a` must be b,\n got c"), 2, "micro3d: `a` must be b, got c\n"),
         (OSError(28, "No space left on device", "f"), 1, "micro3d: No space left on device: f\n"),
+        (
+            ArithmeticError("not `tol`; the partial result is in `.partial`"),
+            1,
+            "micro3d: not `tol`\n",
+        ),
         (MemoryError(), 1, "micro3d: Not enough memory: MemoryError\n"),
         (AssertionError("x"), 1, "micro3d: Unexpected AssertionError: x (--debug shows where)\n"),
         (KeyboardInterrupt(), 130, "micro3d: Stopped; nothing was written.\n"),

@@ -108,7 +108,8 @@ def _fail(words: str, code: int = BAD_INPUT) -> NoReturn:
 def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.strerror}: {error.filename}"
-    return str(error) or type(error).__name__
+    words = str(error).removesuffix("; the partial result is in `.partial`")  # no result here
+    return words or type(error).__name__
 
 
 def guarded(**arguments: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -587,6 +588,7 @@ def _same_command() -> str:
     volume_shape="shape",
     volume_fractions="fractions",
     seeds="seed",
+    phase_names="model",  # names come from it
     labels="volume",
     **IMAGES,
 )
@@ -954,6 +956,8 @@ def demo(
       micro3d demo --out demo/
     """
     check_output(out, folder=True)
+    if seed < 0:
+        _fail(f"--seed must be at least 0, got {seed}")
     if edge < 16:
         _fail(f"--edge must be at least 16, got {edge}")
     if not 0 < minutes < float("inf"):

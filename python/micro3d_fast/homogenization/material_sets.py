@@ -170,7 +170,10 @@ def _material_set(data: Any, path: Path) -> MaterialSet:
             elastic.append(_elastic(phase["elastic"], f"{where}.elastic"))
         if "conductivity" in phase:
             value = _numbers(phase["conductivity"])
-            conductivities.append(conductivity_tensor(value, name=f"{where}.conductivity"))
+            try:
+                conductivities.append(conductivity_tensor(value, name="conductivity"))
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"{where}: {error}") from None
     for what, values in (("elastic", elastic), ("conductivity", conductivities)):
         if values and len(values) != len(phases):
             raise ValueError(
