@@ -24,6 +24,7 @@ SMALL = [
         "bit_correlation",
         "spectrum",
         "hex8",
+        "multigrid",
         "seven_point",
     )
 ]
