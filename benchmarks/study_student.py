@@ -251,7 +251,7 @@ class School:
     def advance(self) -> float:
         """One step of the optimizer; the loss."""
         x_t, v, t, wraps = self.batch(self.step)
-        warm = min(1.0, (self.step + 1) / 50)
+        warm = min(1.0, (self.step + 1) / (self.steps / 20))
         rate = RATE if self.start is None else RATE / 3
         rate *= warm * (0.02 + 0.49 * (1 + math.cos(math.pi * self.step / self.steps)))
         for group in self.adam.param_groups:
@@ -383,9 +383,7 @@ class Pupil:
         begun = time.perf_counter()
         phases = len(self.fractions)
         if periodic and any(n % STRIDE for n in shape):
-            raise ValueError(
-                f"a periodic student volume must have sides of {STRIDE} n, got {shape}"
-            )
+            raise ValueError(f"`shape` must be multiples of {STRIDE} if periodic, got {shape}")
         inside = tuple(slice(n) for n in shape)
         self.net.set_periodic((periodic,) * 3)
         dtype = self.net.enter.weight.dtype
