@@ -685,7 +685,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/student"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--steps", type=int, default=1000, help="of the plain student's training")
-    parser.add_argument("--more", type=int, default=100, help="steps of the others, from there")
+    parser.add_argument("--more", type=int, default=250, help="steps of the others, from there")
     parser.add_argument("--volumes", type=int, default=64, help="of the teacher, to learn from")
     parser.add_argument("--guided", type=int, default=24, help="volumes of the guided teacher")
     parser.add_argument("--seeds", type=int, default=8, help="volumes judged a case")
