@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """A 3D student: a small 3D network trained only on volumes that the multi-plane teacher made.
 
-    python benchmarks/study_student.py --material level-cut --properties 24 --timed 12 24
+    python benchmarks/study_student.py --material level-cut --properties --timed 12
     python benchmarks/study_student.py --lessons plain guided --figure docs/study_student.png
 
 The teacher is `reconstruct` on the network of benchmarks/study.py, so all that is learnt still
@@ -700,6 +700,8 @@ def main() -> None:
     parser.add_argument("--device", default=None)
     parser.add_argument("--threads", type=int, default=0)
     arguments = parser.parse_args()
+    if MATERIALS[arguments.material].box != SIDE:
+        parser.error(f"--material must be one judged in boxes of {SIDE}, got {arguments.material}")
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     case = Case(
