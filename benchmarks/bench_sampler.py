@@ -3,6 +3,10 @@
 """The fast sampler at 64^3 with preset small: seconds, its time outside the network, and the same
 passes by an eager float32 loop of plain torch.
 
+    OMP_NUM_THREADS=2 python -m pytest benchmarks/bench_sampler.py
+    OMP_NUM_THREADS=2 python -m pytest benchmarks/bench_sampler.py -k "eager or qualities"
+    OMP_NUM_THREADS=1 python -m pytest benchmarks/bench_sampler.py -k compiled
+
 The loop is what one would write first: slices permuted and made contiguous, noise by torch.randn,
 the network in float32 and NCHW, the condition embedded at every pass.  Both run in turn in one
 process; on a shared machine the ratio counts more than the seconds.
@@ -11,15 +15,19 @@ process; on a shared machine the ratio counts more than the seconds.
 from __future__ import annotations
 
 import copy
+import os
 import time
 
 import numpy as np
 import pytest
 import torch
+from torch._inductor import config as inductor_config
 
 import micro3d_fast as m3
-from _results import record
+from _measure import row
+from micro3d_fast.diffusion import copies
 from micro3d_fast.diffusion.checkpoint import mean_field
+from micro3d_fast.diffusion.device import cpu_has_bfloat16, kept_memory
 
 EDGE = 64
 # (C, z, y, x) from the axes of a slice batch [S, C, H, W], and back
@@ -66,8 +74,7 @@ def eager_loop(
 
 def say(case: str, metric: str, value: float, unit: str, **more: str) -> None:
     """A row of results.csv."""
-    print(f"{case}: {metric} {value:.4g} {unit} {more.get('peer', '')}")
-    record(bench="sampler", case=case, metric=metric, value=value, unit=unit, **more)
+    row(case, metric, value, unit, bench="sampler", **more)
 
 
 @pytest.mark.parametrize("name", ["separator", "cathode"])
@@ -144,3 +151,56 @@ def test_qualities(quality, most):
         precision=volume.provenance["precision"],
         notes=f"goal {most:g} s on two cores; median of 3",
     )
+
+
+@pytest.mark.parametrize("freezing", [True, False], ids=["frozen", "plain"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bfloat16", "float32"])
+def test_compiled_network(dtype, freezing, tmp_path, monkeypatch):
+    """torch.compile by inductor on a CPU, with frozen weights or not: a pass, and when it has paid.
+
+    On one thread it is the time of the processor, which others on the machine disturb little, and
+    compiling counts that of the C++ compiler.
+    """
+    if dtype is torch.bfloat16 and not cpu_has_bfloat16():
+        pytest.skip("no instructions for bfloat16")
+    torch._dynamo.reset()
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # nothing compiled before
+    one = torch.get_num_threads() == 1
+    clock = time.process_time if one else time.perf_counter
+    model, where = m3.load_model("separator"), torch.device("cpu")
+    networks = {"eager": copies.make(model, where, dtype).net}
+    networks["compiled"] = copies.make(model, where, dtype, compiled=True).forward
+    torch.manual_seed(0)
+    x = torch.randn(EDGE * EDGE * EDGE).to(dtype).view(EDGE, EDGE, EDGE, 1).permute(0, 3, 1, 2)
+    said, seconds = {}, {name: [] for name in networks}
+    # Not as an option of torch.compile: what traces the network has to know of it as well.
+    frozen = inductor_config.patch(freezing=freezing)
+    with torch.inference_mode(), kept_memory(), frozen:
+        cond = networks["eager"].condition(torch.tensor([400]), torch.tensor([0]))
+        for name, net in networks.items():
+            begun = sum(os.times()[:4]) if one else clock()
+            said[name] = net(x, cond).float()
+            first = (sum(os.times()[:4]) if one else clock()) - begun  # of the last: the compiled
+        for _ in range(9):
+            for name, net in networks.items():
+                begun = clock()
+                net(x, cond)
+                seconds[name].append(clock() - begun)
+    scale = float(said["eager"].square().mean().sqrt())
+    difference = float((said["compiled"] - said["eager"]).square().mean().sqrt()) / scale
+    assert difference < (0.02 if dtype is torch.bfloat16 else 1e-4)
+    a_pass = {name: min(times) for name, times in seconds.items()}
+    gain = a_pass["eager"] - a_pass["compiled"]
+    case = f"separator {EDGE}^3, preset small, network alone"
+    peer = f"inductor, torch {torch.__version__.split('+')[0]}"
+    more = {"precision": str(dtype).removeprefix("torch.")}
+    spent = "CPU seconds, " if one else ""
+    note = spent + f"least of {len(seconds['eager'])} in turn"
+    say(case, "seconds a pass, eager", a_pass["eager"], "s", notes=note, **more)
+    note += f"; differs from eager by {difference:.2g} of its size"
+    kind = "compiled and frozen" if freezing else "compiled"
+    say(case, f"seconds a pass, {kind}", a_pass["compiled"], "s", peer=peer, notes=note, **more)
+    say(case, f"seconds of the first call, {kind}", first, "s", peer=peer,
+        notes=spent + "nothing cached", **more)  # fmt: skip
+    if gain > 0:  # else it never pays
+        say(case, f"passes until it has paid, {kind}", first / gain, "1", peer=peer, **more)
