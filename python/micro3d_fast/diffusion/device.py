@@ -121,8 +121,8 @@ def _gnu_malloc() -> Any:
 def should_compile(wanted: bool | str, device: torch.device) -> bool:
     """Whether to compile the network: "auto" does on CUDA, if Triton is there.
 
-    On a CPU compiling takes longer than the few passes of a volume gain from it, so it happens only
-    when asked for.  Asking where no compiler is found is refused.
+    On a CPU compiled passes are no faster, so it happens only when asked for.  Asking where no
+    compiler is found is refused.
     """
     if wanted == "auto":
         return device.type == "cuda" and find_spec("triton") is not None

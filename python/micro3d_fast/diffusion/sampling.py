@@ -210,7 +210,7 @@ def reconstruct(
         Also keep the raw labels, before fractions were matched, as ``fields["raw_labels"]``.
     compile : "auto" or bool
         Compile the network (torch.compile): ``"auto"`` on CUDA where Triton is found, never on a
-        CPU, where it does not pay for a volume or two.
+        CPU, where it does not pay (docs/reconstruct.md).
 
     Returns
     -------
