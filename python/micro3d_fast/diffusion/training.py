@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from reprlib import repr as brief  # 256 phase names are too many for a sentence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -404,7 +405,7 @@ class _Run:
                 changes = ", ".join(
                     "the micrographs differ"
                     if k == "data"
-                    else f"{k} was {there.get(k)!r}, now {self.settings[k]!r}"
+                    else f"{k} was {brief(there.get(k))}, now {brief(self.settings[k])}"
                     for k in other
                 )
                 raise ResumeError(
