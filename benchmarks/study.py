@@ -143,15 +143,17 @@ def plan(name: str) -> dict[str, Variant]:
     if name == "curve":  # the default at every number of passes, beside the paper's sampler
         made = {
             f"fast-{p}": Variant(fast_settings(p), seeds=2 if p > 300 else None)
-            for p in (11, 22, 43, 91, 247, 997)
+            for p in (11, 22, 38, 50, 91, 247, 997)
         }
         for p in (11, 21, 46, 96, 251):  # the paper's rule on fewer steps
             made[f"paper-respaced-{p}"] = Variant(replace(PAPER, steps=(p + 4) // 5))
         made["paper-996"] = Variant(replace(PAPER, steps=200), seeds=2)
         made["paper-4996"] = Variant(PAPER, seeds=1)
         made["paper-4996-noise"] = Variant(PAPER, "noise-linear", seeds=1)  # the paper's own
-        made["fast-43-noise"] = Variant(FAST, "noise-linear")
-        made["fast-43-6e-3"] = Variant(FAST, "v-linear-6e-3")
+        made["fast-38-noise"] = Variant(FAST, "noise-linear")
+        made["fast-38-6e-3"] = Variant(FAST, "v-linear-6e-3")
+        made["8x5-6e-3"] = Variant(fast(8, 5), "v-linear-6e-3")
+        made["8x2-6e-3"] = Variant(fast(8, 2), "v-linear-6e-3")
         return made
     if name == "paper-grid":  # the paper's Figures 6 and 7, on a tenth of its steps
         return {
@@ -185,13 +187,27 @@ def plan(name: str) -> dict[str, Variant]:
         made["8x5-ODE"] = Variant(fast(8, 5, variance="none"))
         made["43x0-ODE"] = Variant(fast(43, 0, variance="none"))
         made["43x0-ODE-mean-free"] = Variant(fast(43, 0, variance="none", hold_mean=False))
-        made["8x5-raw-weights"] = Variant(FAST, ema=False)
-        made |= {f"8x5-w{w:g}": Variant(FAST, guidance=w) for w in (1.5, 2.0, 3.0)}
+        made["8x5-raw-weights"] = Variant(fast(8, 5), ema=False)
+        made |= {f"8x5-w{w:g}": Variant(fast(8, 5), guidance=w) for w in (1.5, 2.0, 3.0)}
+        return made
+    if name == "repeats":  # of eight steps: how many, and at which noise?
+        made = {f"8x{n}": Variant(fast(8, n)) for n in (1, 2, 3, 5, 11)}
+        for repeats in (
+            (8, 8, 7, 5, 3, 2, 1, 0),
+            (2, 3, 4, 5, 5, 5, 4, 0),
+            (1, 2, 3, 4, 5, 5, 4, 0),
+            (0, 1, 3, 5, 7, 7, 5, 0),
+            (1, 2, 3, 5, 7, 7, 5, 0),
+            (1, 2, 4, 6, 7, 7, 4, 0),
+            (1, 2, 3, 6, 10, 10, 6, 0),
+            (1, 2, 3, 11, 16, 16, 11, 0),
+        ):
+            made["-".join(map(str, repeats))] = Variant(replace(FAST, harmonize=repeats))
         return made
     if name == "networks":  # prediction and schedule
         made = {}
         for net in list(NETWORKS)[:5]:
-            made[f"{net} 8x5"] = Variant(FAST, net)
+            made[f"{net} 8x5"] = Variant(fast(8, 5), net)
             made[f"{net} 8x5 mean-free"] = Variant(fast(8, 5, hold_mean=False), net)
             made[f"{net} 16x5 g.4 paper"] = Variant(SamplerSettings(16, 5, 0.4), net)
             made[f"{net} 43x0"] = Variant(fast(43, 0), net)
@@ -199,7 +215,7 @@ def plan(name: str) -> dict[str, Variant]:
     raise ValueError(f"no plan {name!r}")
 
 
-PLANS = ("curve", "paper-grid", "screening", "networks")
+PLANS = ("curve", "paper-grid", "screening", "repeats", "networks")
 
 # ------------------------------------------------------------------------------------ making
 
@@ -259,7 +275,7 @@ class Case:
         model = self.model(variant.network, variant.ema)
         wanted = {
             "model": model.hash,
-            "settings": asdict(variant.settings),
+            "settings": json.loads(json.dumps(asdict(variant.settings))),  # as a file has them
             "guidance": variant.guidance,
         }
         made = []

@@ -173,10 +173,22 @@ def test_held_mean_is_that_of_the_wanted_shape():
 
 
 @pytest.mark.parametrize("passes", [1, 2, 12, 22, 43, 91, 250])
-def test_fast_passes_come_near_what_is_asked_for(passes):
+def test_fast_passes_are_those_asked_for(passes):
     settings = fast_settings(passes)
-    assert abs(settings.passes - passes) <= max(1, passes // 10)
-    assert settings.harmonize <= 5
+    assert settings.passes == passes
+    assert settings.repeats_at(settings.steps - 1) == 0
+
+
+def test_fast_repeats_rise_as_the_noise_falls():
+    assert fast_settings().harmonize == (1, 2, 3, 5, 7, 7, 5, 0)
+    assert fast_settings(22).harmonize == (2,) * 7 + (0,)
+    assert fast_settings(8).harmonize == (0,) * 8
+    assert fast_settings(76).steps == 16
+    assert fast_settings(29, harmonize=3).harmonize == 3
+    with pytest.raises(ValueError, match="`harmonize` must be a number or one for each of 3 steps"):
+        SamplerSettings(3, (1, 1), 1.0)
+    with pytest.raises(ValueError, match="0 for the last"):
+        SamplerSettings(3, (1, 1, 1), 1.0)
 
 
 def test_x0_of_the_last_step_is_not_clipped_and_others_are():

@@ -42,7 +42,7 @@ class SamplerSettings:
     """What a sampler does, in the paper's symbols."""
 
     steps: int  # outer steps of the reverse process
-    harmonize: int  # n_h: harmonizing passes a step
+    harmonize: int | tuple[int, ...]  # n_h: harmonizing passes a step, or of each step
     gamma: float  # weight of the harmonized sample in Eq. 17
     rotate: bool = False  # turn the plane inside the repeats
     variance: str = "beta"  # of the reverse step: "beta" (the paper's), "posterior", "none" (DDIM)
@@ -56,7 +56,16 @@ class SamplerSettings:
 
     def __post_init__(self) -> None:
         _checks.integer(self.steps, name="steps", minimum=1)
-        _checks.integer(self.harmonize, name="harmonize", minimum=0)
+        if isinstance(self.harmonize, tuple):
+            for n_h in self.harmonize:
+                _checks.integer(n_h, name="harmonize", minimum=0)
+            if len(self.harmonize) != self.steps or self.harmonize[-1] != 0:
+                raise ValueError(
+                    f"`harmonize` must be a number or one for each of {self.steps} steps, 0 for "
+                    f"the last, got {self.harmonize!r}"
+                )
+        else:
+            _checks.integer(self.harmonize, name="harmonize", minimum=0)
         _checks.choice(self.variance, ("beta", "posterior", "none"), name="variance")
         _checks.real(self.gamma, name="gamma", minimum=0.0, maximum=1.0)
         _checks.real(self.spacing, name="spacing", minimum=0.0, open_ends=True)
@@ -70,10 +79,16 @@ class SamplerSettings:
             return self.gamma
         return self.gamma + (self.gamma_end - self.gamma) * k / (self.steps - 1)
 
+    def repeats_at(self, k: int) -> int:
+        """Harmonizing passes of outer step k: none follows the last denoising."""
+        if isinstance(self.harmonize, tuple):
+            return self.harmonize[k]
+        return self.harmonize if k + 1 < self.steps else 0
+
     @property
     def passes(self) -> int:
-        """Passes over the volume: no step harmonizes after the last denoising."""
-        return self.steps * (1 + self.harmonize) - self.harmonize
+        """Passes over the volume."""
+        return self.steps + sum(self.repeats_at(k) for k in range(self.steps))
 
 
 def paper_settings(model: Model, harmonize: int = 4, gamma: float = 0.5) -> SamplerSettings:
@@ -81,9 +96,31 @@ def paper_settings(model: Model, harmonize: int = 4, gamma: float = 0.5) -> Samp
     return SamplerSettings(model.schedule.steps, harmonize, gamma)
 
 
-QUALITY = {"draft": 22, "standard": 43, "high": 91}  # passes of the fast sampler
+QUALITY = {"draft": 22, "standard": 38, "high": 50}  # passes of the fast sampler
 FAST_PASSES = QUALITY["standard"]
-_LEVELS, _REPEATS = 8, 5
+# Harmonizing passes at the steps t = 1000, 766, 562, 391, 250, 141, 62, 16 of the default.  Repeats
+# at high noise make coarse structure coarser (lamellae flat and thick); those in the middle
+# make slices agree (docs/study.md).
+_RISING = (1, 2, 3, 5, 7, 7, 5, 0)
+
+
+def _rising_repeats(passes: int) -> tuple[int, ...]:
+    """Repeats of each step, in all ``passes`` passes: even for few passes, then rising."""
+    levels = len(_RISING)
+    steps = min(passes, max(levels, round(passes * levels / FAST_PASSES)))
+    at = np.arange(steps) / steps
+    rising = np.interp(at, np.arange(levels) / levels, _RISING)
+    even = np.ones(steps)
+    rising[-1] = even[-1] = 0.0
+    few = QUALITY["draft"]
+    share = min(max((passes - few) / (FAST_PASSES - few), 0.0), 1.0)
+    weight = (1 - share) * even / max(even.sum(), 1) + share * rising / max(rising.sum(), 1)
+    repeats = weight * (passes - steps)
+    whole = np.floor(repeats + 1e-9).astype(int)
+    # The rest goes where rounding down took most.
+    most = np.argsort(whole - repeats, kind="stable")[: passes - steps - int(whole.sum())]
+    whole[most] += 1
+    return tuple(int(n) for n in whole)
 
 
 def fast_settings(
@@ -91,15 +128,16 @@ def fast_settings(
 ) -> SamplerSettings:
     """Few outer steps, several harmonizing passes each, the plane rotating inside the repeats.
 
-    Eight steps, with up to five repeats as passes allow; more passes are more steps.  The variance
-    of a step is that of the posterior: the paper's beta, harmless on its thousand steps, leaves
-    steps this long with more noise than the network expects, which stays as single voxels.
-    gamma = 1: a blend of two noises has too little variance for a prediction of v.
+    Eight steps whose repeats rise from one at t = T to seven; fewer passes are fewer repeats, more
+    are more steps.  The variance of a step is that of the posterior: the paper's beta, harmless on
+    its thousand steps, leaves steps this long with more noise than the network expects, which
+    stays as single voxels.  gamma = 1: a blend of two noises has too little variance for a
+    prediction of v.
     """
     passes = FAST_PASSES if passes is None else passes
-    n_h = min(_REPEATS, -(-passes // _LEVELS) - 1) if harmonize is None else harmonize
+    n_h = _rising_repeats(passes) if harmonize is None else harmonize
     return SamplerSettings(
-        max(1, round((passes + n_h) / (1 + n_h))),
+        len(n_h) if isinstance(n_h, tuple) else max(1, round((passes + n_h) / (1 + n_h))),
         n_h,
         gamma,
         rotate=True,
@@ -153,12 +191,12 @@ def reconstruct(
         each with ``harmonize`` repeats (Eq. 16, 17), so T (1 + n_h) - n_h, about 5000, passes of
         the network.  ``"fast"`` visits few steps and repeats each in the next plane.
     quality : {"draft", "standard", "high"}, optional
-        How many passes the ``"fast"`` sampler makes: 22, 43 (the default) or 91.
+        How many passes the ``"fast"`` sampler makes: 22, 38 (the default) or 50.
     passes : int, optional
-        The number itself instead (rounded to whole steps).
+        The number itself instead.
     harmonize : int, optional
-        Harmonizing passes n_h a step; default 4 for ``"paper"``, and for ``"fast"``
-        as many as eight steps leave room for, at most 5.
+        Harmonizing passes n_h a step; default 4 for ``"paper"``, and for ``"fast"`` a number that
+        rises from step to step, 1 to 7 (with it given, passes are rounded to whole steps).
     gamma : float, optional
         Weight of the harmonized sample against the one before it (Eq. 17), in [0, 1]; default 0.5
         for ``"paper"``, 1 for ``"fast"``.
@@ -539,7 +577,7 @@ def sample(
         beta = schedule.beta(t, s)
         sigma2 = schedule.variance(t, s, settings.variance)
         g = settings.gamma_at(k)
-        repeats = settings.harmonize if s > 0 else 0
+        repeats = settings.repeats_at(k)
         if repeats:
             field.keep()  # h0 = x
         for repeat in range(repeats + 1):

@@ -327,7 +327,9 @@ def reproduction(provenance: Mapping[str, Any], subject: Subject) -> dict[str, s
         arguments["sampler"] = sampler
         if sampler == "fast":
             arguments["passes"] = provenance.get("passes")
-        arguments |= {name: settings.get(name) for name in ("harmonize", "gamma")}
+        if isinstance(settings.get("harmonize"), int):  # otherwise it follows from the passes
+            arguments["harmonize"] = settings["harmonize"]
+        arguments["gamma"] = settings.get("gamma")
     arguments["guidance"] = provenance.get("guidance")
     arguments = {name: value for name, value in arguments.items() if value is not None}
     options = [f"--{name} {value}" for name, value in arguments.items()]
