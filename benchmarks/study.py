@@ -141,10 +141,10 @@ def fast(steps: int, n_h: int = 1, gamma: float = 1.0, **knobs: Any) -> SamplerS
 def plan(name: str) -> dict[str, Variant]:
     """Variants of a plan, by name."""
     if name == "curve":  # the default at every number of passes, beside the paper's sampler
-        made = {
-            f"fast-{p}": Variant(fast_settings(p), seeds=2 if p > 300 else None)
-            for p in (11, 22, 38, 50, 91, 247, 997)
-        }
+        made = {f"fast-{p}": Variant(fast_settings(p)) for p in (11, 22, 38, 50, 91)}
+        for p in (11, 22, 43, 91, 247, 997):  # the same repeats at every step, 8 x 5 and relatives
+            n_h = min(5, -(-p // 8) - 1)
+            made[f"even-{p}"] = Variant(fast_settings(p, n_h), seeds=2 if p > 300 else None)
         for p in (11, 21, 46, 96, 251):  # the paper's rule on fewer steps
             made[f"paper-respaced-{p}"] = Variant(replace(PAPER, steps=(p + 4) // 5))
         made["paper-996"] = Variant(replace(PAPER, steps=200), seeds=2)
