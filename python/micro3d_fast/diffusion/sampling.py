@@ -732,7 +732,10 @@ def _target_fractions(value: Any, model: Model, sampler: str) -> np.ndarray | No
     if value is None:
         return None
     if isinstance(value, str):
-        _checks.choice(value, ("auto",), name="volume_fractions")
+        if value != "auto":
+            raise ValueError(
+                f"`volume_fractions` must be 'auto', None or one number per phase, got {value!r}"
+            )
         return None if sampler == "paper" else np.asarray(model.volume_fractions)
     try:
         fractions = np.asarray(value, dtype=np.float64)
@@ -756,7 +759,8 @@ def _target_fractions(value: Any, model: Model, sampler: str) -> np.ndarray | No
 def _condition_on_fractions(value: Any, model: Model, wanted: bool) -> bool:
     """Whether the network is told the phase fractions; ``wanted`` decides for "auto"."""
     if isinstance(value, str):
-        _checks.choice(value, ("auto",), name="fraction_condition")
+        if value != "auto":
+            raise ValueError(f"`fraction_condition` must be 'auto', True or False, got {value!r}")
         return model.fraction_condition and wanted
     if not isinstance(value, bool):
         raise TypeError(
@@ -835,18 +839,15 @@ def _known_labels(
 
 def _window_side(value: Any, model: Model) -> int | None:
     """Side of the windows in pixels; None for whole slices."""
-    if isinstance(value, str):
-        _checks.choice(value, ("auto",), name="window")
+    if value is None or value == "auto":
         return None
-    if value is None:
-        return None
-    side, stride = _checks.integer(value, name="window", minimum=1), model.config.stride
-    if side % stride:
+    stride = model.config.stride
+    if isinstance(value, str) or _checks.integer(value, name="window", minimum=1) % stride:
         raise ValueError(
             f"`window` must be 'auto', None or a multiple of the network's stride {stride}, "
-            f"got {side}"
+            f"got {value!r}"
         )
-    return side
+    return int(value)
 
 
 def _volumes_at_once(r: _Request) -> int:
