@@ -131,6 +131,7 @@ class Variant:
 
 PAPER = SamplerSettings(1000, 4, 0.5)
 FAST = fast_settings()
+RISING = (1, 2, 3, 5, 7, 7, 5, 0)  # repeats of each step: few at high noise
 
 
 def fast(steps: int, n_h: int = 1, gamma: float = 1.0, **knobs: Any) -> SamplerSettings:
@@ -141,19 +142,20 @@ def fast(steps: int, n_h: int = 1, gamma: float = 1.0, **knobs: Any) -> SamplerS
 def plan(name: str) -> dict[str, Variant]:
     """Variants of a plan, by name."""
     if name == "curve":  # the default at every number of passes, beside the paper's sampler
-        made = {f"fast-{p}": Variant(fast_settings(p)) for p in (11, 22, 38, 50, 91)}
-        for p in (11, 22, 43, 91, 247, 997):  # the same repeats at every step, 8 x 5 and relatives
-            n_h = min(5, -(-p // 8) - 1)
-            made[f"even-{p}"] = Variant(fast_settings(p, n_h), seeds=2 if p > 300 else None)
+        made = {
+            f"fast-{p}": Variant(fast_settings(p), seeds=2 if p > 300 else None)
+            for p in (11, 22, 43, 91, 247, 997)
+        }
         for p in (11, 21, 46, 96, 251):  # the paper's rule on fewer steps
             made[f"paper-respaced-{p}"] = Variant(replace(PAPER, steps=(p + 4) // 5))
         made["paper-996"] = Variant(replace(PAPER, steps=200), seeds=2)
         made["paper-4996"] = Variant(PAPER, seeds=1)
         made["paper-4996-noise"] = Variant(PAPER, "noise-linear", seeds=1)  # the paper's own
-        made["fast-38-noise"] = Variant(FAST, "noise-linear")
-        made["fast-38-6e-3"] = Variant(FAST, "v-linear-6e-3")
-        made["8x5-6e-3"] = Variant(fast(8, 5), "v-linear-6e-3")
-        made["8x2-6e-3"] = Variant(fast(8, 2), "v-linear-6e-3")
+        made["fast-43-noise"] = Variant(FAST, "noise-linear")
+        made["fast-43-6e-3"] = Variant(FAST, "v-linear-6e-3")
+        made["rising-38"] = Variant(replace(FAST, harmonize=RISING))
+        made["rising-38-noise"] = Variant(replace(FAST, harmonize=RISING), "noise-linear")
+        made["rising-38-6e-3"] = Variant(replace(FAST, harmonize=RISING), "v-linear-6e-3")
         return made
     if name == "paper-grid":  # the paper's Figures 6 and 7, on a tenth of its steps
         return {
@@ -197,7 +199,7 @@ def plan(name: str) -> dict[str, Variant]:
             (2, 3, 4, 5, 5, 5, 4, 0),
             (1, 2, 3, 4, 5, 5, 4, 0),
             (0, 1, 3, 5, 7, 7, 5, 0),
-            (1, 2, 3, 5, 7, 7, 5, 0),
+            RISING,
             (1, 2, 4, 6, 7, 7, 4, 0),
             (1, 2, 3, 6, 10, 10, 6, 0),
             (1, 2, 3, 11, 16, 16, 11, 0),

@@ -17,7 +17,7 @@ import numpy as np
 import micro3d_fast as m3
 
 PLANES = ("xy", "xz", "yz")
-COLOURS = {"fast": "#2f74a8", "even": "#6aa84f", "paper-respaced": "#e3963e", "paper": "#7b3f2a"}
+COLOURS = {"fast": "#2f74a8", "paper-respaced": "#e3963e", "paper": "#7b3f2a"}
 
 
 def mean(row: dict[str, Any], function: str, what: str, kind: str = "matched") -> float:
@@ -27,7 +27,7 @@ def mean(row: dict[str, Any], function: str, what: str, kind: str = "matched") -
 
 def family(variant: str) -> str | None:
     """Which line of the curve a variant lies on."""
-    for name in ("fast", "even", "paper-respaced", "paper"):
+    for name in ("fast", "paper-respaced", "paper"):
         if variant.removeprefix(name).lstrip("-").isdigit():
             return name
     return None
@@ -251,11 +251,11 @@ def main() -> None:
     for material in with_curve:
         truth = MATERIALS[material].truth(arguments.data)
         section_figure(
-            arguments.runs, material, truth, ["fast-38", "paper-respaced-46", "paper-4996"]
+            arguments.runs, material, truth, ["fast-43", "paper-respaced-46", "paper-4996"]
         ).savefig(arguments.out / f"study_sections_{material}.png", dpi=80)
     if arguments.record:
         record_rows(rows)
-    print(properties(rows, "fast-38"))
+    print(properties(rows, "fast-43"))
     for material in present:
         for name in PLANS:
             table = markdown(rows, material, list(plan(name)))

@@ -21,6 +21,7 @@ LEVELS = {
     "cli": 6,
     "_demo": 5,
     "report": 4,
+    "calibration": 4,
     "diffusion": 3,
     "statistics": 3,
     "homogenization": 3,

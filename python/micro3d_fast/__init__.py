@@ -28,6 +28,9 @@ _PUBLIC: dict[str, str] = {
     "SamplerSettings": "diffusion",
     "ModelFileError": "diffusion",
     "ResumeError": "diffusion",
+    # the sampler for one material
+    "calibrate": "calibration",
+    "Calibration": "calibration",
     # statistics
     "volume_fractions": "statistics",
     "two_point_map": "statistics",
@@ -57,6 +60,7 @@ _PUBLIC: dict[str, str] = {
 #: submodules reachable as attributes
 _MODULES = frozenset(
     {
+        "calibration",
         "diffusion",
         "homogenization",
         "io",

@@ -96,46 +96,26 @@ def paper_settings(model: Model, harmonize: int = 4, gamma: float = 0.5) -> Samp
     return SamplerSettings(model.schedule.steps, harmonize, gamma)
 
 
-QUALITY = {"draft": 22, "standard": 38, "high": 50}  # passes of the fast sampler
+QUALITY = {"draft": 22, "standard": 43, "high": 91}  # passes of the fast sampler
 FAST_PASSES = QUALITY["standard"]
-# Harmonizing passes at the steps t = 1000, 766, 562, 391, 250, 141, 62, 16 of the default.  Repeats
-# at high noise make coarse structure coarser (lamellae flat and thick); those in the middle
-# make slices agree (docs/study.md).
-_RISING = (1, 2, 3, 5, 7, 7, 5, 0)
-
-
-def _rising_repeats(passes: int) -> tuple[int, ...]:
-    """Repeats of each step, in all ``passes`` passes: even for few passes, then rising."""
-    levels = len(_RISING)
-    steps = min(passes, max(levels, round(passes * levels / FAST_PASSES)))
-    at = np.arange(steps) / steps
-    rising = np.interp(at, np.arange(levels) / levels, _RISING)
-    even = np.ones(steps)
-    rising[-1] = even[-1] = 0.0
-    few = QUALITY["draft"]
-    share = min(max((passes - few) / (FAST_PASSES - few), 0.0), 1.0)
-    weight = (1 - share) * even / max(even.sum(), 1) + share * rising / max(rising.sum(), 1)
-    repeats = weight * (passes - steps)
-    whole = np.floor(repeats + 1e-9).astype(int)
-    # The rest goes where rounding down took most.
-    most = np.argsort(whole - repeats, kind="stable")[: passes - steps - int(whole.sum())]
-    whole[most] += 1
-    return tuple(int(n) for n in whole)
+_LEVELS, _REPEATS = 8, 5
 
 
 def fast_settings(
-    passes: int | None = None, harmonize: int | None = None, gamma: float = 1.0
+    passes: int | None = None,
+    harmonize: int | tuple[int, ...] | None = None,
+    gamma: float = 1.0,
 ) -> SamplerSettings:
     """Few outer steps, several harmonizing passes each, the plane rotating inside the repeats.
 
-    Eight steps whose repeats rise from one at t = T to seven; fewer passes are fewer repeats, more
-    are more steps.  The variance of a step is that of the posterior: the paper's beta, harmless on
-    its thousand steps, leaves steps this long with more noise than the network expects, which
-    stays as single voxels.  gamma = 1: a blend of two noises has too little variance for a
-    prediction of v.
+    Eight steps, with up to five repeats as passes allow; more passes are more steps.  Repeats of
+    each step may be given instead of a number for all.  The variance
+    of a step is that of the posterior: the paper's beta, harmless on its thousand steps, leaves
+    steps this long with more noise than the network expects, which stays as single voxels.
+    gamma = 1: a blend of two noises has too little variance for a prediction of v.
     """
     passes = FAST_PASSES if passes is None else passes
-    n_h = _rising_repeats(passes) if harmonize is None else harmonize
+    n_h = min(_REPEATS, -(-passes // _LEVELS) - 1) if harmonize is None else harmonize
     return SamplerSettings(
         len(n_h) if isinstance(n_h, tuple) else max(1, round((passes + n_h) / (1 + n_h))),
         n_h,
@@ -160,7 +140,7 @@ def reconstruct(
     sampler: str = "fast",
     quality: str | None = None,
     passes: int | None = None,
-    harmonize: int | None = None,
+    harmonize: int | Sequence[int] | None = None,
     gamma: float | None = None,
     guidance: float = 1.0,
     periodic: bool | Sequence[bool] = False,
@@ -191,12 +171,13 @@ def reconstruct(
         each with ``harmonize`` repeats (Eq. 16, 17), so T (1 + n_h) - n_h, about 5000, passes of
         the network.  ``"fast"`` visits few steps and repeats each in the next plane.
     quality : {"draft", "standard", "high"}, optional
-        How many passes the ``"fast"`` sampler makes: 22, 38 (the default) or 50.
+        How many passes the ``"fast"`` sampler makes: 22, 43 (the default) or 91.
     passes : int, optional
-        The number itself instead.
-    harmonize : int, optional
-        Harmonizing passes n_h a step; default 4 for ``"paper"``, and for ``"fast"`` a number that
-        rises from step to step, 1 to 7 (with it given, passes are rounded to whole steps).
+        The number itself instead (rounded to whole steps).
+    harmonize : int or sequence of int, optional
+        Harmonizing passes n_h a step; default 4 for ``"paper"``, and for ``"fast"``
+        as many as eight steps leave room for, at most 5.  A sequence, for ``"fast"`` alone, gives
+        those of each step, 0 for the last (see `calibrate`).
     gamma : float, optional
         Weight of the harmonized sample against the one before it (Eq. 17), in [0, 1]; default 0.5
         for ``"paper"``, 1 for ``"fast"``.
@@ -392,7 +373,7 @@ def _request(
     sampler: str = "fast",
     quality: str | None = None,
     passes: int | None = None,
-    harmonize: int | None = None,
+    harmonize: int | Sequence[int] | None = None,
     gamma: float | None = None,
     guidance: float = 1.0,
     periodic: bool | Sequence[bool] = False,
@@ -414,7 +395,14 @@ def _request(
     if not isinstance(model, Model):
         raise TypeError(f"`model` must be a Model, got {type(model).__name__}: see load_model")
     _checks.choice(sampler, ("fast", "paper"), name="sampler")
-    if harmonize is not None:
+    if isinstance(harmonize, Sequence) and not isinstance(harmonize, str | bytes):
+        harmonize = tuple(harmonize)
+        if not harmonize or sampler == "paper" or passes is not None or quality is not None:
+            raise ValueError(
+                "`harmonize` must be a number, or one a step for sampler 'fast' without `passes` "
+                f"and `quality`, got {harmonize!r}"
+            )
+    elif harmonize is not None:
         harmonize = _checks.integer(harmonize, name="harmonize", minimum=0)
     if gamma is None:
         gamma = 0.5 if sampler == "paper" else 1.0
@@ -436,7 +424,8 @@ def _request(
     target = _target_fractions(volume_fractions, model, sampler)
     if settings is None:
         if sampler == "paper":
-            settings = paper_settings(model, 4 if harmonize is None else harmonize, gamma)
+            n_h = harmonize if isinstance(harmonize, int) else 4
+            settings = paper_settings(model, n_h, gamma)
         else:
             settings = fast_settings(QUALITY[quality] if quality else passes, harmonize, gamma)
     elif not isinstance(settings, SamplerSettings):

@@ -1,0 +1,150 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""How often to harmonize, found for one model from its micrographs alone.
+
+Which repeats of the fast sampler are best depends on the material, its resolution and the network
+(docs/study.md): too few leave the slices in disagreement, too many at high noise make structure
+coarse.  The micrographs tell which: small volumes are made by each candidate, and their S2 and
+L are compared with those of the micrographs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import _checks
+
+# Of each step; the default of `reconstruct` is the second.  The third: few at high noise.
+CANDIDATES: tuple[tuple[int, ...], ...] = (
+    (2, 2, 2, 2, 2, 2, 2, 0),
+    (5, 5, 5, 5, 5, 5, 5, 0),
+    (1, 2, 3, 5, 7, 7, 5, 0),
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What was measured of one choice of repeats."""
+
+    harmonize: tuple[int, ...]  # harmonizing passes of each step
+    passes: int
+    S2: float  # relative error of S2 against the micrographs, mean over planes and phases
+    L: float  # of the lineal path
+    seconds: float  # a volume
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What `calibrate` found: give ``harmonize`` to `reconstruct`."""
+
+    harmonize: tuple[int, ...]
+    candidates: tuple[Candidate, ...]
+    volumes: int
+
+    def __str__(self) -> str:
+        lines = [f"Repeats of each step, {self.volumes} volumes each, errors against micrographs:"]
+        for c in self.candidates:
+            chosen = "  <- best" if c.harmonize == self.harmonize else ""
+            repeats = " ".join(map(str, c.harmonize))
+            lines.append(
+                f"  {repeats}: {c.passes} passes, S2 {c.S2:.3f}, L {c.L:.3f}, "
+                f"{c.seconds:.1f} s a volume{chosen}"
+            )
+        return "\n".join(lines)
+
+
+def calibrate(
+    model: Any,
+    micrographs: Any,
+    *,
+    candidates: Sequence[Sequence[int]] = CANDIDATES,
+    volume_shape: Sequence[int] | None = None,
+    volumes: int = 2,
+    seed: int = 0,
+    callback: Callable[[dict[str, Any]], None] | None = None,
+    **options: Any,
+) -> Calibration:
+    """Choose the harmonizing passes of the fast sampler for one model, from its micrographs alone.
+
+    Parameters
+    ----------
+    model : Model
+    micrographs : Micrographs
+        What the volumes shall agree with, as a rule those of training.
+    candidates : sequence of sequences of int
+        Harmonizing passes of each step, 0 for the last.
+    volume_shape : (nz, ny, nx), optional
+        Of the volumes that are made; default a cube of the model's training patch.
+    volumes : int
+        Made by each candidate, of the same seeds.
+    seed : int
+        The first of them.
+    callback : callable, optional
+        Called after each volume with a dict: harmonize, volume, volumes (of all candidates).
+    **options
+        Others of `reconstruct`, such as ``periodic`` or ``device``.
+
+    Returns
+    -------
+    Calibration
+        ``harmonize`` of the candidate whose mean error of S2 and L (each `compare`'s mean over its
+        curves) is least, and what was measured of all.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range; the sentence names it.
+
+    Examples
+    --------
+    >>> found = calibrate(model, micrographs)  # doctest: +SKIP
+    >>> volume = reconstruct((64, 64, 64), model, harmonize=found.harmonize)  # doctest: +SKIP
+    """
+    from .diffusion import Model, reconstruct
+    from .micrographs import Micrographs
+    from .statistics import compare
+
+    if not isinstance(model, Model):
+        raise TypeError(f"`model` must be a Model, got {type(model).__name__}: see load_model")
+    if not isinstance(micrographs, Micrographs):
+        raise TypeError(f"`micrographs` must be a Micrographs, got {type(micrographs).__name__}")
+    if micrographs.n_phases != model.n_phases:
+        raise ValueError(
+            f"`micrographs` must have the {model.n_phases} phases of the model, "
+            f"got {micrographs.n_phases}"
+        )
+    volumes = _checks.integer(volumes, name="volumes", minimum=1)
+    seed = _checks.integer(seed, name="seed", minimum=0, maximum=2**64 - volumes)
+    for name in ("harmonize", "passes", "quality", "sampler", "settings", "n"):
+        if name in options:
+            raise TypeError(f"`{name}` is what calibrate chooses, or no option of it")
+    repeats = [tuple(c) for c in candidates]
+    if not repeats:
+        raise ValueError("`candidates` must hold at least one sequence of repeats, got none")
+    shape = (model.patch,) * 3 if volume_shape is None else volume_shape
+    measured: list[Candidate] = []
+    for k, harmonize in enumerate(repeats):
+        started, made = time.perf_counter(), []
+        for i in range(volumes):
+            made.append(reconstruct(shape, model, harmonize=harmonize, seed=seed + i, **options))
+            if callback is not None:
+                callback(
+                    {
+                        "harmonize": harmonize,
+                        "volume": k * volumes + i + 1,
+                        "volumes": len(repeats) * volumes,
+                    }
+                )
+        seconds = (time.perf_counter() - started) / volumes
+        found = compare(made, micrographs, splits=2, bootstrap=2)
+        errors = {}
+        for function in ("S2", "L"):
+            curves = found.select(function)
+            errors[function] = sum(c.error for c in curves) / len(curves)
+        passes = len(harmonize) + sum(harmonize)
+        measured.append(Candidate(harmonize, passes, errors["S2"], errors["L"], seconds))
+    best = min(measured, key=lambda c: c.S2 + c.L)
+    return Calibration(best.harmonize, tuple(measured), volumes)

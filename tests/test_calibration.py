@@ -1,0 +1,65 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Repeats of the sampler that are found from the micrographs alone."""
+
+import numpy as np
+import pytest
+
+import micro3d_fast as m3
+from _toy import tiny_model
+
+
+@pytest.fixture(scope="module")
+def micrographs():
+    labels = m3.synthetic.level_cut((24, 24, 24), (0.6, 0.4), (2, 2, 2), 1)
+    return m3.Micrographs.from_volume(labels, images_per_plane=8, seed=0)
+
+
+def test_the_candidate_nearest_to_the_micrographs_is_chosen(micrographs):
+    model, told = tiny_model(), []
+    found = m3.calibrate(
+        model,
+        micrographs,
+        candidates=[(0, 0), [1, 0], (1, 1, 0)],
+        volume_shape=(16, 16, 16),
+        callback=told.append,
+        seed=3,
+    )
+    assert [c.harmonize for c in found.candidates] == [(0, 0), (1, 0), (1, 1, 0)]
+    assert [c.passes for c in found.candidates] == [2, 3, 5]
+    assert found.harmonize == min(found.candidates, key=lambda c: c.S2 + c.L).harmonize
+    assert [t["volume"] for t in told] == [1, 2, 3, 4, 5, 6]
+    made = [
+        m3.reconstruct((16, 16, 16), model, harmonize=found.harmonize, seed=3 + i) for i in range(2)
+    ]
+    errors = [c.error for c in m3.compare(made, micrographs).select("S2")]
+    chosen = next(c for c in found.candidates if c.harmonize == found.harmonize)
+    assert np.mean(errors) == pytest.approx(chosen.S2)
+    assert "<- best" in str(found)
+
+
+def test_the_default_of_reconstruct_is_a_candidate():
+    from micro3d_fast.calibration import CANDIDATES
+
+    default = m3.diffusion.sampling.fast_settings()
+    steps = range(default.steps)
+    assert tuple(default.repeats_at(k) for k in steps) in CANDIDATES
+    assert [sum(c) + len(c) for c in CANDIDATES] == [22, 43, 38]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"model": 1}, TypeError, "`model` must be a Model"),
+        ({"micrographs": 1}, TypeError, "`micrographs` must be a Micrographs"),
+        ({"model": tiny_model(3)}, ValueError, "`micrographs` must have the 3 phases"),
+        ({"volumes": 0}, ValueError, "`volumes`"),
+        ({"candidates": []}, ValueError, "`candidates` must hold at least one"),
+        ({"candidates": [(1, 1)]}, ValueError, "`harmonize` must be a number or one for each"),
+        ({"passes": 3}, TypeError, "`passes` is what calibrate chooses"),
+    ],
+)
+def test_wrong_input_is_refused_in_one_sentence(micrographs, change, error, words):
+    arguments = {"model": tiny_model(), "micrographs": micrographs, **change}
+    with pytest.raises(error, match=words):
+        m3.calibrate(**arguments)
