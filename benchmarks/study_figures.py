@@ -250,9 +250,12 @@ def main() -> None:
                 )
     for material in with_curve:
         truth = MATERIALS[material].truth(arguments.data)
-        section_figure(
-            arguments.runs, material, truth, ["fast-43", "paper-respaced-46", "paper-4996"]
-        ).savefig(arguments.out / f"study_sections_{material}.png", dpi=80)
+        shown = ["fast-43", "paper-respaced-46", "paper-4996"]
+        if material.endswith("-half"):
+            shown = ["8x5", "rising-38", "paper-4996-noise"]
+        section_figure(arguments.runs, material, truth, shown).savefig(
+            arguments.out / f"study_sections_{material}.png", dpi=80
+        )
     if arguments.record:
         record_rows(rows)
     print(properties(rows, "fast-43"))
