@@ -131,7 +131,7 @@ class Variant:
 
 PAPER = SamplerSettings(1000, 4, 0.5)
 FAST = fast_settings()
-RISING = (1, 2, 3, 5, 7, 7, 5, 0)  # repeats of each step: few at high noise
+EVEN = fast_settings(43)  # 8 x 5: the same repeats at every step
 
 
 def fast(steps: int, n_h: int = 1, gamma: float = 1.0, **knobs: Any) -> SamplerSettings:
@@ -144,18 +144,16 @@ def plan(name: str) -> dict[str, Variant]:
     if name == "curve":  # the default at every number of passes, beside the paper's sampler
         made = {
             f"fast-{p}": Variant(fast_settings(p), seeds=2 if p > 300 else None)
-            for p in (11, 22, 43, 91, 247, 997)
+            for p in (11, 22, 38, 43, 91, 247, 997)
         }
         for p in (11, 21, 46, 96, 251):  # the paper's rule on fewer steps
             made[f"paper-respaced-{p}"] = Variant(replace(PAPER, steps=(p + 4) // 5))
         made["paper-996"] = Variant(replace(PAPER, steps=200), seeds=2)
         made["paper-4996"] = Variant(PAPER, seeds=1)
         made["paper-4996-noise"] = Variant(PAPER, "noise-linear", seeds=1)  # the paper's own
-        made["fast-43-noise"] = Variant(FAST, "noise-linear")
-        made["fast-43-6e-3"] = Variant(FAST, "v-linear-6e-3")
-        made["rising-38"] = Variant(replace(FAST, harmonize=RISING))
-        made["rising-38-noise"] = Variant(replace(FAST, harmonize=RISING), "noise-linear")
-        made["rising-38-6e-3"] = Variant(replace(FAST, harmonize=RISING), "v-linear-6e-3")
+        for network, ending in (("noise-linear", "noise"), ("v-linear-6e-3", "6e-3")):
+            made[f"fast-38-{ending}"] = Variant(FAST, network)
+            made[f"fast-43-{ending}"] = Variant(EVEN, network)
         return made
     if name == "paper-grid":  # the paper's Figures 6 and 7, on a tenth of its steps
         return {
@@ -199,7 +197,7 @@ def plan(name: str) -> dict[str, Variant]:
             (2, 3, 4, 5, 5, 5, 4, 0),
             (1, 2, 3, 4, 5, 5, 4, 0),
             (0, 1, 3, 5, 7, 7, 5, 0),
-            RISING,
+            (1, 2, 3, 5, 7, 7, 5, 0),
             (1, 2, 4, 6, 7, 7, 4, 0),
             (1, 2, 3, 6, 10, 10, 6, 0),
             (1, 2, 3, 11, 16, 16, 11, 0),

@@ -250,15 +250,15 @@ def main() -> None:
                 )
     for material in with_curve:
         truth = MATERIALS[material].truth(arguments.data)
-        shown = ["fast-43", "paper-respaced-46", "paper-4996"]
+        shown = ["fast-38", "fast-43", "paper-respaced-46", "paper-4996"]
         if material.endswith("-half"):
-            shown = ["8x5", "rising-38", "paper-4996-noise"]
+            shown = ["8x5", "fast-38", "paper-4996-noise"]
         section_figure(arguments.runs, material, truth, shown).savefig(
             arguments.out / f"study_sections_{material}.png", dpi=80
         )
     if arguments.record:
         record_rows(rows)
-    print(properties(rows, "fast-43"))
+    print(properties(rows, "fast-38"))
     for material in present:
         for name in PLANS:
             table = markdown(rows, material, list(plan(name)))

@@ -179,6 +179,12 @@ def test_fast_passes_come_near_what_is_asked_for(passes):
     assert settings.harmonize <= 5
 
 
+def test_the_repeats_of_the_default_rise():
+    assert fast_settings().harmonize == (1, 2, 3, 5, 7, 7, 5, 0)
+    assert fast_settings(38) == fast_settings()
+    assert fast_settings().passes == 38
+
+
 def test_repeats_of_each_step():
     model = linear_model(60)
     repeats = (1, 2, 0, 3, 0)

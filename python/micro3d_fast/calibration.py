@@ -17,7 +17,7 @@ from typing import Any
 
 from . import _checks
 
-# Of each step; the default of `reconstruct` is the second.  The third: few at high noise.
+# Of each step.  The default of `reconstruct` is the third, with few at high noise.
 CANDIDATES: tuple[tuple[int, ...], ...] = (
     (2, 2, 2, 2, 2, 2, 2, 0),
     (5, 5, 5, 5, 5, 5, 5, 0),

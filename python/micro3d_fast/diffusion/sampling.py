@@ -96,9 +96,13 @@ def paper_settings(model: Model, harmonize: int = 4, gamma: float = 0.5) -> Samp
     return SamplerSettings(model.schedule.steps, harmonize, gamma)
 
 
-QUALITY = {"draft": 22, "standard": 43, "high": 91}  # passes of the fast sampler
+QUALITY = {"draft": 22, "standard": 38, "high": 91}  # passes of the fast sampler
 FAST_PASSES = QUALITY["standard"]
 _LEVELS, _REPEATS = 8, 5
+# Harmonizing passes at the steps t = 1000, 766, 562, 391, 250, 141, 62, 16 of the default.  At high
+# noise they make coarse structure coarser (lamellae flat and thick), in the middle they make the
+# slices agree (docs/study.md).
+_RISING = (1, 2, 3, 5, 7, 7, 5, 0)
 
 
 def fast_settings(
@@ -108,14 +112,21 @@ def fast_settings(
 ) -> SamplerSettings:
     """Few outer steps, several harmonizing passes each, the plane rotating inside the repeats.
 
-    Eight steps, with up to five repeats as passes allow; more passes are more steps.  Repeats of
-    each step may be given instead of a number for all.  The variance
+    By default eight steps whose repeats rise as the noise falls; for another number of passes up to
+    five repeats of each of eight steps, as the passes allow, and more passes are more steps.
+    Repeats of each step may be given instead of a number for all.  The variance
     of a step is that of the posterior: the paper's beta, harmless on its thousand steps, leaves
     steps this long with more noise than the network expects, which stays as single voxels.
     gamma = 1: a blend of two noises has too little variance for a prediction of v.
     """
     passes = FAST_PASSES if passes is None else passes
-    n_h = min(_REPEATS, -(-passes // _LEVELS) - 1) if harmonize is None else harmonize
+    n_h: int | tuple[int, ...]
+    if harmonize is not None:
+        n_h = harmonize
+    elif passes == FAST_PASSES:
+        n_h = _RISING
+    else:
+        n_h = min(_REPEATS, -(-passes // _LEVELS) - 1)
     return SamplerSettings(
         len(n_h) if isinstance(n_h, tuple) else max(1, round((passes + n_h) / (1 + n_h))),
         n_h,
@@ -171,13 +182,14 @@ def reconstruct(
         each with ``harmonize`` repeats (Eq. 16, 17), so T (1 + n_h) - n_h, about 5000, passes of
         the network.  ``"fast"`` visits few steps and repeats each in the next plane.
     quality : {"draft", "standard", "high"}, optional
-        How many passes the ``"fast"`` sampler makes: 22, 43 (the default) or 91.
+        How many passes the ``"fast"`` sampler makes: 22, 38 (the default) or 91.
     passes : int, optional
         The number itself instead (rounded to whole steps).
     harmonize : int or sequence of int, optional
-        Harmonizing passes n_h a step; default 4 for ``"paper"``, and for ``"fast"``
-        as many as eight steps leave room for, at most 5.  A sequence, for ``"fast"`` alone, gives
-        those of each step, 0 for the last (see `calibrate`).
+        Harmonizing passes n_h a step; default 4 for ``"paper"``.  For ``"fast"`` they rise from 1
+        to 7 as the noise falls; with ``passes`` other than 38, or ``quality`` other than
+        ``"standard"``, they are as many as eight steps leave room for, at most 5.  A sequence, for
+        ``"fast"`` alone, gives those of each step, 0 for the last (see `calibrate`).
     gamma : float, optional
         Weight of the harmonized sample against the one before it (Eq. 17), in [0, 1]; default 0.5
         for ``"paper"``, 1 for ``"fast"``.
