@@ -9,7 +9,7 @@ The teacher is `reconstruct` on the network of benchmarks/study.py, so all that 
 comes from 2D micrographs.  A 3D network needs no harmonizing: one pass a step.  Lessons say which
 volumes are learnt from:
 
-* plain: the default, 43 passes, periodic;
+* plain: 43 passes (8 steps of 5 repeats), periodic;
 * guided: made with a guidance of 1.5, which costs the teacher twice as much, its student nothing;
   this student goes on from the plain one, for --more steps.
 
@@ -57,7 +57,8 @@ from study import (
     shape_numbers,
 )
 
-LESSONS: dict[str, dict[str, Any]] = {"plain": {}, "guided": {"guidance": 1.5}}
+TEACHER: dict[str, Any] = {"passes": 43}  # 8 steps of 5 repeats
+LESSONS: dict[str, dict[str, Any]] = {"plain": TEACHER, "guided": TEACHER | {"guidance": 1.5}}
 SIDE = 32  # of the teacher's volumes
 CROP = 24  # what is seen of them along an axis that does not wrap
 BATCH = 4
@@ -529,7 +530,8 @@ def timed(case: Case, pupil: Pupil, ways: Sequence[Way], side: int) -> dict[str,
     model = case.model("v-linear")
 
     def teacher(seed: int) -> m3.Microstructure:
-        return m3.reconstruct((side,) * 3, model, seed=seed, device=case.arguments.device)
+        device = case.arguments.device
+        return m3.reconstruct((side,) * 3, model, seed=seed, device=device, **TEACHER)
 
     makers: dict[str, Callable[[int], m3.Microstructure]] = {
         way.name: functools.partial(pupil.volume, (side,) * 3, way) for way in ways
