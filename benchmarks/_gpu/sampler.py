@@ -8,7 +8,6 @@ A few passes are timed and times of whole volumes are computed from them (and sa
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from typing import Any
 
@@ -89,9 +88,8 @@ def passes(job: Job, preset: str, n: int, way: str) -> None:
         backend = "eager" if job.rehearse else "inductor"
         field._forward = torch.compile(field.net, backend=backend, **options)
     # so many outer steps of the default sampler that some seconds go by
-    settings = sampling.fast_settings()
     steps = 2 if job.rehearse or n > 128 else 6
-    settings = dataclasses.replace(settings, steps=steps)
+    settings = sampling.fast_settings(harmonize=(5,) * (steps - 1) + (0,))
 
     def sampled() -> tuple[float, float]:
         """Seconds of the passes in all, and in the network."""
@@ -153,7 +151,7 @@ def kernels(job: Job, preset: str, n: int) -> None:
 
     dtype = torch.float32 if job.rehearse else torch.bfloat16
     field = sampling.Field((n, n, n), untrained(preset), torch.device(job.device), dtype, seed=1)
-    settings = dataclasses.replace(sampling.fast_settings(), steps=2)
+    settings = sampling.fast_settings(harmonize=(5, 0))
     sampling.sample(field, settings)
     activities = [ProfilerActivity.CPU]
     if not job.rehearse:
