@@ -52,10 +52,7 @@ def curve_figure(rows: dict[str, Any], materials: list[str]) -> Any:
                 passes = [r["passes"] for r in found]
                 for kind, style in (("matched", "o-"), ("raw", "o:")):
                     values = [mean(r, function, "error", kind) for r in found]
-                    label = {
-                        "paper-respaced": "paper's rule, fewer steps",
-                        "even": "even repeats",
-                    }.get(name, name)
+                    label = {"paper-respaced": "paper's rule, fewer steps"}.get(name, name)
                     ax.plot(
                         passes,
                         values,

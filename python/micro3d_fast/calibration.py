@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import _checks
+from .diffusion.sampling import RISING, fast_settings
 
 # Of each step.  The default of `reconstruct` is the third, with few at high noise.
 CANDIDATES: tuple[tuple[int, ...], ...] = (
     (2, 2, 2, 2, 2, 2, 2, 0),
     (5, 5, 5, 5, 5, 5, 5, 0),
-    (1, 2, 3, 5, 7, 7, 5, 0),
+    RISING,
 )
 
 
@@ -124,6 +125,7 @@ def calibrate(
     repeats = [tuple(c) for c in candidates]
     if not repeats:
         raise ValueError("`candidates` must hold at least one sequence of repeats, got none")
+    passes = [fast_settings(harmonize=c).passes for c in repeats]  # refuses before any is made
     shape = (model.patch,) * 3 if volume_shape is None else volume_shape
     measured: list[Candidate] = []
     for k, harmonize in enumerate(repeats):
@@ -144,7 +146,6 @@ def calibrate(
         for function in ("S2", "L"):
             curves = found.select(function)
             errors[function] = sum(c.error for c in curves) / len(curves)
-        passes = len(harmonize) + sum(harmonize)
-        measured.append(Candidate(harmonize, passes, errors["S2"], errors["L"], seconds))
+        measured.append(Candidate(harmonize, passes[k], errors["S2"], errors["L"], seconds))
     best = min(measured, key=lambda c: c.S2 + c.L)
     return Calibration(best.harmonize, tuple(measured), volumes)

@@ -102,7 +102,7 @@ _LEVELS, _REPEATS = 8, 5
 # Harmonizing passes at the steps t = 1000, 766, 562, 391, 250, 141, 62, 16 of the default.  At high
 # noise they make coarse structure coarser (lamellae flat and thick), in the middle they make the
 # slices agree (docs/study.md).
-_RISING = (1, 2, 3, 5, 7, 7, 5, 0)
+RISING = (1, 2, 3, 5, 7, 7, 5, 0)
 
 
 def fast_settings(
@@ -124,7 +124,7 @@ def fast_settings(
     if harmonize is not None:
         n_h = harmonize
     elif passes == FAST_PASSES:
-        n_h = _RISING
+        n_h = RISING
     else:
         n_h = min(_REPEATS, -(-passes // _LEVELS) - 1)
     return SamplerSettings(
