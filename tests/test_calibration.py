@@ -28,7 +28,10 @@ def test_the_candidate_nearest_to_the_micrographs_is_chosen(micrographs):
     assert [c.harmonize for c in found.candidates] == [(0, 0), (1, 0), (1, 1, 0)]
     assert [c.passes for c in found.candidates] == [2, 3, 5]
     assert found.harmonize == min(found.candidates, key=lambda c: c.S2 + c.L).harmonize
-    assert [t["volume"] for t in told] == [1, 2, 3, 4, 5, 6]
+    assert [t["volume"] for t in told] == [1] * 2 + [2] * 2 + [3] * 3 + [4] * 3 + [5] * 5 + [6] * 5
+    assert [t["pass_index"] for t in told] == list(range(1, 21))
+    assert {t["passes"] for t in told} == {20}
+    assert told[-1]["eta"] == 0
     made = [
         m3.reconstruct((16, 16, 16), model, harmonize=found.harmonize, seed=3 + i) for i in range(2)
     ]

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import micro3d_fast as m3
 from micro3d_fast import cli
 
-COMMANDS = ("train", "reconstruct", "characterize", "homogenize", "demo", "info")
+COMMANDS = ("train", "calibrate", "reconstruct", "characterize", "homogenize", "demo", "info")
 
 
 def volume(seed: int = 0, shape=(24, 24, 24)) -> np.ndarray:
@@ -191,6 +191,26 @@ def test_help_imports_nothing_heavy():
             "its shape must be given for",  # --shape is that of the volume to make
         ),
         (
+            ["reconstruct", "--model", "m", "--out", "o.tif", "--harmonize", "1,x"],
+            "--harmonize must be whole numbers with commas between, got '1,x'",
+        ),
+        (
+            ["reconstruct", "--model", "separator", "--out", "o.tif", "--harmonize", "1,2"],
+            "--harmonize must be a number or one for each of 2 steps, 0 for the last, got (1, 2)",
+        ),
+        (["calibrate", "--model", "separator"], "calibrate needs micrographs: give those of"),
+        (
+            [
+                *("calibrate", "--model", "cathode"),
+                *("--xy", "{}/xy-*.png", "--phases", "0:0,255:1"),
+            ],
+            "--model must hold one name for each of 2 phases, got 3",
+        ),
+        (
+            ["calibrate", "--model", "separator", "--volume", "{}/v.tif", "--volumes", "0"],
+            "--volumes must be an integer",
+        ),
+        (
             ["reconstruct", "--model", "separator", "--out", "o.tif", "--seed", "-1"],
             "--seed must be an integer 0",
         ),
@@ -228,7 +248,11 @@ def test_help_imports_nothing_heavy():
         ),
         (
             ["homogenize", "{}/v.tif", "--diffusivity", "0", "--axes", "xw"],
-            "--axes must be axes such as xyz, got 'xw'",
+            "--axes must be axes such as xyz, each once, got 'xw'",
+        ),
+        (
+            ["homogenize", "{}/v.tif", "--diffusivity", "0", "--axes", "xx"],
+            "--axes must be axes such as xyz, each once, got 'xx'",
         ),
         (["homogenize", "{}/v.tif", "--diffusivity", "0", "--tol", "2"], "--tol must"),
         (["homogenize", "{}/v.tif", "--diffusivity", "300"], "--diffusivity must be an integer 0"),
@@ -420,6 +444,26 @@ def test_the_fraction_condition_is_trained_and_used(capsys, model, folder, tmp_p
     )  # fmt: skip
     assert code == cli.BAD_INPUT
     assert "--fraction-condition must be 'auto' or False for a model that was trained with" in err
+
+
+def test_calibrate_finds_what_reconstruct_takes(capsys, model, folder, tmp_path):
+    given = ["--volume", folder / "v.tif", "--images-per-plane", "8"]
+    sizes = ["--shape", "8,8,8"]
+    code, said, followed = run(
+        capsys, "calibrate", "--model", model, *given, *sizes, "--volumes", "1"
+    )
+    assert code == 0
+    assert said.count("passes") == 3
+    assert "<- best" in said
+    assert "calibrating 103/103" in followed  # passes of 22, 43 and 38
+    found = said.split("--harmonize ")[1].split()[0]
+    out = tmp_path / "v.npz"
+    code, *_ = run(
+        capsys, "reconstruct", "--model", model, *sizes, "--harmonize", found, "--out", out
+    )
+    assert code == 0
+    repeats = m3.Microstructure.load(out).provenance["settings"]["harmonize"]
+    assert ",".join(map(str, repeats)) == found
 
 
 def test_reconstruct_reports(capsys, model, folder, tmp_path):

@@ -368,6 +368,7 @@ def test_provenance_and_callback():
         ({"gamma": 1.5}, ValueError, "`gamma`"),
         ({"gamma": float("nan")}, ValueError, "`gamma`"),
         ({"guidance": "high"}, TypeError, "`guidance`"),
+        ({"guidance": -1.0}, ValueError, "`guidance` must be a finite number of at least 0"),
         ({"periodic": (True, False)}, ValueError, "`periodic`"),
         ({"seed": -1}, ValueError, "`seed`"),
         ({"seed": 2**64}, ValueError, "`seed`"),

@@ -84,7 +84,8 @@ def calibrate(
     seed : int
         The first of them.
     callback : callable, optional
-        Called after each volume with a dict: harmonize, volume, volumes (of all candidates).
+        Called after each pass with `reconstruct`'s dict, whose pass_index, passes, seconds and eta
+        are those of all volumes together, and harmonize, volume, volumes (of all candidates).
     **options
         Others of `reconstruct`, such as ``periodic`` or ``device``.
 
@@ -128,18 +129,25 @@ def calibrate(
     passes = [fast_settings(harmonize=c).passes for c in repeats]  # refuses before any is made
     shape = (model.patch,) * 3 if volume_shape is None else volume_shape
     measured: list[Candidate] = []
+    began = time.perf_counter()
     for k, harmonize in enumerate(repeats):
         started, made = time.perf_counter(), []
         for i in range(volumes):
-            made.append(reconstruct(shape, model, harmonize=harmonize, seed=seed + i, **options))
-            if callback is not None:
-                callback(
-                    {
-                        "harmonize": harmonize,
-                        "volume": k * volumes + i + 1,
-                        "volumes": len(repeats) * volumes,
-                    }
+            before = volumes * sum(passes[:k]) + i * passes[k]
+            told = _together(
+                callback,
+                before,
+                volumes * sum(passes),
+                began,
+                harmonize=harmonize,
+                volume=k * volumes + i + 1,
+                volumes=len(repeats) * volumes,
+            )
+            made.append(
+                reconstruct(
+                    shape, model, harmonize=harmonize, seed=seed + i, callback=told, **options
                 )
+            )
         seconds = (time.perf_counter() - started) / volumes
         found = compare(made, micrographs, splits=2, bootstrap=2)
         errors = {}
@@ -149,3 +157,23 @@ def calibrate(
         measured.append(Candidate(harmonize, passes[k], errors["S2"], errors["L"], seconds))
     best = min(measured, key=lambda c: c.S2 + c.L)
     return Calibration(best.harmonize, tuple(measured), volumes)
+
+
+def _together(
+    callback: Callable[[dict[str, Any]], None] | None,
+    before: int,
+    passes: int,
+    began: float,
+    **more: Any,
+) -> Callable[[dict[str, Any]], None] | None:
+    """The callback told of one volume among others: ``before`` of all ``passes`` were done."""
+    if callback is None:
+        return None
+
+    def told(event: dict[str, Any]) -> None:
+        done, seconds = before + event["pass_index"], time.perf_counter() - began
+        eta = seconds / done * (passes - done)
+        together = {"pass_index": done, "passes": passes, "seconds": seconds, "eta": eta}
+        callback({**event, **together, **more})
+
+    return told

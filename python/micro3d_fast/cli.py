@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The command ``micro3d``: train, reconstruct, characterize, homogenize, demo, info.
+"""The command ``micro3d``: train, calibrate, reconstruct, characterize, homogenize, demo, info.
 
 Results go to stdout, progress and complaints to stderr.  Exit codes: 0 done, 1 failed, 2 bad input,
 130 stopped by Ctrl-C.  Bad input gets one sentence; ``--debug`` shows the traceback instead.
@@ -70,6 +70,16 @@ VoxelSize = Annotated[
 Volume = Annotated[
     Path | None,
     typer.Option(help="Take slices of this volume as micrographs (the paper's protocol)."),
+]
+ModelName = Annotated[
+    str,
+    typer.Option(
+        help="A directory that train wrote, or fibre-composite, separator, cathode.",
+        metavar="NAME_OR_PATH",
+    ),
+]
+Periodic = Annotated[
+    str | None, typer.Option(metavar="AXES", help="all, none, or axes such as xy.")
 ]
 PerPlane = Annotated[int, typer.Option(help="Slices of --volume a plane, at most.")]
 Device = Annotated[
@@ -387,6 +397,14 @@ def read_window(text: str) -> int | str | None:
     return int(text)
 
 
+def read_harmonize(text: str | None) -> int | list[int] | None:
+    """``"4"``, or ``"1,2,0"``: one number a step."""
+    if text is None:
+        return None
+    numbers = read_numbers(text, "--harmonize", int)
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
 def read_names(text: str | None) -> list[str] | None:
     """``"matrix,fibre"`` as names."""
     return None if text is None else [name.strip() for name in text.split(",")]
@@ -582,6 +600,81 @@ def _same_command() -> str:
     return shlex.join(["micro3d", *words])
 
 
+@app.command(short_help="Find how often to harmonize.")
+@guarded(
+    path_or_bundled_name="model",
+    volume_shape="shape",
+    micrographs="model",  # they are read as it says
+    phase_names="model",
+    labels="volume",
+    **IMAGES,
+)
+def calibrate(
+    model: ModelName,
+    shape: Annotated[
+        str | None,
+        typer.Option(metavar="NZ,NY,NX", help="Of the volumes; default: the training patch."),
+    ] = None,
+    volumes: Annotated[int, typer.Option(help="Made of each choice.")] = 2,
+    seed: Seed = 0,
+    periodic: Periodic = None,
+    device: Device = None,
+    xy: XY = None,
+    xz: XZ = None,
+    yz: YZ = None,
+    volume: Annotated[Path | None, typer.Option(help="Instead: slices of this volume.")] = None,
+    images_per_plane: PerPlane = 300,
+    phases: Phases = None,
+    threshold: Threshold = None,
+    n_phases: PhaseCount = None,
+    debug: Debug = False,
+) -> None:
+    """Choose the harmonizing passes of the fast sampler for one model.
+
+    Small volumes are made by several choices and compared with the micrographs.
+
+    \b
+    Examples:
+      micro3d calibrate --model run/ --xy 'xy/*.png' --xz 'xz/*.png' --yz 'yz/*.png' \\
+          --phases 0:0,255:1
+      micro3d calibrate --model run/ --volume tomogram.tif --shape 48,48,48
+    """
+    sizes = None if shape is None else read_shape(shape)
+    wrap = read_periodic(periodic)
+
+    from .calibration import calibrate as found_by
+    from .diffusion import load_model
+
+    loaded = load_model(model)
+    micrographs = load_micrographs(
+        {"xy": xy, "xz": xz, "yz": yz},
+        volume,
+        images_per_plane,
+        phases=phases,
+        threshold=threshold,
+        n_phases=n_phases,
+        phase_names=loaded.phase_names,
+        voxel_size=loaded.voxel_size,
+    )
+    if micrographs is None:
+        _fail("calibrate needs micrographs: give those of training, or --volume")
+    with CtrlC() as ctrl_c, Progress("calibrating", ctrl_c.check) as progress:
+        found = found_by(
+            loaded,
+            micrographs,
+            volume_shape=sizes,
+            volumes=volumes,
+            seed=seed,
+            periodic=wrap,
+            device=device,
+            callback=progress,
+        )
+    print(found)
+    repeats = ",".join(map(str, found.harmonize))
+    print(f"Next: micro3d reconstruct --model {shlex.quote(model)} --harmonize {repeats} "
+          "--out volume.tif")  # fmt: skip
+
+
 @app.command(short_help="Make a volume with a model.")
 @guarded(
     path_or_bundled_name="model",
@@ -593,13 +686,7 @@ def _same_command() -> str:
     **IMAGES,
 )
 def reconstruct(
-    model: Annotated[
-        str,
-        typer.Option(
-            help="A directory that train wrote, or fibre-composite, separator, cathode.",
-            metavar="NAME_OR_PATH",
-        ),
-    ],
+    model: ModelName,
     out: Annotated[Path, typer.Option(help="File to write: .tif, .npz, .vti, .h5, ...")],
     shape: Annotated[
         str, typer.Option(metavar="NZ,NY,NX", help="Voxels along z, y, x.")
@@ -613,16 +700,20 @@ def reconstruct(
         str | None, typer.Option(help="Passes of the fast sampler: draft, standard or high.")
     ] = None,
     passes: Annotated[int | None, typer.Option(help="Their number itself instead.")] = None,
-    harmonize: Annotated[int | None, typer.Option(help="Harmonizing passes a step.")] = None,
+    harmonize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N...]",
+            help="Harmonizing passes a step, or of each step as micro3d calibrate finds them.",
+        ),
+    ] = None,
     gamma: Annotated[
         float | None, typer.Option(help="Weight of the harmonized sample, 0 to 1.")
     ] = None,
     guidance: Annotated[
         float, typer.Option(help="Classifier-free guidance; other than 1 costs twice.")
     ] = 1.0,
-    periodic: Annotated[
-        str | None, typer.Option(metavar="AXES", help="all, none, or axes such as xy.")
-    ] = None,
+    periodic: Periodic = None,
     fractions: Annotated[
         str, typer.Option(help="auto, raw, or one fraction a phase with commas between.")
     ] = "auto",
@@ -677,6 +768,7 @@ def reconstruct(
     wrap = read_periodic(periodic)
     wanted = read_fractions(fractions)
     side = read_window(window)
+    repeats = read_harmonize(harmonize)
     check_output(out, folder=False)
     if count < 1:
         _fail(f"--count must be at least 1, got {count}")
@@ -712,7 +804,7 @@ def reconstruct(
                 sampler=sampler,
                 quality=quality,
                 passes=passes,
-                harmonize=harmonize,
+                harmonize=repeats,
                 gamma=gamma,
                 guidance=guidance,
                 periodic=wrap,
@@ -875,8 +967,8 @@ def homogenize(
     """
     if materials is None and diffusivity is None:
         _fail("homogenize needs --materials, --diffusivity, or both")
-    if not axes or not set(axes) <= set("xyz"):
-        _fail(f"--axes must be axes such as xyz, got {axes!r}")
+    if not axes or not set(axes) <= set("xyz") or len(set(axes)) < len(axes):
+        _fail(f"--axes must be axes such as xyz, each once, got {axes!r}")
     asked = [] if diffusivity is None else read_numbers(diffusivity, "--diffusivity", int)
     if out is not None:
         check_output(out, folder=True)

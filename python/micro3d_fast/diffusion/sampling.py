@@ -194,7 +194,7 @@ def reconstruct(
         Weight of the harmonized sample against the one before it (Eq. 17), in [0, 1]; default 0.5
         for ``"paper"``, 1 for ``"fast"``.
     guidance : float
-        Classifier-free guidance weight (Eq. 9); 1 costs one evaluation a pass, others two.
+        Classifier-free guidance weight (Eq. 9), >= 0; 1 costs one evaluation a pass, others two.
     periodic : bool or (bool, bool, bool)
         Axes z, y, x along which the volume repeats.
     volume_fractions : "auto", None or sequence of float
@@ -419,7 +419,7 @@ def _request(
     if gamma is None:
         gamma = 0.5 if sampler == "paper" else 1.0
     gamma = _checks.real(gamma, name="gamma", minimum=0.0, maximum=1.0)
-    guidance = _checks.real(guidance, name="guidance")
+    guidance = _checks.real(guidance, name="guidance", minimum=0.0)
     wraps = _checks.per_axis_bool(periodic, 3, name="periodic")
     if quality is not None:
         _checks.choice(quality, QUALITY, name="quality")
@@ -667,7 +667,7 @@ def sample_slices(
     if not isinstance(model, Model):
         raise TypeError(f"`model` must be a Model, got {type(model).__name__}: see load_model")
     index = PLANES.index(_checks.choice(plane, PLANES, name="plane"))
-    guidance = _checks.real(guidance, name="guidance")
+    guidance = _checks.real(guidance, name="guidance", minimum=0.0)
     if volume_fractions is not None and not model.fraction_condition:
         raise ValueError(
             "`volume_fractions` must be None for a model that was trained without "
