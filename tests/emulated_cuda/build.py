@@ -18,36 +18,38 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
 
-def build(out: Path, checks: str = "NONE", jobs: int | None = None) -> Path:
-    """Configure and compile what is not up to date; the path of the extension."""
+def build(out: Path, checks: str | None = None, jobs: int | None = None) -> Path:
+    """Configure and compile what is not up to date; the path of the extension.
+
+    `checks`: None, "address" (the compiler's sanitizers) or "access" (races and strange memory).
+    """
     import pybind11
 
     configure = [
         "cmake", "-S", str(HERE), "-B", str(out),
-        f"-DEMULATED_CUDA_CHECKS={checks}",
         f"-DPython_EXECUTABLE={sys.executable}",
         f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
     ]  # fmt: skip
     if shutil.which("ninja") and not (out / "CMakeCache.txt").exists():
         configure += ["-G", "Ninja"]
     parallel = ["-j", str(jobs or os.cpu_count() or 1)]
-    for command in (configure, ["cmake", "--build", str(out), *parallel]):
+    make = ["cmake", "--build", str(out), "--target", checks or "plain"]
+    for command in (configure, [*make, *parallel]):
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode != 0:
             sys.stderr.write(done.stdout[-8000:])
             raise SystemExit(f"{' '.join(command)} failed")
-    (library,) = out.glob("_core.*.so")
+    (library,) = (out / (checks or ".")).glob("_core.*.so")
     return library
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="default: build/emulated-cuda[-checks]")
-    parser.add_argument("--checks", choices=("NONE", "ADDRESS", "ACCESS"), default="NONE")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "emulated-cuda")
+    parser.add_argument("--checks", choices=("address", "access"))
     parser.add_argument("--jobs", type=int)
     given = parser.parse_args()
-    ending = "" if given.checks == "NONE" else f"-{given.checks.lower()}"
-    print(build(given.out or ROOT / "build" / f"emulated-cuda{ending}", given.checks, given.jobs))
+    print(build(given.out, given.checks, given.jobs))
 
 
 if __name__ == "__main__":

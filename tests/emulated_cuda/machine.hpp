@@ -44,6 +44,7 @@ struct SharedArray {
   Site site; // no file: the one of dynamic size
 };
 
+constexpr std::size_t fiber_stack_bytes = 256 * 1024;
 constexpr std::size_t shared_limit = 48 * 1024; // what a card gives without being asked for more
 
 /// The one card's one multiprocessor.
@@ -75,20 +76,18 @@ extern Machine machine;
 /// Runs a kernel; what went wrong, or nothing.
 std::string run(const Work& work);
 
-// What a build with checks of every access (check.cpp) wants to know; empty elsewhere.
+/// Gives up the thread that runs, of a kernel that failed; does not come back.
+void leave_thread();
+
+// What a build with checks of every access (check.cpp) wants to know; nothing elsewhere.
 #ifdef EMULATED_CUDA_CHECKS
+bool inside_kernel(); // whether the calling thread of the host runs one, not the code that launches
 void kernel_begins(const Work& work);
-void kernel_ends();
 void block_synchronized();
-void warp_synchronized(unsigned first_thread, unsigned mask);
-void shared_array_begins(const char* p, std::size_t bytes);
 void atomic_access(const void* at, unsigned bytes);
 #else
 inline void kernel_begins(const Work&) {}
-inline void kernel_ends() {}
 inline void block_synchronized() {}
-inline void warp_synchronized(unsigned, unsigned) {}
-inline void shared_array_begins(const char*, std::size_t) {}
 inline void atomic_access(const void*, unsigned) {}
 #endif
 

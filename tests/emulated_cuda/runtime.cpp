@@ -58,7 +58,7 @@ emulated_cuda_switch:
 
 namespace {
 
-constexpr std::size_t stack_bytes = 256 * 1024, guard_bytes = 4096;
+constexpr std::size_t guard_bytes = 4096;
 
 struct SchedulerStack {
   void* sp = nullptr;
@@ -70,7 +70,7 @@ struct SchedulerStack {
 void to_fiber(Fiber& fiber) {
   machine.fiber = &fiber;
 #ifdef __SANITIZE_ADDRESS__
-  __sanitizer_start_switch_fiber(&scheduler.fake, fiber.stack, stack_bytes);
+  __sanitizer_start_switch_fiber(&scheduler.fake, fiber.stack, fiber_stack_bytes);
 #endif
   emulated_cuda_switch(&scheduler.sp, fiber.sp);
 #ifdef __SANITIZE_ADDRESS__
@@ -113,16 +113,16 @@ void to_scheduler() {
 
 void prepare(Fiber& fiber) {
   if (fiber.stack == nullptr) {
-    void* const p = mmap(nullptr, stack_bytes + guard_bytes, PROT_READ | PROT_WRITE,
+    void* const p = mmap(nullptr, fiber_stack_bytes + guard_bytes, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED || mprotect(p, guard_bytes, PROT_NONE) != 0)
       std::abort();
     fiber.stack = static_cast<char*>(p) + guard_bytes;
   }
 #ifdef __SANITIZE_ADDRESS__
-  __asan_unpoison_memory_region(fiber.stack, stack_bytes);
+  __asan_unpoison_memory_region(fiber.stack, fiber_stack_bytes);
 #endif
-  void** top = reinterpret_cast<void**>(fiber.stack + stack_bytes);
+  void** top = reinterpret_cast<void**>(fiber.stack + fiber_stack_bytes);
   *--top = nullptr;
   *--top = reinterpret_cast<void*>(&fiber_main);
   for (int i = 0; i < 6; ++i)
@@ -229,7 +229,6 @@ SharedArray& add_shared(std::size_t bytes, Site site) {
   std::memset(p + bytes, red_byte, red_zone);
 #endif
   m.arrays.push_back({p, bytes, site});
-  shared_array_begins(p, bytes);
   return m.arrays.back();
 }
 
@@ -304,7 +303,6 @@ unsigned finish_warps() {
           warp[other].wait = Wait::ready;
           ++going;
         }
-      warp_synchronized(w, mask);
     }
   }
   return going;
@@ -393,6 +391,7 @@ void wait(Wait why, Site site) {
 }
 
 std::recursive_mutex one_card; // one kernel at a time
+[[maybe_unused]] thread_local bool runs_one = false;
 
 } // namespace
 
@@ -406,6 +405,11 @@ void Machine::fail(const std::string& why) {
   if (failure.empty())
     failure = "`" + std::string(work->kernel) + "`: " + why;
 }
+
+void leave_thread() { to_scheduler(); }
+#ifdef EMULATED_CUDA_CHECKS
+bool inside_kernel() { return runs_one; }
+#endif
 
 std::string run(const Work& work) {
   const std::lock_guard<std::recursive_mutex> lock(one_card);
@@ -426,6 +430,7 @@ std::string run(const Work& work) {
   ++m.launches;
   m.last_kernel = work.kernel;
   kernel_begins(work);
+  runs_one = true;
   const std::uint64_t blocks = std::uint64_t(work.grid.x) * work.grid.y * work.grid.z;
   const BlockOrder order(blocks, m.settings.blocks, m.random);
   for (std::uint64_t i = 0; i < blocks && m.failure.empty(); ++i) {
@@ -436,7 +441,7 @@ std::string run(const Work& work) {
     m.block = block;
     run_block();
   }
-  kernel_ends();
+  runs_one = false;
   if (!m.failure.empty())
     abandon();
   m.work = nullptr;
@@ -453,7 +458,7 @@ std::uint64_t warp(WarpOp op, unsigned mask, std::uint64_t value, unsigned delta
   if ((mask >> lane & 1) == 0) {
     machine.fail("lane " + std::to_string(lane) + " calls the warp intrinsic in " + text(site) +
                  " with a mask without it");
-    to_scheduler();
+    leave_thread();
   }
   t.op = op;
   t.mask = mask;
@@ -472,7 +477,7 @@ void* shared_array(std::size_t bytes, std::size_t, Site site) {
   if (m.shared_bytes > shared_limit) {
     m.fail("asks for " + std::to_string(m.shared_bytes) + " bytes of shared memory, " +
            std::to_string(shared_limit) + " are there (" + text(site) + ")");
-    to_scheduler();
+    leave_thread();
   }
   return add_shared(bytes, site).p;
 }
