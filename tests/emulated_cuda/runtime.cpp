@@ -221,13 +221,13 @@ SharedArray& add_shared(std::size_t bytes, Site site) {
   const std::size_t begin = (m.shared_end + red_zone + 63) / 64 * 64;
   m.shared_end = begin + bytes;
   char* const p = m.shared + begin;
-  std::memset(p, m.settings.poison, bytes);
 #ifdef __SANITIZE_ADDRESS__
   __asan_unpoison_memory_region(p, bytes);
 #else
   std::memset(p - red_zone, red_byte, red_zone);
   std::memset(p + bytes, red_byte, red_zone);
 #endif
+  std::memset(p, m.settings.poison, bytes);
   m.arrays.push_back({p, bytes, site});
   return m.arrays.back();
 }

@@ -114,7 +114,7 @@ class Source:
             )
 
     def replace_shared(self) -> None:
-        known = re.compile(r"(extern\s+)?__shared__\s+([\w:]+)\s+(\w+)\s*\[([^;]*)\]\s*;")
+        known = re.compile(r"(extern\s+)?__shared__\s+([\w:]+)\s+(\w+)\s*\[([^];]*)\]\s*;")
         for m in re.finditer(r"(extern\s+)?\b__shared__\b", self.mask):
             d = known.match(self.mask, m.start())
             if d is None or bool(d[1]) == bool(d[4].strip()) or "\n" in d[0]:
@@ -146,10 +146,11 @@ def main() -> None:
     csrc, out = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
     sources = [
         Source(p)
-        for folder in ("core", "ops")
-        for p in sorted((csrc / folder).iterdir())
-        if p.suffix in (".cu", ".cuh", ".hpp")
+        for p in sorted(csrc.rglob("*"))
+        if p.suffix in (".cu", ".cuh", ".hpp") and not {"bindings", "third_party"} & {*p.parts}
     ]
+    if not sources:
+        raise NotUnderstood(f"{csrc}: no CUDA here")
     bounds: dict[str, str] = {}
     for source in sources:
         for name, bound in source.kernels().items():
