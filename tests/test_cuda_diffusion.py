@@ -28,6 +28,18 @@ def full_float32(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
 
+def calm_model(phases=2):
+    """`tiny_model` with a fifth of its say.
+
+    It says enough to move the field by .1 on average, fifty times the tolerance.  As it is, the
+    tiny network doubles a rounding error with every pass and more, and another order of summation
+    leaves nothing of the field (measured: 1e-7 of the weights becomes .03 to 2 of the field).
+    """
+    model = tiny_model(phases)
+    model.net.head.weight.data.mul_(0.2)
+    return model
+
+
 def field_of(model, device, shape=(16, 16, 16), dtype=torch.float32, **keys):
     """The raw field after some passes."""
     field = sampling.Field(shape, model, torch.device(device), dtype, seed=7, **keys)
@@ -39,7 +51,7 @@ def field_of(model, device, shape=(16, 16, 16), dtype=torch.float32, **keys):
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 @pytest.mark.parametrize("periodic", [(False,) * 3, (True, False, True)], ids=["open", "periodic"])
 def test_field_is_that_of_the_cpu(phases, guidance, periodic):
-    model = tiny_model(phases)
+    model = calm_model(phases)
     keys = {"guidance": guidance, "periodic": periodic, "shape": (16, 20, 26)}
     got = field_of(model, DEVICE, **keys)
     np.testing.assert_allclose(got, field_of(model, "cpu", **keys), atol=2e-3)
@@ -50,13 +62,13 @@ def test_windows_and_known_voxels_are_those_of_the_cpu(periodic):
     known = np.full((16, 20, 26), 255, dtype=np.uint8)
     known[3:12, 7] = np.random.default_rng(0).integers(0, 2, (9, 26))
     keys = {"shape": known.shape, "known": known, "window": 8, "periodic": periodic}
-    got, want = (field_of(tiny_model(), device, **keys) for device in (DEVICE, "cpu"))
+    got, want = (field_of(calm_model(), device, **keys) for device in (DEVICE, "cpu"))
     np.testing.assert_allclose(got, want, atol=2e-3)
     assert (got[0, 3:12, 7] == 2.0 * known[3:12, 7] - 1).all()
 
 
 def test_volumes_of_one_batch_are_those_of_their_seeds():
-    model, keys = tiny_model(3), {"passes": 7, "device": DEVICE, "compile": False}
+    model, keys = calm_model(3), {"passes": 7, "device": DEVICE, "compile": False}
     many = m3.reconstruct((16, 16, 16), model, n=3, seed=5, precision="float32", **keys)
     for seed, volume in zip((5, 6, 7), many, strict=True):
         one = m3.reconstruct((16, 16, 16), model, seed=seed, precision="float32", **keys)
@@ -65,14 +77,14 @@ def test_volumes_of_one_batch_are_those_of_their_seeds():
 
 
 def test_bfloat16_is_near():
-    model = tiny_model()
+    model = calm_model()
     got, want = (field_of(model, DEVICE, dtype=d) for d in (torch.bfloat16, torch.float32))
     assert np.corrcoef(got.ravel(), want.ravel())[0, 1] > 0.97
 
 
 @pytest.mark.parametrize("sampler", ["fast", "paper"])
 def test_a_seed_is_a_volume(sampler):
-    model = tiny_model()
+    model = calm_model()
     if sampler == "paper":
         model = dataclasses.replace(model, schedule=Schedule(steps=12))
     keys = {"sampler": sampler, "device": DEVICE, "seed": 3, "compile": False}
@@ -84,14 +96,14 @@ def test_a_seed_is_a_volume(sampler):
 
 
 def test_a_volume_does_not_depend_on_the_memory_that_is_free(monkeypatch):
-    model = tiny_model()
+    model = calm_model()
     want = field_of(model, DEVICE)
     monkeypatch.setattr(sampling.Field, "chunk_pixels", 3 * 16 * 16)
     np.testing.assert_allclose(field_of(model, DEVICE), want, atol=2e-3)
 
 
 def test_a_side_stream_is_as_good():
-    model = tiny_model()
+    model = calm_model()
     want = field_of(model, DEVICE)
     with torch.cuda.stream(torch.cuda.Stream()):
         got = field_of(model, DEVICE)
@@ -99,16 +111,16 @@ def test_a_side_stream_is_as_good():
 
 
 def test_slices():
-    images = m3.sample_slices(tiny_model(), "xz", 3, size=(16, 24), steps=4, device=DEVICE)
+    images = m3.sample_slices(calm_model(), "xz", 3, size=(16, 24), steps=4, device=DEVICE)
     assert images.shape == (3, 16, 24)
-    again = m3.sample_slices(tiny_model(), "xz", 3, size=(16, 24), steps=4, device=DEVICE)
+    again = m3.sample_slices(calm_model(), "xz", 3, size=(16, 24), steps=4, device=DEVICE)
     np.testing.assert_array_equal(images, again)
 
 
 @pytest.mark.filterwarnings("ignore")  # what the compiler has to say is not ours
 def test_a_compiled_network_says_the_same():
     pytest.importorskip("triton")
-    model = tiny_model()
+    model = calm_model()
     want = field_of(model, DEVICE)
     np.testing.assert_allclose(field_of(model, DEVICE, compiled=True), want, atol=2e-3)
 
