@@ -79,6 +79,8 @@ const bool settings_are_read = [] {
   order("M3D_EMULATED_BLOCKS", s.blocks);
   if (const char* const seed = variable("M3D_EMULATED_SEED"))
     s.seed = std::strtoull(seed, nullptr, 10);
+  if (const char* const repeat = variable("M3D_EMULATED_REPEAT"))
+    s.repeat = std::strcmp(repeat, "1") == 0;
   if (const char* const poison = variable("M3D_EMULATED_POISON"))
     s.poison = static_cast<int>(std::strtol(poison, nullptr, 0)) & 0xff;
   return true;
@@ -118,6 +120,10 @@ const char* plain_words(cudaError_t status) {
 
 std::string text(dim3 d) {
   return "(" + std::to_string(d.x) + ", " + std::to_string(d.y) + ", " + std::to_string(d.z) + ")";
+}
+
+std::string about(const Work& work, const std::string& words) {
+  return "`" + std::string(work.kernel) + "`: " + words;
 }
 
 /// What a card looks at before it takes a launch.
@@ -160,25 +166,69 @@ cudaError_t look_at(const Work& work, unsigned max_threads, std::string& words) 
   return cudaSuccess;
 }
 
-/// Arguments that point into memory of another device.
-cudaError_t look_at_pointers(const Work& work, std::string& words) {
+/// The memory that the arguments of a kernel point into.
+std::map<std::uintptr_t, Allocations::Range> memory_of(const Work& work) {
+  std::map<std::uintptr_t, Allocations::Range> found;
   const char* const bytes = static_cast<const char*>(work.arguments);
   for (std::size_t i = 0; i + sizeof(std::uintptr_t) <= work.argument_bytes;
        i += alignof(std::uintptr_t)) {
     std::uintptr_t word;
     std::memcpy(&word, bytes + i, sizeof word);
-    const int device = allocations.device_of(word);
-    if (device >= 0 && device != work.device) {
-      words = "an argument points into memory of device " + std::to_string(device) +
+    if (const Allocations::Range range = allocations.find(word); range.device >= 0)
+      found[range.begin] = range;
+  }
+  return found;
+}
+
+/// Arguments that point into memory of another device.
+cudaError_t look_at_pointers(const Work& work, std::string& words) {
+  for (const auto& [begin, range] : memory_of(work))
+    if (range.device != work.device) {
+      words = "an argument points into memory of device " + std::to_string(range.device) +
               ", the kernel runs on device " + std::to_string(work.device);
       return cudaErrorIllegalAddress;
     }
-  }
   return cudaSuccess;
 }
 
-std::string about(const Work& work, const std::string& words) {
-  return "`" + std::string(work.kernel) + "`: " + words;
+/// Runs a kernel once in each of several orders, from the same memory; what differs.
+std::string run_repeatedly(const Work& work) {
+  const std::lock_guard<std::recursive_mutex> lock(the_card);
+  const Settings given = machine.settings;
+  const auto memory = memory_of(work);
+  const auto copy = [&] {
+    std::string all;
+    for (const auto& [begin, range] : memory)
+      all.append(reinterpret_cast<const char*>(begin), range.end - begin);
+    return all;
+  };
+  const std::string before = copy();
+  std::string first, failure;
+  constexpr std::pair<Order, Order> orders[] = {{Order::forward, Order::forward},
+                                                {Order::reverse, Order::reverse},
+                                                {Order::random, Order::random},
+                                                {Order::reverse, Order::forward}};
+  for (const auto& [threads, blocks] : orders) {
+    std::size_t at = 0;
+    for (const auto& [begin, range] : memory) {
+      std::memcpy(reinterpret_cast<char*>(begin), before.data() + at, range.end - begin);
+      at += range.end - begin;
+    }
+    machine.settings.threads = threads;
+    machine.settings.blocks = blocks;
+    failure = run(work);
+    if (!failure.empty())
+      break;
+    const std::string after = copy();
+    if (first.empty()) {
+      first = after;
+    } else if (first != after) {
+      failure = about(work, "the result depends on the order of threads or blocks");
+      break;
+    }
+  }
+  machine.settings = given;
+  return failure;
 }
 
 /// Into the stream: run it, keep it for later, or put it into a graph.
@@ -200,7 +250,7 @@ cudaError_t enqueue(std::uintptr_t handle, Item item) {
 
 Item item_of(const Work& work) {
   return [work] {
-    const std::string failure = run(work);
+    const std::string failure = machine.settings.repeat ? run_repeatedly(work) : run(work);
     return failure.empty() ? cudaSuccess : report(cudaErrorLaunchFailure, failure);
   };
 }
@@ -356,6 +406,7 @@ void emulated_cuda_host_function(uintptr_t stream, void (*function)(void*), void
   });
 }
 
+void emulated_cuda_set_repeat(int on) { machine.settings.repeat = on != 0; }
 int emulated_cuda_set_order(const char* threads, const char* blocks, uint64_t seed) {
   Settings& s = machine.settings;
   if (!read_order(threads, s.threads) || !read_order(blocks, s.blocks))

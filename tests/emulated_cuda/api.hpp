@@ -42,6 +42,10 @@ M3D_EMULATED_API void emulated_cuda_host_function(uintptr_t stream, void (*funct
 M3D_EMULATED_API int emulated_cuda_set_order(const char* threads, const char* blocks,
                                              uint64_t seed);
 
+/// Every launch in several orders, from the same memory: it fails if the results are not the same
+/// bits in all memory that was registered and that its arguments point into.
+M3D_EMULATED_API void emulated_cuda_set_repeat(int on);
+
 /// Launches that were accepted so far, by the process; and what the last one was.
 M3D_EMULATED_API uint64_t emulated_cuda_launches();
 M3D_EMULATED_API const char* emulated_cuda_last_kernel();

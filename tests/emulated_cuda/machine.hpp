@@ -6,6 +6,7 @@
 
 #include <cstdint> // for uint64_t
 #include <memory>  // for unique_ptr
+#include <mutex>   // for recursive_mutex
 #include <string>  // for string
 #include <vector>  // for vector
 
@@ -17,7 +18,8 @@ enum class Order { forward, reverse, random };
 struct Settings {
   Order threads = Order::forward, blocks = Order::forward;
   std::uint64_t seed = 0;
-  int poison = 0xff; // every byte of shared memory that was not written yet: NaN, -1
+  bool repeat = false; // every launch in several orders, whose results must be the same bits
+  int poison = 0xff;   // every byte of shared memory that was not written yet: NaN, -1
 };
 
 struct Fiber {
@@ -72,6 +74,9 @@ struct Machine {
   void fail(const std::string& reason); // the first reason counts
 };
 extern Machine machine;
+
+/// Held while a kernel runs: one at a time.
+extern std::recursive_mutex the_card;
 
 /// Runs a kernel; what went wrong, or nothing.
 std::string run(const Work& work);

@@ -11,7 +11,6 @@
 #include <algorithm> // for min
 #include <cstdlib>   // for getenv
 #include <cstring>   // for memset
-#include <mutex>     // for recursive_mutex
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
@@ -24,6 +23,7 @@ dim3 blockDim, gridDim;
 namespace emulated_cuda {
 
 Machine machine;
+std::recursive_mutex the_card;
 
 // ---------------------------------------------------------------------------------- the switching
 
@@ -390,7 +390,6 @@ void wait(Wait why, Site site) {
   to_scheduler();
 }
 
-std::recursive_mutex one_card; // one kernel at a time
 [[maybe_unused]] thread_local bool runs_one = false;
 
 } // namespace
@@ -412,7 +411,7 @@ bool inside_kernel() { return runs_one; }
 #endif
 
 std::string run(const Work& work) {
-  const std::lock_guard<std::recursive_mutex> lock(one_card);
+  const std::lock_guard<std::recursive_mutex> lock(the_card);
   Machine& m = machine;
   m.work = &work;
   m.failure.clear();

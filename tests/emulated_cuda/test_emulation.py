@@ -130,6 +130,24 @@ def test_order_shows_that_blocks_depend_on_each_other(plain):
     assert last[8] == 1
 
 
+def test_repeating_shows_both(plain):
+    plain.order("forward", "forward")
+    plain.c.emulated_cuda_set_repeat(1)
+    try:
+        for name, given in (
+            ("missing_barrier", {"block": 64, "n": 64}),
+            ("depends_on_blocks", {"grid": 9}),
+            ("zeroed_by_one_block", {"grid": 9}),
+        ):
+            error, text, _ = plain.launch(name, **given)
+            assert error == 719
+            assert f"`{name}`: the result depends on the order of threads or blocks" in text
+        error, text, out = plain.launch("right_warps", 7, 256, bytes=4)
+        assert (error, out[0]) == (0, 7 * 256 * 257 // 2), text
+    finally:
+        plain.c.emulated_cuda_set_repeat(0)
+
+
 @pytest.mark.parametrize(
     ("name", "grid", "block", "words"),
     [
