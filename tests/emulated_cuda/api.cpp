@@ -385,6 +385,7 @@ int emulated_cuda_synchronize(uintptr_t stream) {
 void emulated_cuda_capture_begin(uintptr_t stream) {
   const std::lock_guard<std::mutex> lock(streams_lock);
   streams[stream <= 1 ? 0 : stream].capture = std::make_unique<Graph>();
+  allocations.graphs(1);
 }
 void* emulated_cuda_capture_end(uintptr_t stream) {
   const std::lock_guard<std::mutex> lock(streams_lock);
@@ -397,7 +398,10 @@ int emulated_cuda_graph_launch(void* graph, uintptr_t stream) {
       status = one;
   return status;
 }
-void emulated_cuda_graph_destroy(void* graph) { delete static_cast<Graph*>(graph); }
+void emulated_cuda_graph_destroy(void* graph) {
+  delete static_cast<Graph*>(graph);
+  allocations.graphs(-1);
+}
 
 void emulated_cuda_host_function(uintptr_t stream, void (*function)(void*), void* data) {
   enqueue(stream, [function, data] {

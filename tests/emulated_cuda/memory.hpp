@@ -5,6 +5,7 @@
 #include <cstdint> // for uintptr_t
 #include <map>     // for map
 #include <mutex>   // for mutex
+#include <set>     // for set
 
 namespace emulated_cuda {
 
@@ -19,11 +20,25 @@ class Allocations {
   void add(int device, const void* p, std::size_t bytes) {
     const auto begin = reinterpret_cast<std::uintptr_t>(p);
     const std::lock_guard<std::mutex> lock(lock_);
+    leaving_.erase(begin);
     ranges_[begin] = {begin, begin + bytes, device};
   }
   void remove(const void* p) {
     const std::lock_guard<std::mutex> lock(lock_);
-    ranges_.erase(reinterpret_cast<std::uintptr_t>(p));
+    if (graphs_ > 0)
+      leaving_.insert(reinterpret_cast<std::uintptr_t>(p));
+    else
+      ranges_.erase(reinterpret_cast<std::uintptr_t>(p));
+  }
+  /// While there are graphs no memory goes: theirs is kept in pools of their own.
+  void graphs(int more) {
+    const std::lock_guard<std::mutex> lock(lock_);
+    graphs_ += more;
+    if (graphs_ > 0)
+      return;
+    for (const std::uintptr_t begin : leaving_)
+      ranges_.erase(begin);
+    leaving_.clear();
   }
   Range find(std::uintptr_t address) {
     const std::lock_guard<std::mutex> lock(lock_);
@@ -37,6 +52,8 @@ class Allocations {
  private:
   std::mutex lock_;
   std::map<std::uintptr_t, Range> ranges_;
+  std::set<std::uintptr_t> leaving_;
+  int graphs_ = 0;
 };
 extern Allocations allocations;
 
