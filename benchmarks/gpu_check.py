@@ -7,13 +7,14 @@
     python benchmarks/gpu_check.py --out runs/gpu --section train --data ../shared/data
     python benchmarks/gpu_check.py --adopt runs/gpu/results.csv     # into benchmarks/results.csv
     python benchmarks/gpu_check.py --out runs/rehearsal --rehearse  # the script itself, on the CPU
+    python benchmarks/gpu_check.py --out runs/toy --toy             # the same on the card, at first
 
 Run it again to go on: sections that passed are skipped, and in the others the steps that passed.
 Every section runs in a process of its own with a limit in time, so that a crash or a hang of one
 does not stop the others. DIR receives results.csv (rows with card, driver and commit), state.json,
 a log for each section, and the built package. Exit status: 0 all passed, 1 something failed,
-3 something is left for lack of time. A rehearsal runs every section at toy sizes on the CPU; its
-rows say so and can not be adopted.
+3 something is left for lack of time. A rehearsal runs every section at toy sizes on the CPU, or
+with --toy on the card; its rows say so and can not be adopted.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=540, help="for this call (default: 540)")
     parser.add_argument("--again", action="store_true", help="also what passed already")
     parser.add_argument("--rehearse", action="store_true", help="toy sizes on the CPU")
+    parser.add_argument("--toy", action="store_true", help="toy sizes on the card")
     parser.add_argument("--arch", help="CUDA architecture to build for (default: the card's)")
     parser.add_argument("--data", type=Path, help="folder of real volumes, for train")
     parser.add_argument("--material", help="only this volume of --data (default: both)")
@@ -98,7 +100,7 @@ def main(arguments: list[str] | None = None, *, isolate: bool = True) -> int:
     if chosen.inside:
         return inside(chosen)
     chosen.out.mkdir(parents=True, exist_ok=True)
-    state = State(chosen.out / "state.json", rehearsal=chosen.rehearse)
+    state = State(chosen.out / "state.json", rehearsal=chosen.rehearse or chosen.toy)
     deadline = time.time() + chosen.seconds
     chosen.run = f"{time.time():.3f}"
     sections = [name for name in LIMITS if name in chosen.section.split(",")]
@@ -172,6 +174,8 @@ def run_process(name: str, chosen: argparse.Namespace, until: float, log: Path) 
             command += [f"--{option}", str(getattr(chosen, option))]
     if chosen.rehearse:
         command.append("--rehearse")
+    if chosen.toy:
+        command.append("--toy")
     with log.open("a") as file:
         child = subprocess.Popen(
             command,

@@ -15,6 +15,7 @@ import pytest
 
 import micro3d_fast as m3
 from micro3d_fast import _core, statistics
+from micro3d_fast._backend import current_stream
 from micro3d_fast.statistics import _fourier
 
 torch = pytest.importorskip("torch")
@@ -98,7 +99,7 @@ def test_load_and_multiply(backend, dtype):
     send, fetch = backend
     labels, mask = image((3, 5, 7))
     out = send(np.full((3, 5, 9), 7, dtype))
-    stream = None if isinstance(out, np.ndarray) or not out.is_cuda else 1
+    stream = current_stream(out)
     moved = send(np.ascontiguousarray(labels.transpose(2, 1, 0)))
     moved = moved.permute(2, 1, 0) if hasattr(moved, "permute") else moved.transpose(2, 1, 0)
     _core.load_phase(moved, send(mask.view(np.uint8)), out, 2, False, stream, 2)

@@ -63,7 +63,8 @@ class Job:
     def __init__(self, section: str, chosen: Any, root: Path) -> None:
         self.section, self.root = section, root
         self.out: Path = chosen.out
-        self.rehearse: bool = chosen.rehearse
+        self.rehearse: bool = chosen.rehearse  # on the CPU
+        self.toy: bool = chosen.toy or chosen.rehearse  # so small that no number says anything
         self.chosen = chosen
         self.deadline: float = chosen.deadline
         self.run_id: str = chosen.run
@@ -156,6 +157,8 @@ class Job:
     def _write(self, row: dict[str, Any]) -> None:
         if self.rehearse:
             row["notes"] = f"rehearsal on the CPU; {row['notes']}".rstrip("; ")
+        elif self.toy:
+            row["notes"] = f"rehearsal at toy sizes; {row['notes']}".rstrip("; ")
         _results.record(
             bench=f"gpu_{self.section}",
             gpu="" if self.rehearse else self.card["text"],
@@ -194,7 +197,7 @@ class Job:
         file = self.out / "ceilings.json"
         there = json.loads(file.read_text()) if file.exists() else {}
         if there.get("run") != self.run_id:
-            there = {**measured_ceilings(self.device, self.rehearse), "run": self.run_id}
+            there = {**measured_ceilings(self.device, self.toy), "run": self.run_id}
             write_json(file, there)
         return there
 

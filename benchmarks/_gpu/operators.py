@@ -25,16 +25,16 @@ TOLERANCE = {"rtol": 2e-6, "atol": 4e-6}
 
 def run(job: Job) -> None:
     job.step("ceilings", ceilings, job, expect=15)
-    for n in (8,) if job.rehearse else (256, 64, 128, 512):
+    for n in (8,) if job.toy else (256, 64, 128, 512):
         for element in ("bfloat16", "float32"):
             for noise in (0.6, 0.0):
                 name = f"reverse_step {n} {element} {'noise' if noise else 'quiet'}"
                 job.step(name, reverse_step, job, n, element, noise)
         job.step(f"reverse_step {n} eager", eager, job, n)
-    job.step("reverse_step modes", modes, job, 8 if job.rehearse else 256)
-    for n in (8,) if job.rehearse else (256, 512, 1024):
+    job.step("reverse_step modes", modes, job, 8 if job.toy else 256)
+    for n in (8,) if job.toy else (256, 512, 1024):
         job.step(f"run_lengths {n}", run_lengths, job, n)
-    for n in (8,) if job.rehearse else (256, 512):
+    for n in (8,) if job.toy else (256, 512):
         job.step(f"bits {n}", bits, job, n)
 
 
@@ -44,7 +44,7 @@ def ceilings(job: Job) -> None:
     job.row(
         "bf16 product of 8192^2", "rate", rates["matmul"] / 1e12, "TFLOP/s", notes="random data"
     )
-    for n in (8,) if job.rehearse else (64, 128, 256, 512):
+    for n in (8,) if job.toy else (64, 128, 256, 512):
         rate = copy_rate(4 * n**3, job.device)
         job.row(f"copy of {n}^3 float32", "bandwidth", rate / 1e9, "GB/s")
 

@@ -48,7 +48,7 @@ def run(job: Job) -> None:
 
 
 def counters(job: Job) -> None:
-    code = ONCE.format(n=8 if job.rehearse else 256, device=job.device)
+    code = ONCE.format(n=8 if job.toy else 256, device=job.device)
     ncu = shutil.which("ncu")
     command = [sys.executable, "-c", code]
     if not job.rehearse:

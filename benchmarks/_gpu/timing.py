@@ -109,14 +109,14 @@ def copy_rate(size: int, device: str) -> float:
     return 2 * size / graph_seconds(calls, device)
 
 
-def measured_ceilings(device: str, rehearse: bool) -> dict[str, float]:
+def measured_ceilings(device: str, toy: bool) -> dict[str, float]:
     """The largest copy and bf16 matrix product, on random data."""
     import torch
 
-    n = 64 if rehearse else 8192
+    n = 64 if toy else 8192
     a, b = (torch.randn((n, n), device=device).to(torch.bfloat16) for _ in range(2))
     product = seconds_of(lambda: a @ b, device, budget=1.0, least=10)
     return {
-        "copy": copy_rate(1 << 16 if rehearse else 4 << 30, device),
+        "copy": copy_rate(1 << 16 if toy else 4 << 30, device),
         "matmul": 2.0 * n**3 / product,
     }

@@ -27,8 +27,8 @@ def run(job: Job) -> None:
     names = (job.chosen.material,) if job.chosen.material else NAMES
     if job.chosen.data is None:
         names = ("synthetic-separator",)
-    minutes = 0.0 if job.rehearse else job.chosen.minutes
-    volumes = ((16, 2),) if job.rehearse else ((64, 32), (128, 8))
+    minutes = 0.0 if job.toy else job.chosen.minutes
+    volumes = ((16, 2),) if job.toy else ((64, 32), (128, 8))
     for name in names:
         job.step(f"{name} train", train, job, name, minutes, expect=120 + 60 * minutes)
         for n, count in volumes:
@@ -41,7 +41,7 @@ def material(job: Job, name: str) -> study.Material:
     if job.chosen.data is not None:
         return study.MATERIALS.get(name, study.Material(study.tomogram(name), box=64))
     return study.Material(
-        lambda data: study.synthetic.separator((32 if job.rehearse else 192,) * 3, seed=0).labels,
+        lambda data: study.synthetic.separator((32 if job.toy else 192,) * 3, seed=0).labels,
         box=64,
         names=("pore", "polymer"),
     )
@@ -64,13 +64,13 @@ def train(job: Job, name: str, minutes: float) -> None:
         truth(job, name), images_per_plane=300, seed=0, phase_names=material(job, name).names
     )
     settings: dict[str, Any] = {"preset": "base", "device": job.device, "samples_every": 0}
-    if job.rehearse:
+    if job.toy:
         settings |= {"preset": "small", "patch": 16, "batch_size": 2}
     plan = folder(job, name) / "plan.json"
     if plan.exists():  # a run that was cut off goes on as it was planned
         steps = json.loads(plan.read_text())["steps"]
     else:
-        steps = 2 if job.rehearse else planned(micrographs, settings, minutes)
+        steps = 2 if job.toy else planned(micrographs, settings, minutes)
         plan.parent.mkdir(parents=True, exist_ok=True)
         write_json(plan, {"steps": steps})
     times: list[float] = []
@@ -116,7 +116,7 @@ def quality(job: Job, name: str, n: int, count: int) -> None:
 
     labels = truth(job, name)
     model = m3.load_model(folder(job, name) / "run")
-    keys: dict[str, Any] = {"passes": 5} if job.rehearse else {}
+    keys: dict[str, Any] = {"passes": 5} if job.toy else {}
     made, seconds = [], []
     for seed in range(count):
         if seed >= 4 and job.time_left < 30:

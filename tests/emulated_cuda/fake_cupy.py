@@ -379,8 +379,20 @@ def asarray(a: Any, dtype: Any = None) -> ndarray:
     if isinstance(a, ndarray):
         return a if dtype in (None, a.dtype) else a.astype(dtype)
     if hasattr(a, "__cuda_array_interface__"):
-        raise TypeError("arrays of other libraries are not taken by this emulation")
+        return _shared(a)
     return ndarray._new(np.array(a, dtype=dtype, order="C"))
+
+
+def _shared(a: Any) -> ndarray:
+    """The memory of another library's array."""
+
+    class Host:
+        keeps = a
+        __array_interface__ = {  # noqa: RUF012
+            k: v for k, v in a.__cuda_array_interface__.items() if k != "stream"
+        }
+
+    return ndarray._of(np.asarray(Host()), a.device.index if hasattr(a.device, "index") else 0)
 
 
 def array(a: Any, dtype: Any = None) -> ndarray:

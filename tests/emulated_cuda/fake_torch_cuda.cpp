@@ -638,7 +638,6 @@ struct Call {
       const c10::Storage& here = host.storage();
       if (there->data() != here.data()) {
         const int index = card.device().index();
-        const c10::Storage moved = share(here, card.device(), index);
         there->set_data_ptr_noswap(c10::DataPtr(const_cast<void*>(here.data()),
                                                 new Keeper(here, index), drop, card.device()));
         there->set_nbytes(here.nbytes());
@@ -691,14 +690,17 @@ void run_later(Call& call, StreamOf stream, Stack& stack) {
   call_on_host(call.op, &stack);
   for (auto& [first, bytes] : before)
     std::memcpy(first, bytes.data(), bytes.size());
-  for (const auto& [card, host] : call.written)
-    if (card.storage().data() != host.storage().data()) { // it was resized: not before its inputs
-      TORCH_CHECK(!capturing(stream), "an output that is resized is not captured here");
-      catch_up(stream);
-      stack = kept;
-      call_on_host(call.op, &stack);
-      return;
-    }
+  for (const auto& [card, host] : call.written) { // an output that was resized
+    if (card.storage().data() == host.storage().data())
+      continue;
+    TORCH_CHECK(card.storage().nbytes() == 0,
+                "a tensor that holds something is resized in a "
+                "capture or behind a sleep, which this emulation does not know");
+    if (host.is_floating_point() || host.is_complex())
+      std::memset(const_cast<void*>(host.storage().data()), 0xFF, host.storage().nbytes());
+    if (capturing(stream))
+      capture->graph->kept.push_back(host.storage());
+  }
   const bool captured = capturing(stream);
   if (captured) // a replay draws what comes next
     for (auto& [generator, state] : generators)
@@ -711,7 +713,8 @@ void run_later(Call& call, StreamOf stream, Stack& stack) {
   for (const at::Tensor& t : fresh)
     if (!call.is_alias(t)) {
       makes = true;
-      std::memset(const_cast<void*>(t.storage().data()), 0xFF, t.storage().nbytes());
+      if (t.is_floating_point() || t.is_complex()) // integers may be indices of what follows
+        std::memset(const_cast<void*>(t.storage().data()), 0xFF, t.storage().nbytes());
       if (capturing(stream))
         capture->graph->kept.push_back(t.storage());
     }

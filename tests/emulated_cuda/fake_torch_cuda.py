@@ -170,7 +170,8 @@ def install(
         torch.Generator(device=f"cuda:{index}") for index in range(devices)
     )
     c.em_give_defaults(0)
-    torch.cuda._exchange_device = torch.cuda._maybe_exchange_device = exchange
+    torch.cuda._exchange_device = exchange
+    torch.cuda._maybe_exchange_device = lambda index: exchange(index)
     torch.cuda._cudart = Cudart
     torch.cuda.cudart = lambda: Cudart
     torch.cuda._get_device_properties = Properties
@@ -179,6 +180,7 @@ def install(
     torch.cuda.is_current_stream_capturing = lambda: bool(c.em_capturing(*stream_of(-1)[1::-1]))
     _streams(runtime)
     _graphs(runtime)
+    _profiler()
     return runtime
 
 
@@ -349,3 +351,34 @@ def _graphs(runtime: Runtime) -> None:
                 self.reset()
 
     torch.cuda.graphs.CUDAGraph = torch.cuda.CUDAGraph = CUDAGraph
+
+
+def _profiler() -> None:
+    """torch.profiler.profile: all that happens is one kernel."""
+    import torch
+    from torch.autograd import DeviceType
+    from torch.profiler import ProfilerActivity
+
+    class Kernel:
+        device_type, name = DeviceType.CUDA, "emulated"
+
+        def __init__(self, seconds: float) -> None:
+            self.time_range = torch.autograd.profiler_util.Interval(0, seconds * 1e6)
+
+    class Profile(torch.profiler.profile):
+        def __init__(self, *, activities: Any = (), **keys: Any) -> None:
+            self._kernels = ProfilerActivity.CUDA in activities
+            super().__init__(activities=[ProfilerActivity.CPU], **keys)
+
+        def __enter__(self) -> Any:
+            self._begun = time.perf_counter()
+            return super().__enter__()
+
+        def __exit__(self, *error: Any) -> None:
+            self._seconds = time.perf_counter() - self._begun
+            super().__exit__(*error)
+
+        def events(self) -> Any:
+            return [*super().events(), *([Kernel(self._seconds)] if self._kernels else [])]
+
+    torch.profiler.profile = Profile
