@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Repeats of the sampler that are found from the micrographs alone."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 
@@ -39,6 +42,32 @@ def test_the_candidate_nearest_to_the_micrographs_is_chosen(micrographs):
     chosen = next(c for c in found.candidates if c.harmonize == found.harmonize)
     assert np.mean(errors) == pytest.approx(chosen.S2)
     assert "<- best" in str(found)
+    again = m3.reconstruct((16, 16, 16), found.model, seed=3)
+    np.testing.assert_array_equal(again.labels, made[0].labels)
+
+
+def test_a_model_keeps_what_was_found(tmp_path):
+    model = dataclasses.replace(tiny_model(), harmonize=(1, 2, 0))
+    loaded = m3.load_model(model.save(tmp_path / "m"))
+    assert loaded.harmonize == (1, 2, 0)
+    assert "harmonizes 1 2 0 times" in repr(loaded)
+    for options, passes in (
+        ({}, 6),
+        ({"passes": 4}, 4),
+        ({"quality": "draft"}, 22),
+        ({"harmonize": (1, 0)}, 3),
+    ):
+        made = m3.reconstruct((8, 8, 8), loaded, **options)
+        assert made.provenance["passes"] == passes
+
+
+@pytest.mark.parametrize("wrong", ["[1, 2]", "[]", "[-1, 0]", "[0.5, 0]", "[true, 0]", "3"])
+def test_a_damaged_record_of_it_is_refused(tmp_path, wrong):
+    file = dataclasses.replace(tiny_model(), harmonize=(7, 0)).save(tmp_path) / "model.json"
+    record = json.loads(file.read_text())
+    file.write_text(json.dumps({**record, "harmonize": json.loads(wrong)}))
+    with pytest.raises(ValueError, match=r"model\.json must give one number of harmonizing passes"):
+        m3.load_model(tmp_path)
 
 
 def test_the_default_of_reconstruct_is_a_candidate():

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -464,6 +465,21 @@ def test_calibrate_finds_what_reconstruct_takes(capsys, model, folder, tmp_path)
     assert code == 0
     repeats = m3.Microstructure.load(out).provenance["settings"]["harmonize"]
     assert ",".join(map(str, repeats)) == found
+
+
+def test_calibrate_keeps_what_it_finds(capsys, model, folder, tmp_path):
+    mine = tmp_path / "run"
+    shutil.copytree(Path(model, "model"), mine / "model")
+    given = ["--volume", folder / "v.tif", "--shape", "8,8,8", "--volumes", "1", "--save"]
+    code, said, _ = run(capsys, "calibrate", "--model", mine, *given)
+    assert code == 0
+    assert f"Kept in {mine / 'model'}." in said
+    assert "--harmonize" not in said
+    best = next(line for line in said.splitlines() if "<- best" in line)
+    assert " ".join(map(str, m3.load_model(mine).harmonize)) == best.split(":")[0].strip()
+    code, _, err = run(capsys, "calibrate", "--model", "separator", *given)
+    assert code == cli.BAD_INPUT
+    assert "--model must be a directory where --save is given, got separator" in err
 
 
 def test_reconstruct_reports(capsys, model, folder, tmp_path):

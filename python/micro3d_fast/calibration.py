@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from . import _checks
 from .diffusion.sampling import RISING, fast_settings
+
+if TYPE_CHECKING:
+    from .diffusion import Model
 
 # Of each step.  The default of `reconstruct` is the third, with few at high noise.
 CANDIDATES: tuple[tuple[int, ...], ...] = (
@@ -39,11 +42,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What `calibrate` found: give ``harmonize`` to `reconstruct`."""
+    """What `calibrate` found."""
 
-    harmonize: tuple[int, ...]
+    harmonize: tuple[int, ...]  # of the best candidate
     candidates: tuple[Candidate, ...]
-    volumes: int
+    volumes: int  # made by each candidate
+    model: Model  # with these repeats as its default: to reconstruct with, or to save
 
     def __str__(self) -> str:
         lines = [f"Repeats of each step, {self.volumes} volumes each, errors against micrographs:"]
@@ -93,7 +97,7 @@ def calibrate(
     -------
     Calibration
         ``harmonize`` of the candidate whose mean error of S2 and L (each `compare`'s mean over its
-        curves) is least, and what was measured of all.
+        curves) is least, what was measured of all, and the model that has them as its default.
 
     Raises
     ------
@@ -103,7 +107,8 @@ def calibrate(
     Examples
     --------
     >>> found = calibrate(model, micrographs)  # doctest: +SKIP
-    >>> volume = reconstruct((64, 64, 64), model, harmonize=found.harmonize)  # doctest: +SKIP
+    >>> volume = reconstruct((64, 64, 64), found.model)  # doctest: +SKIP
+    >>> found.model.save("run/model")  # doctest: +SKIP
     """
     from .diffusion import Model, reconstruct
     from .micrographs import Micrographs
@@ -156,7 +161,8 @@ def calibrate(
             errors[function] = sum(c.error for c in curves) / len(curves)
         measured.append(Candidate(harmonize, passes[k], errors["S2"], errors["L"], seconds))
     best = min(measured, key=lambda c: c.S2 + c.L)
-    return Calibration(best.harmonize, tuple(measured), volumes)
+    chosen = replace(model, harmonize=best.harmonize)
+    return Calibration(best.harmonize, tuple(measured), volumes, chosen)
 
 
 def _together(

@@ -616,6 +616,9 @@ def calibrate(
         typer.Option(metavar="NZ,NY,NX", help="Of the volumes; default: the training patch."),
     ] = None,
     volumes: Annotated[int, typer.Option(help="Made of each choice.")] = 2,
+    save: Annotated[
+        bool, typer.Option("--save", help="Keep what is found in --model, as its default.")
+    ] = False,
     seed: Seed = 0,
     periodic: Periodic = None,
     device: Device = None,
@@ -631,12 +634,13 @@ def calibrate(
 ) -> None:
     """Choose the harmonizing passes of the fast sampler for one model.
 
-    Small volumes are made by several choices and compared with the micrographs.
+    Small volumes are made by several choices and compared with the micrographs. With --save, the
+    model makes its volumes so from then on; else give what is printed to reconstruct.
 
     \b
     Examples:
       micro3d calibrate --model run/ --xy 'xy/*.png' --xz 'xz/*.png' --yz 'yz/*.png' \\
-          --phases 0:0,255:1
+          --phases 0:0,255:1 --save
       micro3d calibrate --model run/ --volume tomogram.tif --shape 48,48,48
     """
     sizes = None if shape is None else read_shape(shape)
@@ -646,6 +650,9 @@ def calibrate(
     from .diffusion import load_model
 
     loaded = load_model(model)
+    directory = Path(model, "model") if Path(model, "model", "model.json").exists() else Path(model)
+    if save and not (directory / "model.json").exists():
+        _fail(f"--model must be a directory where --save is given, got {model}")
     micrographs = load_micrographs(
         {"xy": xy, "xz": xz, "yz": yz},
         volume,
@@ -670,9 +677,10 @@ def calibrate(
             callback=progress,
         )
     print(found)
-    repeats = ",".join(map(str, found.harmonize))
-    print(f"Next: micro3d reconstruct --model {shlex.quote(model)} --harmonize {repeats} "
-          "--out volume.tif")  # fmt: skip
+    if save:
+        print(f"Kept in {found.model.save(directory)}.")
+    repeats = "" if save else "--harmonize " + ",".join(map(str, found.harmonize)) + " "
+    print(f"Next: micro3d reconstruct --model {shlex.quote(model)} {repeats}--out volume.tif")
 
 
 @app.command(short_help="Make a volume with a model.")

@@ -58,6 +58,8 @@ class Model:
         In metres; 1.0 means "in voxels".
     details : dict
         Provenance: preset, steps, data fingerprint, seconds, versions.
+    harmonize : tuple of int, optional
+        Harmonizing passes of each step that `calibrate` found: the default of `reconstruct`.
     """
 
     net: UNet
@@ -69,6 +71,7 @@ class Model:
     patch: int
     voxel_size: tuple[float, float, float] = (1.0, 1.0, 1.0)
     details: dict[str, Any] = field(default_factory=dict)
+    harmonize: tuple[int, ...] | None = None
 
     @property
     def n_phases(self) -> int:
@@ -99,6 +102,7 @@ class Model:
             f"{self.schedule.kind} schedule of {self.schedule.steps} steps, "
             f"{self.patch} x {self.patch} patches; phases {phases}"
             + (", fractions a condition" if self.fraction_condition else "")
+            + (f"; harmonizes {' '.join(map(str, self.harmonize))} times" if self.harmonize else "")
         )
 
     def save(self, directory: str | Path, *, half: bool | None = None) -> Path:
@@ -144,6 +148,7 @@ class Model:
             "patch": self.patch,
             "voxel_size": list(self.voxel_size),
             "details": self.details,
+            "harmonize": None if self.harmonize is None else list(self.harmonize),
         }
         with atomic_write(directory / "model.json") as path:
             path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -244,6 +249,17 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
                 f"{file} must predict 'x0' or 'v' on a schedule whose last step holds no signal, "
                 "got 'noise', which says nothing of the image there"
             )
+        harmonize = record.get("harmonize")  # absent before it was known
+        if harmonize is not None and not (
+            isinstance(harmonize, list)
+            and all(type(n_h) is int and n_h >= 0 for n_h in harmonize)
+            and 1 <= len(harmonize) <= schedule.steps
+            and harmonize[-1] == 0
+        ):
+            raise ModelFileError(
+                f"{file} must give one number of harmonizing passes a step, 0 for the last, "
+                f"got {harmonize}"
+            )
         with torch.device("meta"):
             net = UNet(config)
         state = {k: v.to(torch.float32) for k, v in load(data).items()}
@@ -258,6 +274,7 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
             patch=int(record["patch"]),
             voxel_size=tuple(record["voxel_size"]),
             details=record["details"],
+            harmonize=None if harmonize is None else tuple(harmonize),
         )
     except ModelFileError:
         raise

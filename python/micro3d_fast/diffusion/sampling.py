@@ -182,7 +182,8 @@ def reconstruct(
         each with ``harmonize`` repeats (Eq. 16, 17), so T (1 + n_h) - n_h, about 5000, passes of
         the network.  ``"fast"`` visits few steps and repeats each in the next plane.
     quality : {"draft", "standard", "high"}, optional
-        How many passes the ``"fast"`` sampler makes: 22, 38 (the default) or 91.
+        How many passes the ``"fast"`` sampler makes: 22, 38 or 91.  Default: the repeats that
+        `calibrate` found for the model, and 38 passes where it was not asked.
     passes : int, optional
         The number itself instead (rounded to whole steps).
     harmonize : int or sequence of int, optional
@@ -439,6 +440,8 @@ def _request(
             n_h = harmonize if isinstance(harmonize, int) else 4
             settings = paper_settings(model, n_h, gamma)
         else:
+            if harmonize is None and passes is None and quality is None:
+                harmonize = model.harmonize
             settings = fast_settings(QUALITY[quality] if quality else passes, harmonize, gamma)
     elif not isinstance(settings, SamplerSettings):
         raise TypeError(
