@@ -5,7 +5,7 @@
     python scripts/train_bundled.py fibre-composite separator cathode --runs runs/bundled
 
 Each run resumes where it was killed.  What lands in python/micro3d_fast/models/NAME/ is the model,
-its settings (model.json) and its loss curve (history.csv).
+calibrated, its settings (model.json) and its loss curve (history.csv).
 """
 
 from __future__ import annotations
@@ -59,9 +59,10 @@ def main() -> None:
             batch_size=BATCH,
             callback=say,
         )
-        model.save(MODELS / name)
+        found = m3.calibrate(model, micrographs)
+        found.model.save(MODELS / name)
         shutil.copyfile(out / "history.csv", MODELS / name / "history.csv")
-        print(f"{name}: {model}", flush=True)
+        print(f"{name}: {found.model}\n{found}", flush=True)
 
 
 if __name__ == "__main__":
