@@ -13,6 +13,7 @@
 
 #include <link.h> // for dl_iterate_phdr
 
+#include <algorithm>     // for min, max
 #include <cstdio>        // for snprintf
 #include <cstdlib>       // for getenv
 #include <unordered_map> // for unordered_map
@@ -26,7 +27,7 @@ using Epoch = std::uint32_t;
 Epoch epoch = 0, launch_began = 0, block_began = 0;
 std::uint64_t block_of_epoch = ~std::uint64_t(0);
 
-constexpr unsigned granule = 2; // bytes; no kernel writes single ones
+constexpr unsigned granule = 2; // bytes; no kernel writes less
 constexpr std::uint16_t several = 0xffff;
 
 /// Who touched a granule last, and whether blocks before that did so in the same launch.
@@ -146,6 +147,13 @@ const char* touch(Cell& c, bool write, bool atomic, bool shared) {
   return race;
 }
 
+bool within_parameters(std::uintptr_t address) {
+  const Work& w = *machine.work;
+  const auto begin = reinterpret_cast<std::uintptr_t>(w.given.get());
+  return address >= begin &&
+         address < reinterpret_cast<std::uintptr_t>(w.arguments) + w.argument_bytes;
+}
+
 void access(const void* p, unsigned bytes, bool write, bool atomic, const void* caller) {
   Machine& m = machine;
   if (!inside_kernel())
@@ -154,12 +162,15 @@ void access(const void* p, unsigned bytes, bool write, bool atomic, const void* 
   const auto within = [address](const void* begin, std::size_t size) {
     return address - reinterpret_cast<std::uintptr_t>(begin) < size;
   };
-  if (within(m.fiber->stack, fiber_stack_bytes) || within(m.work->given.get(), 8192))
+  if (within(m.fiber->stack, fiber_stack_bytes) || within_parameters(address))
     return; // registers, and the kernel's own parameters
   if (m.block != block_of_epoch) {
     block_of_epoch = m.block;
     block_began = ++epoch;
   }
+  if (write && bytes < granule)
+    return report("one byte, which these checks do not tell from its neighbour", address, bytes,
+                  write, caller);
   const bool shared = within(m.shared, sizeof m.shared);
   if (shared) {
     bool inside = false;
