@@ -632,11 +632,11 @@ def test_the_demo_stays_within_the_time(tmp_path):
 
     def affordable(seconds_left: float, pass_seconds: float) -> tuple[int, int]:
         demo = _demo.Run(tmp_path, 0, 64, time.monotonic() + seconds_left, print, print)
-        return _demo.affordable(demo, pass_seconds / _demo.PASSES, 0.5)
+        return _demo.affordable(demo, pass_seconds / 38, 38, 0.5)
 
-    assert affordable(300, 100.0) == (64, _demo.PASSES)
+    assert affordable(300, 100.0) == (64, 38)
     assert affordable(300, 200.0) == (64, _demo.FEWEST)
-    assert affordable(300, 330.0) == (48, _demo.PASSES)
+    assert affordable(300, 330.0) == (48, 38)
     assert affordable(300, 9000.0) == (0, 0)
     assert affordable(10, 100.0) == (0, 0)
 
@@ -645,11 +645,10 @@ def test_the_demo_runs(capsys, monkeypatch, model, tmp_path):
     """The whole demo with a model of two steps, at the smallest size."""
     from micro3d_fast import _demo, diffusion
 
-    tiny = dataclasses.replace(diffusion.load_model(model), patch=16)
+    tiny = dataclasses.replace(diffusion.load_model(model), patch=16, harmonize=(1, 1, 0))
     monkeypatch.setattr(diffusion, "load_model", lambda name: tiny)
     monkeypatch.setattr(_demo, "SPECIMEN", 32)
     monkeypatch.setattr(_demo, "IMAGES", 4)
-    monkeypatch.setattr(_demo, "PASSES", 5)
     monkeypatch.setattr(_demo, "FEWEST", 5)
     monkeypatch.setattr(_demo, "STEPS", 2)
     monkeypatch.setattr(_demo, "SAMPLES", 2)

@@ -24,7 +24,7 @@ import numpy as np
 from . import diffusion, homogenization, synthetic
 from ._atomic import atomic_write
 from .diffusion import Model
-from .diffusion.sampling import FAST_PASSES
+from .diffusion.sampling import fast_settings
 from .micrographs import PLANES, Micrographs
 from .microstructure import Microstructure
 from .report import Curve, Picture, Plot, Section, Text, write_report
@@ -38,8 +38,7 @@ GENERATORS: dict[str, Callable[..., Microstructure]] = {
     "separator": synthetic.separator,
     "cathode": synthetic.cathode,
 }
-PASSES = FAST_PASSES
-FEWEST = PASSES // 2  # where time is short
+FEWEST = 19  # passes where time is short; else those of the model
 PATCH, BATCH = 32, 16  # of the training shown: small, so that a minute shows progress
 TOLERANCE = 1e-4  # of the effective properties shown
 SAMPLES, STEPS = 8, 32  # 2D samples a plane, and their network passes
@@ -90,17 +89,18 @@ def run(demo: Run, training_seconds: float) -> list[Path]:
         timings["2D samples"] = seconds
         if first:  # a pass over the volume is one evaluation of each slice
             pass_seconds = seconds / (STEPS * SAMPLES * 3 * 64**2) * demo.edge**3
-        edge, passes = affordable(demo, pass_seconds, 0.6 if first else 0.4, needed=first)
+        whole = fast_settings(harmonize=model.harmonize).passes
+        edge, passes = affordable(demo, pass_seconds, whole, 0.6 if first else 0.4, needed=first)
         if edge == 0:
             demo.say("  skipped: no time is left for it")
             continue
-        if (edge, passes) != (demo.edge, PASSES):
+        if (edge, passes) != (demo.edge, whole):
             demo.say(f"  {edge}³ voxels and {passes} passes, to stay within the time")
         with demo.progress("  reconstructing") as follow:
             made = diffusion.reconstruct(
                 (edge,) * 3,
                 model,
-                passes=passes,
+                passes=None if passes == whole else passes,
                 seed=demo.seed,
                 device=demo.device,
                 callback=follow,
@@ -108,7 +108,7 @@ def run(demo: Run, training_seconds: float) -> list[Path]:
             )
         taken = float(made.provenance["seconds"])
         timings["Reconstruction"] = taken
-        pass_seconds = taken / passes * (demo.edge / edge) ** 3
+        pass_seconds = taken / made.provenance["passes"] * (demo.edge / edge) ** 3
         made = dataclasses.replace(made, provenance={"model_name": name, **made.provenance})
         file = dataclasses.replace(made, fields={}).save(folder / f"{name}.tif")
         started = time.perf_counter()
@@ -275,15 +275,15 @@ def effective(demo: Run, name: str, made: Microstructure) -> dict[str, Any]:
 
 
 def affordable(
-    demo: Run, pass_seconds: float, share: float, *, needed: bool = False
+    demo: Run, pass_seconds: float, whole: int, share: float, *, needed: bool = False
 ) -> tuple[int, int]:
-    """Return edge and passes that fit into a share of the time left.
+    """Return edge and passes, at most ``whole``, that fit into a share of the time left.
 
     If nothing does: the smallest volume where one is ``needed``, else edge 0.
     """
     budget = share * demo.left - 8.0  # the report takes its part
     for edge in (demo.edge, 3 * demo.edge // 4, demo.edge // 2):
-        for passes in (PASSES, FEWEST):
+        for passes in (whole, FEWEST):
             if pass_seconds * passes * (edge / demo.edge) ** 3 <= budget:
                 return edge, passes
     return (demo.edge // 2, FEWEST) if needed else (0, 0)
