@@ -28,6 +28,7 @@ def send():
     ("shape", "axis"),
     [
         ((1100, 1930, 1), 2),  # 2074 tiles of 1024 rows, blocks for 2048
+        ((1025, 1025, 40), 2),  # the same with two words a row, that its threads share
         ((2, 1030, 1030), 0),
         ((66_000, 33, 1), 0),  # rows too long for tiles
         ((1030, 2, 1030), 1),
