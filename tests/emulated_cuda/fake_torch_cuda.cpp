@@ -107,6 +107,11 @@ void hold(StreamOf stream) {
     api.hold(handle_of(stream.second));
 }
 
+// Work that is done. It holds the memory that it knew until its stream is empty: kernels of _core
+// that come behind it may know the same, and hold nothing.
+std::vector<std::unique_ptr<std::function<void()>>>& done =
+    *new std::vector<std::unique_ptr<std::function<void()>>>;
+
 void catch_up(StreamOf stream) {
   {
     const std::lock_guard lock(lock_);
@@ -114,6 +119,12 @@ void catch_up(StreamOf stream) {
       return;
   }
   const int status = api.synchronize(handle_of(stream.second));
+  std::vector<std::unique_ptr<std::function<void()>>> dead;
+  {
+    const std::lock_guard lock(lock_);
+    dead.swap(done);
+  }
+  dead.clear();
   if (const std::exception_ptr error = std::exchange(failure, nullptr))
     std::rethrow_exception(error);
   TORCH_CHECK(status == 0, "CUDA error: ", status, " in work that was waiting in a stream");
@@ -189,7 +200,8 @@ void run_job(void* data) {
 
 void run_and_drop(void* data) {
   run_job(data);
-  delete static_cast<Job*>(data);
+  const std::lock_guard lock(lock_);
+  done.emplace_back(static_cast<Job*>(data));
 }
 
 /// Into a stream that is held or captured.
@@ -525,6 +537,15 @@ bool waits(const std::string& name) {
   return names.count(name) != 0;
 }
 
+/// Kernels that there are for the host alone.
+void refuse_dtype(const std::string& name, const at::Tensor& t) {
+  static const std::set<std::string> lacking{"aten::min",  "aten::max",     "aten::amin",
+                                             "aten::amax", "aten::aminmax", "aten::bincount"};
+  const at::ScalarType type = t.scalar_type();
+  if ((type == at::kUInt16 || type == at::kUInt32 || type == at::kUInt64) && lacking.count(name))
+    TORCH_CHECK_NOT_IMPLEMENTED(false, '"', name, "\" not implemented for '", type, "'");
+}
+
 struct Call {
   const c10::OperatorHandle& op;
   std::string name;
@@ -556,6 +577,7 @@ struct Call {
                 "Expected all tensors to be on the same device, but found at least two devices, "
                 "cuda:",
                 device, " and cuda:", int(t.device().index()), "! (", name, ")");
+    refuse_dtype(name, t);
     if (device < 0 || writes)
       device = t.device().index();
     c10::StorageImpl* impl = t.storage().unsafeGetStorageImpl();

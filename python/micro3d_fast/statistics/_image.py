@@ -105,6 +105,8 @@ def _device_labels(array: Any, name: str, ndims: tuple[int, ...], like: Any = No
     import torch
 
     if framework(array) != "torch":
+        if framework(array) == "cupy":  # torch has no negative strides
+            array = sys.modules["cupy"].ascontiguousarray(array)
         if hasattr(array, "__dlpack__"):
             array = torch.from_dlpack(array)
         else:
@@ -120,6 +122,8 @@ def _device_labels(array: Any, name: str, ndims: tuple[int, ...], like: Any = No
         )
     if array.numel() == 0:
         raise ValueError(f"`{name}` must not be empty, got shape {tuple(array.shape)}")
+    if array.dtype in (torch.uint16, torch.uint32, torch.uint64):
+        array = array.to(torch.int64)  # CUDA has no minimum of these
     if array.dtype not in (torch.uint8, torch.bool):
         low, high = int(array.min()), int(array.max())
         if low < 0 or high > 255:
