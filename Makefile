@@ -11,7 +11,7 @@ export MPLBACKEND = Agg
 
 SOURCES = pyproject.toml CMakeLists.txt $(shell find csrc python -type f -not -name '*.pyc' -not -name '*.so' -not -path '*/.*' 2>/dev/null)
 
-.PHONY: help demo test test-slow lint bench install clean
+.PHONY: help demo test test-slow test-emulated-cuda lint bench install clean
 
 help:                 ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -34,6 +34,10 @@ test: $(VENV)/.installed      ## all tests but the slow ones
 
 test-slow: $(VENV)/.installed ## the slow tests
 	$(BIN)/python -m pytest -m slow
+
+test-emulated-cuda: $(VENV)/.installed ## the tests of CUDA on the host (with a CPU build of torch)
+	$(BIN)/python -m pip install -q cmake pybind11
+	$(BIN)/python tests/emulated_cuda/run.py
 
 lint: $(VENV)/.installed      ## ruff, clang-format, mypy
 	$(BIN)/python -m pip install -q ".[dev]"
