@@ -75,3 +75,15 @@ def tiny_model(phases: int = 2, fractions=None) -> Model:
         patch=16,
         voxel_size=(1e-6, 1e-6, 1e-6),
     )
+
+
+def calm_model(phases: int = 2, fractions=None) -> Model:
+    """`tiny_model` with a fifth of its say, for comparisons of one device with another.
+
+    It says enough to move the field by .1 on average.  As it is, the tiny network doubles a
+    rounding error with every pass and more, and another order of summation leaves nothing of the
+    field (measured: 1e-7 of the weights becomes .03 to 2 of the field).
+    """
+    model = tiny_model(phases, fractions)
+    model.net.head.weight.data.mul_(0.2)
+    return model

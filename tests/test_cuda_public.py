@@ -15,6 +15,8 @@ from micro3d_fast import statistics
 
 torch = pytest.importorskip("torch")
 
+from _toy import calm_model  # noqa: E402
+
 pytestmark = pytest.mark.cuda
 
 DEVICE = "cuda"
@@ -218,3 +220,60 @@ def test_comparison_and_characterization(tmp_path):
     send = sender("torch")
     got = m3.compare(send(one), send(other), splits=5, bootstrap=5)
     assert got.summary() == m3.compare(one, other, splits=5, bootstrap=5).summary()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_reconstruction(seed, monkeypatch):
+    """Raw and final labels: a rounding error moves no more than voxels at the cut."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    rng = np.random.default_rng([34, seed])
+    shape = tuple(int(n) for n in rng.integers(14, 24, 3))
+    if seed == 5:
+        shape = (1, *shape[1:])  # a slice
+    phases = int(rng.integers(2, 4))
+    keys = {
+        "periodic": tuple(bool(b) for b in rng.integers(0, 2, 3)),
+        "guidance": float(rng.choice([1.0, 2.0])),
+        "passes": 9,
+        "precision": "float32",
+        "keep_raw": True,
+        "seed": seed,
+        "window": 8 if rng.integers(2) else "auto",
+        "compile": False,
+    }
+    if rng.integers(2):
+        keys["volume_fractions"] = [0.3, *[0.7 / (phases - 1)] * (phases - 1)]
+    if rng.integers(2):
+        known = np.full(shape, 255, dtype=np.uint8)
+        known[:, shape[1] // 2] = rng.integers(0, phases, (shape[0], shape[2]))
+        keys["known"] = known
+    model = calm_model(phases)
+    got, want = (m3.reconstruct(shape, model, device=d, **keys) for d in (DEVICE, "cpu"))
+    assert got.labels.shape == shape
+    assert (got.labels == want.labels).mean() > 0.99
+    assert (got.fields["raw_labels"] == want.fields["raw_labels"]).mean() > 0.99
+    if "known" in keys:
+        there = keys["known"] != 255
+        np.testing.assert_array_equal(got.labels[there], keys["known"][there])
+    else:
+        np.testing.assert_allclose(
+            m3.volume_fractions(got.labels), m3.volume_fractions(want.labels), atol=1e-3
+        )
+
+
+def test_slices_are_those_of_the_cpu():
+    keys = {"size": (16, 24), "steps": 6, "guidance": 2.0, "precision": "float32", "seed": 3}
+    got, want = (
+        m3.sample_slices(calm_model(3), "yz", 4, device=d, **keys) for d in (DEVICE, "cpu")
+    )
+    assert (got == want).mean() > 0.99
+
+
+def test_a_device_that_there_is_not():
+    labels = np.zeros((4, 4, 4), dtype=np.uint8)
+    there = torch.cuda.device_count()
+    for wrong in (f"cuda:{there}", "cuda:x", "cudas"):
+        with pytest.raises(ValueError, match="`device` must be"):
+            m3.homogenize_conductivity(labels, [1.0], device=wrong)
+        with pytest.raises(ValueError, match="`device` must be"):
+            m3.reconstruct((8, 8, 8), calm_model(), device=wrong)

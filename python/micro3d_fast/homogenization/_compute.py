@@ -7,6 +7,7 @@ The native operators take the arrays of either; what differs is who allocates an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -279,7 +280,7 @@ def compute_for(labels: Any, device: Any, threads: int) -> Compute:
     name = str(device)
     if name == "cpu":
         return NumpyCompute(threads)
-    if not name.startswith("cuda"):
+    if not re.fullmatch(r"cuda(:\d+)?", name):
         raise ValueError(f"`device` must be None, 'cpu' or 'cuda' (or 'cuda:1', ...), got {name!r}")
     require_cuda(f"`device` {name!r}")
     import torch
@@ -288,4 +289,7 @@ def compute_for(labels: Any, device: Any, threads: int) -> Compute:
         raise CudaUnavailableError(
             f"`device` {name!r} asks for CUDA, but torch {torch.__version__} has none"
         )
+    devices = torch.cuda.device_count()
+    if int(name.partition(":")[2] or 0) >= devices:
+        raise ValueError(f"`device` must be one of the {devices} CUDA devices, got {name!r}")
     return TorchCompute(name)
