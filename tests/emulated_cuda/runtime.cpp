@@ -328,12 +328,16 @@ std::string whereabouts() {
       ++found->count;
   }
   std::string all;
-  for (const Group& g : groups)
-    all += (all.empty() ? "" : "; ") + std::to_string(g.count) +
-           " (first: " + std::to_string(g.first) + ") " +
-           (g.wait == Wait::done      ? "have returned"
-            : g.wait == Wait::barrier ? "wait at __syncthreads in " + text(g.site)
-                                      : "wait at a warp intrinsic in " + text(g.site));
+  for (const Group& g : groups) {
+    const char* const what = g.wait == Wait::done      ? "have returned"
+                             : g.wait == Wait::barrier ? "wait at __syncthreads in "
+                                                       : "wait at a warp intrinsic in ";
+    if (!all.empty())
+      all += "; ";
+    all += std::to_string(g.count) + " (first: " + std::to_string(g.first) + ") " + what;
+    if (g.wait != Wait::done)
+      all += text(g.site);
+  }
   return all;
 }
 
