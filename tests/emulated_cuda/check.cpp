@@ -97,6 +97,7 @@ bool strict() { // memory that no test registered is an error
 
 [[gnu::noinline]] void report(const char* what, std::uintptr_t address, unsigned bytes, bool write,
                               const void* caller) {
+  inside_kernel() = false; // what follows is not the kernel's
   char words[400];
   const Machine& m = machine;
   std::snprintf(

@@ -86,7 +86,7 @@ void leave_thread();
 
 // What a build with checks of every access (check.cpp) wants to know; nothing elsewhere.
 #ifdef EMULATED_CUDA_CHECKS
-bool inside_kernel(); // whether the calling thread of the host runs one, not the code that launches
+bool& inside_kernel(); // whether the calling thread of the host is in one
 void kernel_begins(const Work& work);
 void block_synchronized();
 void atomic_access(const void* at, unsigned bytes);

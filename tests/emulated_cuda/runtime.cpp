@@ -67,12 +67,19 @@ struct SchedulerStack {
   void* fake = nullptr;
 } scheduler;
 
+/// Whether this thread of the host is in a kernel. Nowhere else do the checks of accesses count:
+/// the linker may take the kernels' copies of inline functions, checks and all, for everything
+/// here.
+thread_local bool in_kernel = false;
+
 void to_fiber(Fiber& fiber) {
   machine.fiber = &fiber;
+  in_kernel = true;
 #ifdef __SANITIZE_ADDRESS__
   __sanitizer_start_switch_fiber(&scheduler.fake, fiber.stack, fiber_stack_bytes);
 #endif
   emulated_cuda_switch(&scheduler.sp, fiber.sp);
+  in_kernel = false;
 #ifdef __SANITIZE_ADDRESS__
   __sanitizer_finish_switch_fiber(scheduler.fake, nullptr, nullptr);
 #endif
@@ -394,8 +401,6 @@ void wait(Wait why, Site site) {
   to_scheduler();
 }
 
-[[maybe_unused]] thread_local bool runs_one = false;
-
 } // namespace
 
 void Machine::begin(Thread& t) {
@@ -411,7 +416,7 @@ void Machine::fail(const std::string& why) {
 
 void leave_thread() { to_scheduler(); }
 #ifdef EMULATED_CUDA_CHECKS
-bool inside_kernel() { return runs_one; }
+bool& inside_kernel() { return in_kernel; }
 #endif
 
 std::string run(const Work& work) {
@@ -433,7 +438,6 @@ std::string run(const Work& work) {
   ++m.launches;
   m.last_kernel = work.kernel;
   kernel_begins(work);
-  runs_one = true;
   const std::uint64_t blocks = std::uint64_t(work.grid.x) * work.grid.y * work.grid.z;
   const BlockOrder order(blocks, m.settings.blocks, m.random);
   for (std::uint64_t i = 0; i < blocks && m.failure.empty(); ++i) {
@@ -444,7 +448,6 @@ std::string run(const Work& work) {
     m.block = block;
     run_block();
   }
-  runs_one = false;
   if (!m.failure.empty())
     abandon();
   m.work = nullptr;
@@ -459,6 +462,7 @@ std::uint64_t warp(WarpOp op, unsigned mask, std::uint64_t value, unsigned delta
   Thread& t = *machine.current;
   const auto lane = static_cast<unsigned>(machine.current - machine.threads.data()) % 32;
   if ((mask >> lane & 1) == 0) {
+    in_kernel = false;
     machine.fail("lane " + std::to_string(lane) + " calls the warp intrinsic in " + text(site) +
                  " with a mask without it");
     leave_thread();
@@ -478,6 +482,7 @@ void* shared_array(std::size_t bytes, std::size_t, Site site) {
       return a.p;
   m.shared_bytes = (m.shared_bytes + 15) / 16 * 16 + bytes;
   if (m.shared_bytes > shared_limit) {
+    in_kernel = false;
     m.fail("asks for " + std::to_string(m.shared_bytes) + " bytes of shared memory, " +
            std::to_string(shared_limit) + " are there (" + text(site) + ")");
     leave_thread();
