@@ -1,0 +1,39 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""benchmarks/gpu_check.py --toy: every section on the card, at sizes that say nothing."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.cuda
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.mark.filterwarnings("ignore")  # what torch's profiler and compiler have to say
+@pytest.mark.parametrize("section", ["operators", "statistics", "homogenize", "sampler", "train"])
+def test_section_at_toy_sizes(section, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    gpu_check = importlib.import_module("gpu_check")
+    if shutil.which("nvidia-smi") is None:
+        monkeypatch.setattr(
+            importlib.import_module("_gpu.job"), "card", lambda: {"text": "a card, driver 0"}
+        )
+    arguments = ["--out", str(tmp_path), "--toy", "--section", section]
+    assert gpu_check.main(arguments, isolate=False) == 0, (tmp_path / "report.txt").read_text()
+    with (tmp_path / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows
+    for row in rows:
+        assert row["gpu"]
+        assert row["notes"].startswith("rehearsal at toy sizes")
+        assert math.isfinite(float(row["value"]))
+    # such rows do not get among the results
+    assert gpu_check.adopt(tmp_path / "results.csv", tmp_path / "house.csv") == 1
