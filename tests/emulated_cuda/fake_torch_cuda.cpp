@@ -112,9 +112,12 @@ void hold(StreamOf stream) {
 std::vector<std::unique_ptr<std::function<void()>>>& done =
     *new std::vector<std::unique_ptr<std::function<void()>>>;
 
+std::map<StreamOf, std::int64_t>& waited_for = *new std::map<StreamOf, std::int64_t>; // how often
+
 void catch_up(StreamOf stream) {
   {
     const std::lock_guard lock(lock_);
+    ++waited_for[stream];
     if (held.erase(stream) == 0)
       return;
   }
@@ -973,6 +976,10 @@ void em_set_stream(int device, std::int64_t stream) { own_stream[std::size_t(dev
 std::int64_t em_new_stream(int device) { return new_stream(device); }
 std::int64_t em_handle(std::int64_t stream) { return std::int64_t(handle_of(stream)); }
 void em_hold(int device, std::int64_t stream) { hold({device, stream}); }
+std::int64_t em_waited_for(int device, std::int64_t stream) {
+  const std::lock_guard lock(lock_);
+  return waited_for[{device, stream}];
+}
 int em_is_held(int device, std::int64_t stream) { return is_held({device, stream}); }
 
 /// Waits for a stream, or for all (-1); 1: a capture forbids it, 2: what waited there failed.

@@ -59,10 +59,14 @@ class Runtime:
         self.c = c = ctypes.CDLL(str(path))
         long, number = ctypes.c_int64, ctypes.c_int
         c.em_attach.argtypes = [ctypes.c_char_p, number, long, number]
-        for name in ("current_stream", "new_stream", "handle", "memory", "capture_end"):
+        for name in (
+            *("current_stream", "new_stream", "handle", "memory", "capture_end"),
+            "waited_for",
+        ):
             getattr(c, f"em_{name}").restype = long
         for name in ("set_stream", "hold", "is_held", "synchronize", "capture_begin", "capturing"):
             getattr(c, f"em_{name}").argtypes = [number, long]
+        c.em_waited_for.argtypes = [number, long]
         c.em_handle.argtypes = c.em_drop_graph.argtypes = [long]
         c.em_replay.argtypes = [long, number, long]
 
@@ -277,15 +281,18 @@ def _streams(runtime: Runtime) -> None:
         def record(self, stream: Any = None) -> None:
             self._stream = torch.cuda.current_stream() if stream is None else stream
             self._when = time.perf_counter()
-            self._waits = not self._stream.query()
+            self._after = self._waits()
+            self._done = self._stream.query()
+
+        def _waits(self) -> int:
+            return c.em_waited_for(self._stream.device_index, self._stream.stream_id)
 
         def query(self) -> bool:
-            return self._stream is None or not self._waits or self._stream.query()
+            return self._stream is None or self._done or self._waits() > self._after
 
         def synchronize(self) -> None:
             if self._stream is not None:
                 self._stream.synchronize()
-                self._waits = False
 
         def wait(self, stream: Any = None) -> None:
             stream = torch.cuda.current_stream() if stream is None else stream
