@@ -66,16 +66,6 @@ struct PackedBody {
   }
 };
 
-struct ColumnBody {
-  const RunLengths& op;
-  template <class Add> __device__ void operator()(const Add& add) const {
-    const Index rows = op.n_outer * op.n_inner;
-    for (Index r = Index(blockIdx.x) * block_size + threadIdx.x; r < rows;
-         r += Index(gridDim.x) * block_size)
-      op.row(r / op.n_inner, r % op.n_inner, add); // neighbours in a warp: coalesced
-  }
-};
-
 __global__ void __launch_bounds__(block_size)
     packed_kernel(RunLengthsPacked schedule, bool in_shared) {
   __shared__ std::uint32_t words[RunLengthsPacked::max_words];
@@ -83,9 +73,12 @@ __global__ void __launch_bounds__(block_size)
   with_histogram(schedule.op, in_shared, histogram, PackedBody{schedule, words});
 }
 
-__global__ void __launch_bounds__(block_size) column_kernel(RunLengths op, bool in_shared) {
-  extern __shared__ int histogram[];
-  with_histogram(op, in_shared, histogram, ColumnBody{op});
+/// A row a thread: rows too long for the packed schedule, so the histogram is global.
+__global__ void __launch_bounds__(block_size) column_kernel(RunLengths op) {
+  const Index rows = op.n_outer * op.n_inner;
+  for (Index r = Index(blockIdx.x) * block_size + threadIdx.x; r < rows;
+       r += Index(gridDim.x) * block_size)
+    op.row(r / op.n_inner, r % op.n_inner, GlobalAdd{op.counts, op.full});
 }
 
 } // namespace
@@ -96,19 +89,19 @@ void run_lengths_cuda(const RunLengths& given, std::uintptr_t stream) {
   if (op.length == 0 || rows == 0)
     return;
   nearest_rows_inside(op);
-  const Index slots = op.n_phases * (op.length + 1);
-  const bool in_shared = slots <= shared_slots;
-  const std::size_t bytes = in_shared ? std::size_t(slots) * sizeof(int) : 0;
   const cudaStream_t s = cuda_on(stream).stream;
-  // A 32-bit shared histogram holds what one block can count: 2^31 voxels.
   if (packs(op)) {
+    const Index slots = op.n_phases * (op.length + 1);
+    // A 32-bit shared histogram holds what one block can count: 2^31 voxels.
+    const bool in_shared = slots <= shared_slots;
+    const std::size_t bytes = in_shared ? std::size_t(slots) * sizeof(int) : 0;
     const RunLengthsPacked schedule = packed(op);
     const Index tiles = schedule.tiles();
     const Index grid = in_shared ? (tiles < 2048 ? tiles : 2048) : tiles;
     packed_kernel<<<static_cast<unsigned>(grid < 65535 ? grid : 65535), block_size, bytes, s>>>(
         schedule, in_shared);
   } else {
-    column_kernel<<<grid_for(rows, block_size), block_size, bytes, s>>>(op, in_shared);
+    column_kernel<<<grid_for(rows, block_size), block_size, 0, s>>>(op);
   }
   M3D_CUDA_CHECK(cudaGetLastError());
 }
