@@ -17,6 +17,7 @@
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/native/transformers/sdp_utils_cpp.h>
 #include <c10/core/Allocator.h>
+#include <c10/core/InferenceMode.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/library.h>
 
@@ -209,7 +210,12 @@ void run_and_drop(void* data) {
 
 /// Into a stream that is held or captured.
 void enqueue(StreamOf stream, Job job) {
-  auto mine = std::make_unique<Job>(std::move(job));
+  auto mine =
+      std::make_unique<Job>([job = std::move(job), inference = c10::InferenceMode::is_enabled()] {
+        const c10::InferenceMode as_it_was(
+            inference); // inference tensors are written in that mode alone
+        job();
+      });
   const std::lock_guard lock(lock_);
   if (capturing(stream)) {
     api.host_function(handle_of(stream.second), run_job, mine.get());

@@ -36,12 +36,7 @@ MODES: dict[str, tuple[str | None, dict[str, str], list[str]]] = {
     # the device of the arrays is the one that kernels run on
     "devices": (None, {"M3D_EMULATED_DEVICES": "2"}, [LARGE]),
     # nothing runs before somebody waits for it: a missing wait or dependency
-    # (counting flops of a late network is more than the emulation can do)
-    "late": (
-        None,
-        {"M3D_EMULATED_LATE": "1"},
-        [LARGE, "--deselect=tests/test_cuda_gpu_check.py::test_section_at_toy_sizes[sampler]"],
-    ),
+    "late": (None, {"M3D_EMULATED_LATE": "1"}, [LARGE]),
     # addresses and undefined behaviour, by the compiler's sanitizers
     "address": ("address", {"ASAN_OPTIONS": "detect_leaks=0"}, [LARGE]),
 }
