@@ -83,6 +83,8 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
         parser.error(
             f"--section must be some of {','.join(LIMITS)}, got {','.join(sorted(unknown))}"
         )
+    if chosen.toy and chosen.rehearse:
+        parser.error("--toy and --rehearse exclude each other")
     if chosen.data is not None:
         chosen.data = chosen.data.resolve()
         if not chosen.data.is_dir():
@@ -100,7 +102,8 @@ def main(arguments: list[str] | None = None, *, isolate: bool = True) -> int:
     if chosen.inside:
         return inside(chosen)
     chosen.out.mkdir(parents=True, exist_ok=True)
-    state = State(chosen.out / "state.json", rehearsal=chosen.rehearse or chosen.toy)
+    kind = "a rehearsal" if chosen.rehearse else "toy sizes" if chosen.toy else "a real run"
+    state = State(chosen.out / "state.json", kind=kind)
     deadline = time.time() + chosen.seconds
     chosen.run = f"{time.time():.3f}"
     sections = [name for name in LIMITS if name in chosen.section.split(",")]
@@ -242,7 +245,8 @@ def report(sections: list[str], state: State, out: Path) -> int:
         lines.append(f"{name:11s} {entry.get('status', '-'):7s} {entry.get('message', '')}")
     rows = out / "results.csv"
     count = rows.read_text().count("\n") - 1 if rows.exists() else 0
-    lines.append(f"{count} rows in {rows}{' (a rehearsal)' if state.rehearsal else ''}")
+    kind = "" if state.kind == "a real run" else f" ({state.kind})"
+    lines.append(f"{count} rows in {rows}{kind}")
     print("\n".join(lines), flush=True)
     (out / "report.txt").write_text("\n".join(lines) + "\n")
     found = [state.get(name).get("status") for name in sections]

@@ -43,9 +43,9 @@ def judge(name: str, truth: m3.Microstructure) -> None:
         found = m3.compare(volumes, truth, splits=2, bootstrap=2)
         errors = {
             function: [
-                sum(errors) / len(errors)
+                sum(of_plane) / len(of_plane)
                 for plane in ("xy", "xz", "yz")
-                if (errors := [c.error for c in found.select(function) if c.plane == plane])
+                if (of_plane := [c.error for c in found.select(function) if c.plane == plane])
             ]
             for function in ("S2", "L")
         }

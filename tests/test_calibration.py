@@ -46,6 +46,14 @@ def test_the_candidate_nearest_to_the_micrographs_is_chosen(micrographs):
     np.testing.assert_array_equal(again.labels, made[0].labels)
 
 
+def test_what_no_micrograph_shows_can_not_be_judged():
+    labels = np.zeros((24, 24, 24), np.uint8)
+    labels[:, ::3] = 1  # layers normal to y: a slice normal to it shows one phase
+    micrographs = m3.Micrographs.from_volume(labels, images_per_plane=1, seed=0)
+    with pytest.raises(ValueError, match=r"every phase of the model in every plane, but .* xz"):
+        m3.calibrate(tiny_model(), micrographs)
+
+
 def test_a_model_keeps_what_was_found(tmp_path):
     model = dataclasses.replace(tiny_model(), harmonize=(1, 2, 0))
     loaded = m3.load_model(model.save(tmp_path / "m"))
@@ -61,12 +69,23 @@ def test_a_model_keeps_what_was_found(tmp_path):
         assert made.provenance["passes"] == passes
 
 
+@pytest.mark.parametrize("wrong", [4, (1, 2), (1.5, 0), (), (0,) * 5000])
+def test_repeats_of_a_model_are_checked(wrong):
+    with pytest.raises(ValueError, match="`harmonize` must"):
+        dataclasses.replace(tiny_model(), harmonize=wrong)
+
+
+def test_repeats_of_numpy_can_be_saved(tmp_path):
+    model = dataclasses.replace(tiny_model(), harmonize=np.array([1, 0]))
+    assert m3.load_model(model.save(tmp_path)).harmonize == (1, 0)
+
+
 @pytest.mark.parametrize("wrong", ["[1, 2]", "[]", "[-1, 0]", "[0.5, 0]", "[true, 0]", "3"])
 def test_a_damaged_record_of_it_is_refused(tmp_path, wrong):
     file = dataclasses.replace(tiny_model(), harmonize=(7, 0)).save(tmp_path) / "model.json"
     record = json.loads(file.read_text())
     file.write_text(json.dumps({**record, "harmonize": json.loads(wrong)}))
-    with pytest.raises(ValueError, match=r"model\.json must give one number of harmonizing passes"):
+    with pytest.raises(ValueError, match="failed: `harmonize` must be one number for each"):
         m3.load_model(tmp_path)
 
 
@@ -87,7 +106,12 @@ def test_the_default_of_reconstruct_is_a_candidate():
         ({"model": tiny_model(3)}, ValueError, "`micrographs` must have the 3 phases"),
         ({"volumes": 0}, ValueError, "`volumes`"),
         ({"candidates": []}, ValueError, "`candidates` must hold at least one"),
-        ({"candidates": [(1, 1)]}, ValueError, "`harmonize` must be a number or one for each"),
+        ({"volumes": 10**30}, ValueError, "`volumes`"),
+        ({"candidates": [(1, 1)]}, ValueError, r"`candidates\[0\]` must be one number for each"),
+        ({"candidates": [(0,), ()]}, ValueError, r"`candidates\[1\]` must be one number for each"),
+        ({"candidates": [5]}, ValueError, r"`candidates\[0\]` must be one number for each"),
+        ({"candidates": [(0,) * 5000]}, ValueError, r"`candidates\[0\]` must have at most the"),
+        ({"callback": 5}, TypeError, "`callback` must be callable"),
         ({"passes": 3}, TypeError, "`passes` is what calibrate chooses"),
     ],
 )

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""benchmarks/gpu_check.py --toy: every section on the card, at sizes that say nothing."""
+"""benchmarks/gpu_check.py --toy: every section that measures, at sizes that say nothing."""
 
 from __future__ import annotations
 

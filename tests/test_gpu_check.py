@@ -163,7 +163,7 @@ def test_a_section_that_hangs_or_dies_is_stopped(gpu_check, tmp_path, monkeypatc
 
 
 def test_rehearsals_and_real_runs_do_not_share_a_folder(gpu_check, tmp_path):
-    (tmp_path / "state.json").write_text('{"rehearsal": true, "sections": {}}')
+    (tmp_path / "state.json").write_text('{"kind": "a rehearsal", "sections": {}}')
     with pytest.raises(SystemExit, match="holds a rehearsal"):
         gpu_check.main(["--out", str(tmp_path), "--section", "build"])
 

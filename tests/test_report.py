@@ -247,6 +247,20 @@ class TestPage:
         assert record["timings"] == {"reconstruction": 31.2, "training": 1820.0}
         assert record["software"]["numpy"] == np.__version__
 
+    @pytest.mark.parametrize("sampler", ["fast", "custom"])
+    def test_repeats_of_each_step_are_said(self, sampler):
+        from micro3d_fast.report._sections import Subject
+        from micro3d_fast.report._write import reproduction
+
+        made = microstructure()
+        subject = Subject(made.labels, made.voxel_size, made.phase_names, made.provenance)
+        settings = {**PROVENANCE["settings"], "steps": 3, "harmonize": [1, 2, 0]}
+        changes = {"sampler": sampler, "settings": settings, "passes": 6}
+        told = reproduction({**PROVENANCE, **changes}, subject)
+        assert "harmonize=(1, 2, 0)" in told["In Python:"]
+        assert ("--harmonize 1,2,0 " in told.get("On the command line:", "")) == (sampler == "fast")
+        assert "passes" not in str(told)
+
     def test_how_to_make_it_again(self, written):
         page, record, _, _ = written
         command, program = record["reproduce"].values()

@@ -35,14 +35,15 @@ DEADLY = (
 class State:
     """state.json: what became of each section."""
 
-    def __init__(self, file: Path, *, rehearsal: bool) -> None:
-        self.file, self.rehearsal = file, rehearsal
+    def __init__(self, file: Path, *, kind: str) -> None:
+        self.file, self.kind = file, kind
         self.sections: dict[str, dict[str, Any]] = {}
         if file.exists():
             there = json.loads(file.read_text())
-            if there["rehearsal"] != rehearsal:
-                kind = "a rehearsal" if there["rehearsal"] else "a real run"
-                raise SystemExit(f"--out must be another folder: {file.parent} holds {kind}")
+            if there["kind"] != kind:
+                raise SystemExit(
+                    f"--out must be another folder: {file.parent} holds {there['kind']}"
+                )
             self.sections = there["sections"]
 
     def get(self, section: str) -> dict[str, Any]:
@@ -50,7 +51,7 @@ class State:
 
     def set(self, section: str, **entry: Any) -> None:
         self.sections[section] = {**self.sections.get(section, {}), **entry}
-        write_json(self.file, {"rehearsal": self.rehearsal, "sections": self.sections})
+        write_json(self.file, {"kind": self.kind, "sections": self.sections})
 
 
 class Job:

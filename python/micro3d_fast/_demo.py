@@ -283,7 +283,7 @@ def affordable(
     """
     budget = share * demo.left - 8.0  # the report takes its part
     for edge in (demo.edge, 3 * demo.edge // 4, demo.edge // 2):
-        for passes in (whole, FEWEST):
+        for passes in (whole, min(whole, FEWEST)):
             if pass_seconds * passes * (edge / demo.edge) ** 3 <= budget:
                 return edge, passes
-    return (demo.edge // 2, FEWEST) if needed else (0, 0)
+    return (demo.edge // 2, min(whole, FEWEST)) if needed else (0, 0)

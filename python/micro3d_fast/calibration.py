@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from . import _checks
-from .diffusion.sampling import RISING, fast_settings
+from .diffusion.sampling import RISING, _called, fast_settings
 
 if TYPE_CHECKING:
     from .diffusion import Model
 
-# Of each step.  The default of `reconstruct` is the third, with few at high noise.
+# Of each step.  `reconstruct` takes the third for a model not calibrated: few at high noise.
 CANDIDATES: tuple[tuple[int, ...], ...] = (
     (2, 2, 2, 2, 2, 2, 2, 0),
     (5, 5, 5, 5, 5, 5, 5, 0),
@@ -91,7 +91,8 @@ def calibrate(
         Called after each pass with `reconstruct`'s dict, whose pass_index, passes, seconds and eta
         are those of all volumes together, and harmonize, volume, volumes (of all candidates).
     **options
-        Others of `reconstruct`, such as ``periodic`` or ``device``.
+        Others of `reconstruct`, such as ``periodic`` or ``device``.  What is found holds for them:
+        the model keeps the repeats alone.
 
     Returns
     -------
@@ -123,15 +124,29 @@ def calibrate(
             f"`micrographs` must have the {model.n_phases} phases of the model, "
             f"got {micrographs.n_phases}"
         )
-    volumes = _checks.integer(volumes, name="volumes", minimum=1)
+    for plane, images in micrographs.images.items():
+        for phase, name in enumerate(model.phase_names):
+            if not any((image == phase).any() for image in images):
+                raise ValueError(
+                    f"`micrographs` must show every phase of the model in every plane, but {name} "
+                    f"is not in {plane}"
+                )
+    callback = _called(callback)
+    volumes = _checks.integer(volumes, name="volumes", minimum=1, maximum=10_000)
     seed = _checks.integer(seed, name="seed", minimum=0, maximum=2**64 - volumes)
     for name in ("harmonize", "passes", "quality", "sampler", "settings", "n"):
         if name in options:
             raise TypeError(f"`{name}` is what calibrate chooses, or no option of it")
-    repeats = [tuple(c) for c in candidates]
+    repeats = [_checks.repeats(c, name=f"candidates[{k}]") for k, c in enumerate(candidates)]
     if not repeats:
         raise ValueError("`candidates` must hold at least one sequence of repeats, got none")
-    passes = [fast_settings(harmonize=c).passes for c in repeats]  # refuses before any is made
+    for k, found_steps in enumerate(map(len, repeats)):
+        if found_steps > model.schedule.steps:
+            raise ValueError(
+                f"`candidates[{k}]` must have at most the {model.schedule.steps} steps of the "
+                f"model, got {found_steps}"
+            )
+    passes = [fast_settings(harmonize=c).passes for c in repeats]
     shape = (model.patch,) * 3 if volume_shape is None else volume_shape
     measured: list[Candidate] = []
     began = time.perf_counter()

@@ -604,8 +604,6 @@ def _same_command() -> str:
 @guarded(
     path_or_bundled_name="model",
     volume_shape="shape",
-    micrographs="model",  # they are read as it says
-    phase_names="model",
     labels="volume",
     **IMAGES,
 )
@@ -648,10 +646,11 @@ def calibrate(
 
     from .calibration import calibrate as found_by
     from .diffusion import load_model
+    from .diffusion.checkpoint import keep_harmonize, model_directory
 
     loaded = load_model(model)
-    directory = Path(model, "model") if Path(model, "model", "model.json").exists() else Path(model)
-    if save and not (directory / "model.json").exists():
+    directory = model_directory(model)
+    if save and not Path(model).exists():
         _fail(f"--model must be a directory where --save is given, got {model}")
     micrographs = load_micrographs(
         {"xy": xy, "xz": xz, "yz": yz},
@@ -660,7 +659,6 @@ def calibrate(
         phases=phases,
         threshold=threshold,
         n_phases=n_phases,
-        phase_names=loaded.phase_names,
         voxel_size=loaded.voxel_size,
     )
     if micrographs is None:
@@ -678,7 +676,8 @@ def calibrate(
         )
     print(found)
     if save:
-        print(f"Kept in {found.model.save(directory)}.")
+        keep_harmonize(directory, found.harmonize)
+        print(f"Kept in {directory}.")
     repeats = "" if save else "--harmonize " + ",".join(map(str, found.harmonize)) + " "
     print(f"Next: micro3d reconstruct --model {shlex.quote(model)} {repeats}--out volume.tif")
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import _checks
 from .._atomic import atomic_write
-from .._checks import choice
 from .schedule import PREDICTIONS, Schedule
 
 if TYPE_CHECKING:
@@ -72,6 +72,17 @@ class Model:
     voxel_size: tuple[float, float, float] = (1.0, 1.0, 1.0)
     details: dict[str, Any] = field(default_factory=dict)
     harmonize: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.harmonize is None:
+            return
+        repeats = _checks.repeats(self.harmonize, name="harmonize")
+        if len(repeats) > self.schedule.steps:
+            raise ValueError(
+                f"`harmonize` must have at most the {self.schedule.steps} steps of the schedule, "
+                f"got {len(repeats)}"
+            )
+        object.__setattr__(self, "harmonize", repeats)
 
     @property
     def n_phases(self) -> int:
@@ -171,6 +182,24 @@ def bundled_directory(name: str) -> Path:
     return Path(str(resources.files("micro3d_fast").joinpath("models", name)))
 
 
+def model_directory(path_or_bundled_name: str | Path) -> Path:
+    """Where model.json lies, or should: the directory itself, its ``model``, or a bundled one."""
+    directory = Path(path_or_bundled_name)
+    if str(path_or_bundled_name) in BUNDLED and not directory.exists():
+        directory = bundled_directory(str(path_or_bundled_name))
+    if not (directory / "model.json").exists() and (directory / "model" / "model.json").exists():
+        directory = directory / "model"
+    return directory
+
+
+def keep_harmonize(directory: Path, harmonize: tuple[int, ...]) -> None:
+    """Write what `calibrate` found into a model's record; the weights stay as they are."""
+    record = json.loads((directory / "model.json").read_text(encoding="utf-8"))
+    with atomic_write(directory / "model.json") as path:
+        text = json.dumps({**record, "harmonize": list(harmonize)}, indent=2)
+        path.write_text(text + "\n", encoding="utf-8")
+
+
 def load_model(path_or_bundled_name: str | Path) -> Model:
     """Load a model from a directory or by the name of a bundled one.
 
@@ -202,11 +231,7 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
             "`path_or_bundled_name` must be a path or the name of a bundled model, got "
             f"{type(path_or_bundled_name).__name__}"
         )
-    directory = Path(path_or_bundled_name)
-    if str(path_or_bundled_name) in BUNDLED and not directory.exists():
-        directory = bundled_directory(str(path_or_bundled_name))
-    if not (directory / "model.json").exists() and (directory / "model" / "model.json").exists():
-        directory = directory / "model"
+    directory = model_directory(path_or_bundled_name)
     file = directory / "model.json"
     if not file.exists():
         raise FileNotFoundError(
@@ -226,7 +251,7 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
                 "but its content differs: the file is damaged"
             )
         config = UNetConfig(**record["config"])
-        choice(record["prediction"], PREDICTIONS, name="prediction")
+        _checks.choice(record["prediction"], PREDICTIONS, name="prediction")
         phases = len(record["phase_names"])
         if len(record["volume_fractions"]) != phases or len(record["voxel_size"]) != 3:
             raise ModelFileError(
@@ -249,17 +274,6 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
                 f"{file} must predict 'x0' or 'v' on a schedule whose last step holds no signal, "
                 "got 'noise', which says nothing of the image there"
             )
-        harmonize = record.get("harmonize")  # absent before it was known
-        if harmonize is not None and not (
-            isinstance(harmonize, list)
-            and all(type(n_h) is int and n_h >= 0 for n_h in harmonize)
-            and 1 <= len(harmonize) <= schedule.steps
-            and harmonize[-1] == 0
-        ):
-            raise ModelFileError(
-                f"{file} must give one number of harmonizing passes a step, 0 for the last, "
-                f"got {harmonize}"
-            )
         with torch.device("meta"):
             net = UNet(config)
         state = {k: v.to(torch.float32) for k, v in load(data).items()}
@@ -274,7 +288,7 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
             patch=int(record["patch"]),
             voxel_size=tuple(record["voxel_size"]),
             details=record["details"],
-            harmonize=None if harmonize is None else tuple(harmonize),
+            harmonize=record.get("harmonize"),  # absent in older files
         )
     except ModelFileError:
         raise

@@ -57,13 +57,7 @@ class SamplerSettings:
     def __post_init__(self) -> None:
         _checks.integer(self.steps, name="steps", minimum=1)
         if isinstance(self.harmonize, tuple):
-            for n_h in self.harmonize:
-                _checks.integer(n_h, name="harmonize", minimum=0)
-            if len(self.harmonize) != self.steps or self.harmonize[-1] != 0:
-                raise ValueError(
-                    f"`harmonize` must be a number or one for each of {self.steps} steps, 0 for "
-                    f"the last, got {self.harmonize!r}"
-                )
+            _checks.repeats(self.harmonize, name="harmonize", steps=self.steps)
         else:
             _checks.integer(self.harmonize, name="harmonize", minimum=0)
         _checks.choice(self.variance, ("beta", "posterior", "none"), name="variance")
@@ -182,15 +176,16 @@ def reconstruct(
         each with ``harmonize`` repeats (Eq. 16, 17), so T (1 + n_h) - n_h, about 5000, passes of
         the network.  ``"fast"`` visits few steps and repeats each in the next plane.
     quality : {"draft", "standard", "high"}, optional
-        How many passes the ``"fast"`` sampler makes: 22, 38 or 91.  Default: the repeats that
-        `calibrate` found for the model, and 38 passes where it was not asked.
+        How many passes the ``"fast"`` sampler makes: 22, 38 or 91; the model's own repeats are
+        not looked at then.  Default: see ``harmonize``.
     passes : int, optional
         The number itself instead (rounded to whole steps).
     harmonize : int or sequence of int, optional
-        Harmonizing passes n_h a step; default 4 for ``"paper"``.  For ``"fast"`` they rise from 1
-        to 7 as the noise falls; with ``passes`` other than 38, or ``quality`` other than
-        ``"standard"``, they are as many as eight steps leave room for, at most 5.  A sequence, for
-        ``"fast"`` alone, gives those of each step, 0 for the last (see `calibrate`).
+        Harmonizing passes n_h a step; default 4 for ``"paper"``.  For ``"fast"`` those that
+        `calibrate` found for the model (``model.harmonize``); where it was not asked, and for 38
+        ``passes`` or ``quality="standard"``, they rise from 1 to 7 as the noise falls.  For other
+        ``passes`` or ``quality`` they are as many as eight steps leave room for, at most 5.  A
+        sequence, for ``"fast"`` alone, gives those of each step, 0 for the last.
     gamma : float, optional
         Weight of the harmonized sample against the one before it (Eq. 17), in [0, 1]; default 0.5
         for ``"paper"``, 1 for ``"fast"``.

@@ -325,19 +325,28 @@ def reproduction(provenance: Mapping[str, Any], subject: Subject) -> dict[str, s
     arguments: dict[str, Any] = {"seed": provenance["seed"]}
     if not custom:
         arguments["sampler"] = sampler
-        if sampler == "fast":
-            arguments["passes"] = provenance.get("passes")
-        if isinstance(settings.get("harmonize"), int):  # otherwise it follows from the passes
-            arguments["harmonize"] = settings["harmonize"]
+        repeats = settings.get("harmonize")
+        if isinstance(repeats, Sequence):  # of each step: the passes follow
+            arguments["harmonize"] = tuple(repeats)
+        elif repeats is not None:
+            if sampler == "fast":
+                arguments["passes"] = provenance.get("passes")
+            arguments["harmonize"] = repeats
         arguments["gamma"] = settings.get("gamma")
     arguments["guidance"] = provenance.get("guidance")
     arguments = {name: value for name, value in arguments.items() if value is not None}
-    options = [f"--{name} {value}" for name, value in arguments.items()]
+    options = [
+        f"--{name} {','.join(map(str, value)) if isinstance(value, tuple) else value}"
+        for name, value in arguments.items()
+    ]
     words = [f"{name}={value!r}" for name, value in arguments.items()]
     if custom:
         words.append(
             "settings=m3.SamplerSettings(\n        "
-            + ", ".join(f"{name}={value!r}" for name, value in settings.items())
+            + ", ".join(
+                f"{name}={tuple(value) if isinstance(value, list) else value!r}"
+                for name, value in settings.items()
+            )
             + "\n    )"
         )
     periodic = provenance.get("periodic")
