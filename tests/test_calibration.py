@@ -42,6 +42,9 @@ def test_the_candidate_nearest_to_the_micrographs_is_chosen(micrographs):
     chosen = next(c for c in found.candidates if c.harmonize == found.harmonize)
     assert np.mean(errors) == pytest.approx(chosen.S2)
     assert "<- best" in str(found)
+    first, second, _ = sorted(found.candidates, key=lambda c: c.S2 + c.L)
+    near = first.S2 + first.L + first.spread >= second.S2 + second.L
+    assert ("more volumes tell" in str(found)) == near
     again = m3.reconstruct((16, 16, 16), found.model, seed=3)
     np.testing.assert_array_equal(again.labels, made[0].labels)
 
@@ -85,7 +88,7 @@ def test_a_damaged_record_of_it_is_refused(tmp_path, wrong):
     file = dataclasses.replace(tiny_model(), harmonize=(7, 0)).save(tmp_path) / "model.json"
     record = json.loads(file.read_text())
     file.write_text(json.dumps({**record, "harmonize": json.loads(wrong)}))
-    with pytest.raises(ValueError, match="failed: `harmonize` must be one number for each"):
+    with pytest.raises(ValueError, match="failed: `harmonize` must be one number a step"):
         m3.load_model(tmp_path)
 
 
@@ -107,11 +110,13 @@ def test_the_default_of_reconstruct_is_a_candidate():
         ({"volumes": 0}, ValueError, "`volumes`"),
         ({"candidates": []}, ValueError, "`candidates` must hold at least one"),
         ({"volumes": 10**30}, ValueError, "`volumes`"),
-        ({"candidates": [(1, 1)]}, ValueError, r"`candidates\[0\]` must be one number for each"),
-        ({"candidates": [(0,), ()]}, ValueError, r"`candidates\[1\]` must be one number for each"),
-        ({"candidates": [5]}, ValueError, r"`candidates\[0\]` must be one number for each"),
+        ({"candidates": [(1, 1)]}, ValueError, r"`candidates\[0\]` must be one number a step"),
+        ({"candidates": [(0,), ()]}, ValueError, r"`candidates\[1\]` must be one number a step"),
+        ({"candidates": [5]}, ValueError, r"`candidates\[0\]` must be one number a step"),
         ({"candidates": [(0,) * 5000]}, ValueError, r"`candidates\[0\]` must have at most the"),
         ({"callback": 5}, TypeError, "`callback` must be callable"),
+        ({"shape": (8, 8, 8)}, TypeError, "`shape` is no argument of calibrate"),
+        ({"volume_shape": (4, 8, 8)}, ValueError, "`volume_shape` must be at least 8"),
         ({"passes": 3}, TypeError, "`passes` is what calibrate chooses"),
     ],
 )

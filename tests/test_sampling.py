@@ -199,10 +199,10 @@ def test_repeats_of_each_step():
     volume = reconstruct((8, 8, 8), tiny_model(), harmonize=[2, 1, 0])
     assert volume.provenance["passes"] == 6
     for wrong in ((1, 1), (1, 1, 1)):
-        with pytest.raises(ValueError, match="`harmonize` must be a number or one for each of 3"):
+        with pytest.raises(ValueError, match="`harmonize` must be one number for each of 3"):
             SamplerSettings(3, wrong, 1.0)
     for options in ({"sampler": "paper"}, {"passes": 22}, {"quality": "draft"}):
-        with pytest.raises(ValueError, match="`harmonize` must be a number, or one a step"):
+        with pytest.raises(ValueError, match="`harmonize` must be one number where `passes`"):
             reconstruct((8, 8, 8), tiny_model(), harmonize=(1, 0), **options)
 
 

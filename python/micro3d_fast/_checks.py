@@ -45,10 +45,10 @@ def integer(
 
 def repeats(value: Any, *, name: str, steps: int | None = None) -> tuple[int, ...]:
     """Harmonizing passes of each of ``steps`` steps (at least one), 0 for the last, as a tuple."""
-    what = "at least one step" if steps is None else f"{steps} steps"
-    wanted = f"`{name}` must be one number for each of {what}, 0 for the last"
+    each = "a step" if steps is None else f"for each of {steps} steps"
+    wanted = f"`{name}` must be one number {each}, 0 ... 1000, and 0 for the last"
     try:
-        found = tuple(integer(n_h, name=name, minimum=0) for n_h in value)
+        found = tuple(integer(n_h, name=name, minimum=0, maximum=1000) for n_h in value)
     except (TypeError, ValueError):
         raise ValueError(f"{wanted}, got {_show(value)}") from None
     if not found or found[-1] != 0 or (steps is not None and len(found) != steps):

@@ -10,6 +10,9 @@ L are compared with those of the micrographs.
 
 from __future__ import annotations
 
+import inspect
+import math
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +40,7 @@ class Candidate:
     passes: int
     S2: float  # relative error of S2 against the micrographs, mean over planes and phases
     L: float  # of the lineal path
+    spread: float  # of S2 + L between single volumes, standard deviation; nan of one volume
     seconds: float  # a volume
 
 
@@ -50,7 +54,10 @@ class Calibration:
     model: Model  # with these repeats as its default: to reconstruct with, or to save
 
     def __str__(self) -> str:
-        lines = [f"Repeats of each step, {self.volumes} volumes each, errors against micrographs:"]
+        lines = [
+            f"Repeats of each step, {self.volumes} volumes each; mean relative errors of S2 and L "
+            "against the micrographs:"
+        ]
         for c in self.candidates:
             chosen = "  <- best" if c.harmonize == self.harmonize else ""
             repeats = " ".join(map(str, c.harmonize))
@@ -58,6 +65,9 @@ class Calibration:
                 f"  {repeats}: {c.passes} passes, S2 {c.S2:.3f}, L {c.L:.3f}, "
                 f"{c.seconds:.1f} s a volume{chosen}"
             )
+        first, *others = sorted(self.candidates, key=lambda c: c.S2 + c.L)
+        if others and not first.S2 + first.L + first.spread < others[0].S2 + others[0].L:  # or nan
+            lines.append("The best two differ by less than two volumes do: more volumes tell them.")
         return "\n".join(lines)
 
 
@@ -115,6 +125,9 @@ def calibrate(
     from .micrographs import Micrographs
     from .statistics import compare
 
+    unknown = sorted(set(options) - set(inspect.signature(reconstruct).parameters))
+    if unknown:
+        raise TypeError(f"`{unknown[0]}` is no argument of calibrate or reconstruct")
     if not isinstance(model, Model):
         raise TypeError(f"`model` must be a Model, got {type(model).__name__}: see load_model")
     if not isinstance(micrographs, Micrographs):
@@ -147,6 +160,13 @@ def calibrate(
                 f"model, got {found_steps}"
             )
     passes = [fast_settings(harmonize=c).passes for c in repeats]
+    if volume_shape is not None:
+        volume_shape = _checks.shape3(volume_shape, name="volume_shape")
+        if min(volume_shape) < 8:
+            raise ValueError(
+                "`volume_shape` must be at least 8 voxels along each axis, for its correlations "
+                f"to say something, got {volume_shape}"
+            )
     shape = (model.patch,) * 3 if volume_shape is None else volume_shape
     measured: list[Candidate] = []
     began = time.perf_counter()
@@ -169,12 +189,15 @@ def calibrate(
                 )
             )
         seconds = (time.perf_counter() - started) / volumes
-        found = compare(made, micrographs, splits=2, bootstrap=2)
-        errors = {}
-        for function in ("S2", "L"):
-            curves = found.select(function)
-            errors[function] = sum(c.error for c in curves) / len(curves)
-        measured.append(Candidate(harmonize, passes[k], errors["S2"], errors["L"], seconds))
+
+        def errors(those: Sequence[Any]) -> tuple[float, float]:
+            found = compare(those, micrographs, splits=2, bootstrap=2)
+            S2, L = ([c.error for c in found.select(function)] for function in ("S2", "L"))
+            return sum(S2) / len(S2), sum(L) / len(L)
+
+        single = [sum(errors([one])) for one in made]
+        spread = statistics.stdev(single) if volumes > 1 else math.nan
+        measured.append(Candidate(harmonize, passes[k], *errors(made), spread, seconds))
     best = min(measured, key=lambda c: c.S2 + c.L)
     chosen = replace(model, harmonize=best.harmonize)
     return Calibration(best.harmonize, tuple(measured), volumes, chosen)

@@ -704,14 +704,17 @@ def reconstruct(
     ] = 1,
     sampler: Annotated[str, typer.Option(help="fast or paper (thousands of passes).")] = "fast",
     quality: Annotated[
-        str | None, typer.Option(help="Passes of the fast sampler: draft, standard or high.")
+        str | None,
+        typer.Option(help="draft, standard or high: 22, 38 or 91 passes."),
     ] = None,
-    passes: Annotated[int | None, typer.Option(help="Their number itself instead.")] = None,
+    passes: Annotated[
+        int | None, typer.Option(help="Another number, rounded to whole steps.")
+    ] = None,
     harmonize: Annotated[
         str | None,
         typer.Option(
             metavar="N[,N...]",
-            help="Harmonizing passes a step, or of each step as micro3d calibrate finds them.",
+            help="Harmonizing passes of every step but the last, or of each, 0 for the last.",
         ),
     ] = None,
     gamma: Annotated[

@@ -137,6 +137,13 @@ class Model:
         directory = Path(directory)
         if directory.exists() and not directory.is_dir():
             raise ValueError(f"`directory` must be a directory, got the file {directory}")
+        if (directory / "model" / "model.json").exists() and not (
+            directory / "model.json"
+        ).exists():
+            raise ValueError(
+                "`directory` must be that of a model, got that of a run of train, whose model is "
+                f"in {directory / 'model'}"
+            )
         directory.mkdir(parents=True, exist_ok=True)
         state = self.net.state_dict()
         if half is None:
@@ -233,6 +240,11 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
         )
     directory = model_directory(path_or_bundled_name)
     file = directory / "model.json"
+    if not file.exists() and (directory / "checkpoint.safetensors").exists():
+        raise FileNotFoundError(
+            f"`path_or_bundled_name` must be a finished run of train, got {directory}, whose "
+            "training goes on with the same train"
+        )
     if not file.exists():
         raise FileNotFoundError(
             f"`path_or_bundled_name` must be a model directory or one of {', '.join(BUNDLED)}, "

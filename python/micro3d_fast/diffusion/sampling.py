@@ -184,8 +184,10 @@ def reconstruct(
         Harmonizing passes n_h a step; default 4 for ``"paper"``.  For ``"fast"`` those that
         `calibrate` found for the model (``model.harmonize``); where it was not asked, and for 38
         ``passes`` or ``quality="standard"``, they rise from 1 to 7 as the noise falls.  For other
-        ``passes`` or ``quality`` they are as many as eight steps leave room for, at most 5.  A
-        sequence, for ``"fast"`` alone, gives those of each step, 0 for the last.
+        ``passes`` or ``quality`` they are as many as eight steps leave room for, at most 5.  One
+        number for ``"fast"`` is that of every step but the last, and the passes (38 if not given)
+        make the number of steps.  A sequence, for ``"fast"`` alone, gives those of each step, as
+        many steps as it is long, 0 for the last.
     gamma : float, optional
         Weight of the harmonized sample against the one before it (Eq. 17), in [0, 1]; default 0.5
         for ``"paper"``, 1 for ``"fast"``.
@@ -404,11 +406,11 @@ def _request(
         raise TypeError(f"`model` must be a Model, got {type(model).__name__}: see load_model")
     _checks.choice(sampler, ("fast", "paper"), name="sampler")
     if isinstance(harmonize, Sequence) and not isinstance(harmonize, str | bytes):
-        harmonize = tuple(harmonize)
-        if not harmonize or sampler == "paper" or passes is not None or quality is not None:
+        harmonize = _checks.repeats(harmonize, name="harmonize")
+        if sampler == "paper" or passes is not None or quality is not None:
             raise ValueError(
-                "`harmonize` must be a number, or one a step for sampler 'fast' without `passes` "
-                f"and `quality`, got {harmonize!r}"
+                "`harmonize` must be one number where `passes`, `quality` or sampler 'paper' is "
+                f"given, got {harmonize!r}"
             )
     elif harmonize is not None:
         harmonize = _checks.integer(harmonize, name="harmonize", minimum=0)
@@ -438,6 +440,11 @@ def _request(
             if harmonize is None and passes is None and quality is None:
                 harmonize = model.harmonize
             settings = fast_settings(QUALITY[quality] if quality else passes, harmonize, gamma)
+            if isinstance(harmonize, int) and harmonize > 0 and settings.steps < 2:
+                raise ValueError(
+                    "`harmonize` must leave two steps of the passes that are made, for the last "
+                    f"repeats nothing, got {harmonize}"
+                )
     elif not isinstance(settings, SamplerSettings):
         raise TypeError(
             f"`settings` must be a SamplerSettings or None, got {type(settings).__name__}"
