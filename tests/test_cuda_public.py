@@ -134,6 +134,8 @@ def test_turned_and_read_only_arrays(library):
     there = send(labels)
     turned = there.permute(2, 0, 1) if library == "torch" else there.transpose(2, 0, 1)
     np.testing.assert_allclose(m3.two_point_map(turned, 1), want, rtol=1e-15)
+    got = m3.two_point_map(there, 1, mask=mask[::-1])  # of numpy, turned
+    np.testing.assert_allclose(got, m3.two_point_map(labels, 1, mask=mask[::-1]), rtol=1e-15)
     if library == "cupy":  # torch has no negative strides
         for function in (m3.two_point_map, m3.two_point_radial):
             got, want = function(there[::-1, :, ::-1], 1), function(labels[::-1, :, ::-1], 1)

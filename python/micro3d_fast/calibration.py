@@ -168,6 +168,12 @@ def calibrate(
                 f"to say something, got {volume_shape}"
             )
     shape = (model.patch,) * 3 if volume_shape is None else volume_shape
+
+    def errors(volumes: Sequence[Any]) -> tuple[float, float]:
+        found = compare(volumes, micrographs, splits=2, bootstrap=2)
+        S2, L = ([c.error for c in found.select(function)] for function in ("S2", "L"))
+        return sum(S2) / len(S2), sum(L) / len(L)
+
     measured: list[Candidate] = []
     began = time.perf_counter()
     for k, harmonize in enumerate(repeats):
@@ -189,14 +195,9 @@ def calibrate(
                 )
             )
         seconds = (time.perf_counter() - started) / volumes
-
-        def errors(those: Sequence[Any]) -> tuple[float, float]:
-            found = compare(those, micrographs, splits=2, bootstrap=2)
-            S2, L = ([c.error for c in found.select(function)] for function in ("S2", "L"))
-            return sum(S2) / len(S2), sum(L) / len(L)
-
-        single = [sum(errors([one])) for one in made]
-        spread = statistics.stdev(single) if volumes > 1 else math.nan
+        spread = math.nan
+        if volumes > 1:
+            spread = statistics.stdev(sum(errors([one])) for one in made)
         measured.append(Candidate(harmonize, passes[k], *errors(made), spread, seconds))
     best = min(measured, key=lambda c: c.S2 + c.L)
     chosen = replace(model, harmonize=best.harmonize)

@@ -104,9 +104,10 @@ def _device_labels(array: Any, name: str, ndims: tuple[int, ...], like: Any = No
     """`_checks.as_labels` for an array on a GPU: a contiguous torch tensor of uint8, there."""
     import torch
 
-    if framework(array) != "torch":
-        if framework(array) == "cupy":  # torch has no negative strides
-            array = sys.modules["cupy"].ascontiguousarray(array)
+    owner = framework(array)
+    if owner != "torch":
+        if owner is not None:  # numpy or cupy: torch has no negative strides, and aborts on them
+            array = sys.modules[owner].ascontiguousarray(array)
         if hasattr(array, "__dlpack__"):
             array = torch.from_dlpack(array)
         else:
