@@ -16,17 +16,19 @@ from .job import Job
 
 #: what the sanitizer runs: every kernel on small odd shapes
 SMALL = [
-    f"tests/test_{name}.py"
-    for name in (
-        "cuda_operators",
-        "cuda_solvers",
-        "run_lengths",
-        "bit_correlation",
-        "spectrum",
-        "hex8",
-        "multigrid",
-        "seven_point",
-    )
+    f"tests/{folder}/test_{name}.py"
+    for folder, names in {
+        "cuda": ("cuda_operators", "cuda_solvers"),
+        "native": (
+            "run_lengths",
+            "bit_correlation",
+            "spectrum",
+            "hex8",
+            "multigrid",
+            "seven_point",
+        ),
+    }.items()
+    for name in names
 ]
 #: a skip with these words is no failure: the test needs more memory than the card has
 EXCUSED = "this card is too small"
@@ -105,7 +107,7 @@ def judge(job: Job, case: str, outcome: Outcome) -> None:
 
 
 def everything(job: Job) -> None:
-    what = "tests/test_cuda_streams.py" if job.toy else "tests"
+    what = "tests/cuda/test_cuda_streams.py" if job.toy else "tests"
     judge(job, "pytest -m cuda", pytest(job, "pytest", "-m", "cuda", what, M3D_REQUIRE_CUDA="1"))
 
 
@@ -150,7 +152,7 @@ def sanitizer_options(sanitizer: str, tool: str) -> list[str]:
 def rehearsal(job: Job) -> None:
     """The same way, one file: every test of it is skipped without a GPU."""
     outcome = pytest(
-        job, "pytest", "-m", "cuda", "tests/test_cuda_streams.py", M3D_REQUIRE_CUDA="0"
+        job, "pytest", "-m", "cuda", "tests/cuda/test_cuda_streams.py", M3D_REQUIRE_CUDA="0"
     )
     job.row("pytest -m cuda", "tests skipped", len(outcome.skipped), "1")
     if outcome.failed or not outcome.skipped:

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Checks at the door: every public function sends its arguments through here once.
+"""Argument checks: every public function sends its arguments through here once.
 
-Each function returns the value in its plain form, or refuses it in one sentence that names the
-argument in backquotes, says what it must be, and what came.  ``TypeError`` for kinds and dtypes,
-``ValueError`` for values and shapes.  Nothing here imports torch or cupy; arrays of either are
-recognized by what they can do.
+Each function returns the value in its plain form, or raises `ArgumentTypeError` for kinds and
+dtypes and `ArgumentError` for values and shapes: one sentence that names the argument, what it must
+be and what came.  Nothing here imports torch or cupy; arrays of either are recognized by their
+attributes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,34 @@ from typing import Any
 
 import numpy as np
 
-AXIS_NAMES = ("z", "y", "x")  # of array axes 0, 1, 2 of a volume
+from ._errors import ArgumentError, ArgumentTypeError
+from ._planes import AXIS_NAMES
+
+
+def refuse(name: str, wanted: str, got: str, hint: str = "") -> ArgumentError:
+    """Return the error for an argument of the wrong value or shape, to be raised.
+
+    The message is "`name` must ``wanted``, got ``got``: ``hint``".
+    """
+    return ArgumentError(name, wanted, got, hint)
+
+
+def refuse_type(name: str, wanted: str, got: str, hint: str = "") -> ArgumentTypeError:
+    """Return the error for an argument of the wrong kind or dtype, to be raised."""
+    return ArgumentTypeError(name, wanted, got, hint)
+
+
+def shown(value: Any) -> str:
+    """Return a short text of a value, for the ``got`` of a refusal."""
+    if hasattr(value, "shape") and getattr(value, "shape", ()) != ():
+        return f"an array of shape {tuple(value.shape)}"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def shown_with_type(value: Any) -> str:
+    """Return `shown` with the name of the type, for refusals of the type."""
+    return f"{shown(value)} ({type(value).__name__})"
 
 
 # ------------------------------------------------------------------------------------- scalars
@@ -29,30 +56,28 @@ def integer(
     value: Any, *, name: str, minimum: int | None = None, maximum: int | None = None
 ) -> int:
     """Plain ``int`` within ``minimum ... maximum``; bool and floats are refused."""
-    wanted = _integer_range(minimum, maximum)
+    wanted = f"be {_integer_range(minimum, maximum)}"
     if isinstance(value, bool | np.bool_) or _is_bool_array(value):
-        raise TypeError(f"`{name}` must be {wanted}, got {_show(value)} (bool)")
+        raise refuse_type(name, wanted, shown_with_type(value))
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(
-            f"`{name}` must be {wanted}, got {_show(value)} ({type(value).__name__})"
-        ) from None
+        raise refuse_type(name, wanted, shown_with_type(value)) from None
     if (minimum is not None and number < minimum) or (maximum is not None and number > maximum):
-        raise ValueError(f"`{name}` must be {wanted}, got {number}")
+        raise refuse(name, wanted, str(number))
     return number
 
 
 def repeats(value: Any, *, name: str, steps: int | None = None) -> tuple[int, ...]:
     """Harmonizing passes of each of ``steps`` steps (at least one), 0 for the last, as a tuple."""
-    each = "a step" if steps is None else f"for each of {steps} steps"
-    wanted = f"`{name}` must be one number {each}, 0 ... 1000, and 0 for the last"
+    each = "per step" if steps is None else f"for each of {steps} steps"
+    wanted = f"be one number {each}, 0 ... 1000, and 0 for the last"
     try:
         found = tuple(integer(n_h, name=name, minimum=0, maximum=1000) for n_h in value)
     except (TypeError, ValueError):
-        raise ValueError(f"{wanted}, got {_show(value)}") from None
+        raise refuse(name, wanted, shown(value)) from None
     if not found or found[-1] != 0 or (steps is not None and len(found) != steps):
-        raise ValueError(f"{wanted}, got {found!r}")
+        raise refuse(name, wanted, repr(found))
     return found
 
 
@@ -69,54 +94,59 @@ def real(
     ``open_ends`` says whether the interval excludes its ends: one bool, or one per end.
     """
     low_open, high_open = (open_ends, open_ends) if isinstance(open_ends, bool) else open_ends
-    wanted = _real_range(minimum, maximum, low_open, high_open)
+    wanted = f"be {_real_range(minimum, maximum, low_open, high_open)}"
     plain = value
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         plain = value.item()  # numpy, torch and cupy scalars
     if isinstance(plain, bool) or not (
         isinstance(plain, int | float) or hasattr(plain, "__float__")
     ):
-        raise TypeError(f"`{name}` must be {wanted}, got {_show(value)} ({type(value).__name__})")
+        raise refuse_type(name, wanted, shown_with_type(value))
     if isinstance(plain, str | bytes | complex) or hasattr(plain, "shape"):
-        raise TypeError(f"`{name}` must be {wanted}, got {_show(value)} ({type(value).__name__})")
+        raise refuse_type(name, wanted, shown_with_type(value))
     try:
         number = float(plain)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"`{name}` must be {wanted}, got {_show(value)}") from None
+        raise refuse(name, wanted, shown(value)) from None
     below = minimum is not None and (number <= minimum if low_open else number < minimum)
     above = maximum is not None and (number >= maximum if high_open else number > maximum)
     if not math.isfinite(number) or below or above:
-        raise ValueError(f"`{name}` must be {wanted}, got {number:.12g}")
+        raise refuse(name, wanted, f"{number:.12g}")
     return number
 
 
 def boolean(value: Any, *, name: str) -> bool:
     """Plain ``bool``; numbers and strings are refused."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(
-            f"`{name}` must be True or False, got {_show(value)} ({type(value).__name__})"
-        )
+        raise refuse_type(name, "be True or False", shown_with_type(value))
     return bool(value)
 
 
 def choice(value: Any, options: Iterable[str], *, name: str) -> str:
     """One of the given strings."""
     options = tuple(options)
-    wanted = " or ".join(repr(option) for option in options)
+    wanted = "be " + " or ".join(repr(option) for option in options)
     if not isinstance(value, str):
-        raise TypeError(f"`{name}` must be {wanted}, got {_show(value)} ({type(value).__name__})")
+        raise refuse_type(name, wanted, shown_with_type(value))
     if value not in options:
-        raise ValueError(f"`{name}` must be {wanted}, got {value!r}")
+        raise refuse(name, wanted, repr(value))
     return str(value)
 
 
 def path(value: Any, *, name: str = "path") -> Path:
     """``pathlib.Path`` of a string or path-like."""
     if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes):
-        raise TypeError(f"`{name}` must be a path, got {_show(value)} ({type(value).__name__})")
+        raise refuse_type(name, "be a path", shown_with_type(value))
     if not os.fspath(value):
-        raise ValueError(f"`{name}` must be a path, got an empty string")
+        raise refuse(name, "be a path", "an empty string")
     return Path(value)
+
+
+def callback(value: Any, *, name: str = "callback") -> Any:
+    """A callable, or None."""
+    if value is not None and not callable(value):
+        raise refuse_type(name, "be callable", type(value).__name__)
+    return value
 
 
 def seed_number(seed: Any, *, name: str = "seed") -> int:
@@ -124,7 +154,7 @@ def seed_number(seed: Any, *, name: str = "seed") -> int:
     return integer(seed, name=name, minimum=0, maximum=2**64 - 1)
 
 
-# ------------------------------------------------------------------------- words of this project
+# ---------------------------------------------------------------- phases, axes, shapes, voxel sizes
 
 
 def phase_number(phase: Any, *, name: str = "phase") -> int:
@@ -136,19 +166,17 @@ def axis_number(axis: Any, ndim: int, *, name: str = "axis") -> int:
     """Array axis from its number or its name: ``"z"``, ``"y"``, ``"x"`` (2D: ``"y"``, ``"x"``)."""
     names = AXIS_NAMES[3 - ndim :]
     numbers = ", ".join(map(str, range(ndim)))
-    wanted = f"{numbers} or {', '.join(repr(n) for n in names)}"
+    wanted = f"be {numbers} or {', '.join(repr(n) for n in names)}"
     if isinstance(axis, str):
         if axis not in names:
-            raise ValueError(f"`{name}` must be {wanted}, got {axis!r}")
+            raise refuse(name, wanted, repr(axis))
         return names.index(axis)
     try:
         number = integer(axis, name=name)
     except TypeError:
-        raise TypeError(
-            f"`{name}` must be {wanted}, got {_show(axis)} ({type(axis).__name__})"
-        ) from None
+        raise refuse_type(name, wanted, shown_with_type(axis)) from None
     if not 0 <= number < ndim:
-        raise ValueError(f"`{name}` must be {wanted}, got {number}")
+        raise refuse(name, wanted, str(number))
     return number
 
 
@@ -161,47 +189,47 @@ def lag_limit(max_lag: Any, n: int, *, name: str = "max_lag") -> int:
 
 def shape3(shape: Any, *, name: str = "volume_shape") -> tuple[int, int, int]:
     """``(nz, ny, nx)``, three positive integers."""
-    wanted = "three positive integers (nz, ny, nx)"
+    wanted = "be three positive integers (nz, ny, nx)"
     if isinstance(shape, str | bytes) or not isinstance(shape, Iterable):
-        raise TypeError(f"`{name}` must be {wanted}, got {_show(shape)}")
+        raise refuse_type(name, wanted, shown(shape))
     sizes = tuple(shape)
     if len(sizes) != 3:
-        raise ValueError(f"`{name}` must be {wanted}, got {_show(sizes)}")
+        raise refuse(name, wanted, shown(sizes))
     try:
         nz, ny, nx = (integer(size, name=name, minimum=1) for size in sizes)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"`{name}` must be {wanted}, got {_show(sizes)}") from None
+    except (ArgumentError, ArgumentTypeError) as error:
+        raise type(error)(name, wanted, shown(sizes)) from None
     return nz, ny, nx
 
 
 def voxel_size3(voxel_size: Any, *, name: str = "voxel_size") -> tuple[float, float, float]:
     """``(dz, dy, dx)`` in metres, from three positive numbers or from one for all axes."""
-    wanted = "a positive number or three (dz, dy, dx)"
+    wanted = "be a positive number or three (dz, dy, dx)"
     is_one = not isinstance(voxel_size, Iterable) or getattr(voxel_size, "shape", None) == ()
     sizes = (voxel_size,) * 3 if is_one else tuple(voxel_size)
     if isinstance(voxel_size, str | bytes):
-        raise TypeError(f"`{name}` must be {wanted}, got {_show(voxel_size)}")
+        raise refuse_type(name, wanted, shown(voxel_size))
     if len(sizes) != 3:
-        raise ValueError(f"`{name}` must be {wanted}, got {_show(voxel_size)}")
+        raise refuse(name, wanted, shown(voxel_size))
     try:
         dz, dy, dx = (real(size, name=name, minimum=0.0, open_ends=True) for size in sizes)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"`{name}` must be {wanted}, got {_show(voxel_size)}") from None
+    except (ArgumentError, ArgumentTypeError) as error:
+        raise type(error)(name, wanted, shown(voxel_size)) from None
     return dz, dy, dx
 
 
 def per_axis_bool(value: Any, ndim: int = 3, *, name: str = "periodic") -> tuple[bool, ...]:
     """One bool per axis, from one for all or from a sequence of ``ndim``."""
-    wanted = f"True, False or one of them for each of the {ndim} axes"
+    wanted = f"be True, False or one of them for each of the {ndim} axes"
     if isinstance(value, bool | np.bool_):
         return (bool(value),) * ndim
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise TypeError(f"`{name}` must be {wanted}, got {_show(value)} ({type(value).__name__})")
+        raise refuse_type(name, wanted, shown_with_type(value))
     flags = tuple(value)
     if not all(isinstance(flag, bool | np.bool_) for flag in flags):
-        raise TypeError(f"`{name}` must be {wanted}, got {_show(value)}")
+        raise refuse_type(name, wanted, shown(value))
     if len(flags) != ndim:
-        raise ValueError(f"`{name}` must be {wanted}, got {len(flags)} of them")
+        raise refuse(name, wanted, f"{len(flags)} of them")
     return tuple(bool(flag) for flag in flags)
 
 
@@ -229,33 +257,32 @@ def as_labels(
         May share memory with ``labels``.
     """
     allowed = (ndim,) if isinstance(ndim, int) else tuple(ndim)
-    array = to_host(labels, name=name, wanted="an array of bool or integers 0 ... 255")
+    array = to_host(labels, name=name, wanted="be an array of bool or integers 0 ... 255")
     if array.dtype.kind not in "bui":
-        raise TypeError(
-            f"`{name}` must be an array of bool or integers 0 ... 255, got dtype {array.dtype}"
-        )
+        raise refuse_type(name, "be an array of bool or integers 0 ... 255", f"dtype {array.dtype}")
     if array.ndim not in allowed:
         dimensions = " or ".join(map(str, allowed))
-        raise ValueError(
-            f"`{name}` must have {dimensions} dimension{'s' if allowed != (1,) else ''}, "
-            f"got shape {array.shape}"
+        raise refuse(
+            name,
+            f"have {dimensions} dimension{'s' if allowed != (1,) else ''}",
+            f"shape {array.shape}",
         )
     if array.size == 0:
-        raise ValueError(f"`{name}` must not be empty, got shape {array.shape}")
+        raise refuse(name, "not be empty", f"shape {array.shape}")
     if array.dtype == np.bool_:
         return np.ascontiguousarray(array).view(np.uint8)
     if array.dtype != np.uint8:
         low, high = int(array.min()), int(array.max())
         if low < 0 or high > 255:
-            raise ValueError(f"`{name}` must hold values 0 ... 255, got {low} ... {high}")
+            raise refuse(name, "hold values 0 ... 255", f"{low} ... {high}")
         array = array.astype(np.uint8)
     return np.ascontiguousarray(array)
 
 
-def to_host(array: Any, *, name: str, wanted: str = "an array") -> np.ndarray:
+def to_host(array: Any, *, name: str, wanted: str = "be an array") -> np.ndarray:
     """Any array as a numpy array on the host, dtype untouched."""
     if isinstance(array, np.ma.MaskedArray):
-        raise TypeError(f"`{name}` must be {wanted}, got a masked array")
+        raise refuse_type(name, wanted, "a masked array")
     if isinstance(array, np.ndarray):
         return np.asarray(array)
     try:
@@ -270,24 +297,12 @@ def to_host(array: Any, *, name: str, wanted: str = "an array") -> np.ndarray:
         if hasattr(array, "__dlpack__"):
             return np.asarray(np.from_dlpack(array))
     except Exception as error:
-        raise TypeError(
-            f"`{name}` must be {wanted}, got {type(array).__name__} ({error})"
-        ) from error
-    raise TypeError(f"`{name}` must be {wanted}, got {type(array).__name__}")
-
-
-# --------------------------------------------------------------------------------------- words
+        raise refuse_type(name, wanted, f"{type(array).__name__} ({error})") from error
+    raise refuse_type(name, wanted, type(array).__name__)
 
 
 def _is_bool_array(value: Any) -> bool:
     return str(getattr(value, "dtype", "")).endswith("bool")
-
-
-def _show(value: Any) -> str:
-    if hasattr(value, "shape") and getattr(value, "shape", ()) != ():
-        return f"an array of shape {tuple(value.shape)}"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _integer_range(minimum: int | None, maximum: int | None) -> str:

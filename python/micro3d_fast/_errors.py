@@ -2,13 +2,85 @@
 # SPDX-License-Identifier: MIT
 """The package's own error classes. Each inherits from what a caller would catch anyway."""
 
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+_BACKQUOTED = re.compile(r"`([^`]+)`")
+
+
+class _Refusal(Exception):
+    """An argument is refused; the message is "`name` must ``wanted``, got ``got``: ``hint``".
+
+    Attributes
+    ----------
+    name : str
+        The argument, without backquotes.
+    wanted : str
+        What it must be: the words after "must".
+    got : str
+        What came.
+    hint : str
+        What to do about it; often empty.
+    source : str
+        The file that the value came from; empty for an argument.
+    """
+
+    def __init__(
+        self, name: str, wanted: str, got: str, hint: str = "", *, source: str = ""
+    ) -> None:
+        self.name, self.wanted, self.got = name, wanted, got
+        self.hint, self.source = hint, source
+        super().__init__(self.sentence())
+
+    def sentence(self, rename: Callable[[str], str] = "`{}`".format) -> str:
+        """Return the message with every argument it names written as ``rename(argument)``.
+
+        A name that belongs to a file (``source``) is no argument of the caller and stays.
+        """
+
+        def renamed(text: str) -> str:
+            return _BACKQUOTED.sub(lambda match: rename(match[1]), text)
+
+        hint = f": {self.hint}" if self.hint else ""
+        tail = f", got {self.got}"  # quoted from the input, so it is left as it is
+        if self.source:
+            subject = f"{self.source}: `{self.name}`" if self.name else self.source
+            return f"{subject} must {self.wanted}{tail}{hint}"
+        return f"{rename(self.name)} must {renamed(self.wanted)}{tail}{renamed(hint)}"
+
+    def in_source(self, source: str, *, named: bool = True) -> _Refusal:
+        """Return the same refusal about what a file holds: "source: `name` must ...".
+
+        Without ``named`` the source itself is the subject: "source must ...".
+        """
+        name = self.name if named else ""
+        return type(self)(name, self.wanted, self.got, self.hint, source=source)
+
+    def __reduce__(self) -> Any:
+        return _rebuild, (type(self), self.name, self.wanted, self.got, self.hint, self.source)
+
+
+def _rebuild(kind: type, name: str, wanted: str, got: str, hint: str, source: str) -> Any:
+    return kind(name, wanted, got, hint, source=source)
+
+
+class ArgumentError(_Refusal, ValueError):
+    """An argument has a value or a shape that is not accepted."""
+
+
+class ArgumentTypeError(_Refusal, TypeError):
+    """An argument is of a kind or dtype that is not accepted."""
+
 
 class CudaError(RuntimeError):
     """A CUDA call failed while an operator ran."""
 
 
 class CudaUnavailableError(CudaError, ValueError):
-    """CUDA was asked for and is not there: not built in, or no usable device.
+    """CUDA was requested but is not available: not built in, or no usable device.
 
-    Asking for a device is input, so this is a ValueError too.
+    The device is an argument, so this is a ValueError too.
     """

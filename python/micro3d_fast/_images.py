@@ -116,7 +116,7 @@ def _only_array(path: Path) -> np.ndarray:
 def _from_array(given: Any, plane: str, first: int) -> list[Image]:
     name = f"images[{plane!r}]"
     array = _checks.to_host(
-        given, name=name, wanted="a path, a pattern, an array or a list of them"
+        given, name=name, wanted="be a path, a pattern, an array or a list of them"
     )
     try:
         images = _stack(array, f"`{name}`")

@@ -45,6 +45,7 @@ import numpy as np
 
 from micro3d_fast import _checks, _images
 from micro3d_fast._atomic import atomic_directory, atomic_write, restore_directory
+from micro3d_fast._errors import ArgumentError, ArgumentTypeError
 from micro3d_fast.microstructure import Microstructure, phase_names_for
 
 _VERSION = 1
@@ -170,8 +171,8 @@ def _made(
         meta = {**meta, "phase_names": known if len(known) == count else None}
     try:
         labels = _checks.as_labels(values, ndim=3)
-    except (TypeError, ValueError) as error:  # said of the file, which is no argument
-        raise type(error)(str(error).replace("`labels`", str(path))) from None
+    except (ArgumentError, ArgumentTypeError) as error:
+        raise error.in_source(str(path), named=False) from None
     size = meta.get("voxel_size") if voxel_size is None else voxel_size
     names = meta.get("phase_names") if phase_names is None else phase_names
     for array in (labels, *fields.values()):

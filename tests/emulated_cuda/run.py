@@ -4,7 +4,7 @@
 
 python tests/emulated_cuda/run.py                  # as they are
 python tests/emulated_cuda/run.py --modes all      # and in all ways of MODES, one after the other
-python tests/emulated_cuda/run.py --modes access,repeat -- tests/test_hex8.py -x
+python tests/emulated_cuda/run.py --modes access,repeat -- tests/native/test_hex8.py -x
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import build
 
-LARGE = "--ignore=tests/test_cuda_large.py"  # too slow where every access is looked at
+LARGE = "--ignore=tests/cuda/test_cuda_large.py"  # too slow where every access is looked at
 
 #: mode -> (checks of the build, environment variables, further arguments of pytest)
 MODES: dict[str, tuple[str | None, dict[str, str], list[str]]] = {

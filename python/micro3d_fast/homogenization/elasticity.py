@@ -328,7 +328,7 @@ def _checked_directions(
     if directions is None:
         return None, follows
     wanted = "an array (nz, ny, nx, 3) of directions (x, y, z), one per voxel"
-    array = to_host(directions, name="directions", wanted=wanted)
+    array = to_host(directions, name="directions", wanted=f"be {wanted}")
     if array.dtype.kind not in "iuf":
         raise TypeError(f"`directions` must be {wanted}, got dtype {array.dtype}")
     if array.ndim == image.ndim + 1 and image.ndim == 2:

@@ -173,7 +173,8 @@ def _material_set(data: Any, path: Path) -> MaterialSet:
             try:
                 conductivities.append(conductivity_tensor(value, name="conductivity"))
             except (TypeError, ValueError) as error:
-                raise type(error)(f"{where}: {error}") from None
+                kind = TypeError if isinstance(error, TypeError) else ValueError
+                raise kind(f"{where}: {error}") from None
     for what, values in (("elastic", elastic), ("conductivity", conductivities)):
         if values and len(values) != len(phases):
             raise ValueError(

@@ -13,7 +13,7 @@ import pytest
 from micro3d_fast.diffusion.schedule import Schedule
 
 torch = pytest.importorskip("torch")
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture

@@ -197,7 +197,7 @@ def test_help_imports_nothing_heavy():
         ),
         (
             ["reconstruct", "--model", "separator", "--out", "o.tif", "--harmonize", "1,2"],
-            "--harmonize must be one number a step, 0 ... 1000, and 0 for the last, got (1, 2)",
+            "--harmonize must be one number per step, 0 ... 1000, and 0 for the last, got (1, 2)",
         ),
         (
             ["reconstruct", "--model", "separator", "--out", "o.tif", "--harmonize", "100"],

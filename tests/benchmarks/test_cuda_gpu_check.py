@@ -14,7 +14,7 @@ import pytest
 
 pytestmark = pytest.mark.cuda
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.mark.filterwarnings("ignore")  # what torch's profiler and compiler have to say

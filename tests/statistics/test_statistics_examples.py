@@ -23,7 +23,7 @@ def test_docstrings(name):
 
 
 def test_page(tmp_path, monkeypatch):
-    page = Path(__file__).parents[1] / "docs" / "characterize.md"
+    page = Path(__file__).parents[2] / "docs" / "characterize.md"
     if not page.exists():
         pytest.skip("docs/characterize.md is not here")
     monkeypatch.chdir(tmp_path)
