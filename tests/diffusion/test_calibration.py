@@ -88,7 +88,7 @@ def test_a_damaged_record_of_it_is_refused(tmp_path, wrong):
     file = dataclasses.replace(tiny_model(), harmonize=(7, 0)).save(tmp_path) / "model.json"
     record = json.loads(file.read_text())
     file.write_text(json.dumps({**record, "harmonize": json.loads(wrong)}))
-    with pytest.raises(ValueError, match="failed: `harmonize` must be one number a step"):
+    with pytest.raises(ValueError, match="failed: `harmonize` must be one number per step"):
         m3.load_model(tmp_path)
 
 
@@ -110,9 +110,9 @@ def test_the_default_of_reconstruct_is_a_candidate():
         ({"volumes": 0}, ValueError, "`volumes`"),
         ({"candidates": []}, ValueError, "`candidates` must hold at least one"),
         ({"volumes": 10**30}, ValueError, "`volumes`"),
-        ({"candidates": [(1, 1)]}, ValueError, r"`candidates\[0\]` must be one number a step"),
-        ({"candidates": [(0,), ()]}, ValueError, r"`candidates\[1\]` must be one number a step"),
-        ({"candidates": [5]}, ValueError, r"`candidates\[0\]` must be one number a step"),
+        ({"candidates": [(1, 1)]}, ValueError, r"`candidates\[0\]` must be one number per step"),
+        ({"candidates": [(0,), ()]}, ValueError, r"`candidates\[1\]` must be one number per step"),
+        ({"candidates": [5]}, ValueError, r"`candidates\[0\]` must be one number per step"),
         ({"candidates": [(0,) * 5000]}, ValueError, r"`candidates\[0\]` must have at most the"),
         ({"callback": 5}, TypeError, "`callback` must be callable"),
         ({"shape": (8, 8, 8)}, TypeError, "`shape` is no argument of calibrate"),
