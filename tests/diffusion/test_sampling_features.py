@@ -30,7 +30,7 @@ from micro3d_fast.diffusion.labelling import (
 )
 from micro3d_fast.diffusion.schedule import Schedule
 from micro3d_fast.diffusion.unet import UNet
-from micro3d_fast.report._write import reproduction
+from micro3d_fast.report._reproduction import reproduction
 
 OPEN = (False,) * 3
 

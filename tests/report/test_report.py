@@ -249,8 +249,8 @@ class TestPage:
 
     @pytest.mark.parametrize("sampler", ["fast", "custom"])
     def test_repeats_of_each_step_are_said(self, sampler):
+        from micro3d_fast.report._reproduction import reproduction
         from micro3d_fast.report._sections import Subject
-        from micro3d_fast.report._write import reproduction
 
         made = microstructure()
         subject = Subject(made.labels, made.voxel_size, made.phase_names, made.provenance)
