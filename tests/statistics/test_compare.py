@@ -11,16 +11,12 @@ import pytest
 import micro3d_fast as m3
 from micro3d_fast.statistics import comparison as module
 from micro3d_fast.statistics import figures, relative_error, scaled_autocovariance
+from volumes import blocks
 
 
-def texture(shape, seed=0, cell=(3, 2, 4), chance=0.35):
+def texture(shape, seed=0, cell=(3, 2, 4)):
     """Blocky random field, anisotropic."""
-    rng = np.random.default_rng([seed, *shape])
-    coarse = [-(-n // c) for n, c in zip(shape, cell[-len(shape) :], strict=True)]
-    blocks = rng.random(coarse) < chance
-    for axis, c in enumerate(cell[-len(shape) :]):
-        blocks = np.repeat(blocks, c, axis=axis)
-    return blocks[tuple(slice(n) for n in shape)].astype(np.uint8)
+    return blocks(shape, (0.65, 0.35), cell[-len(shape) :], seed)
 
 
 def test_curves_are_those_of_the_functions():

@@ -16,27 +16,13 @@ import micro3d_fast as m3
 from micro3d_fast import statistics
 from micro3d_fast.reference import descriptors as reference
 from micro3d_fast.statistics import _fourier
+from volumes import ball, random_labels, random_mask
 
 SHAPES = [(1, 1), (3, 4), (6, 5), (1, 1, 1), (4, 3, 5), (1, 6, 1), (3, 1, 4)]
 
 
-def image(shape, phases=2, seed=0):
-    return np.random.default_rng([seed, *shape]).integers(0, phases, shape).astype(np.uint8)
-
-
-def inside(shape, seed=1):
-    return np.random.default_rng([seed, *shape]).random(shape) < 0.8
-
-
 def flags(ndim):
     return (False, True, (True,) + (False,) * (ndim - 1))
-
-
-def ball(radius, n=None, ndim=3):
-    """Voxels whose centres lie in a ball centred in the image, off the lattice."""
-    n = 2 * math.ceil(radius) + 5 if n is None else n
-    grid = np.indices((n,) * ndim) - (n - 1) / 2 + 0.137
-    return ((grid**2).sum(0) <= radius**2).astype(np.uint8)
 
 
 # ------------------------------------------------------------------------------------ the matrix
@@ -45,8 +31,8 @@ def ball(radius, n=None, ndim=3):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("masked", [False, True])
 def test_matrix_is_all_maps(shape, masked):
-    labels = image(shape, phases=4)
-    mask = inside(shape) if masked else None
+    labels = random_labels(shape, phases=4)
+    mask = random_mask(shape) if masked else None
     for periodic in flags(len(shape)):
         for max_lag in (None, min(1, max(shape) - 1)):
             keys = {"periodic": periodic, "mask": mask, "max_lag": max_lag}
@@ -57,7 +43,7 @@ def test_matrix_is_all_maps(shape, masked):
 
 @pytest.mark.parametrize("phases", [1, 2, 3, 5])
 def test_matrix_takes_one_forward_transform_less(phases, monkeypatch):
-    labels = image((6, 7, 8), phases=phases)
+    labels = random_labels((6, 7, 8), phases=phases)
     labels.flat[:phases] = range(phases)
     forward = []
     original = _fourier.plane_spectra
@@ -69,7 +55,7 @@ def test_matrix_takes_one_forward_transform_less(phases, monkeypatch):
 
 
 def test_batch_of_maps():
-    stack, mask = image((3, 6, 7)), inside((3, 6, 7))
+    stack, mask = random_labels((3, 6, 7), phases=2), random_mask((3, 6, 7))
     for keys in ({}, {"periodic": True}, {"max_lag": 2}):
         got = m3.two_point_map(stack, 1, 0, batch=True, mask=mask, threads=2, **keys)
         each = [m3.two_point_map(i, 1, 0, mask=m, **keys) for i, m in zip(stack, mask, strict=True)]
@@ -81,7 +67,7 @@ def test_batch_of_maps():
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_lineal_paths_of_all_phases(shape):
-    labels, mask = image(shape, phases=3), inside(shape)
+    labels, mask = random_labels(shape, phases=3), random_mask(shape)
     for axis, periodic, m in itertools.product(range(len(shape)), (False, True), (None, mask)):
         keys = {"axis": axis, "max_lag": shape[axis] - 1, "periodic": periodic, "mask": m}
         got = statistics.lineal_paths(labels, n_phases=4, **keys)
@@ -91,7 +77,7 @@ def test_lineal_paths_of_all_phases(shape):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_chords_equal_brute_force(shape):
-    labels, mask = image(shape), inside(shape)
+    labels, mask = random_labels(shape, phases=2), random_mask(shape)
     for axis, periodic, m in itertools.product(range(len(shape)), (False, True), (None, mask)):
         got = statistics.chord_lengths(labels, 1, axis=axis, periodic=periodic, mask=m)
         phase = (labels == 1) if m is None else (labels == 1) & m
@@ -151,7 +137,7 @@ def test_clusters_equal_flood_fill(shape, library, monkeypatch):
     allowed = (4, 8) if len(shape) == 2 else (6, 18, 26)
     wraps = itertools.product((False, True), repeat=len(shape))
     for periodic, connectivity, seed in itertools.product(wraps, allowed, range(2)):
-        labels, mask = image(shape, seed=seed), inside(shape)
+        labels, mask = random_labels(shape, phases=2, seed=seed), random_mask(shape)
         keys = {"connectivity": connectivity, "periodic": periodic}
         got = statistics.cluster_labels(labels, 1, mask=mask, **keys)
         want = reference.clusters((labels == 1) & mask, connectivity, periodic)
@@ -165,8 +151,8 @@ def test_clusters_equal_flood_fill(shape, library, monkeypatch):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_cluster_function_equals_brute_force(shape):
     for periodic, masked in itertools.product(flags(len(shape)), (False, True)):
-        labels = image(shape, seed=5)
-        mask = inside(shape) if masked else None
+        labels = random_labels(shape, phases=2, seed=5)
+        mask = random_mask(shape) if masked else None
         phase = (labels == 1) & mask if masked else labels == 1
         numbers = reference.clusters(phase, 4 if len(shape) == 2 else 6, periodic)
         got = statistics.two_point_cluster_map(labels, 1, periodic=periodic, mask=mask)
@@ -244,8 +230,8 @@ def test_percolation_across_periodic_sides():
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_faces_equal_brute_force(shape):
-    for periodic, mask in itertools.product(flags(len(shape)), (None, inside(shape))):
-        labels = image(shape)
+    for periodic, mask in itertools.product(flags(len(shape)), (None, random_mask(shape))):
+        labels = random_labels(shape, phases=2)
         sizes = (2.0, 3.0, 5.0)[: len(shape)]
         keys = {"periodic": periodic, "mask": mask, "method": "faces", "voxel_size": sizes}
         want = reference.face_area(labels == 1, periodic, mask)
@@ -301,7 +287,7 @@ def test_solid_angles_are_those_of_the_literature():
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_local_fractions_equal_brute_force(shape):
-    labels = image(shape)
+    labels = random_labels(shape, phases=2)
     longest = min([n for n in shape if n > 1], default=1)
     for periodic in flags(len(shape)):
         sizes = list(range(1, longest + 1))
@@ -315,7 +301,7 @@ def test_local_fractions_equal_brute_force(shape):
 
 def test_local_variance_follows_from_the_covariance():
     """Periodic: σ² ℓ^6 = Σ_r cov(r) ∏ (ℓ - |r_k|), and φ(1 - φ) at ℓ = 1."""
-    labels = image((8, 9, 10), seed=3)
+    labels = random_labels((8, 9, 10), phases=2, seed=3)
     fraction = labels.mean()
     covariance = m3.two_point_map(labels, 1, periodic=True) - fraction**2
     got = statistics.local_fractions(labels, 1, sizes=[1, 3, 4], periodic=True)
@@ -389,7 +375,7 @@ def test_correlation_lengths_of_real_volumes(shared_data, name):
 
 
 def test_results_print_themselves():
-    labels = image((6, 7, 8))
+    labels = random_labels((6, 7, 8), phases=2)
     for result, word in (
         (statistics.chord_lengths(labels, 1, axis=0), "mean"),
         (statistics.percolation(labels, 1), "clusters"),

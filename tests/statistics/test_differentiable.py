@@ -9,20 +9,17 @@ import pytest
 
 import micro3d_fast as m3
 from micro3d_fast.statistics import differentiable
+from volumes import random_labels
 
 torch = pytest.importorskip("torch")
 
 SHAPES = [(1, 1), (4, 5), (1, 1, 1), (4, 3, 5), (1, 6, 1)]
 
 
-def image(shape, seed=0):
-    return np.random.default_rng([seed, *shape]).integers(0, 3, shape).astype(np.uint8)
-
-
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("periodic", [False, True])
 def test_equals_the_integer_version_on_binary_fields(shape, periodic):
-    labels = image(shape)
+    labels = random_labels(shape)
     one, two = (differentiable.indicator(labels, p) for p in (1, 2))
     keys = {"ndim": len(shape), "periodic": periodic}
     for g, j in ((None, None), (two, 2)):
@@ -77,7 +74,7 @@ def test_gradients(periodic):
 
 def test_gradient_at_a_binary_field_is_that_of_the_soft_one():
     """Rounding of the counts must not reach the gradient."""
-    binary = differentiable.indicator(image((4, 5, 6)), 1).requires_grad_()
+    binary = differentiable.indicator(random_labels((4, 5, 6)), 1).requires_grad_()
     (got,) = torch.autograd.grad(differentiable.two_point_map(binary)[1, 2, 3], binary)
     soft = (binary.detach() + 1e-9).requires_grad_()
     (want,) = torch.autograd.grad(differentiable.two_point_map(soft)[1, 2, 3], soft)

@@ -12,25 +12,20 @@ from hypothesis.extra import numpy as hnp
 
 import micro3d_fast as m3
 from micro3d_fast.reference import lineal_path as reference
+from volumes import random_labels, random_mask
 
 SHAPES = [(1, 1), (2, 3), (5, 4), (1, 1, 1), (3, 1, 4), (4, 3, 5), (1, 6, 1), (2, 2, 2)]
-
-
-def image(shape, phases=2, seed=3):
-    return np.random.default_rng([seed, *shape]).integers(0, phases, shape).astype(np.uint8)
-
-
-def inside(shape, seed=1):
-    return np.random.default_rng([seed, *shape]).random(shape) < 0.8
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("periodic", [False, True])
 def test_equals_brute_force(shape, masked, periodic):
-    mask = inside(shape) if masked else None
+    mask = random_mask(shape) if masked else None
     full = np.ones(shape, dtype=np.uint8)
-    for labels, axis in itertools.product((image(shape), full), range(len(shape))):
+    for labels, axis in itertools.product(
+        (random_labels(shape, phases=2), full), range(len(shape))
+    ):
         direction = tuple(int(k == axis) for k in range(len(shape)))
         keys = {"max_lag": shape[axis] - 1, "periodic": periodic, "mask": mask}
         got = m3.lineal_path(labels, 1, axis=axis, **keys)
@@ -41,8 +36,8 @@ def test_equals_brute_force(shape, masked, periodic):
 @pytest.mark.parametrize("direction", [(1, 1, 0), (1, -1, 2), (0, -1, 0), (-1, 0, 1), (2, 1, 0)])
 @pytest.mark.parametrize("periodic", [False, True, (False, True, False)], ids=str)
 def test_lattice_directions_equal_brute_force(direction, periodic):
-    labels = image((5, 4, 6))
-    for mask, max_lag in itertools.product((None, inside((5, 4, 6))), (0, 1)):
+    labels = random_labels((5, 4, 6), phases=2)
+    for mask, max_lag in itertools.product((None, random_mask((5, 4, 6))), (0, 1)):
         keys = {"max_lag": max_lag, "periodic": periodic, "mask": mask}
         got = m3.lineal_path(labels, 0, axis=direction, **keys)
         want = reference.lineal_path(labels, 0, direction=direction, **keys)
@@ -51,15 +46,15 @@ def test_lattice_directions_equal_brute_force(direction, periodic):
 
 def test_any_backend(backend):
     send, _ = backend
-    labels = image((4, 5, 6))
+    labels = random_labels((4, 5, 6), phases=2)
     for axis in "zyx":
         want = m3.lineal_path(labels, 1, axis=axis)
         np.testing.assert_array_equal(m3.lineal_path(send(labels), 1, axis=axis), want)
         np.testing.assert_array_equal(m3.lineal_path(send(labels == 1), 1, axis=axis), want)
 
 
-def test_batch_is_one_curve_an_image():
-    stack, mask = image((4, 6, 7)), inside((4, 6, 7))
+def test_batch_is_one_curve_per_image():
+    stack, mask = random_labels((4, 6, 7), phases=2), random_mask((4, 6, 7))
     for axis, periodic in itertools.product(("y", "x", (1, -1)), (False, True)):
         got = m3.lineal_path(stack, 1, axis=axis, batch=True, periodic=periodic)
         each = [m3.lineal_path(i, 1, axis=axis, periodic=periodic) for i in stack]

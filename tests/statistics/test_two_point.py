@@ -14,17 +14,9 @@ import micro3d_fast as m3
 from micro3d_fast import statistics
 from micro3d_fast.reference import two_point as reference
 from micro3d_fast.statistics import _fourier
+from volumes import random_labels, random_mask
 
-SHAPES = [(1,), (6,), (1, 1), (2, 3), (5, 4), (1, 1, 1), (3, 1, 4), (4, 3, 5), (1, 6, 1), (2, 2, 2)]
-SHAPES = [shape for shape in SHAPES if len(shape) > 1]
-
-
-def image(shape, phases=3, seed=0):
-    return np.random.default_rng([seed, *shape]).integers(0, phases, shape).astype(np.uint8)
-
-
-def inside(shape, seed=1):
-    return np.random.default_rng([seed, *shape]).random(shape) < 0.7
+SHAPES = [(1, 1), (2, 3), (5, 4), (1, 1, 1), (3, 1, 4), (4, 3, 5), (1, 6, 1), (2, 2, 2)]
 
 
 def periodicities(ndim):
@@ -34,8 +26,8 @@ def periodicities(ndim):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("masked", [False, True])
 def test_map_equals_brute_force(shape, masked):
-    labels = image(shape)
-    mask = inside(shape) if masked else None
+    labels = random_labels(shape)
+    mask = random_mask(shape, 0.7) if masked else None
     for periodic, (i, j) in itertools.product(periodicities(len(shape)), [(1, None), (0, 2)]):
         got = m3.two_point_map(labels, i, j, periodic=periodic, mask=mask, threads=1)
         want = reference.two_point_map(labels, i, j, periodic, mask)
@@ -46,8 +38,8 @@ def test_map_equals_brute_force(shape, masked):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("masked", [False, True])
 def test_radial_equals_brute_force(shape, masked):
-    labels = image(shape)
-    mask = inside(shape) if masked else None
+    labels = random_labels(shape)
+    mask = random_mask(shape, 0.7) if masked else None
     for periodic, max_lag in itertools.product(periodicities(len(shape)), [0, max(shape) - 1]):
         for i, j in [(1, None), (0, 2)]:
             keys = {"periodic": periodic, "mask": mask, "max_lag": max_lag}
@@ -62,8 +54,8 @@ def test_radial_equals_brute_force(shape, masked):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("masked", [False, True])
 def test_direction_equals_brute_force(shape, masked):
-    labels = image(shape)
-    mask = inside(shape) if masked else None
+    labels = random_labels(shape)
+    mask = random_mask(shape, 0.7) if masked else None
     for axis, periodic in itertools.product(range(len(shape)), periodicities(len(shape))):
         direction = tuple(int(k == axis) for k in range(len(shape)))
         for i, j in [(1, None), (0, 2)]:
@@ -76,8 +68,8 @@ def test_direction_equals_brute_force(shape, masked):
 @pytest.mark.parametrize("direction", [(1, 1, 0), (1, -1, 2), (0, -1, 0), (-1, 0, 1), (2, 1, 0)])
 @pytest.mark.parametrize("periodic", [False, True, (False, True, False)], ids=str)
 def test_lattice_directions_equal_brute_force(direction, periodic):
-    labels = image((5, 4, 6))
-    for mask, max_lag in itertools.product((None, inside((5, 4, 6))), (0, 1)):
+    labels = random_labels((5, 4, 6))
+    for mask, max_lag in itertools.product((None, random_mask((5, 4, 6), 0.7)), (0, 1)):
         keys = {"max_lag": max_lag, "periodic": periodic, "mask": mask}
         got = m3.two_point_correlation(labels, 0, 1, axis=direction, **keys)
         want = reference.two_point_correlation(labels, 0, 1, direction=direction, **keys)
@@ -85,7 +77,7 @@ def test_lattice_directions_equal_brute_force(direction, periodic):
 
 
 def test_lattice_direction_runs_until_the_line_closes():
-    labels = image((3, 4))
+    labels = random_labels((3, 4))
     got = m3.two_point_correlation(labels, 0, axis=(1, 1), max_lag=11, periodic=True)
     want = reference.two_point_correlation(labels, 0, direction=(1, 1), max_lag=11, periodic=True)
     np.testing.assert_array_equal(got, want)
@@ -95,7 +87,7 @@ def test_lattice_direction_runs_until_the_line_closes():
 
 def test_any_backend_and_integer_kind(backend):
     send, _ = backend
-    labels = image((4, 5, 6))
+    labels = random_labels((4, 5, 6))
     want = m3.two_point_map(labels, 1, 0)
     np.testing.assert_array_equal(m3.two_point_map(send(labels), 1, 0), want)
     np.testing.assert_array_equal(m3.two_point_map(send(labels.astype(np.int64)), 1, 0), want)
@@ -106,14 +98,14 @@ def test_any_backend_and_integer_kind(backend):
 
 
 def test_microstructure_is_an_array():
-    labels = image((4, 5, 6))
+    labels = random_labels((4, 5, 6))
     micro = m3.Microstructure(labels, voxel_size=2e-6)
     np.testing.assert_array_equal(m3.two_point_map(micro, 1), m3.two_point_map(labels, 1))
 
 
 @pytest.mark.parametrize("periodic", [False, True, (False, True, False)], ids=str)
 def test_max_lag_crops_the_full_map(periodic):
-    labels = image((7, 6, 9))
+    labels = random_labels((7, 6, 9))
     full = m3.two_point_map(labels, 0, 1, periodic=periodic)
     for max_lag in (0, 2, 8):
         got = m3.two_point_map(labels, 0, 1, periodic=periodic, max_lag=max_lag)
@@ -133,13 +125,13 @@ def test_max_lag_shortens_the_transforms():
 
 
 def test_shift_puts_zero_lag_in_the_middle():
-    labels = image((4, 5))
+    labels = random_labels((4, 5))
     full = m3.two_point_map(labels, 1)
     assert statistics.shift(full)[3, 4] == full[0, 0]
 
 
 def test_float32_mode_is_close():
-    labels = image((16, 17, 18), phases=2)
+    labels = random_labels((16, 17, 18), phases=2)
     for periodic in (False, True):
         got = m3.two_point_map(labels, 1, periodic=periodic, dtype=np.float32)
         assert got.dtype == np.float32
@@ -147,7 +139,7 @@ def test_float32_mode_is_close():
 
 
 def test_result_does_not_depend_on_threads():
-    labels = image((20, 21, 22), phases=2)
+    labels = random_labels((20, 21, 22), phases=2)
     for j in (None, 0):
         one, four = (m3.two_point_map(labels, 1, j, threads=t) for t in (1, 4))
         np.testing.assert_array_equal(one, four)
@@ -155,9 +147,9 @@ def test_result_does_not_depend_on_threads():
     np.testing.assert_array_equal(one.value, four.value)
 
 
-def test_batch_is_one_curve_an_image():
-    stack = image((4, 6, 7))
-    mask = inside((4, 6, 7))
+def test_batch_is_one_curve_per_image():
+    stack = random_labels((4, 6, 7))
+    mask = random_mask((4, 6, 7), 0.7)
     for axis, keys in itertools.product(("y", "x", (1, -1)), ({}, {"periodic": True})):
         got = m3.two_point_correlation(stack, 0, 2, axis=axis, batch=True, **keys)
         each = [m3.two_point_correlation(i, 0, 2, axis=axis, **keys) for i in stack]
@@ -170,7 +162,7 @@ def test_batch_is_one_curve_an_image():
 
 
 def test_radial_in_metres():
-    labels = image((5, 6, 7))
+    labels = random_labels((5, 6, 7))
     got = m3.two_point_radial(labels, 1, voxel_size=2e-6)
     want = m3.two_point_radial(labels, 1)
     np.testing.assert_allclose(got.lag, 2e-6 * want.lag)
@@ -185,7 +177,7 @@ def test_radial_in_metres():
 
 
 def test_absent_phase_gives_zeros():
-    labels = image((4, 5, 6))
+    labels = random_labels((4, 5, 6))
     assert not m3.two_point_map(labels, 255).any()
     assert not m3.two_point_correlation(labels, 0, 99, axis=0).any()
     assert m3.volume_fractions(labels).shape == (3,)

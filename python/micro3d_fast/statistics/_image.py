@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
-from .._arrays import framework, is_cuda, to_numpy
+from .._arrays import framework, is_cuda
 
 Shape3 = tuple[int, int, int]
 Flags3 = tuple[bool, bool, bool]
@@ -178,21 +178,6 @@ def lag_limit(
     if not ends:  # the line closes on itself
         ends = [math.lcm(*(m // math.gcd(m, d) for m, d, _ in steps if d))]
     return _checks.lag_limit(max_lag, min(ends))
-
-
-def phase_counts(labels: Any, n_phases: int) -> np.ndarray:
-    """Voxels of each phase: int64 (n_phases,)."""
-    if framework(labels) == "torch":
-        return to_numpy(labels.reshape(-1).bincount(minlength=n_phases))
-    flat = labels.reshape(-1)
-    out = np.zeros(n_phases, dtype=np.int64)
-    for start, stop in pieces(flat.size, 1 << 18):  # bincount makes int64 of its argument
-        part = flat[start:stop]
-        if n_phases <= 8:
-            out += [np.count_nonzero(part == p) for p in range(n_phases)]
-        else:
-            out += np.bincount(part, minlength=n_phases)
-    return out
 
 
 def spacing(image: Image, voxel_size: Any) -> tuple[tuple[float, float, float], str]:

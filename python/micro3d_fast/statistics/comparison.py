@@ -35,7 +35,8 @@ from typing import Any
 import numpy as np
 
 from .. import _checks, ops
-from . import _counts, _image
+from .._phases import phase_counts
+from . import _counts
 from .two_point import ratio
 
 PLANES = {"xy": ("y", "x"), "xz": ("z", "x"), "yz": ("z", "y")}  # image axes of each plane
@@ -435,7 +436,7 @@ class _Volumes:
         return tuple(np.min([v.shape for v in self.volumes], axis=0).tolist())
 
     def fractions(self, n_phases: int) -> np.ndarray:
-        counts = [_image.phase_counts(v, n_phases) for v in self.volumes]
+        counts = [phase_counts(v, n_phases) for v in self.volumes]
         return np.sum(counts, axis=0) / sum(v.size for v in self.volumes)
 
     def extent(self, plane: str, direction: str) -> int:
@@ -496,7 +497,7 @@ class _Images:
 
     def fractions(self, n_phases: int) -> np.ndarray:
         each = [
-            np.sum([_image.phase_counts(i, n_phases) for i in images], axis=0)
+            np.sum([phase_counts(i, n_phases) for i in images], axis=0)
             / sum(i.size for i in images)
             for images in self.images.values()
         ]

@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import _checks, ops
 from .._arrays import is_cuda, to_numpy
+from .._phases import phase_counts
 from . import _counts, _fourier, _image
 from ._image import Flags3, Image
 
@@ -77,7 +78,7 @@ def volume_fractions(labels: Any, *, mask: Any = None) -> np.ndarray:
     image = _image.load(labels, mask, on_device=True)
     phases = int(image.labels.max()) + 1
     inside = image.labels if image.mask is None else image.labels[image.mask]
-    counts = _image.phase_counts(inside, phases)
+    counts = phase_counts(inside, phases)
     if not counts.any():
         raise ValueError("`mask` must leave at least one voxel, got an empty mask")
     return counts / counts.sum()
