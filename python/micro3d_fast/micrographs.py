@@ -36,6 +36,7 @@ from micro3d_fast.microstructure import (
     describe_voxel_size,
     phase_names_for,
 )
+from micro3d_fast.statistics.lengths import autocorrelation, pooled_correlation_length
 
 PLANES = ("xy", "xz", "yz")
 PLANE_AXES = {"xy": (1, 2), "xz": (0, 2), "yz": (0, 1)}  # volume axes of (rows, columns)
@@ -691,41 +692,12 @@ def _anisotropy(images: list[np.ndarray], plane: str, size: tuple[float, float, 
 # -------------------------------------------------------------------------------- own statistics
 
 
-def autocorrelation(image: np.ndarray, axis: int, max_lag: int) -> np.ndarray:
-    """Summed two-point function ``sum_i S_ii(r)`` of an image along one axis, not periodic.
-
-    The fraction of voxel pairs at distance r that share their phase; exact counts, lags
-    ``0 ... max_lag``.
-    """
-    rows = np.moveaxis(image, axis, -1)
-    n = rows.shape[-1]
-    return np.array(
-        [
-            np.count_nonzero(rows[..., : n - r] == rows[..., r:]) / (rows[..., r:].size)
-            for r in range(max_lag + 1)
-        ]
-    )
-
-
 def correlation_length(images: Sequence[np.ndarray], axis: int, most: int = 16) -> float:
-    """Lag in pixels at which the pooled autocorrelation of some images has fallen to 1/e.
+    """Return the lag in pixels at which the pooled autocorrelation of some images falls to 1/e.
 
     Where it never does within half an image, half the image.
     """
-    chosen = _spread(images, most)
-    limit = max(min(image.shape[axis] for image in chosen) // 2, 1)
-    limit = min(limit, min(image.shape[axis] for image in chosen) - 1)
-    same = np.mean([autocorrelation(image, axis, limit) for image in chosen], axis=0)
-    fractions = np.mean([count_labels(i, 256) / i.size for i in chosen], axis=0)
-    random = float(np.sum(fractions**2))
-    if random >= 1.0:  # one phase only
-        return float(max(limit, 1))
-    rho = (same - random) / (1.0 - random)
-    below = np.flatnonzero(rho < np.exp(-1.0))
-    if below.size == 0:
-        return float(max(limit, 1))
-    r = int(below[0])
-    return float(r - 1 + (rho[r - 1] - np.exp(-1.0)) / (rho[r - 1] - rho[r]))
+    return pooled_correlation_length(_spread(images, most), axis)
 
 
 def _spread(items: Sequence[Any], most: int) -> list[Any]:

@@ -16,10 +16,10 @@ from micro3d_fast.micrographs import (
     PLANE_NORMAL,
     PLANES,
     Micrographs,
-    autocorrelation,
     correlation_length,
 )
 from micro3d_fast.microstructure import Microstructure
+from micro3d_fast.statistics.lengths import autocorrelation
 
 VOLUME = synthetic.level_cut((40, 44, 48), (0.6, 0.4), 3.0, seed=1)
 LABELS = VOLUME.labels

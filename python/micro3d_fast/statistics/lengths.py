@@ -1,16 +1,18 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Correlation lengths per direction and how anisotropic they are."""
+"""Correlation lengths of a phase along the axes, and of sets of 2D images."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .. import _checks, ops
+from .._phases import phase_counts
 from . import _image
 from .two_point import along, lines_of, ratio
 
@@ -98,7 +100,7 @@ def correlation_lengths(
     for axis in range(image.ndim):
         name = _checks.AXIS_NAMES[axis + image.lead]
         curve = _covariance(image, number, axis, periodic, fraction, threads)
-        value = _fall(curve) if method == "1/e" else _sum(curve)
+        value = fall_length(curve) if method == "1/e" else _sum(curve)
         length[name] = value * spacing[axis + image.lead]
     values = np.array(
         [length[name] for name, n in zip(_checks.AXIS_NAMES, image.shape, strict=True) if n > 1]
@@ -142,8 +144,8 @@ def _covariance(
     return covariance / variance
 
 
-def _fall(curve: np.ndarray) -> float:
-    """Where the curve first falls to 1/e."""
+def fall_length(curve: np.ndarray) -> float:
+    """Return the lag at which the curve first falls to 1/e, linear between lags; nan if never."""
     level = math.exp(-1)
     below = np.flatnonzero(curve <= level)
     if not below.size or below[0] == 0:
@@ -163,3 +165,36 @@ def _sum(curve: np.ndarray) -> float:
         return area - 0.5 * float(curve[-1])
     here, next_ = float(curve[k - 1]), float(curve[k])
     return area - 0.5 * here + 0.5 * here * here / (here - next_)
+
+
+# ------------------------------------------------------------- all phases of 2D images together
+
+
+def autocorrelation(image: np.ndarray, axis: int, max_lag: int) -> np.ndarray:
+    """Return ``Σ_i S_ii(r)`` of an open 2D image of uint8 labels at lags ``0 ... max_lag``.
+
+    That is the fraction of the pixel pairs at distance r along the axis that share their phase.
+    """
+    keys: dict[str, Any] = {"direction": (0, 1 - axis, axis), "max_lag": max_lag}
+    volume = np.ascontiguousarray(image)[None]
+    present = np.flatnonzero(phase_counts(volume, 256))
+    hits = sum(ops.pair_counts(volume, int(p), int(p), **keys).sum(0) for p in present)
+    r = np.arange(max_lag + 1)
+    return hits / (image.size // image.shape[axis] * (image.shape[axis] - r))
+
+
+def pooled_correlation_length(images: Sequence[np.ndarray], axis: int) -> float:
+    """Return the lag in pixels at which the mean autocorrelation of 2D images has fallen to 1/e.
+
+    Where it never does within half an image, half the image.
+    """
+    shortest = min(image.shape[axis] for image in images)
+    limit = min(max(shortest // 2, 1), shortest - 1)
+    same = np.mean([autocorrelation(image, axis, limit) for image in images], axis=0)
+    fractions = np.mean([phase_counts(image, 256) / image.size for image in images], axis=0)
+    random = float(np.sum(fractions**2))  # of pairs far apart
+    if random < 1.0:  # more than one phase
+        length = fall_length((same - random) / (1.0 - random))
+        if not math.isnan(length):
+            return length
+    return float(max(limit, 1))
