@@ -19,8 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from ._arrays import dtype_name
 from ._errors import ArgumentError, ArgumentTypeError
 from ._planes import AXIS_NAMES
+
+_LABELS = "be an array of bool or integers 0 ... 255"
 
 
 def refuse(name: str, wanted: str, got: str, hint: str = "") -> ArgumentError:
@@ -256,27 +259,33 @@ def as_labels(
     array of uint8, C-contiguous
         May share memory with ``labels``.
     """
-    allowed = (ndim,) if isinstance(ndim, int) else tuple(ndim)
-    array = to_host(labels, name=name, wanted="be an array of bool or integers 0 ... 255")
-    if array.dtype.kind not in "bui":
-        raise refuse_type(name, "be an array of bool or integers 0 ... 255", f"dtype {array.dtype}")
-    if array.ndim not in allowed:
-        dimensions = " or ".join(map(str, allowed))
-        raise refuse(
-            name,
-            f"have {dimensions} dimension{'s' if allowed != (1,) else ''}",
-            f"shape {array.shape}",
-        )
-    if array.size == 0:
-        raise refuse(name, "not be empty", f"shape {array.shape}")
+    array = to_host(labels, name=name, wanted=_LABELS)
+    require_labels(array, name=name, ndim=ndim)
     if array.dtype == np.bool_:
         return np.ascontiguousarray(array).view(np.uint8)
-    if array.dtype != np.uint8:
+    return np.ascontiguousarray(array, dtype=np.uint8)
+
+
+def require_labels(array: Any, *, name: str, ndim: int | Sequence[int] = (2, 3)) -> None:
+    """Refuse a numpy array or torch tensor that does not hold labels (see `as_labels`)."""
+    allowed = (ndim,) if isinstance(ndim, int) else tuple(ndim)
+    shape = tuple(array.shape)
+    if hasattr(array.dtype, "kind"):
+        whole = array.dtype.kind in "bui"
+    else:  # torch
+        whole = not (array.is_floating_point() or array.is_complex())
+    if not whole:
+        raise refuse_type(name, _LABELS, f"dtype {array.dtype}")
+    if len(shape) not in allowed:
+        dimensions = " or ".join(map(str, allowed))
+        plural = "s" if allowed != (1,) else ""
+        raise refuse(name, f"have {dimensions} dimension{plural}", f"shape {shape}")
+    if 0 in shape:
+        raise refuse(name, "not be empty", f"shape {shape}")
+    if dtype_name(array) not in ("bool", "uint8"):
         low, high = int(array.min()), int(array.max())
         if low < 0 or high > 255:
             raise refuse(name, "hold values 0 ... 255", f"{low} ... {high}")
-        array = array.astype(np.uint8)
-    return np.ascontiguousarray(array)
 
 
 def to_host(array: Any, *, name: str, wanted: str = "be an array") -> np.ndarray:

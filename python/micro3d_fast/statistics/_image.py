@@ -112,23 +112,9 @@ def _device_labels(array: Any, name: str, ndims: tuple[int, ...], like: Any = No
             array = torch.from_dlpack(array)
         else:
             array = torch.from_numpy(_checks.as_labels(array, name=name))
-    if array.is_floating_point() or array.is_complex():
-        raise TypeError(
-            f"`{name}` must be an array of bool or integers 0 ... 255, got dtype {array.dtype}"
-        )
-    if array.ndim not in ndims:
-        dimensions = " or ".join(map(str, ndims))
-        raise ValueError(
-            f"`{name}` must have {dimensions} dimensions, got shape {tuple(array.shape)}"
-        )
-    if array.numel() == 0:
-        raise ValueError(f"`{name}` must not be empty, got shape {tuple(array.shape)}")
     if array.dtype in (torch.uint16, torch.uint32, torch.uint64):
         array = array.to(torch.int64)  # CUDA has no minimum of these
-    if array.dtype not in (torch.uint8, torch.bool):
-        low, high = int(array.min()), int(array.max())
-        if low < 0 or high > 255:
-            raise ValueError(f"`{name}` must hold values 0 ... 255, got {low} ... {high}")
+    _checks.require_labels(array, name=name, ndim=ndims)
     if like is not None:
         array = array.to(like.device)
     return array.to(torch.uint8).contiguous()
