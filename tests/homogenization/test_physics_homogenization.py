@@ -11,7 +11,7 @@ import pytest
 
 import micro3d_fast as m3
 from micro3d_fast.homogenization import PORE
-from micro3d_fast.homogenization.materials import rotate_stiffness, strain_tensor, strain_voigt
+from micro3d_fast.homogenization._voigt import rotate_stiffness, strain_tensor, strain_voigt
 from micro3d_fast.reference import hex8 as reference
 
 TIGHT = {"tol": 1e-9, "precision": "float64", "threads": 1}

@@ -180,7 +180,7 @@ def test_bbar_is_the_mean_dilatation(rng):
 
 def test_directions_turn_the_stiffness_voxel_by_voxel(rng):
     from micro3d_fast import Isotropic, TransverselyIsotropic
-    from micro3d_fast.homogenization.materials import _rotation_from_z, rotate_stiffness
+    from micro3d_fast.homogenization._voigt import rotate_stiffness, rotation_from_z
 
     shape = (3, 4, 5)
     fibre = TransverselyIsotropic(
@@ -194,7 +194,7 @@ def test_directions_turn_the_stiffness_voxel_by_voxel(rng):
     for v in np.ndindex(shape):
         full[v] = phases[labels[v]]
         if labels[v]:
-            full[v] = rotate_stiffness(fibre.along_z, _rotation_from_z(n[v]))
+            full[v] = rotate_stiffness(fibre.along_z, rotation_from_z(n[v]))
     problem = _hex8.Hex8Problem(
         "test", labels, phases, (1.0, 1.0, 1.0), NumpyCompute(1),
         solver_options(1e-6, 10, "float64", None), directions=n, fibre=np.array([False, True]),

@@ -20,7 +20,7 @@ from micro3d_fast import _core, ops
 from micro3d_fast._arrays import Array
 
 from ._compute import Compute
-from .materials import VOIGT, tensor_from_voigt
+from ._voigt import VOIGT, tensor_from_voigt
 from .solver import ConvergenceError, Solution, SolverOptions, precision_hint, solve
 
 __all__ = ["Hex8Problem", "Hex8Results", "compact"]

@@ -18,9 +18,9 @@ from micro3d_fast._checks import boolean, integer
 from ._compute import compute_for
 from ._hex8 import Hex8Problem, Hex8Results, compact
 from ._image import as_image
+from ._phase_arguments import checked_conductivities
 from .bounds import ConductivityBounds, conductivity_bounds
 from .local_fields import voxel_gradient
-from .materials import checked_conductivities
 from .solver import SolverProgress, solver_options
 
 __all__ = ["ConductivityProperties", "homogenize_conductivity"]

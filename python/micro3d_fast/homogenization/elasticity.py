@@ -23,17 +23,12 @@ from micro3d_fast._checks import boolean, integer, to_host
 from ._compute import compute_for
 from ._hex8 import Hex8Problem, Hex8Results, compact
 from ._image import Image, as_image
+from ._phase_arguments import checked_materials
+from ._voigt import VOIGT, strain_tensor, strain_voigt
 from .bounds import ElasticBounds, elastic_bounds
 from .connectivity import solid_connectivity
 from .local_fields import LocalFields, local_elastic_fields
-from .materials import (
-    VOIGT,
-    Material,
-    TransverselyIsotropic,
-    checked_materials,
-    strain_tensor,
-    strain_voigt,
-)
+from .materials import Material, TransverselyIsotropic
 from .solver import SolverProgress, solver_options
 
 __all__ = ["ElasticProperties", "homogenize_elasticity"]

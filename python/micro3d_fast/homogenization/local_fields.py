@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .materials import VOIGT
+from ._voigt import VOIGT
 
 __all__ = ["LocalFields", "local_elastic_fields", "voxel_gradient", "voxel_strain"]
 

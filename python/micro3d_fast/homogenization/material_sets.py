@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Materials of all phases from a YAML or JSON file, or by the name of a set that is shipped."""
+"""Materials of all phases from a YAML or JSON file, or by the name of a bundled set."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -13,14 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from .materials import (
-    Anisotropic,
-    Isotropic,
-    Material,
-    Orthotropic,
-    TransverselyIsotropic,
-    conductivity_tensor,
-)
+from .._checks import refuse, refuse_type, shown
+from .._errors import ArgumentError, ArgumentTypeError
+from ._phase_arguments import conductivity_tensor
+from .materials import Anisotropic, Isotropic, Material, Orthotropic, TransverselyIsotropic
 
 __all__ = ["MaterialSet", "load_materials", "material_sets"]
 
@@ -42,17 +39,16 @@ class MaterialSet:
     Attributes
     ----------
     name, note : str
-        What it is, and what is doubtful in it.
+        Description of the materials, and what is doubtful about them.
     phase_names : tuple of str
         By label.
     materials : tuple of Material, or None
-        What :func:`micro3d_fast.homogenize_elasticity` takes; None unless every phase has
-        ``elastic``.
+        For :func:`micro3d_fast.homogenize_elasticity`; None unless every phase has ``elastic``.
     conductivities : tuple of array (3, 3), or None
-        What :func:`micro3d_fast.homogenize_conductivity` takes; None unless every phase has
+        For :func:`micro3d_fast.homogenize_conductivity`; None unless every phase has
         ``conductivity``.
     stress_unit, conductivity_unit : str
-        For labels of results.
+        For printing results.
     """
 
     name: str
@@ -76,12 +72,12 @@ class MaterialSet:
 
 
 def material_sets() -> tuple[str, ...]:
-    """Names of the sets that are shipped, for :func:`load_materials`."""
+    """Return the names of the bundled sets, for :func:`load_materials`."""
     return tuple(sorted(path.stem for path in _SETS.glob("*.yaml")))
 
 
 def load_materials(source: str | os.PathLike[str]) -> MaterialSet:
-    """Materials of all phases from a file, or a shipped set by name.
+    """Load the materials of all phases from a file, or a bundled set by name.
 
     Parameters
     ----------
@@ -126,16 +122,14 @@ def load_materials(source: str | os.PathLike[str]) -> MaterialSet:
             conductivity: 0
     """
     if not isinstance(source, str | os.PathLike):
-        raise TypeError(f"`source` must be a path or a name, got {type(source).__name__}")
+        raise refuse_type("source", "be a path or a name", type(source).__name__)
     if isinstance(source, str) and source in material_sets():
         path = _SETS / f"{source}.yaml"
     else:
         path = Path(source)
     if path.suffix.lower() not in (".yaml", ".yml", ".json"):
-        raise ValueError(
-            f"`source` must be a .yaml or .json file or one of {', '.join(material_sets())}, "
-            f"got {os.fspath(source)!r}"
-        )
+        wanted = f"be a .yaml or .json file or one of {', '.join(material_sets())}"
+        raise refuse("source", wanted, repr(os.fspath(source)))
     if not path.is_file():
         raise FileNotFoundError(f"`source` must be an existing file, got {str(path)!r}")
     return _material_set(_read(path), path)
@@ -147,42 +141,44 @@ def _read(path: Path) -> Any:
         try:
             return json.loads(text)
         except json.JSONDecodeError as error:
-            raise ValueError(f"{path}: must be JSON, but {error}") from None
+            raise refuse("source", "be JSON", str(error)).in_source(
+                str(path), named=False
+            ) from None
     import yaml
 
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"{path}: must be YAML, but {' '.join(str(error).split())}") from None
+        got = " ".join(str(error).split())
+        raise refuse("source", "be YAML", got).in_source(str(path), named=False) from None
 
 
 def _material_set(data: Any, path: Path) -> MaterialSet:
-    top = _mapping(data, _TOP_KEYS, f"{path}")
+    source = str(path)
+    top = _mapping(data, _TOP_KEYS, source)
     phases = top.get("phases")
     if not isinstance(phases, list) or not 1 <= len(phases) <= 256:
-        raise ValueError(f"{path}: `phases` must be a list of 1 ... 256 mappings, got {phases!r}")
+        wanted = "be a list of 1 ... 256 mappings"
+        raise refuse("phases", wanted, shown(phases)).in_source(source)
     names, elastic, conductivities = [], [], []
     for label, entry in enumerate(phases):
-        where = f"{path}: phases[{label}]"
+        where = f"{source}: phases[{label}]"
         phase = _mapping(entry, _PHASE_KEYS, where)
         names.append(str(phase.get("name", f"phase {label}")))
         if "elastic" in phase:
             elastic.append(_elastic(phase["elastic"], f"{where}.elastic"))
         if "conductivity" in phase:
-            value = _numbers(phase["conductivity"])
             try:
-                conductivities.append(conductivity_tensor(value, name="conductivity"))
-            except (TypeError, ValueError) as error:
-                kind = TypeError if isinstance(error, TypeError) else ValueError
-                raise kind(f"{where}: {error}") from None
-    for what, values in (("elastic", elastic), ("conductivity", conductivities)):
+                conductivities.append(conductivity_tensor(_numbers(phase["conductivity"])))
+            except (ArgumentError, ArgumentTypeError) as error:
+                raise error.in_source(where) from None
+    for name, values in (("elastic", elastic), ("conductivity", conductivities)):
         if values and len(values) != len(phases):
-            raise ValueError(
-                f"{path}: `{what}` must be given for every phase or for none, "
-                f"got {len(values)} of {len(phases)}"
-            )
+            wanted = "be given for every phase or for none"
+            raise refuse(name, wanted, f"{len(values)} of {len(phases)}").in_source(source)
     if not elastic and not conductivities:
-        raise ValueError(f"{path}: `phases` must have `elastic` or `conductivity`, got neither")
+        wanted = "have `elastic` or `conductivity`"
+        raise refuse("phases", wanted, "neither").in_source(source)
     return MaterialSet(
         name=str(top.get("name", path.stem)),
         note=str(top.get("note", "")),
@@ -196,25 +192,30 @@ def _material_set(data: Any, path: Path) -> MaterialSet:
 
 def _elastic(entry: Any, where: str) -> Material:
     if not isinstance(entry, Mapping):
-        raise ValueError(f"{where} must be a mapping with `type`, got {entry!r}")
+        wanted = "be a mapping with `type`"
+        raise refuse("elastic", wanted, shown(entry)).in_source(where, named=False)
     arguments = {str(key): value for key, value in entry.items()}
     kind = str(arguments.pop("type", "")).replace("_", " ").replace("-", " ").lower()
     if kind not in _TYPES:
-        raise ValueError(f"{where}: `type` must be {' or '.join(_TYPES)}, got {kind!r}")
-    if "axis" in arguments and not isinstance(arguments["axis"], str):
-        arguments["axis"] = _numbers(arguments["axis"])
-    values = {k: v if k == "axis" else _numbers(v) for k, v in arguments.items()}
+        raise refuse("type", f"be {' or '.join(_TYPES)}", repr(kind)).in_source(where)
+    material = _TYPES[kind]
     try:
-        return _TYPES[kind](**values)
+        inspect.signature(material).bind(**arguments)
     except TypeError as error:
-        text = str(error).replace("__init__() ", "").replace(_TYPES[kind].__name__ + ".", "")
-        raise TypeError(f"{where}: {text}") from None
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
+        got = str(error).removeprefix("got ")
+        refusal = refuse_type("elastic", f"have the arguments of {material.__name__}", got)
+        raise refusal.in_source(where, named=False) from None
+    named_axis = isinstance(arguments.get("axis"), str)
+    try:
+        return material(
+            **{k: v if k == "axis" and named_axis else _numbers(v) for k, v in arguments.items()}
+        )
+    except (ArgumentError, ArgumentTypeError) as error:
+        raise error.in_source(where) from None
 
 
 def _numbers(value: Any) -> Any:
-    """Numbers in strings ("4e9" is a string to YAML 1.1) as numbers, in nested lists too."""
+    """Convert strings to numbers ("4e9" is a string to YAML 1.1), in nested lists too."""
     if isinstance(value, str):
         try:
             return float(value)
@@ -226,11 +227,12 @@ def _numbers(value: Any) -> Any:
 
 
 def _mapping(value: Any, allowed: set[str], where: str) -> Mapping[str, Any]:
+    """Return ``value``, a mapping with no other keys than ``allowed``."""
     if not isinstance(value, Mapping):
-        raise ValueError(f"{where} must be a mapping, got {type(value).__name__}")
+        got = type(value).__name__
+        raise refuse("entry", "be a mapping", got).in_source(where, named=False)
     unknown = [str(key) for key in value if key not in allowed]
     if unknown:
-        raise ValueError(
-            f"{where} must have no keys but {', '.join(sorted(allowed))}, got {', '.join(unknown)}"
-        )
+        wanted = f"have no keys but {', '.join(sorted(allowed))}"
+        raise refuse("entry", wanted, ", ".join(unknown)).in_source(where, named=False)
     return value
