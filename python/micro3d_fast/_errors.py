@@ -11,6 +11,11 @@ from typing import Any
 _BACKQUOTED = re.compile(r"`([^`]+)`")
 
 
+def rename_arguments(text: str, rename: Callable[[str], str]) -> str:
+    """Return a text with every argument in backquotes written as ``rename(argument)``."""
+    return _BACKQUOTED.sub(lambda match: rename(match[1]), text)
+
+
 class _Refusal(Exception):
     """An argument is refused; the message is "`name` must ``wanted``, got ``got``: ``hint``".
 
@@ -41,15 +46,13 @@ class _Refusal(Exception):
         A name that belongs to a file (``source``) is no argument of the caller and stays.
         """
 
-        def renamed(text: str) -> str:
-            return _BACKQUOTED.sub(lambda match: rename(match[1]), text)
-
         hint = f": {self.hint}" if self.hint else ""
         tail = f", got {self.got}"  # quoted from the input, so it is left as it is
         if self.source:
             subject = f"{self.source}: `{self.name}`" if self.name else self.source
             return f"{subject} must {self.wanted}{tail}{hint}"
-        return f"{rename(self.name)} must {renamed(self.wanted)}{tail}{renamed(hint)}"
+        wanted, hint = rename_arguments(self.wanted, rename), rename_arguments(hint, rename)
+        return f"{rename(self.name)} must {wanted}{tail}{hint}"
 
     def in_source(self, source: str, *, named: bool = True) -> _Refusal:
         """Return the same refusal about what a file holds: "source: `name` must ...".

@@ -19,7 +19,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import micro3d_fast as m3
-from micro3d_fast import cli
+from micro3d_fast import _checks, cli
+from micro3d_fast.cli import errors, files, options, progress
+from micro3d_fast.cli.info import bundled_models
 
 COMMANDS = ("train", "calibrate", "reconstruct", "characterize", "homogenize", "demo", "info")
 
@@ -275,7 +277,7 @@ def test_help_imports_nothing_heavy():
 def test_bad_input_gets_one_sentence(capsys, monkeypatch, tmp_path, folder, arguments, words):
     monkeypatch.chdir(tmp_path)
     code, out, err = run(capsys, *[word.format(folder) for word in arguments])
-    assert code == cli.BAD_INPUT
+    assert code == errors.BAD_INPUT
     assert out == ""
     last = err.strip().splitlines()[-1]
     assert words in last
@@ -286,7 +288,7 @@ def test_bad_input_gets_one_sentence(capsys, monkeypatch, tmp_path, folder, argu
 def test_exit_codes_of_the_process(tmp_path):
     command = [sys.executable, "-m", "micro3d_fast.cli", "characterize", "absent.tif", "--out", "o"]
     plain = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert plain.returncode == cli.BAD_INPUT
+    assert plain.returncode == errors.BAD_INPUT
     assert plain.stderr.count("\n") == 1
     assert plain.stderr.startswith("micro3d: VOLUME must be an existing file, got absent.tif")
     assert not list(tmp_path.iterdir())
@@ -324,20 +326,31 @@ def test_errors_of_a_command(capsys, monkeypatch, error, code, words):
             cli.main(["info"])
 
 
-def test_the_words_of_the_library_are_said_of_the_options():
-    """What stands in a file, or is no option of the command, stays as it is."""
+def test_arguments_of_the_library_are_written_as_options():
+    """Names in a file, and names that no option of the command sets, stay as they are."""
+
+    def written(error, command, arguments):
+        return errors.sentence(error, errors.renaming(command, arguments))
+
     words = "`path` and `n_phases`=2 and `images` of `.partial`; m.yaml: `phases` in `phases`"
-    assert cli._as_typed(words, "train", {"path": "volume"}) == (
+    assert written(ValueError(words), cli.train, {"path": "volume"}) == (
         "--volume and --n-phases=2 and `images` of `.partial`; m.yaml: `phases` in --phases"
     )
-    assert cli._as_typed("`volume`, `tol`", "homogenize", {}) == "VOLUME, --tol"
+    assert written(ValueError("`volume`, `tol`"), cli.homogenize, {}) == "VOLUME, --tol"
     words = "`tol` must be None where `bbar`; `T` must be None"
-    assert cli._as_typed(words, "homogenize", {}) == (
+    assert written(ValueError(words), cli.homogenize, {}) == (
         "--tol must be left out where --bbar; `T` must be None"
     )
     words = "`phases[9]`, `images['xy']`, `fields['xy']`: {0: 0, 2.5: 1} {a: 0} {}"
-    assert cli._as_typed(words, "train", cli.IMAGES) == (
+    assert written(ValueError(words), cli.train, files.IMAGES) == (
         "--phases[9], --xy, `fields['xy']`: 0:0,2.5:1 {a: 0} {}"
+    )
+    refused = _checks.refuse("path", "be None where `tol` is given", "`path`", "or `T`")
+    assert written(refused, cli.homogenize, {"path": "volume"}) == (
+        "VOLUME must be None where --tol is given, got `path`: or `T`"
+    )
+    assert written(refused, cli.homogenize, {"path": "out", "T": "its own"}) == (
+        "--out must be left out where --tol is given, got `path`: or its own"
     )
 
 
@@ -345,29 +358,31 @@ def test_the_words_of_the_library_are_said_of_the_options():
 
 
 def test_reading_of_options():
-    assert cli.read_phases("0:0,255:1") == {0: 0, 255: 1}
-    assert cli.read_phases("0.5:1") == {0.5: 1}
-    assert cli.read_phases("labels") == "labels"
-    assert cli.read_phases(None) is None
-    assert cli.read_shape("64") == (64, 64, 64)
-    assert cli.read_shape("1,2,3") == cli.read_shape("1x2x3") == (1, 2, 3)
-    assert cli.read_voxel_size("1e-6") == 1e-6
-    assert cli.read_voxel_size("2e-6,1e-6,1e-6") == (2e-6, 1e-6, 1e-6)
-    assert cli.read_threshold("otsu") == "otsu"
-    assert cli.read_threshold("128") == 128
-    assert cli.read_threshold("80,160") == [80, 160]
-    assert cli.read_periodic("all") == (True, True, True)
-    assert cli.read_periodic("xy") == (False, True, True)
-    assert cli.read_periodic(None) == (False, False, False)
-    assert cli.read_fractions("auto") == "auto"
-    assert cli.read_fractions("raw") is None
-    assert cli.read_fractions("0.3,0.7") == [0.3, 0.7]
+    assert options.read_phases("0:0,255:1") == {0: 0, 255: 1}
+    assert options.read_phases("0.5:1") == {0.5: 1}
+    assert options.read_phases("labels") == "labels"
+    assert options.read_phases(None) is None
+    assert options.read_shape("64") == (64, 64, 64)
+    assert options.read_shape("1,2,3") == options.read_shape("1x2x3") == (1, 2, 3)
+    assert options.read_voxel_size("1e-6") == 1e-6
+    assert options.read_voxel_size("2e-6,1e-6,1e-6") == (2e-6, 1e-6, 1e-6)
+    assert options.read_threshold("otsu") == "otsu"
+    assert options.read_threshold("128") == 128
+    assert options.read_threshold("80,160") == [80, 160]
+    assert options.read_periodic("all") == (True, True, True)
+    assert options.read_periodic("xy") == (False, True, True)
+    assert options.read_periodic(None) == (False, False, False)
+    assert options.read_fractions("auto") == "auto"
+    assert options.read_fractions("raw") is None
+    assert options.read_fractions("0.3,0.7") == [0.3, 0.7]
 
 
 def test_names_of_a_model_may_hold_commas(folder):
     names = ("pore, open", "solid")
-    planes = {"xy": [str(folder / "xy-*.png")]}
-    images = cli.load_micrographs(planes, None, 3, phases="0:0,255:1", phase_names=names)
+    given = files.MicrographOptions(
+        [str(folder / "xy-*.png")], None, None, None, 3, "0:0,255:1", None, None
+    )
+    images = given.load(phase_names=names)
     assert images is not None
     assert images.phase_names == names
 
@@ -388,7 +403,7 @@ def test_train_refuses_a_run_with_other_settings(capsys, model, folder):
     code, _, err = run(
         capsys, "train", "--volume", folder / "v.tif", "--out", model, "--patch", 16, "--steps", 2
     )
-    assert code == cli.BAD_INPUT
+    assert code == errors.BAD_INPUT
     assert "batch_size was 2, now 32" in err
 
 
@@ -447,7 +462,7 @@ def test_the_fraction_condition_is_trained_and_used(capsys, model, folder, tmp_p
         capsys, "reconstruct", "--model", model, "--out", tmp_path / "w.npz", "--shape", 16,
         "--fraction-condition",
     )  # fmt: skip
-    assert code == cli.BAD_INPUT
+    assert code == errors.BAD_INPUT
     assert "--fraction-condition must be 'auto' or False for a model that was trained with" in err
 
 
@@ -479,13 +494,13 @@ def test_calibrate_keeps_what_it_finds(capsys, model, folder, tmp_path):
     given = ["--volume", folder / "v.tif", "--shape", "8,8,8", "--volumes", "1", "--save"]
     code, said, _ = run(capsys, "calibrate", "--model", mine, *given)
     assert code == 0
-    assert f"Kept in {mine / 'model'}." in said
+    assert f"Saved in {mine / 'model'}." in said
     assert "--harmonize" not in said
     assert {file.name for file in (mine / "model").iterdir()} == before
     best = next(line for line in said.splitlines() if "<- best" in line)
     assert " ".join(map(str, m3.load_model(mine).harmonize)) == best.split(":")[0].strip()
     code, _, err = run(capsys, "calibrate", "--model", "separator", *given)
-    assert code == cli.BAD_INPUT
+    assert code == errors.BAD_INPUT
     assert "--model must be a directory where --save is given, got separator" in err
 
 
@@ -493,7 +508,7 @@ def test_reconstruct_reports(capsys, model, folder, tmp_path):
     options = ["--model", model, "--shape", 16, "--passes", 5, "--out", tmp_path / "v.npz"]
     images = ["--xy", folder / "xy-*.png", "--phases", "0:0,255:1"]
     code, _, err = run(capsys, "reconstruct", *options, *images)
-    assert code == cli.BAD_INPUT
+    assert code == errors.BAD_INPUT
     assert "--report must be given where micrographs are given" in err
     assert not (tmp_path / "v.npz").exists()
     code, said, err = run(capsys, "reconstruct", *options, *images, "--report", tmp_path / "r")
@@ -571,7 +586,7 @@ def test_warnings_are_plain_lines(capsys, folder, tmp_path):
         capsys, "train", "--xy", folder / "xy-*.png", "--xz", tmp_path / "xz.png", "--phases",
         "0:0,255:1", "--out", tmp_path / "run", "--patch", 20,
     )  # fmt: skip
-    assert code == cli.BAD_INPUT  # the patch
+    assert code == errors.BAD_INPUT  # the patch
     assert "warnings.warn" not in err
     assert all(line.startswith(("warning: ", "Micrographs: ", "micro3d: "))
                for line in err.splitlines())  # fmt: skip
@@ -582,7 +597,7 @@ def test_warnings_are_plain_lines(capsys, folder, tmp_path):
 
 def test_the_first_ctrl_c_waits_for_a_whole_step_and_the_second_does_not():
     before = signal.getsignal(signal.SIGINT)  # a shell's background job ignores it
-    with cli.CtrlC() as ctrl_c:
+    with progress.CtrlC() as ctrl_c:
         ctrl_c.check()
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
@@ -604,10 +619,10 @@ def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch, folder, tmp_path):
     code, _, err = run(
         capsys, "train", "--volume", folder / "v.tif", "--out", tmp_path / "run", "--patch", 16
     )
-    assert code == cli.INTERRUPTED
+    assert code == errors.INTERRUPTED
     last = err.splitlines()[-1]
     assert "Stopped at step 2 of 9; the state is saved in" in last
-    assert last.endswith("To go on: micro3d train --out 'a b'")
+    assert last.endswith("To resume: micro3d train --out 'a b'")
 
 
 @pytest.mark.slow
@@ -623,8 +638,8 @@ def test_a_stopped_training_goes_on(folder, tmp_path):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
-    assert process.returncode == cli.INTERRUPTED
-    assert "To go on: micro3d train --volume" in err.splitlines()[-1]
+    assert process.returncode == errors.INTERRUPTED
+    assert "To resume: micro3d train --volume" in err.splitlines()[-1]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0
     assert "training 4/40" not in done.stderr
@@ -689,7 +704,7 @@ def test_the_demo_runs(capsys, monkeypatch, model, tmp_path):
 
 @pytest.mark.slow
 def test_the_demo_with_the_bundled_models(tmp_path):
-    if any(words == "not installed" for words in cli.bundled_models().values()):
+    if any(words == "not installed" for words in bundled_models().values()):
         pytest.skip("the bundled models are not installed")
     command = [sys.executable, "-m", "micro3d_fast.cli", "demo", "--out", str(tmp_path / "demo")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)

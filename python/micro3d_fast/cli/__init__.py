@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The command ``micro3d``: train, calibrate, reconstruct, characterize, homogenize, demo, info.
+
+One module per command.  Results go to stdout, progress and errors to stderr.  Exit codes: 0 done,
+1 failed, 2 bad input, 130 stopped by Ctrl-C.  Bad input is refused with one sentence; ``--debug``
+shows the traceback instead.  The commands import everything heavy when they run, so that
+``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from .calibrate import calibrate
+from .characterize import characterize
+from .demo import demo
+from .errors import BAD_INPUT, INTERRUPTED, to_stderr
+from .homogenize import homogenize
+from .info import info
+from .reconstruct import reconstruct
+from .train import train
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="micro3d",
+    help=(
+        "Reconstruct 3D microstructures from 2D micrographs and verify them.\n\n"
+        "\b\nA first look:\n  micro3d demo --out demo/"
+    ),
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(short_help="Train a model on micrographs.")(train)
+app.command(short_help="Choose the harmonizing passes of a model.")(calibrate)
+app.command(short_help="Reconstruct volumes with a model.")(reconstruct)
+app.command(short_help="Measure the statistics of a volume.")(characterize)
+app.command(short_help="Compute effective properties of a volume.")(homogenize)
+app.command(short_help="Go from micrographs to a verified volume with the bundled models.")(demo)
+app.command(short_help="Show versions, devices and bundled models.")(info)
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        from .. import __version__
+
+        print(f"micro3d-fast {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    del version
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(
+            args=None if argv is None else list(argv), prog_name="micro3d", standalone_mode=False
+        )
+    except typer.Abort:
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        to_stderr("micro3d: Stopped.")
+        return INTERRUPTED
+    except Exception as error:
+        message = getattr(error, "format_message", None)  # typer's own refusals
+        if message is None:
+            raise
+        where = getattr(getattr(error, "ctx", None), "command_path", "micro3d")
+        to_stderr(f"{where}: {' '.join(message().split())} (see {where} --help)")
+        return int(getattr(error, "exit_code", BAD_INPUT))
+    return code if isinstance(code, int) else 0

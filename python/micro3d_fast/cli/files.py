@@ -1,0 +1,106 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Micrographs and volumes that the options of a command name, and the places it writes to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import fail
+from .options import read_phases, read_threshold
+
+if TYPE_CHECKING:
+    from ..micrographs import Micrographs
+    from ..microstructure import Microstructure
+
+__all__ = ["IMAGES", "MicrographOptions", "check_output", "load_volume"]
+
+#: Arguments of the library and the options that set them, for `errors.guarded`.
+IMAGES = {f"images[{plane!r}]": plane for plane in ("xy", "xz", "yz")}
+
+
+@dataclass(frozen=True)
+class MicrographOptions:
+    """The options of a command that takes micrographs, or a volume to take slices of."""
+
+    xy: list[str] | None
+    xz: list[str] | None
+    yz: list[str] | None
+    volume: Path | None
+    images_per_plane: int
+    phases: str | None
+    threshold: str | None
+    n_phases: int | None
+
+    def load(
+        self,
+        *,
+        phase_names: Sequence[str] | None = None,
+        voxel_size: float | tuple[float, ...] | None = None,
+        seed: int = 0,
+    ) -> Micrographs | None:
+        """Return the micrographs; None if no option names any."""
+        from ..micrographs import Micrographs
+
+        planes = {"xy": self.xy, "xz": self.xz, "yz": self.yz}
+        given = {plane: list(patterns) for plane, patterns in planes.items() if patterns}
+        if self.volume is not None:
+            if given:
+                fail("--volume must stand alone, without --xy, --xz or --yz")
+            if self.threshold is not None:
+                fail("--threshold is for micrographs; a --volume must hold labels (see --phases)")
+            solid = load_volume(self.volume, "volume", voxel_size, phase_names, self.phases)
+            return Micrographs.from_volume(solid, self.images_per_plane, seed=seed)
+        if not given:
+            return None
+        return Micrographs.load(
+            given,
+            phases=read_phases(self.phases),
+            voxel_size=1.0 if voxel_size is None else voxel_size,
+            phase_names=phase_names,
+            threshold=read_threshold(self.threshold),
+            n_phases=self.n_phases,
+        )
+
+
+def load_volume(
+    path: Path,
+    parameter: str,
+    voxel_size: float | tuple[float, ...] | None = None,
+    phase_names: Sequence[str] | None = None,
+    phases: str | None = None,
+) -> Microstructure:
+    """Read the volume that a parameter of the command names; other options override its details."""
+    from .. import io
+
+    mapping = read_phases(phases)
+    try:
+        return io.load(
+            path,
+            voxel_size=voxel_size,
+            phase_names=phase_names,
+            phases=None if isinstance(mapping, str) else mapping,
+        )
+    except (ValueError, FileNotFoundError) as error:  # --shape is that of another volume
+        error.parameters = {"path": parameter, "shape": "its shape"}  # type: ignore[union-attr]
+        raise
+
+
+def check_output(path: Path, *, folder: bool, option: str = "--out") -> None:
+    """Refuse, before hours of work, a place where the result cannot be written."""
+    if folder and path.exists() and not path.is_dir():
+        fail(f"{option} must be a directory, got the file {path}")
+    if not folder and path.is_dir() and path.suffix != ".zarr":
+        fail(f"{option} must be a file, got the directory {path}")
+    for parent in path.parents:
+        if parent.exists() and not parent.is_dir():
+            fail(f"{option} must lie in a directory, got {path} in the file {parent}")
+    if not folder:
+        from ..io import WRITABLE
+
+        if path.suffix.lower() not in WRITABLE:
+            fail(f"{option} must end in {', '.join(WRITABLE)}, got {path}")
+        path.parent.mkdir(parents=True, exist_ok=True)

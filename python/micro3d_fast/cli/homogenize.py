@@ -1,0 +1,163 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""``micro3d homogenize``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .errors import Stopped, fail, guarded
+from .files import check_output, load_volume
+from .options import (
+    Debug,
+    Device,
+    PhaseNames,
+    Phases,
+    VolumeFile,
+    VoxelSize,
+    command_line,
+    read_names,
+    read_numbers,
+    read_voxel_size,
+)
+from .progress import CtrlC, Progress
+
+if TYPE_CHECKING:
+    from ..homogenization import MaterialSet
+    from ..microstructure import Microstructure
+
+__all__ = ["homogenize"]
+
+MaterialFile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE_OR_SET", help="A .yaml or .json file, or the name of a bundled set."
+    ),
+]
+DiffusingPhases = Annotated[
+    str | None,
+    typer.Option(metavar="PHASES", help="Relative diffusivity of these phases, such as 0 or 0,2."),
+]
+Axes = Annotated[str, typer.Option(help="Axes for --diffusivity.")]
+Sides = Annotated[str, typer.Option(help="no-flux or periodic, for --diffusivity.")]
+Out = Annotated[Path | None, typer.Option(help="Write a report into this directory.")]
+Tolerance = Annotated[float, typer.Option(help="Bound of the true relative residual.")]
+Precision = Annotated[str, typer.Option(help="mixed or float64.")]
+BBar = Annotated[bool, typer.Option("--bbar", help="B-bar elements, for nu near 1/2.")]
+
+
+@guarded(
+    labels="volume",
+    source="materials",
+    conductivities="materials",
+    phase="diffusivity",
+    axis="axes",
+)
+def homogenize(
+    volume: VolumeFile,
+    materials: MaterialFile = None,
+    diffusivity: DiffusingPhases = None,
+    axes: Axes = "xyz",
+    sides: Sides = "no-flux",
+    out: Out = None,
+    tol: Tolerance = 1e-6,
+    precision: Precision = "mixed",
+    bbar: BBar = False,
+    phases: Phases = None,
+    phase_names: PhaseNames = None,
+    voxel_size: VoxelSize = None,
+    device: Device = None,
+    debug: Debug = False,
+) -> None:
+    """Compute stiffness, thermal expansion, conductivity and relative diffusivity.
+
+    The volume is one period of the material, except for --diffusivity, where it lies between two
+    plates. Which properties are computed follows from what the materials file gives per phase.
+
+    \b
+    Examples:
+      micro3d homogenize volume.tif --materials carbon-epoxy --out result/
+      micro3d homogenize volume.tif --materials materials.yaml --diffusivity 0
+    """
+    if materials is None and diffusivity is None:
+        fail("homogenize needs --materials, --diffusivity, or both")
+    if not axes or not set(axes) <= set("xyz") or len(set(axes)) < len(axes):
+        fail(f"--axes must be axes such as xyz, each once, got {axes!r}")
+    diffusing = [] if diffusivity is None else read_numbers(diffusivity, "--diffusivity", int)
+    if out is not None:
+        check_output(out, folder=True)
+    solid = load_volume(
+        volume, "volume", read_voxel_size(voxel_size), read_names(phase_names), phases
+    )
+
+    from .. import homogenization
+
+    chosen = None if materials is None else homogenization.load_materials(materials)
+    results: dict[str, Any] = {}
+    options: dict[str, Any] = {"tol": tol, "precision": precision, "device": device}
+    with CtrlC() as ctrl_c, Progress("solving", ctrl_c.check) as progress:
+        options["callback"] = progress.solver
+        try:
+            if chosen is not None:
+                results |= _material_properties(solid, chosen, bbar, options)
+            if diffusing:
+                results["Diffusion"] = [
+                    homogenization.relative_diffusivity(
+                        solid, phase, axis=axis, sides=sides, **options
+                    )
+                    for phase in diffusing
+                    for axis in axes
+                ]
+        except KeyboardInterrupt as error:
+            raise Stopped("Stopped; no result was written.") from error
+    _print_results(chosen, results)
+    if out is not None:
+        _write_report(out, solid, chosen, results, f"{volume.name}: effective properties")
+
+
+def _material_properties(
+    solid: Microstructure, chosen: MaterialSet, bbar: bool, options: dict[str, Any]
+) -> dict[str, Any]:
+    from .. import homogenization
+
+    results: dict[str, Any] = {}
+    if chosen.materials is not None:
+        results["Elasticity"] = homogenization.homogenize_elasticity(
+            solid, chosen.materials, bbar=bbar, **options
+        )
+    if chosen.conductivities is not None:
+        results["Conductivity"] = homogenization.homogenize_conductivity(
+            solid, chosen.conductivities, **options
+        )
+    return results
+
+
+def _print_results(chosen: MaterialSet | None, results: dict[str, Any]) -> None:
+    if chosen is not None:
+        print(chosen)
+    for result in results.values():
+        for one in result if isinstance(result, list) else [result]:
+            print(one)
+
+
+def _write_report(
+    out: Path,
+    solid: Microstructure,
+    chosen: MaterialSet | None,
+    results: dict[str, Any],
+    title: str,
+) -> None:
+    from .. import report
+
+    page = report.write_report(
+        out,
+        microstructure=solid,
+        properties=results,
+        extra={} if chosen is None else {"Materials": [str(chosen.note)]},
+        title=title,
+        reproduce={"On the command line:": command_line()},
+    )
+    print(f"Report in {page}.")

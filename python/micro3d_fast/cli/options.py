@@ -1,0 +1,198 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Options that several commands share, and the values of options that are written as text."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .errors import fail
+
+__all__ = [
+    "XY",
+    "XZ",
+    "YZ",
+    "Debug",
+    "Device",
+    "ModelName",
+    "PerPlane",
+    "Periodic",
+    "PhaseCount",
+    "PhaseNames",
+    "Phases",
+    "Seed",
+    "Threshold",
+    "VolumeFile",
+    "VoxelSize",
+    "command_line",
+    "read_fractions",
+    "read_harmonize",
+    "read_names",
+    "read_numbers",
+    "read_periodic",
+    "read_phases",
+    "read_shape",
+    "read_threshold",
+    "read_voxel_size",
+    "read_window",
+]
+
+
+def _images(plane: str, axes: str) -> Any:
+    return typer.Option(
+        metavar="GLOB",
+        help=f"Micrographs of the {plane} plane {axes}: a quoted pattern; may be repeated.",
+        show_default=False,
+    )
+
+
+XY = Annotated[list[str] | None, _images("xy", "(rows y, columns x)")]
+XZ = Annotated[list[str] | None, _images("xz", "(rows z, columns x)")]
+YZ = Annotated[list[str] | None, _images("yz", "(rows z, columns y)")]
+PerPlane = Annotated[int, typer.Option(help="Maximum number of slices of --volume per plane.")]
+Phases = Annotated[
+    str | None,
+    typer.Option(
+        metavar="VALUE:PHASE,...",
+        help="Grey value to phase, such as 0:0,255:1; or 'labels' if the values are phases.",
+    ),
+]
+Threshold = Annotated[
+    str | None,
+    typer.Option(
+        help="For grey images: one value, several separated by commas, 'otsu' or 'multi-otsu'."
+    ),
+]
+PhaseCount = Annotated[
+    int | None, typer.Option(help="Number of phases, for --threshold multi-otsu.")
+]
+PhaseNames = Annotated[str | None, typer.Option(help="Names of the phases, such as matrix,fibre.")]
+VoxelSize = Annotated[
+    str | None, typer.Option(help="In metres: one number, or dz,dy,dx.", metavar="SIZE")
+]
+VolumeFile = Annotated[
+    Path, typer.Argument(metavar="VOLUME", help="A labelled volume: .tif, .npz, .vti, ...")
+]
+ModelName = Annotated[
+    str,
+    typer.Option(
+        help="A directory written by train, or fibre-composite, separator, cathode.",
+        metavar="NAME_OR_PATH",
+    ),
+]
+Periodic = Annotated[
+    str | None, typer.Option(metavar="AXES", help="all, none, or axes such as xy.")
+]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda or cuda:N; default: cuda if available.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of the random numbers.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def command_line() -> str:
+    """Return the running command as it was typed, without ``--no-resume``."""
+    return shlex.join(["micro3d", *(word for word in sys.argv[1:] if word != "--no-resume")])
+
+
+def read_phases(text: str | None) -> dict[float, int] | str | None:
+    """Return ``"0:0,255:1"`` as a mapping; ``"labels"`` and None unchanged."""
+    if text is None or text == "labels":
+        return text
+    phases: dict[float, int] = {}
+    for pair in text.split(","):
+        value, colon, phase = pair.partition(":")
+        try:
+            if not colon:
+                raise ValueError
+            number = float(value)
+            key = int(number) if number.is_integer() else number
+            if key in phases:
+                fail(f"--phases must name each value once, got {text!r}")
+            phases[key] = int(phase)
+        except ValueError:
+            fail(f"--phases must be VALUE:PHASE pairs such as 0:0,255:1, or 'labels', got {text!r}")
+    return phases
+
+
+def read_numbers(text: str, option: str, kind: type = float) -> list[Any]:
+    """Return ``"64,64,64"`` (integers also with x between them) as numbers."""
+    separator = "x" if kind is int and "," not in text else ","
+    try:
+        return [kind(item) for item in text.split(separator)]
+    except ValueError:
+        wanted = "whole numbers" if kind is int else "numbers"
+        fail(f"{option} must be {wanted} with commas between, got {text!r}")
+
+
+def read_shape(text: str) -> tuple[int, ...]:
+    """Return ``"64,64,64"``, ``"64x64x64"`` or ``"64"`` as (nz, ny, nx)."""
+    numbers = read_numbers(text, "--shape", int)
+    if len(numbers) == 1:
+        numbers *= 3
+    if len(numbers) != 3 or min(numbers) < 1:
+        fail(f"--shape must be one or three positive whole numbers nz,ny,nx, got {text!r}")
+    return tuple(numbers)
+
+
+def read_voxel_size(text: str | None) -> float | tuple[float, ...] | None:
+    """Return ``"1e-6"`` or ``"2e-6,1e-6,1e-6"`` (dz, dy, dx) as numbers."""
+    if text is None:
+        return None
+    numbers = read_numbers(text, "--voxel-size")
+    if len(numbers) not in (1, 3) or not all(0 < n < float("inf") for n in numbers):
+        fail(f"--voxel-size must be a positive number of metres or three dz,dy,dx, got {text!r}")
+    return numbers[0] if len(numbers) == 1 else tuple(numbers)
+
+
+def read_threshold(text: str | None) -> float | list[float] | str | None:
+    """Return a number, a list of numbers, or the name of a method."""
+    if text is None or text in ("otsu", "multi-otsu"):
+        return text
+    numbers = read_numbers(text, "--threshold")
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def read_periodic(text: str | None) -> tuple[bool, bool, bool]:
+    """Return ``"all"``, ``"none"`` or axes such as ``"xy"`` as one bool for each of z, y, x."""
+    if text in (None, "none"):
+        return (False, False, False)
+    if text == "all":
+        return (True, True, True)
+    if not text or not set(text) <= set("xyz"):
+        fail(f"--periodic must be all, none, or axes such as xy, got {text!r}")
+    return ("z" in text, "y" in text, "x" in text)
+
+
+def read_fractions(text: str) -> str | list[float] | None:
+    """Return ``"auto"`` unchanged, ``"raw"`` as None, or one number per phase."""
+    if text == "auto":
+        return text
+    return None if text == "raw" else read_numbers(text, "--fractions")
+
+
+def read_window(text: str) -> int | str | None:
+    """Return ``"auto"`` unchanged, ``"none"`` as None, or a number of pixels."""
+    if text in ("auto", "none"):
+        return None if text == "none" else text
+    if not text.isdecimal():
+        fail(f"--window must be auto, none or a number of pixels, got {text!r}")
+    return int(text)
+
+
+def read_harmonize(text: str | None) -> int | list[int] | None:
+    """Return ``"4"`` as a number, ``"1,2,0"`` as one number per step."""
+    if text is None:
+        return None
+    numbers = read_numbers(text, "--harmonize", int)
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def read_names(text: str | None) -> list[str] | None:
+    """Return ``"matrix,fibre"`` as names."""
+    return None if text is None else [name.strip() for name in text.split(",")]

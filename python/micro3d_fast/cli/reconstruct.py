@@ -1,0 +1,241 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""``micro3d reconstruct``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .errors import Stopped, fail, guarded
+from .files import IMAGES, MicrographOptions, check_output, load_volume
+from .options import (
+    XY,
+    XZ,
+    YZ,
+    Debug,
+    Device,
+    ModelName,
+    Periodic,
+    PerPlane,
+    PhaseCount,
+    Phases,
+    Seed,
+    Threshold,
+    read_fractions,
+    read_harmonize,
+    read_periodic,
+    read_shape,
+    read_window,
+)
+from .progress import CtrlC, Progress
+
+if TYPE_CHECKING:
+    from ..diffusion import Model
+    from ..micrographs import Micrographs
+    from ..microstructure import Microstructure
+
+__all__ = ["reconstruct"]
+
+Out = Annotated[Path, typer.Option(help="File to write: .tif, .npz, .vti, .h5, ...")]
+Shape = Annotated[str, typer.Option(metavar="NZ,NY,NX", help="Voxels along z, y, x.")]
+Count = Annotated[
+    int,
+    typer.Option(help="Number of volumes, with consecutive seeds that are added to --out."),
+]
+Sampler = Annotated[str, typer.Option(help="fast or paper (thousands of passes).")]
+Quality = Annotated[str | None, typer.Option(help="draft, standard or high: 22, 38 or 91 passes.")]
+Passes = Annotated[
+    int | None, typer.Option(help="Instead: number of passes, rounded to whole steps.")
+]
+Harmonize = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N[,N...]",
+        help="Harmonizing passes of every step but the last, or one number per step, 0 last.",
+    ),
+]
+Gamma = Annotated[float | None, typer.Option(help="Weight of the harmonized sample, 0 to 1.")]
+Guidance = Annotated[
+    float, typer.Option(help="Classifier-free guidance; other than 1 takes twice the time.")
+]
+Fractions = Annotated[
+    str, typer.Option(help="auto, raw, or one fraction per phase, separated by commas.")
+]
+FractionCondition = Annotated[
+    bool | None,
+    typer.Option(
+        "--fraction-condition/--no-fraction-condition",
+        help="Condition a model trained for it on the fractions; default: if there are fractions "
+        "to match and the sampler does not hold the mean itself, as fast does.",
+    ),
+]
+Known = Annotated[
+    Path | None,
+    typer.Option(help="A volume of --shape whose voxels are kept; 255 marks unknown voxels."),
+]
+RemoveIslands = Annotated[
+    bool, typer.Option("--remove-islands", help="Remove single-voxel islands.")
+]
+Window = Annotated[
+    str,
+    typer.Option(help="Side of the windows given to the network; auto, or none: whole slices."),
+]
+Report = Annotated[Path | None, typer.Option(help="Also write a report into this directory.")]
+TruthVolume = Annotated[
+    Path | None, typer.Option(help="Compare, in the report, with slices of this volume.")
+]
+
+
+@guarded(
+    path_or_bundled_name="model",
+    volume_shape="shape",
+    volume_fractions="fractions",
+    seeds="seed",
+    phase_names="model",  # names come from it
+    labels="volume",
+    **IMAGES,
+)
+def reconstruct(
+    model: ModelName,
+    out: Out,
+    shape: Shape = "64,64,64",
+    seed: Seed = 0,
+    count: Count = 1,
+    sampler: Sampler = "fast",
+    quality: Quality = None,
+    passes: Passes = None,
+    harmonize: Harmonize = None,
+    gamma: Gamma = None,
+    guidance: Guidance = 1.0,
+    periodic: Periodic = None,
+    fractions: Fractions = "auto",
+    fraction_condition: FractionCondition = None,
+    known: Known = None,
+    remove_islands: RemoveIslands = False,
+    window: Window = "auto",
+    device: Device = None,
+    report: Report = None,
+    xy: XY = None,
+    xz: XZ = None,
+    yz: YZ = None,
+    volume: TruthVolume = None,
+    images_per_plane: PerPlane = 300,
+    phases: Phases = None,
+    threshold: Threshold = None,
+    n_phases: PhaseCount = None,
+    debug: Debug = False,
+) -> None:
+    """Reconstruct a 3D volume with a trained or a bundled model.
+
+    With --report and the micrographs (--xy, --xz, --yz, or --volume), a report that compares the
+    volume with them is written too.
+
+    \b
+    Examples:
+      micro3d reconstruct --model fibre-composite --shape 64,64,64 --out volume.tif
+      micro3d reconstruct --model run/ --shape 128,128,128 --periodic all --seed 7 \\
+          --out volume.vti --report report/ --volume tomogram.tif
+      micro3d reconstruct --model cathode --quality draft --count 8 --out many/volume.tif
+    """
+    volume_shape = read_shape(shape)
+    options: dict[str, Any] = {
+        "sampler": sampler,
+        "quality": quality,
+        "passes": passes,
+        "harmonize": read_harmonize(harmonize),
+        "gamma": gamma,
+        "guidance": guidance,
+        "periodic": read_periodic(periodic),
+        "volume_fractions": read_fractions(fractions),
+        "fraction_condition": "auto" if fraction_condition is None else fraction_condition,
+        "remove_islands": remove_islands,
+        "window": read_window(window),
+        "device": device,
+        "keep_raw": report is not None,
+    }
+    _check_outputs(out, report, count)
+
+    from .. import diffusion
+
+    options["known"] = None if known is None else load_volume(known, "known").labels
+    loaded = diffusion.load_model(model)
+    micrographs = MicrographOptions(
+        xy, xz, yz, volume, images_per_plane, phases, threshold, n_phases
+    ).load(phase_names=loaded.phase_names, voxel_size=loaded.voxel_size)
+    if micrographs is not None and report is None:
+        fail("--report must be given where micrographs are given to compare with")
+    seeds = range(seed, seed + count)
+    last, paths = _reconstruct(volume_shape, loaded, model, seeds, out, options)
+    if count == 1:
+        print(last)
+    for path in paths:
+        print(f"Volume in {path}.")
+    if report is not None:
+        print(f"Report in {_write_report(report, last, micrographs, model)}.")
+
+
+def _check_outputs(out: Path, report: Path | None, count: int) -> None:
+    check_output(out, folder=False)
+    if count < 1:
+        fail(f"--count must be at least 1, got {count}")
+    if report is not None:
+        check_output(report, folder=True, option="--report")
+        if count > 1:
+            fail(f"--count must be 1 where --report is given, got {count}")
+
+
+def _reconstruct(
+    volume_shape: Sequence[int],
+    model: Model,
+    model_name: str,
+    seeds: range,
+    out: Path,
+    options: dict[str, Any],
+) -> tuple[Microstructure, list[Path]]:
+    """Reconstruct and save one volume per seed; return the last one and the files."""
+    from .. import diffusion
+    from ..diffusion.sampling import counted
+
+    count = len(seeds)
+    saved: list[Path] = []
+    with CtrlC() as ctrl_c, Progress("reconstructing", ctrl_c.check) as progress:
+        try:
+            for volume in diffusion.reconstruct_many(
+                volume_shape, model, seeds, callback=counted(progress, count), **options
+            ):
+                made = dataclasses.replace(
+                    volume, provenance={"model_name": model_name, **volume.provenance}
+                )
+                name = out.stem if count == 1 else f"{out.stem}-{made.provenance['seed']}"
+                dataclasses.replace(made, fields={}).save(out.with_stem(name))
+                saved.append(out.with_stem(name))
+        except KeyboardInterrupt as error:
+            done = "no volume was" if not saved else f"{len(saved)} of {count} volumes were"
+            raise Stopped(
+                f"Stopped; {done} written. Rerun the same command to start again."
+            ) from error
+    return made, saved
+
+
+def _write_report(
+    out: Path, made: Microstructure, micrographs: Micrographs | None, model: str
+) -> Path:
+    from .. import report
+
+    steps = {"seconds": "Reconstruction", "network_seconds": "of which in the network"}
+    return report.write_report(
+        out,
+        microstructure=made,
+        micrographs=micrographs,
+        title=f"Reconstruction with {Path(model).name}",
+        timings={
+            title: float(made.provenance[name])
+            for name, title in steps.items()
+            if made.provenance.get(name)
+        },
+    )

@@ -1,0 +1,131 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""``micro3d train``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .errors import Stopped, fail, guarded, to_stderr
+from .files import IMAGES, MicrographOptions, check_output
+from .options import (
+    XY,
+    XZ,
+    YZ,
+    Debug,
+    Device,
+    PerPlane,
+    PhaseCount,
+    PhaseNames,
+    Phases,
+    Seed,
+    Threshold,
+    VoxelSize,
+    command_line,
+    read_names,
+    read_voxel_size,
+)
+from .progress import CtrlC, Progress
+
+if TYPE_CHECKING:
+    from ..diffusion import Model
+    from ..micrographs import Micrographs
+
+__all__ = ["train"]
+
+Out = Annotated[Path, typer.Option(help="Directory of the run; a run in it is resumed.")]
+SourceVolume = Annotated[
+    Path | None,
+    typer.Option(help="Take slices of this volume as micrographs (the paper's protocol)."),
+]
+Preset = Annotated[str, typer.Option(help="small, base or paper.")]
+Patch = Annotated[int, typer.Option(help="Side of the training crops, in pixels.")]
+Steps = Annotated[int | None, typer.Option(help="Training steps; default: those of the preset.")]
+BatchSize = Annotated[int, typer.Option(help="Crops per step.")]
+FractionCondition = Annotated[
+    bool,
+    typer.Option("--fraction-condition", help="Condition the network on the phase fractions."),
+]
+Resume = Annotated[bool, typer.Option(help="Resume the run in --out; with --no-resume, refuse to.")]
+
+
+@guarded(labels="volume", **IMAGES)
+def train(
+    out: Out,
+    xy: XY = None,
+    xz: XZ = None,
+    yz: YZ = None,
+    volume: SourceVolume = None,
+    images_per_plane: PerPlane = 300,
+    phases: Phases = None,
+    threshold: Threshold = None,
+    n_phases: PhaseCount = None,
+    phase_names: PhaseNames = None,
+    voxel_size: VoxelSize = None,
+    preset: Preset = "small",
+    patch: Patch = 64,
+    steps: Steps = None,
+    batch_size: BatchSize = 32,
+    fraction_condition: FractionCondition = False,
+    device: Device = None,
+    seed: Seed = 0,
+    resume: Resume = True,
+    debug: Debug = False,
+) -> None:
+    """Train a model on the micrographs of one, two or three planes.
+
+    One plane describes an isotropic material, two a transversely isotropic one. Ctrl-C saves a
+    checkpoint; rerun the same command to resume.
+
+    \b
+    Examples:
+      micro3d train --xy 'a/*.png' --xz 'b/*.png' --yz 'c/*.png' \\
+          --phases 0:0,255:1 --voxel-size 1e-6 --out run/
+      micro3d train --volume tomogram.tif --images-per-plane 300 --out run/
+    """
+    check_output(out, folder=True)
+    micrographs = MicrographOptions(
+        xy, xz, yz, volume, images_per_plane, phases, threshold, n_phases
+    ).load(phase_names=read_names(phase_names), voxel_size=read_voxel_size(voxel_size), seed=seed)
+    if micrographs is None:
+        fail("train needs micrographs: give --xy, --xz and --yz (one, two or three), or --volume")
+    to_stderr(str(micrographs))
+    model = _train(
+        micrographs,
+        out,
+        preset=preset,
+        patch=patch,
+        steps=steps,
+        batch_size=batch_size,
+        fraction_condition=fraction_condition,
+        device=device,
+        seed=seed,
+        resume=resume,
+    )
+    print(model)
+    print(f"Model in {out / 'model'}. Next: micro3d reconstruct --model {shlex.quote(str(out))} "
+          "--shape 64,64,64 --out volume.tif")  # fmt: skip
+
+
+def _train(micrographs: Micrographs, out: Path, **options: Any) -> Model:
+    """Train with a progress bar; Ctrl-C names the step and the command that resumes."""
+    from .. import diffusion
+
+    last: dict[str, Any] = {}
+    with CtrlC() as ctrl_c, Progress("training", ctrl_c.check) as progress:
+
+        def show(event: dict[str, Any]) -> None:
+            last.update(event)
+            progress(event)
+
+        try:
+            return diffusion.train(micrographs, out, callback=show, **options)
+        except KeyboardInterrupt as error:
+            at = f" at step {last['step']} of {last['steps']}" if "step" in last else ""
+            raise Stopped(
+                f"Stopped{at}; the state is saved in {out}. To resume: {command_line()}"
+            ) from error
