@@ -82,6 +82,15 @@ def test_reference_is_imported_by_tests_and_benchmarks_alone():
     assert users == []
 
 
+def test_only_ops_imports_the_compiled_core():
+    users = {
+        file.relative_to(PACKAGE).parts[0]
+        for file in PACKAGE.rglob("*.py")
+        if "_core" in imports_of(file)
+    }
+    assert users == {"ops"}
+
+
 def test_import_is_light():
     code = (
         "import sys, micro3d_fast; "

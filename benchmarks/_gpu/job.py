@@ -176,7 +176,7 @@ class Job:
         import torch
 
         from micro3d_fast import cuda_status
-        from micro3d_fast._backend import cuda_is_available
+        from micro3d_fast.ops import cuda_is_available
 
         if not cuda_is_available():
             raise RuntimeError(f"a GPU is needed, but {cuda_status()}")

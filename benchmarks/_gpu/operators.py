@@ -210,15 +210,15 @@ def run_lengths(job: Job, n: int) -> None:
 
 
 def bits(job: Job, n: int) -> None:
-    from micro3d_fast import _bits
+    from micro3d_fast import ops
 
     labels = blobs(n, job.device)
     host = labels.cpu().numpy()
     for axis, name in enumerate("zyx"):
         keys = {"direction": tuple(int(k == axis) for k in range(3)), "max_lag": n // 2}
         for kind, count, phases in (
-            ("pairs", _bits.pair_counts, (1, 1)),
-            ("segments", _bits.segment_counts, (1,)),
+            ("pairs", ops.pair_counts, (1, 1)),
+            ("segments", ops.segment_counts, (1,)),
         ):
             if n <= 256:
                 want = count(host, *phases, **keys).sum(0)

@@ -25,7 +25,7 @@ METRICS = {
 
 ONCE = """
 import torch
-from micro3d_fast import _bits, ops
+from micro3d_fast import ops
 from _gpu.operators import STEP, arrays_for
 from _gpu.volumes import blobs
 n, device = {n}, "{device}"
@@ -36,8 +36,8 @@ labels = blobs(n, device)
 for axis in range(3):
     ops.run_lengths(labels, axis=axis, n_phases=2)
     direction = [int(k == axis) for k in range(3)]
-    _bits.pair_counts(labels, 1, 1, direction=direction, max_lag=n // 4)
-    _bits.segment_counts(labels, 1, direction=direction, max_lag=n // 4)
+    ops.pair_counts(labels, 1, 1, direction=direction, max_lag=n // 4)
+    ops.segment_counts(labels, 1, direction=direction, max_lag=n // 4)
 if device == "cuda":
     torch.cuda.synchronize()
 """

@@ -52,7 +52,7 @@ _PUBLIC: dict[str, str] = {
     "ConductivityProperties": "homogenization",
     "Diffusivity": "homogenization",
     # the machine
-    "cuda_status": "_backend",
+    "cuda_status": "ops",
     "CudaError": "_errors",
     "CudaUnavailableError": "_errors",
 }

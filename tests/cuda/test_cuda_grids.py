@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micro3d_fast import _bits, _core, ops
+from micro3d_fast import _core, ops
 
 pytestmark = pytest.mark.cuda
 
@@ -60,16 +60,16 @@ def test_pairs(send, rng):
     """A block counts one slab at one lag: 260 times 259 are more than 65535."""
     labels = rng.integers(0, 2, (260, 2, 3), dtype=np.uint8)
     keys = {"direction": (1, 0, 0), "max_lag": 258}
-    got = _bits.pair_counts(send(labels), 1, 1, **keys)
-    np.testing.assert_array_equal(got.cpu().numpy(), _bits.pair_counts(labels, 1, 1, **keys))
+    got = ops.pair_counts(send(labels), 1, 1, **keys)
+    np.testing.assert_array_equal(got.cpu().numpy(), ops.pair_counts(labels, 1, 1, **keys))
 
 
 def test_segments(send, rng):
     """A block counts 256 words of one slab: 65 600 slabs are more than 65535."""
     labels = rng.integers(0, 2, (65_600, 1, 2), dtype=np.uint8)
     keys = {"direction": (1, 0, 0), "max_lag": 2}
-    got = _bits.segment_counts(send(labels), 1, **keys)
-    np.testing.assert_array_equal(got.cpu().numpy(), _bits.segment_counts(labels, 1, **keys))
+    got = ops.segment_counts(send(labels), 1, **keys)
+    np.testing.assert_array_equal(got.cpu().numpy(), ops.segment_counts(labels, 1, **keys))
 
 
 @pytest.mark.parametrize("n", [1024 * 256, 1024 * 256 + 1, 600_001])

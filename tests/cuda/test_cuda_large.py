@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micro3d_fast import _bits, ops
+from micro3d_fast import ops
 from micro3d_fast.reference.run_lengths import run_lengths as reference
 
 pytestmark = pytest.mark.cuda
@@ -72,9 +72,9 @@ def test_pairs_and_segments(torch, axis):
     labels = nearly_empty(torch)
     direction = tuple(int(k == axis) for k in range(3))
     keys = {"direction": direction, "max_lag": 1}
-    ones = _bits.pair_counts(labels, 1, 1, **keys).sum(0).tolist()
+    ones = ops.pair_counts(labels, 1, 1, **keys).sum(0).tolist()
     assert ones == [3, 1 if axis == 2 else 0]
-    zeros = _bits.segment_counts(labels, 0, **keys).sum(0).tolist()
+    zeros = ops.segment_counts(labels, 0, **keys).sum(0).tolist()
     voxels = int(np.prod(SHAPE))
     pairs = voxels - voxels // SHAPE[axis]  # three of them hold a one, along every axis
     assert zeros == [voxels - 3, pairs - 3]

@@ -12,7 +12,7 @@ import itertools
 import numpy as np
 import pytest
 
-from micro3d_fast import _bits, ops
+from micro3d_fast import ops
 
 pytestmark = pytest.mark.cuda
 
@@ -268,11 +268,11 @@ def test_pairs_and_segments(gpu, direction, masked, shape):
     there = {"mask": None if mask is None else send(mask)}
     for wrap in [(False,) * 3, (True,) * 3, (True, False, True)]:
         keys = {"direction": direction, "max_lag": 2, "periodic": wrap}
-        want = _bits.pair_counts(labels, 1, 2, mask=mask, **keys)
-        got = _bits.pair_counts(send(labels), 1, 2, **there, **keys)
+        want = ops.pair_counts(labels, 1, 2, mask=mask, **keys)
+        got = ops.pair_counts(send(labels), 1, 2, **there, **keys)
         np.testing.assert_array_equal(fetch(got), want)
-        want = _bits.segment_counts(labels, 0, mask=mask, **keys)
-        got = _bits.segment_counts(send(labels), 0, **there, **keys)
+        want = ops.segment_counts(labels, 0, mask=mask, **keys)
+        got = ops.segment_counts(send(labels), 0, **there, **keys)
         np.testing.assert_array_equal(fetch(got), want)
 
 
@@ -281,7 +281,7 @@ def test_pairs_and_segments_of_many_lags(gpu):
     send, fetch = gpu
     labels = (np.arange(9000) % 1999 != 7).astype(np.uint8).reshape(1, 1, 9000)
     keys = {"direction": (0, 0, 1), "max_lag": 8999}
-    for count, phases in ((_bits.pair_counts, (1, 1)), (_bits.segment_counts, (1,))):
+    for count, phases in ((ops.pair_counts, (1, 1)), (ops.segment_counts, (1,))):
         want = count(labels, *phases, **keys)
         np.testing.assert_array_equal(fetch(count(send(labels), *phases, **keys)), want)
 

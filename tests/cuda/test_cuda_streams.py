@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from micro3d_fast import _bits, ops
+from micro3d_fast import ops
 
 pytestmark = pytest.mark.cuda
 
@@ -36,7 +36,7 @@ OPERATORS: dict[str, tuple[Callable, np.ndarray, float]] = {
         0,
     ),
     "pair_counts": (
-        lambda labels, out: _bits.pair_counts(labels, 1, 2, direction=(0, 1, 0), max_lag=9),
+        lambda labels, out: ops.pair_counts(labels, 1, 2, direction=(0, 1, 0), max_lag=9),
         np.random.default_rng(3).integers(0, 3, SHAPE, dtype=np.uint8),
         0,
     ),

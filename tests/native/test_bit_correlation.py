@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from micro3d_fast import _bits, _core
+from micro3d_fast import _core, ops
 from micro3d_fast.reference import lineal_path, two_point
 
 SHAPES = [(1, 1, 1), (3, 4, 5), (2, 1, 7), (1, 3, 70), (5, 2, 1), (2, 66, 2)]
@@ -31,8 +31,8 @@ def test_equals_brute_force(shape, direction):
     lags = range(4 if labels.size < 100 else 2)
     for wrap, mask in itertools.product(WRAPS if labels.size < 100 else WRAPS[:2], (None, inside)):
         keys = {"direction": direction, "max_lag": lags[-1], "periodic": wrap, "mask": mask}
-        pairs = _bits.pair_counts(labels, 1, 0, **keys)
-        segments = _bits.segment_counts(labels, 0, **keys)
+        pairs = ops.pair_counts(labels, 1, 0, **keys)
+        segments = ops.segment_counts(labels, 0, **keys)
         for r in lags:
             lag = [r * d for d in direction]
             assert pairs.sum(0)[r] == two_point.pair_counts(labels, 1, 0, lag, wrap, mask)[0]
@@ -46,17 +46,17 @@ def test_any_backend_dtype_and_layout(backend, direction):
     labels, inside = image((6, 20, 130))
     keys = {"direction": direction, "max_lag": 5, "periodic": (True, False, True)}
     for mask in (None, inside):
-        want = _bits.pair_counts(labels, 1, 2, mask=mask, **keys)
+        want = ops.pair_counts(labels, 1, 2, mask=mask, **keys)
         sent = None if mask is None else send(mask)
-        got = _bits.pair_counts(send(labels), 1, 2, mask=sent, **keys)
+        got = ops.pair_counts(send(labels), 1, 2, mask=sent, **keys)
         np.testing.assert_array_equal(fetch(got), want)
-        want = _bits.segment_counts(labels == 1, 1, mask=mask, **keys)
-        got = _bits.segment_counts(send(labels == 1), 1, mask=sent, **keys)
+        want = ops.segment_counts(labels == 1, 1, mask=mask, **keys)
+        got = ops.segment_counts(send(labels == 1), 1, mask=sent, **keys)
         np.testing.assert_array_equal(fetch(got), want)
     moved = send(np.ascontiguousarray(labels.transpose(2, 0, 1)))
     moved = moved.permute(1, 2, 0) if hasattr(moved, "permute") else moved.transpose(1, 2, 0)
-    got = _bits.pair_counts(moved, 1, 2, **keys)
-    np.testing.assert_array_equal(fetch(got).sum(0), _bits.pair_counts(labels, 1, 2, **keys).sum(0))
+    got = ops.pair_counts(moved, 1, 2, **keys)
+    np.testing.assert_array_equal(fetch(got).sum(0), ops.pair_counts(labels, 1, 2, **keys).sum(0))
 
 
 @pytest.mark.parametrize("direction", AXES + LATTICE, ids=str)
@@ -64,8 +64,8 @@ def test_cuda_schedule_on_the_host(direction):
     labels, inside = image((7, 65, 67))
     for wrap in WRAPS[:2]:
         keys = {"direction": direction, "max_lag": 3, "periodic": wrap, "mask": inside}
-        want = _bits.pair_counts(labels, 1, 2, **keys)
-        got = _bits.pair_counts(labels, 1, 2, phases_on_host=True, **keys)
+        want = ops.pair_counts(labels, 1, 2, **keys)
+        got = ops.pair_counts(labels, 1, 2, phases_on_host=True, **keys)
         np.testing.assert_array_equal(got, want)
 
 
@@ -95,7 +95,7 @@ def test_threads_do_not_matter():
     labels, _ = image((70, 128, 300))
     for direction in ((1, 0, 0), (0, 0, 1), (0, 1, 1)):
         keys = {"direction": direction, "max_lag": 20}
-        for count, phases in ((_bits.pair_counts, (0, 1)), (_bits.segment_counts, (2,))):
+        for count, phases in ((ops.pair_counts, (0, 1)), (ops.segment_counts, (2,))):
             one = count(labels, *phases, threads=1, **keys)
             np.testing.assert_array_equal(count(labels, *phases, threads=3, **keys), one)
 
@@ -104,11 +104,11 @@ def test_per_slice_counts_add_up():
     labels, inside = image((5, 9, 11))
     for direction in ((0, 1, 0), (0, 0, 1), (0, 2, -1)):
         keys = {"direction": direction, "max_lag": 4, "mask": inside}
-        slices = _bits.pair_counts(labels, 0, 1, per_slice=True, **keys)
+        slices = ops.pair_counts(labels, 0, 1, per_slice=True, **keys)
         assert slices.shape == (5, 5)
         for k in range(5):
             own = {**keys, "mask": inside[k : k + 1]}
-            one = _bits.pair_counts(labels[k : k + 1], 0, 1, **own)
+            one = ops.pair_counts(labels[k : k + 1], 0, 1, **own)
             np.testing.assert_array_equal(slices[k], one.sum(0))
 
 
@@ -119,8 +119,8 @@ def test_large_counts_match_numpy():
     for axis in range(3):
         direction = tuple(int(k == axis) for k in range(3))
         n = labels.shape[axis]
-        got = _bits.pair_counts(labels, 1, 1, direction=direction, max_lag=n - 1).sum(0)
-        path = _bits.segment_counts(labels, 1, direction=direction, max_lag=n - 1).sum(0)
+        got = ops.pair_counts(labels, 1, 1, direction=direction, max_lag=n - 1).sum(0)
+        path = ops.segment_counts(labels, 1, direction=direction, max_lag=n - 1).sum(0)
         alive = moved = np.moveaxis(inside, axis, 0)
         for r in (0, 1, 2, 7, n // 2, n - 1):
             assert got[r] == np.count_nonzero(moved[: n - r] & moved[r:])
@@ -134,14 +134,14 @@ def test_instruction_sets_agree(isa):
     """The loops of older CPUs, in a process of their own (the choice is made once)."""
     code = f"""
 import numpy as np
-from micro3d_fast import _bits, _core
+from micro3d_fast import _core, ops
 rng = np.random.default_rng(5)
 labels, mask = rng.integers(0, 3, (7, 66, 131)).astype(np.uint8), rng.random((7, 66, 131)) < 0.9
 for d in {AXES + LATTICE}:
     for wrap in (False, True):
         keys = dict(direction=d, max_lag=2, periodic=(wrap,) * 3, mask=mask)
-        print(*_bits.pair_counts(labels, 1, 2, **keys).sum(0))
-        print(*_bits.segment_counts(labels, 0, **keys).sum(0))
+        print(*ops.pair_counts(labels, 1, 2, **keys).sum(0))
+        print(*ops.segment_counts(labels, 0, **keys).sum(0))
 """
     said = [
         subprocess.run(

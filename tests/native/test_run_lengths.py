@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from micro3d_fast import ops
+from micro3d_fast.ops.runs import _run_lengths
 from micro3d_fast.reference.run_lengths import run_lengths as reference
 
 SHAPES = [(1, 1, 1), (5, 4, 3), (2, 1, 70), (9, 130, 17), (70, 3, 5), (33, 2, 129), (40, 33, 12)]
@@ -57,7 +58,7 @@ def test_strided_views_are_read_in_place(rng, view, order):
 
 
 def check_schedule(labels, axis, n_phases, periodic, mask=None):
-    got = ops._run_lengths(
+    got = _run_lengths(
         labels, axis, n_phases, periodic=periodic, mask=mask, threads=1, phases_on_host=True
     )
     check(got, reference(labels, axis=axis, n_phases=n_phases, periodic=periodic, mask=mask))

@@ -15,7 +15,7 @@ import pytest
 
 import micro3d_fast as m3
 from micro3d_fast import _core, statistics
-from micro3d_fast._backend import current_stream
+from micro3d_fast.ops import current_stream
 from micro3d_fast.statistics import _fourier
 
 torch = pytest.importorskip("torch")

@@ -20,10 +20,10 @@ def info(debug: Debug = False) -> None:
     Example:
       micro3d info
     """
-    from .. import _backend, report
+    from .. import ops, report
 
     rows = [(name, str(value)) for name, value in report.software_versions().items()]
-    rows.append(("CUDA", _backend.cuda_status()))
+    rows.append(("CUDA", ops.cuda_status()))
     if importlib.util.find_spec("torch") is not None:
         import torch
 

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from micro3d_fast import _core
+from micro3d_fast import ops
 from micro3d_fast._arrays import Array, framework, is_cuda
-from micro3d_fast._backend import require_cuda
 from micro3d_fast._errors import CudaUnavailableError
 
 __all__ = ["Compute", "NumpyCompute", "TorchCompute", "compute_for"]
@@ -78,11 +77,11 @@ class NumpyCompute(Compute):
 
     def __init__(self, threads: int = 0) -> None:
         self.threads = threads
-        self.workers = threads if threads > 0 else int(_core.max_threads())
+        self.workers = threads if threads > 0 else ops.max_threads()
 
     def convolves(self, grid: tuple[int, int, int]) -> bool:
         # it works on 16 planes at a time
-        return grid[0] >= 8 and bool(_core.green_convolve_takes(*grid))
+        return grid[0] >= 8 and ops.green_convolve_takes(grid)
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
         return np.empty(shape, dtype)
@@ -282,7 +281,7 @@ def compute_for(labels: Any, device: Any, threads: int) -> Compute:
         return NumpyCompute(threads)
     if not re.fullmatch(r"cuda(:\d+)?", name):
         raise ValueError(f"`device` must be None, 'cpu' or 'cuda' (or 'cuda:1', ...), got {name!r}")
-    require_cuda(f"`device` {name!r}")
+    ops.require_cuda(f"`device` {name!r}")
     import torch
 
     if not torch.cuda.is_available():

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from micro3d_fast import _core, ops
+from micro3d_fast import ops
 from micro3d_fast._arrays import Array
 
 from ._compute import Compute
@@ -166,7 +166,7 @@ class Hex8Problem:
         self.first = None
         if self.bbar:
             self.first = (_symbol(self.c_mean) - _symbol(self.c_mean_rest)).reshape(-1).tolist()
-        self.partials = c.partials(max(_core.HEX8_PARTIALS, 6 * (_core.REDUCE_PARTIALS + 1)))
+        self.partials = c.partials(max(ops.HEX8_PARTIALS, 6 * (ops.REDUCE_PARTIALS + 1)))
 
     # ---------------------------------------------------------------------------------- solving
 

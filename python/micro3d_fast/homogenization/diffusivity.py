@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from micro3d_fast import _core, ops
+from micro3d_fast import ops
 from micro3d_fast._arrays import Array
 from micro3d_fast._checks import axis_number, boolean, choice, integer, phase_number, real
 
@@ -278,7 +278,7 @@ class _Plates:
         self.codes = c.send(self.codes_host)
         self.table = c.send(self.k.astype(options.storage))
         self.table64 = c.send(self.k)
-        self.partials = c.partials(_core.REDUCE_PARTIALS)
+        self.partials = c.partials(ops.REDUCE_PARTIALS)
 
     def cells(self, field: Array) -> Array:
         raise NotImplementedError
@@ -393,7 +393,7 @@ class _Plates:
             if part is None:
                 continue
             first = np.asarray(c.fetch(self.cells(part)[0]), dtype=np.float64)
-            partials = c.partials(_core.REDUCE_PARTIALS)
+            partials = c.partials(ops.REDUCE_PARTIALS)
             ops.dot(part, solution.r, out=work, partials=partials, threads=c.threads)
             energy -= float((inlet * first).sum()) + float(c.fetch(work)[0])
         # per unit gradient: times length over area; the spacing along the axis is 1

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from micro3d_fast import _core, ops
+from micro3d_fast import ops
 from micro3d_fast._arrays import Array
 from micro3d_fast._checks import choice, integer, real
 
@@ -148,7 +148,7 @@ def solve(system: System, options: SolverOptions) -> Solution:
     low = c.zeros(shape, dtype) if mixed else None
     accumulate = x if low is None else low
     rz, rz_before, pq, rr = (c.zeros((loads,), "float64") for _ in range(4))
-    partials = c.partials(loads * _core.REDUCE_PARTIALS)
+    partials = c.partials(loads * ops.REDUCE_PARTIALS)
 
     system.residual(None, None, r, rr)
     norm = np.sqrt(np.array(c.fetch(rr)))

@@ -26,9 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import _core
+from .. import ops
 from .._arrays import Array, empty_like, is_cuda, to_numpy, zeros_like
-from .._backend import current_stream
 from ._image import Flags3, Shape3, pieces, run_jobs
 
 
@@ -106,12 +105,8 @@ class Field:
 
     def load(self, start: int, stop: int, out: Array) -> None:
         """Slices start ... stop as floats, padded with zeros along x."""
-        _core.load_phase(
-            self.labels[start:stop],
-            None if self.mask is None else self.mask[start:stop],
-            out, 0 if self.phase is None else self.phase, self.phase is None,
-            current_stream(out), 1,
-        )  # fmt: skip
+        mask = None if self.mask is None else self.mask[start:stop]
+        ops.load_phase(self.labels[start:stop], mask, out=out, phase=self.phase)
 
 
 # --------------------------------------------------------------------------- whose transforms
@@ -260,7 +255,7 @@ def autocorrelate(spectra: Array, win: Windows, receiver: Receiver, engine: Cpu)
     def columns_job(start: int, stop: int) -> None:
         f = engine.dense(engine.fft(engine.turn(columns[:, start:stop]), z.padded, engine.axis))
         power = empty_like(f, f.shape, engine.real)
-        _core.multiply_spectra(f, None, power, current_stream(f), 1)
+        ops.multiply_spectra(f, power=power)
         # real spectrum: the transform back is the conjugate of the transform forth
         g = engine.turn(engine.rfft(power, engine.axis))[:kept]
         engine.store_conjugate(g, columns[:kept, start:stop])
@@ -296,7 +291,7 @@ def crosscorrelate(
     def columns_job(start: int, stop: int) -> None:
         f = engine.dense(engine.fft(engine.turn(a[:, start:stop]), z.padded, engine.axis))
         product = engine.dense(engine.fft(engine.turn(b[:, start:stop]), z.padded, engine.axis))
-        _core.multiply_spectra(f, product, None, current_stream(f), 1)
+        ops.multiply_spectra(f, product)
         g = engine.turn(engine.ifft(product, engine.axis))
         forth[:kept, start:stop] = g[:kept]
         back[:behind, start:stop] = g[z.padded - behind :]
@@ -341,7 +336,7 @@ def _correlate_whole(
 
     a = spectrum(first)
     b = a if second is None else spectrum(second)
-    _core.multiply_spectra(a, b, None, current_stream(a), 0)
+    ops.multiply_spectra(a, b, threads=0)
     shape = tuple(w.n for w in win)
     counts = engine.fft_module.irfftn(b, s=shape, norm="forward").contiguous()
     receiver.planes(counts, 0, win, 1.0 / counts.numel(), even=False)
@@ -371,10 +366,16 @@ class Map(Receiver):
 
     def planes(self, counts: Array, first: int, win: Windows, scale: float, even: bool) -> None:
         _, y, x = win
-        _core.store_counts(
-            counts, self.out, first, y.native(cropped=True), x.native(), scale, self.pairs, even,
-            current_stream(counts), 1,
-        )  # fmt: skip
+        ops.store_counts(
+            counts,
+            out=self.out,
+            first=first,
+            y=y.native(cropped=True),
+            x=x.native(),
+            scale=scale,
+            pairs=self.pairs,
+            mirrored=even,
+        )
 
 
 class Radial(Receiver):
@@ -396,11 +397,21 @@ class Radial(Receiver):
         z, y, x = win
         mine = [zeros_like(self.like, (self.bins,), "int64") for _ in range(3)]
         hits, pairs, lags = mine
-        _core.sum_radially(
-            counts, hits, None if self.pair_factors is None else pairs, lags, first, z.size,
-            y.native(cropped=True), x.native(), scale, self.pair_factors, self.squares,
-            self.width, even, current_stream(counts), 1,
-        )  # fmt: skip
+        ops.sum_radially(
+            counts,
+            hits=hits,
+            pairs=None if self.pair_factors is None else pairs,
+            lags=lags,
+            first=first,
+            size_z=z.size,
+            y=y.native(cropped=True),
+            x=x.native(),
+            scale=scale,
+            pair_factors=self.pair_factors,
+            squares=self.squares,
+            width=self.width,
+            mirrored=even,
+        )
         with self.lock:
             for total, part in zip(self.sums, mine, strict=True):
                 total += to_numpy(part)

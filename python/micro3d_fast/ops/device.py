@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from . import _core
-from ._errors import CudaUnavailableError
+from .. import _core
+from .._errors import CudaUnavailableError
 
 __all__ = [
     "built_with_cuda",
@@ -19,6 +19,7 @@ __all__ = [
     "cuda_is_available",
     "cuda_status",
     "current_stream",
+    "max_threads",
     "require_cuda",
 ]
 
@@ -48,6 +49,11 @@ def cuda_status() -> str:
     CUDA 12.8 is built in and finds 1 device: NVIDIA H200 (sm_90).
     """
     return str(_core.cuda_status())
+
+
+def max_threads() -> int:
+    """CPU threads that the native operators use by default."""
+    return int(_core.max_threads())
 
 
 def require_cuda(what: str) -> None:

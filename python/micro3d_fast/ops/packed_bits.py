@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Pairs and segments along a lattice direction, counted on packed bits (public through `ops`)."""
+"""Pairs and segments along a lattice direction, counted on packed bits."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import _core
-from ._arrays import Array, empty_like, framework, zeros_like
-from ._backend import current_stream
+from .. import _core
+from .._arrays import Array, empty_like, framework, zeros_like
+from .device import current_stream
+
+__all__ = ["pair_counts", "segment_counts"]
 
 _SPARE_WORDS = 16  # csrc/ops/bit_correlation.hpp: spare_words
 

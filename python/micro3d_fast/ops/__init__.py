@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The native operators, one typed function each: find the caller's stream, call the compiled core.
+
+They take numpy, torch or cupy arrays, run where the arrays live, on the caller's current stream,
+and do not synchronize. A request for CUDA runs on CUDA or raises. No other package imports `_core`.
+"""
+
+from __future__ import annotations
+
+from .device import (
+    built_with_cuda,
+    cuda_device_count,
+    cuda_is_available,
+    cuda_status,
+    current_stream,
+    max_threads,
+    require_cuda,
+)
+from .diffusion import reverse_step
+from .finite_elements import (
+    HEX8_PARTIALS,
+    green,
+    green_convolve,
+    green_convolve_takes,
+    hex8,
+    phase_strain,
+)
+from .finite_volumes import (
+    multigrid_cycle,
+    multigrid_layout,
+    multigrid_setup,
+    separable_inverse,
+    seven_point,
+)
+from .packed_bits import pair_counts, segment_counts
+from .runs import run_lengths
+from .spectra import load_phase, multiply_spectra, store_counts, sum_radially
+from .vectors import REDUCE_PARTIALS, cg_direction, cg_update, dot, two_sum
+
+__all__ = [
+    "HEX8_PARTIALS",
+    "REDUCE_PARTIALS",
+    "built_with_cuda",
+    "cg_direction",
+    "cg_update",
+    "cuda_device_count",
+    "cuda_is_available",
+    "cuda_status",
+    "current_stream",
+    "dot",
+    "green",
+    "green_convolve",
+    "green_convolve_takes",
+    "hex8",
+    "load_phase",
+    "max_threads",
+    "multigrid_cycle",
+    "multigrid_layout",
+    "multigrid_setup",
+    "multiply_spectra",
+    "pair_counts",
+    "phase_strain",
+    "require_cuda",
+    "reverse_step",
+    "run_lengths",
+    "segment_counts",
+    "separable_inverse",
+    "seven_point",
+    "store_counts",
+    "sum_radially",
+    "two_sum",
+]

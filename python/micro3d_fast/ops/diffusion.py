@@ -1,0 +1,200 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The reverse step of the diffusion model."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import _core
+from .._arrays import Array
+from .._checks import integer, real, refuse
+from .device import current_stream
+
+__all__ = ["reverse_step"]
+
+
+def reverse_step(
+    x: Array,
+    net: Array,
+    *,
+    out: Array,
+    a: float,
+    b: float,
+    noise: float = 0.0,
+    net_uncond: Array | None = None,
+    guidance: float = 1.0,
+    h0: Array | None = None,
+    h: float = 0.0,
+    clip: tuple[float, float] | None = None,
+    out_net: Array | None = None,
+    seed: int = 0,
+    draw: int = 0,
+    origin: tuple[int, int, int] = (0, 0, 0),
+    threads: int = 0,
+) -> Array:
+    r"""One step of the reverse process of the whole volume, fused into one pass over memory.
+
+    The network's output is guided, the posterior mean taken, noise added and, for harmonizing, the
+    volume of before blended in; Eq. 8, 9, 16 and 17 of the paper [1]_ all have this form:
+
+    .. math::
+        \hat\epsilon &= \omega\, \epsilon(x, c) + (1 - \omega)\, \epsilon(x) \\
+        \text{out} &= a\, x + b\, \hat\epsilon + h\, h_0 + \sigma z
+
+    or, with ``clip``, :math:`a x + b\, \mathrm{clamp}(p x + q \hat\epsilon, -1, 1) + h h_0 +
+    \sigma z`. The volume is one field over (C, z, y, x); the batch of slices of a plane is only a
+    way to lay it out. So every array is given as a view of shape (C, Z, Y, X) with whatever strides
+    (of a torch batch: ``batch.permute(...)``), and the step into the next plane's batch is this
+    call with an ``out`` of other strides.
+
+    Parameters
+    ----------
+    x : array of float32, shape (C, Z, Y, X)
+        The state. numpy, torch or cupy; any strides; never copied.
+    net : array of float32, bfloat16 or float16, same shape
+        The network's output :math:`\epsilon(x, c)`.
+    out : array of float32, same shape
+        Where the result goes. It may share memory with no input.
+    a, b : float
+        Weights of ``x`` and of the network's output (of the clamped prediction with ``clip``).
+    noise : float
+        Standard deviation :math:`\sigma` of the noise.
+    net_uncond : array like ``net``, optional
+        The unconditional output :math:`\epsilon(x)`; not read if ``guidance`` is 1.
+    guidance : float
+        The weight :math:`\omega`.
+    h0 : array of float32, same shape, optional
+        The volume to blend in; not read if ``h`` is 0.
+    h : float
+        Weight of ``h0``.
+    clip : (p, q), optional
+        Predict the clean volume as ``p x + q e``, clamp it to -1 ... 1, and weigh that with ``b``.
+    out_net : array of bfloat16, float16 or float32, same shape, optional
+        A second copy of the result, rounded, in a layout of its own: what the network reads next.
+    seed : int
+        Key of the noise, 0 ... 2**64 - 1.
+    draw : int
+        Number of this draw, 0 ... 2**32 - 1: each call of a run takes another one.
+    origin : (int, int, int)
+        Global (z, y, x) of the first voxel, where the arrays are a slab of a larger volume.
+    threads : int
+        CPU threads, 0 for all. The result does not depend on it. Ignored on CUDA.
+
+    Returns
+    -------
+    array
+        ``out``. On CUDA the values are ready when the current stream gets there.
+
+    Raises
+    ------
+    TypeError
+        An argument is no array, or of another dtype.
+    ValueError
+        Shapes or devices differ, memory overlaps, ``out`` is a broadcast view, a number is not
+        finite, ``guidance`` or ``h`` lacks its array.
+    CudaUnavailableError
+        An array is on a GPU and this build has no CUDA (see ``cuda_status()``).
+
+    Notes
+    -----
+    The normals come from Philox4x32-10 [2]_ with key ``seed`` and counter
+    ``(x // 4 | c << 24, y, z, draw)`` of the global voxel; its four words give the voxels
+    ``x mod 4 = 0 ... 3`` by two Box-Muller pairs. So they depend on nothing but the voxel: neither
+    on layout and threads, nor on how a volume is cut into slabs.
+
+    References
+    ----------
+    .. [1] K.-H. Lee and G. J. Yun, "Denoising diffusion-based synthetic generation of
+       three-dimensional (3D) anisotropic microstructures from two-dimensional (2D) micrographs".
+    .. [2] J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11.
+    """
+    return _reverse_step(
+        x,
+        net,
+        out=out,
+        a=a,
+        b=b,
+        noise=noise,
+        net_uncond=net_uncond,
+        guidance=guidance,
+        h0=h0,
+        h=h,
+        clip=clip,
+        out_net=out_net,
+        seed=seed,
+        draw=draw,
+        origin=origin,
+        threads=threads,
+    )
+
+
+def _reverse_step(
+    x: Any,
+    net: Any,
+    *,
+    out: Any,
+    a: float,
+    b: float,
+    noise: float = 0.0,
+    net_uncond: Any = None,
+    guidance: float = 1.0,
+    h0: Any = None,
+    h: float = 0.0,
+    clip: tuple[float, float] | None = None,
+    out_net: Any = None,
+    seed: int = 0,
+    draw: int = 0,
+    origin: tuple[int, int, int] = (0, 0, 0),
+    threads: int = 0,
+    walk: str = "",  # a CPU walk by name, for tests: base, avx2, avx512, plain, phases
+) -> Array:
+    guidance = _finite(guidance, "guidance")
+    h = _finite(h, "h")
+    if guidance != 1.0 and net_uncond is None:
+        raise refuse("net_uncond", "be given with `guidance` other than 1", f"None with {guidance}")
+    if h != 0.0 and h0 is None:
+        raise refuse("h0", "be given with `h` other than 0", f"None with {h}")
+    if clip is not None:
+        if len(clip) != 2:
+            raise refuse("clip", "be (p, q) or None", repr(clip))
+        clip = (_finite(clip[0], "clip[0]"), _finite(clip[1], "clip[1]"))
+    if len(origin) != 3:
+        raise refuse("origin", "be (z, y, x)", repr(origin))
+    z, y, x0 = origin
+    _core.reverse_step(
+        x,
+        net,
+        net_uncond if guidance != 1.0 else None,
+        h0 if h != 0.0 else None,
+        out,
+        out_net,
+        _finite(a, "a"),
+        _finite(b, "b"),
+        real(noise, name="noise", minimum=0.0),
+        h,
+        guidance,
+        clip,
+        _below(seed, 2**64, "seed"),
+        _below(draw, 2**32, "draw"),
+        (_below(z, 2**32, "origin"), _below(y, 2**32, "origin"), _below(x0, 2**32, "origin")),
+        current_stream(x),
+        _below(threads, 2**31, "threads"),
+        walk,
+    )
+    return out
+
+
+def _finite(value: Any, name: str) -> float:
+    """`real`, at once for what is a plain float: a sampler calls these thousands of times."""
+    if type(value) is float and -math.inf < value < math.inf:
+        return value
+    return real(value, name=name)
+
+
+def _below(value: Any, limit: int, name: str) -> int:
+    """An integer 0 ... limit - 1, at once for a plain int."""
+    if type(value) is int and 0 <= value < limit:
+        return value
+    return integer(value, name=name, minimum=0, maximum=limit - 1)
