@@ -27,7 +27,7 @@ from .diffusion import Model
 from .diffusion.sampling import fast_settings
 from .micrographs import PLANES, Micrographs
 from .microstructure import Microstructure
-from .report import Curve, Picture, Plot, Section, Text, write_report
+from .report import Line, Picture, Plot, Section, Text, write_report
 from .statistics import compare
 
 SPECIMEN = 96  # edge of the synthetic specimens, voxels
@@ -209,7 +209,7 @@ def train_a_little(demo: Run, micrographs: Micrographs, folder: Path, seconds: f
             "trained longer in the same way."
         ),
         Plot(
-            [Curve(x, y, "loss")],
+            [Line(x, y, "loss")],
             x_label="step",
             y_label="loss",
             y_log=True,

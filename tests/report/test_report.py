@@ -19,8 +19,8 @@ from PIL import Image
 
 import micro3d_fast as m3
 from micro3d_fast.report import (
-    Curve,
     Figure,
+    Line,
     Picture,
     Plot,
     Section,
@@ -30,11 +30,10 @@ from micro3d_fast.report import (
     effective,
     write_report,
 )
-from micro3d_fast.report import _document as document
+from micro3d_fast.report import _comparison as comparison
+from micro3d_fast.report import _format as numbers
 from micro3d_fast.report import _pictures as pictures
 from micro3d_fast.report import _plots as plots
-from micro3d_fast.report import _sections as sections
-from micro3d_fast.report import _write as write
 from micro3d_fast.report._palette import phase_rgb
 
 PROVENANCE = {
@@ -139,7 +138,7 @@ def written(tmp_path_factory) -> tuple[Page, dict, str, m3.Comparison]:
         timings={"reconstruction": 31.2, "training": 1820.0},
         title="Fibres",
         properties={"elastic": {"stiffness": np.eye(6) * 1e9, "E": np.arange(3.0), "n": 4}},
-        extra={"More": ["A paragraph.", Plot([Curve([0, 1, 2], [3.0, 2.0, 1.0], "loss")])]},
+        extra={"More": ["A paragraph.", Plot([Line([0, 1, 2], [3.0, 2.0, 1.0], "loss")])]},
     )
     source = page.read_text(encoding="utf-8")
     record = json.loads(
@@ -221,7 +220,7 @@ class TestPage:
             key=lambda p: compared.error("S2", plane=p) / compared.floor("S2", plane=p),
         )
         assert f"worst plane ({worst})" in record["verdict"]
-        assert document.percent(compared.error("S2", plane=worst)) in record["verdict"]
+        assert numbers.percent(compared.error("S2", plane=worst)) in record["verdict"]
         assert len(record["comparison"]["curves"]) == len(compared.curves)
         row = record["comparison"]["curves"][0]
         assert row["error"] == compared.curves[0].error
@@ -250,7 +249,7 @@ class TestPage:
     @pytest.mark.parametrize("sampler", ["fast", "custom"])
     def test_repeats_of_each_step_are_said(self, sampler):
         from micro3d_fast.report._reproduction import reproduction
-        from micro3d_fast.report._sections import Subject
+        from micro3d_fast.report._subject import Subject
 
         made = microstructure()
         subject = Subject(made.labels, made.voxel_size, made.phase_names, made.provenance)
@@ -326,7 +325,7 @@ def test_raw_labels_are_judged_beside_the_matched_ones(tmp_path):
     assert record["comparison_raw"]["summary"] == m3.compare(raw, given).summary()
     text = Page(page.read_text(encoding="utf-8")).text
     assert "error, raw" in text
-    assert document.percent(m3.compare(raw, given).error("S2", plane="xy")) in text
+    assert numbers.percent(m3.compare(raw, given).error("S2", plane="xy")) in text
 
 
 def test_reference_volume(tmp_path):
@@ -379,9 +378,9 @@ def test_every_kind_of_part(tmp_path):
         Text("small", "note"),
         Text("a = 1", "code"),
         Table(["a", "b"], [["x", None], ["y", float("inf")], ["z", True]], "Caption."),
-        Plot([Curve([0, 1], [1, 2])]),
+        Plot([Line([0, 1], [1, 2])]),
         Picture(pictures.label_png(stripes()[0]), "A slice.", "Its caption."),
-        Figure([Plot([Curve([0, 1], [1, 2])])] * 2, "Two.", columns=2, legend=[("first", "a")]),
+        Figure([Plot([Line([0, 1], [1, 2])])] * 2, "Two.", columns=2, legend=[("first", "a")]),
     ]
     page = write_report(tmp_path, microstructure=stripes(), extra=[Section("All", parts, "Lead.")])
     parsed = Page(page.read_text(encoding="utf-8"))
@@ -452,8 +451,8 @@ def test_colours_differ_in_lightness():
 def test_plots_are_well_formed():
     x = np.arange(5)
     curves = [
-        Curve(x, [1.0, 0.5, np.nan, 0.2, 0.1], "a <b>", "first", low=x * 0.0, high=x * 0.1),
-        Curve(x, np.zeros(5), "", "reference"),
+        Line(x, [1.0, 0.5, np.nan, 0.2, 0.1], "a <b>", "first", low=x * 0.0, high=x * 0.1),
+        Line(x, np.zeros(5), "", "reference"),
     ]
     for options in ({}, {"y_log": True}, {"markers": [(2.0, "here")], "x_label": "x & y"}):
         drawing = ElementTree.fromstring(plots.svg(Plot(curves, title="t", **options)))
@@ -465,7 +464,7 @@ def test_plots_are_well_formed():
 
 @pytest.mark.parametrize("y", [[0.0], [2.0, 2.0], [-1.0, 1.0], [1e-9, 2e-9], [5e12, 6e12]])
 def test_plots_of_odd_ranges(y):
-    drawing = ElementTree.fromstring(plots.svg(Plot([Curve(np.arange(len(y)), y)])))
+    drawing = ElementTree.fromstring(plots.svg(Plot([Line(np.arange(len(y)), y)])))
     numbers = re.findall(r"[-\d.]+", " ".join(p.get("points") for p in drawing.iter("polyline")))
     assert all(np.isfinite(float(n)) for n in numbers)
 
@@ -483,12 +482,12 @@ def test_ticks_are_round_and_inside(low, high):
 
 def test_a_curve_along_the_edge_of_the_band_has_the_floor_as_its_error(rng):
     reference, spread = rng.random(20), rng.random(20)
-    low, high = write.floor_band(reference, spread, 0.07)
+    low, high = comparison.floor_band(reference, spread, 0.07)
     for edge in (low, high):
         error = np.abs(edge - reference).sum() / reference.sum()
         np.testing.assert_allclose(error, 0.07, rtol=1e-12)
-    assert write.floor_band(reference, spread, float("nan")) == (None, None)
-    assert write.floor_band(reference, spread * 0, 0.07) == (None, None)
+    assert comparison.floor_band(reference, spread, float("nan")) == (None, None)
+    assert comparison.floor_band(reference, spread * 0, 0.07) == (None, None)
 
 
 # ------------------------------------------------------------------------------- words for numbers
@@ -499,7 +498,7 @@ def test_a_curve_along_the_edge_of_the_band_has_the_floor_as_its_error(rng):
     [(0.0314, "3.1 %"), (0.00421, "0.42 %"), (1.5, "150 %"), (0.995, "100 %"), (0.0, "0.00 %")],
 )
 def test_percent(value, words):
-    assert document.percent(value) == words
+    assert numbers.percent(value) == words
 
 
 @pytest.mark.parametrize(
@@ -514,14 +513,14 @@ def test_percent(value, words):
     ],
 )
 def test_duration(seconds, words):
-    assert document.duration(seconds) == words
+    assert numbers.duration(seconds) == words
 
 
 @pytest.mark.parametrize(
     ("value", "words"), [(1.42, "1.4 ×"), (0.5, "0.50 ×"), (250.0, "250 ×"), (np.inf, "∞")]
 )
 def test_ratio(value, words):
-    assert document.ratio(value) == words
+    assert numbers.ratio(value) == words
 
 
 @pytest.mark.parametrize(
@@ -529,26 +528,26 @@ def test_ratio(value, words):
     [((1.0,) * 3, 64.0, "voxels"), ((1e-6,) * 3, 64e-6, "µm"), ((1e-9,) * 3, 64e-9, "nm")],
 )
 def test_length_unit(size, longest, unit):
-    found = document.length_unit(size, longest)
+    found = numbers.length_unit(size, longest)
     assert found.name == unit
     np.testing.assert_allclose(found(longest), 64.0)
 
 
 @pytest.mark.parametrize(("limit", "length"), [(37.0, 20.0), (50.0, 50.0), (0.7, 0.5), (9, 5)])
 def test_nice_length(limit, length):
-    assert document.nice_length(limit) == pytest.approx(length)
+    assert numbers.nice_length(limit) == pytest.approx(length)
 
 
 def test_errors_without_a_floor():
-    known = sections.Error(0, "xy", "x", "S2", 0.02, 0.01)
-    unknown = sections.Error(0, "xz", "x", "S2", 0.5, float("nan"))
-    exact = sections.Error(0, "yz", "y", "S2", 0.0, 0.0)
+    known = comparison.Error(0, "xy", "x", "S2", 0.02, 0.01)
+    unknown = comparison.Error(0, "xz", "x", "S2", 0.5, float("nan"))
+    exact = comparison.Error(0, "yz", "y", "S2", 0.0, 0.0)
     assert known.ratio == 2.0
     assert np.isnan(unknown.ratio)
     assert exact.ratio == 0.0
-    words = sections.verdict_of([known, unknown, exact])
+    words = comparison.verdict_of([known, unknown, exact])
     assert "worst plane (xy)" in words
-    assert sections.verdict_of([]) == ""
+    assert comparison.verdict_of([]) == ""
 
 
 # --------------------------------------------------------------------------------- characterization

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: MIT
 """Reports: one self-contained page about a volume, and the same in JSON."""
 
-from ._document import Curve, Figure, Picture, Plot, Section, Table, Text
-from ._write import software_versions, write_report
+from ._document import Figure, Line, Picture, Plot, Section, Table, Text
+from ._origin import software_versions
+from ._write import write_report
 
 __all__ = [
     "Curve",
     "Figure",
+    "Line",
     "Picture",
     "Plot",
     "Section",
@@ -16,3 +18,5 @@ __all__ = [
     "software_versions",
     "write_report",
 ]
+
+Curve = Line  # its former name

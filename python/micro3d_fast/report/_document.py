@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""What a report is made of: sections of paragraphs, tables, plots and pictures.
+"""Elements of a report: sections of paragraphs, tables, plots and pictures.
 
-Every part knows how to say itself in plain JSON (``to_dict``), so that ``report.json`` holds what
-the page shows; the page itself is drawn by the template.
+``to_dict`` of every part returns it as plain JSON, so that ``report.json`` holds what the page
+shows.  The template draws the page.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from ._format import cell_text, is_number
+
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; ``note`` sets it smaller, ``code`` as it stands, in the typewriter face."""
+    """A paragraph; ``note`` sets it smaller, ``code`` verbatim in a monospaced font."""
 
     text: str
-    style: str = "plain"  # "plain", "note" or "code"
+    style: str = "plain"  # "plain", "note", "warning" or "code"
 
     kind = "text"
 
@@ -31,10 +33,10 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with one header row; strings stand left, numbers right.
+    """A table with one header row; strings are aligned left, numbers right.
 
     ``formats`` gives a format specification per column (``".3f"``, ``".1%"``); a cell may be
-    ``None`` (shown as a dash).  ``row_headers`` columns from the left are headers of their row.
+    ``None`` (shown as a dash).  The first ``row_headers`` columns are headers of their row.
     """
 
     columns: Sequence[str]
@@ -47,7 +49,7 @@ class Table:
     kind = "table"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the part as plain JSON: the numbers, not their print."""
+        """Return the part as plain JSON, with the numbers unformatted."""
         return {
             "kind": self.kind,
             "caption": self.caption,
@@ -56,9 +58,9 @@ class Table:
         }
 
     def cells(self) -> list[list[dict[str, Any]]]:
-        """Return rows of cells as the page prints them."""
+        """Return the rows as formatted cells."""
         numeric = [
-            all(value is None or _is_number(value) for value in column)
+            all(value is None or is_number(value) for value in column)
             and not all(value is None for value in column)
             for column in zip(*self.rows, strict=True)
         ]
@@ -66,7 +68,7 @@ class Table:
             [
                 {
                     "text": cell_text(value, self.formats[i] if i < len(self.formats) else ""),
-                    "number": numeric[i] or _is_number(value),
+                    "number": numeric[i] or is_number(value),
                     "header": i < self.row_headers,
                 }
                 for i, value in enumerate(row)
@@ -76,11 +78,11 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """One line of a plot; ``role`` chooses its look.
+class Line:
+    """One line of a plot; ``role`` selects its style.
 
     ``"reference"`` is a dashed line in the colour of the text, ``"first"`` ... ``"fourth"`` are
-    drawn lines, ``"faint"`` is a thin help line.  ``low`` and ``high`` draw a band about it.
+    solid lines, ``"faint"`` is a thin guide line.  ``low`` and ``high`` draw a band around it.
     """
 
     x: Any
@@ -91,7 +93,7 @@ class Curve:
     high: Any = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the curve as plain JSON."""
+        """Return the line as plain JSON."""
         numbers = {"x": self.x, "y": self.y, "low": self.low, "high": self.high}
         return {
             "label": self.label,
@@ -106,9 +108,9 @@ class Curve:
 
 @dataclass(frozen=True)
 class Plot:
-    """Curves over one pair of axes; several of them stand side by side in a :class:`Figure`."""
+    """Lines over one pair of axes; a :class:`Figure` shows several plots side by side."""
 
-    curves: Sequence[Curve]
+    curves: Sequence[Line]
     title: str = ""
     x_label: str = ""
     y_label: str = ""
@@ -144,13 +146,13 @@ class Picture:
     kind = "picture"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the description; pictures themselves stay in the page."""
+        """Return the description; the pixels stay in the page."""
         return {"kind": self.kind, "alt": self.alt, "caption": self.caption}
 
 
 @dataclass(frozen=True)
 class Polar:
-    """A closed curve about a centre: a radius for each angle from the first axis."""
+    """A closed line around a centre: a radius for each angle from the first axis."""
 
     angle: Any  # radians
     radius: Any
@@ -173,7 +175,7 @@ class Polar:
 
 @dataclass(frozen=True)
 class Surface:
-    """A closed surface r(n) that turns: rows from +z to -z, columns around z from +x."""
+    """A closed surface r(n) that can be rotated: rows from +z to -z, columns around z from +x."""
 
     values: np.ndarray
     unit: str
@@ -184,13 +186,13 @@ class Surface:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the script draws."""
+        """Values for the script that draws the surface."""
         digits = [[float(f"{value:.4g}") for value in row] for row in self.values]
         return {"values": digits}
 
     @property
     def ends(self) -> tuple[str, str]:
-        """Smallest and largest value in words."""
+        """Smallest and largest value as text."""
         return f"{self.values.min():.4g}", f"{self.values.max():.4g} {self.unit}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -206,7 +208,7 @@ class Figure:
     caption: str = ""
     columns: int = 3
     title: str = ""
-    legend: Sequence[tuple[str, str]] = ()  # (role, words)
+    legend: Sequence[tuple[str, str]] = ()  # (role, text)
 
     kind = "figure"
 
@@ -222,7 +224,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Key:
-    """Which colour is which phase."""
+    """The colour key of the phases."""
 
     phases: Sequence[Mapping[str, Any]]
     kind = "key"
@@ -233,21 +235,49 @@ class Key:
 
 
 @dataclass(frozen=True)
+class SliceImage:
+    """A PNG of one slice, with its size on the page as a share of the longest edge there."""
+
+    png: bytes
+    alt: str
+    width: float
+    aspect: str
+    shrunk: bool  # averaged down to fewer pixels than voxels
+
+
+@dataclass(frozen=True)
+class SliceGroup:
+    """Images of one plane from one source."""
+
+    title: str
+    images: Sequence[SliceImage]
+
+
+@dataclass(frozen=True)
+class SlicePlane:
+    """Groups of images of one plane, and their scale bar."""
+
+    title: str
+    groups: Sequence[SliceGroup]
+    bar: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Slices:
     """Images of planes, all at one scale."""
 
-    planes: Sequence[Mapping[str, Any]]
+    planes: Sequence[SlicePlane]
     caption: str = ""
     kind = "slices"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what the pictures are of; the pixels stay in the page."""
+        """Return the descriptions of the images; the pixels stay in the page."""
         planes = [
             {
-                "title": plane["title"],
+                "title": plane.title,
                 "groups": [
-                    {"title": group["title"], "images": [image["alt"] for image in group["images"]]}
-                    for group in plane["groups"]
+                    {"title": group.title, "images": [image.alt for image in group.images]}
+                    for group in plane.groups
                 ],
             }
             for plane in self.planes
@@ -257,7 +287,7 @@ class Slices:
 
 @dataclass(frozen=True)
 class Viewer:
-    """The 3D view and the still picture that stands in for it."""
+    """The 3D view, and the still picture shown without WebGL 2 and on paper."""
 
     still: bytes
     alt: str
@@ -265,12 +295,12 @@ class Viewer:
     hidden: Sequence[int]
     phases: Sequence[Mapping[str, Any]]
     axes: Sequence[Mapping[str, Any]]
-    volume: Mapping[str, Any]  # what the script reads
+    volume: Mapping[str, Any]  # input of the script
     factors: Sequence[int]
     kind = "viewer"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what is drawn; the voxels stay in the page."""
+        """Return the description of the view; the voxels stay in the page."""
         return {
             "kind": self.kind,
             "caption": self.caption,
@@ -285,7 +315,7 @@ Part = Text | Table | Plot | Polar | Picture | Figure | Surface | Key | Slices |
 
 @dataclass(frozen=True)
 class Section:
-    """A headed part of a report."""
+    """A section of a report: a title, an optional lead and parts."""
 
     title: str
     parts: Sequence[Part] = field(default_factory=tuple)
@@ -299,101 +329,3 @@ class Section:
             **({"lead": self.lead} if self.lead else {}),
             "parts": [part.to_dict() for part in self.parts],
         }
-
-
-# ---------------------------------------------------------------------------- numbers in words
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
-def cell_text(value: Any, spec: str = "") -> str:
-    """Return a value as a table prints it."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    if isinstance(value, float | np.floating):
-        if np.isnan(value):
-            return "–"
-        if np.isinf(value):
-            return "∞" if value > 0 else "−∞"
-        return _minus(percent(value) if spec == "%" else format(float(value), spec or ".4g"))
-    if isinstance(value, int | np.integer):
-        return _minus(format(int(value), spec if spec not in ("", "%") else "d"))
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {cell_text(item)}" for key, item in value.items())
-    if isinstance(value, list | tuple | np.ndarray):
-        return ", ".join(cell_text(item) for item in value)
-    return str(value)
-
-
-def percent(value: Any) -> str:
-    """Return a fraction as a percentage with about two figures: ``"3.1 %"``, ``"0.42 %"``."""
-    value = 100.0 * float(value)
-    if not np.isfinite(value):
-        return "–" if np.isnan(value) else "∞"
-    digits = 0 if abs(value) >= 99.5 else 1 if abs(value) >= 0.995 else 2
-    return f"{value:.{digits}f} %"
-
-
-def ratio(value: float | None) -> str:
-    """Return a ratio as ``"1.4 ×"``."""
-    if value is None or np.isnan(value):
-        return "–"
-    if np.isinf(value):
-        return "∞"
-    return (
-        f"{value:.2f} ×"
-        if value < 0.995
-        else f"{value:.1f} ×"
-        if value < 99.5
-        else f"{value:.0f} ×"
-    )
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people say it: ``"38 ms"``, ``"4.2 s"``, ``"3 min 05 s"``."""
-    seconds = float(seconds)
-    if seconds < 0.9995:
-        return f"{seconds * 1e3:.3g} ms"
-    if seconds < 99.95:
-        return f"{seconds:.3g} s"
-    if seconds < 3600:
-        minutes, rest = divmod(round(seconds), 60)
-        return f"{minutes} min {rest:02d} s"
-    hours, rest = divmod(round(seconds / 60), 60)
-    return f"{hours} h {rest:02d} min"
-
-
-@dataclass(frozen=True)
-class LengthUnit:
-    """The unit in which lengths are printed."""
-
-    name: str  # "voxels", "nm", "µm", "mm", "m"
-    metres: float  # one unit in metres, or in voxels
-
-    def __call__(self, length: Any) -> Any:
-        """Return a length of metres (or voxels) in this unit."""
-        return length / self.metres
-
-
-def length_unit(voxel_size: Sequence[float], longest: float) -> LengthUnit:
-    """Choose the unit in which a length of ``longest`` metres (or voxels) reads best."""
-    if all(size == 1.0 for size in voxel_size):
-        return LengthUnit("voxels", 1.0)
-    for name, metres in (("nm", 1e-9), ("µm", 1e-6), ("mm", 1e-3)):
-        if longest < 1000.0 * metres:
-            return LengthUnit(name, metres)
-    return LengthUnit("m", 1.0)
-
-
-def nice_length(limit: float) -> float:
-    """Return the largest of 1, 2, 5 times a power of ten that is no longer than ``limit``."""
-    power = 10.0 ** np.floor(np.log10(limit))
-    return float(max(step * power for step in (1.0, 2.0, 5.0) if step * power <= limit * 1.0001))
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "−", 1) if text.startswith("-") else text

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ._document import Curve, Plot, Polar
+from ._document import Line, Plot, Polar
 
 Scale = Callable[[float], float]  # from a value to a place on the page
 
@@ -135,7 +135,7 @@ def _text(x: float, y: float, words: str, anchor: str, kind: str = "t") -> str:
     return f'<text class="{kind}" {place}>{escape(words)}</text>'
 
 
-def _band(curve: Curve, px: Scale, py: Scale) -> list[str]:
+def _band(curve: Line, px: Scale, py: Scale) -> list[str]:
     if curve.low is None or curve.high is None:
         return []
     forth = _points(curve.x, curve.high, px, py)

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ._sections import Subject
+from ._subject import Subject
 
 
 def reproduction(provenance: Mapping[str, Any], subject: Subject) -> dict[str, str]:

@@ -15,10 +15,12 @@ import numpy as np
 
 from .. import _checks
 from .._atomic import atomic_write
+from .._planes import AXIS_NAMES
 from ..microstructure import Microstructure
-from ._document import Curve, Figure, LengthUnit, Part, Plot, Section, Table, length_unit
+from ._document import Figure, Line, Part, Plot, Section, Table
+from ._format import LengthUnit, length_unit
 
-AXES = ("x", "y", "z")
+AXES = AXIS_NAMES[::-1]  # x, y, z
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Measured:
 
     def spacing(self, axis: str) -> float:
         """Voxel size along an axis."""
-        return self.voxel_size["zyx".index(axis)]
+        return self.voxel_size[AXIS_NAMES.index(axis)]
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def measure(
     if max_lag is not None:
         longest = max(volume.shape) - 1
         max_lag = _checks.integer(max_lag, name="max_lag", minimum=0, maximum=longest)
-        for axis, n in zip("zyx", volume.shape, strict=True):
+        for axis, n in zip(AXIS_NAMES, volume.shape, strict=True):
             if 1 < n <= max_lag:
                 warnings.warn(
                     f"`max_lag` {max_lag} is cut to {n - 1} along {axis}, where the volume has "
@@ -118,7 +120,7 @@ def measure(
     two_point, paths, radial, descriptors = {}, {}, {}, {}
     for done, phase in enumerate(present):
         for axis in AXES:
-            n = volume.shape["zyx".index(axis)]
+            n = volume.shape[AXIS_NAMES.index(axis)]
             lag = min(n // 2 if max_lag is None else max_lag, n - 1)
             two_point[phase, axis] = statistics.two_point_correlation(
                 volume, phase, axis=axis, max_lag=lag, periodic=periodic
@@ -227,7 +229,7 @@ def _chord_figure(measured: Measured) -> Figure:
             chords = measured.descriptors[phase].chords[axis]
             last = int(np.flatnonzero(chords.count)[-1]) + 1 if chords.count.any() else 1
             x, density = unit(chords.length[:last]), chords.density[:last] * unit.metres
-            curves.append(Curve(x, density, axis, role))
+            curves.append(Line(x, density, axis, role))
         name = measured.phase_names[phase]
         plots.append(
             Plot(
@@ -251,7 +253,7 @@ def _local_figure(measured: Measured) -> Figure:
         name = measured.phase_names[phase]
         plots.append(
             Plot(
-                [Curve(local.size, np.sqrt(local.variance), "", "first")],
+                [Line(local.size, np.sqrt(local.variance), "", "first")],
                 title=name,
                 x_label="window (voxels)",
                 y_label="standard deviation",
@@ -274,9 +276,9 @@ def _figure(measured: Measured, phase: int) -> Figure:
         plots.append(
             Plot(
                 [
-                    Curve(x[[0, -1]], [square, square], "", "faint"),
-                    Curve(x, s2, "S₂", "first"),
-                    Curve(x, path, "L", "second"),
+                    Line(x[[0, -1]], [square, square], "", "faint"),
+                    Line(x, s2, "S₂", "first"),
+                    Line(x, path, "L", "second"),
                 ],
                 title=f"along {axis}",
                 x_label=f"lag ({unit.name})",
@@ -289,8 +291,8 @@ def _figure(measured: Measured, phase: int) -> Figure:
     plots.append(
         Plot(
             [
-                Curve(x[[0, -1]], [square, square], "", "faint"),
-                Curve(x, radial.value[good], "S₂", "first"),
+                Line(x[[0, -1]], [square, square], "", "faint"),
+                Line(x, radial.value[good], "S₂", "first"),
             ],
             title="over all directions",
             x_label=f"lag ({unit.name})",
@@ -329,7 +331,7 @@ def summary(measured: Measured) -> str:
         for phase, axis in lengths
         if not np.isfinite(lengths[phase, axis])
         and measured.fractions[phase] < 1
-        and measured.shape["zyx".index(axis)] > 1
+        and measured.shape[AXIS_NAMES.index(axis)] > 1
     ]
     if endless:
         words += f"; not decayed to 1/e within half the volume: {', '.join(endless)}"

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ._document import Figure, Part, Polar, Surface, Table, Text, duration
+from .._planes import AXIS_NAMES, PLANES
+from ._document import Figure, Part, Polar, Surface, Table, Text
+from ._format import duration
 
 VOIGT = ("11", "22", "33", "23", "13", "12")
-AXES = ("x", "y", "z")
-PLANES = (("xy", 0, 1), ("xz", 0, 2), ("yz", 1, 2))
+AXES = AXIS_NAMES[::-1]  # x, y, z
 RINGS, SPOKES = 61, 60  # of the surface
 
 
@@ -87,7 +88,8 @@ def young_parts(result: Any, scale: float, unit: str) -> list[Part]:
         values = np.nan_to_num(result.young(n) / scale, nan=0.0, posinf=0.0)
         angle = np.linspace(0.0, 2 * np.pi, 145)
         cuts = []
-        for plane, first, second in PLANES:
+        for plane in PLANES:
+            first, second = (AXES.index(axis) for axis in plane)
             direction = np.zeros((angle.size, 3))
             direction[:, first], direction[:, second] = np.cos(angle), np.sin(angle)
             radius = np.nan_to_num(result.young(direction) / scale, nan=0.0, posinf=0.0)
@@ -96,7 +98,7 @@ def young_parts(result: Any, scale: float, unit: str) -> list[Part]:
                     angle,
                     radius,
                     title=f"{plane} plane",
-                    names=(AXES[first], AXES[second]),
+                    names=(plane[0], plane[1]),
                     alt=f"Young's modulus in the {plane} plane, from {radius.min():.3g} to "
                     f"{radius.max():.3g} {unit}.",
                 )

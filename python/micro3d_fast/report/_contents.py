@@ -1,0 +1,217 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""What a report is made from, checked and completed, and its sections."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from .. import _checks
+from ..micrographs import Micrographs
+from ..microstructure import Microstructure, phase_names_for
+from ..statistics import Comparison, compare
+from . import _comparison, _origin, _properties, _slices, _view
+from ._document import Section
+from ._format import percent, ratio
+from ._reproduction import reproduction
+from ._subject import Subject
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a report is made from: the arguments of `write_report`, checked and completed."""
+
+    subject: Subject
+    micrographs: Micrographs | None
+    reference_images: Micrographs | None  # shown beside the slices of the volume
+    comparison: Comparison | None
+    comparison_raw: Comparison | None
+    comparison_2d: Comparison | None
+    samples: Mapping[str, Sequence[Any]]
+    timings: Mapping[str, Any]
+    properties: Any
+    extra: Sequence[Section]
+    reproduce: Mapping[str, str]
+    title: str
+    software: Mapping[str, Any]
+    given_verdict: str | None
+
+    @property
+    def reference(self) -> str:
+        """Word for what the volume is compared with."""
+        return "reference" if self.micrographs is None else "micrographs"
+
+    @property
+    def raw_fractions(self) -> list[float] | None:
+        """Phase fractions before matching, if the provenance has them."""
+        raw = self.subject.provenance.get("raw_volume_fractions")
+        return [float(value) for value in raw] if isinstance(raw, Sequence) else None
+
+    @cached_property
+    def errors(self) -> list[_comparison.Error]:
+        """Errors of the volume."""
+        return _comparison.errors_of(self.comparison)
+
+    @cached_property
+    def errors_raw(self) -> list[_comparison.Error]:
+        """Errors of the volume before its phase fractions were matched."""
+        return _comparison.errors_of(self.comparison_raw)
+
+    @cached_property
+    def errors_2d(self) -> list[_comparison.Error]:
+        """Errors of the 2D samples."""
+        return _comparison.errors_of(self.comparison_2d)
+
+    @property
+    def verdict(self) -> str:
+        """The sentence under the headline."""
+        if self.given_verdict is not None:
+            return self.given_verdict
+        return _comparison.verdict_of(self.errors, self.reference)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return the names and values under the headline."""
+        subject, provenance = self.subject, self.subject.provenance
+        facts = [("Voxels (z × y × x)", " × ".join(map(str, subject.labels.shape)))]
+        if subject.unit.name != "voxels":
+            facts.append(("Edges (x × y × z)", subject.edges()))
+        phases = zip(subject.phase_names, subject.fractions, strict=True)
+        fractions = ", ".join(f"{name} {percent(float(fraction))}" for name, fraction in phases)
+        facts.append(("Phases", fractions))
+        planes = _comparison.plane_errors(self.errors)
+        for function, name in _comparison.FUNCTIONS.items():
+            worst = _comparison.worst(planes, function)
+            if worst is not None:
+                facts.append((f"{name} error / floor, worst plane", ratio(worst.ratio)))
+        sampler, passes = provenance.get("sampler"), provenance.get("passes")
+        if sampler:
+            facts.append(("Sampler", f"{sampler}, {passes} passes" if passes else str(sampler)))
+        if "seed" in provenance:
+            facts.append(("Seed", str(provenance["seed"])))
+        return facts
+
+    def sections(self) -> list[Section]:
+        """Return the sections in their order."""
+        subject, word = self.subject, self.reference
+        sections: list[Section | None] = []
+        if self.micrographs is not None:
+            sections.append(_slices.micrographs_section(self.micrographs, subject))
+        sections.append(_view.view_section(subject))
+        sections.append(_slices.slices_section(subject, self.reference_images, word))
+        if self.comparison is not None:
+            sections.append(_comparison.curves_section(self.comparison, subject, word))
+            sections.append(
+                _comparison.errors_section(
+                    self.errors, subject, self.errors_2d, self.errors_raw, word
+                )
+            )
+        sections.append(
+            _comparison.fractions_section(subject, self.micrographs, self.raw_fractions)
+        )
+        if self.samples:
+            sections.append(_slices.samples_section(self.samples, subject))
+        if self.properties is not None:
+            sections.append(_properties.properties_section(self.properties, subject.phase_names))
+        sections += self.extra
+        if self.timings:
+            sections.append(_origin.timings_section(self.timings))
+        sections.append(_origin.provenance_section(subject.provenance, self.software))
+        if self.reproduce:
+            sections.append(_origin.reproduce_section(self.reproduce))
+        return [_anchored(section) for section in sections if section is not None]
+
+
+def _anchored(section: Section) -> Section:
+    if section.anchor:
+        return section
+    anchor = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-")
+    return Section(section.title, section.parts, section.lead, f"more-{anchor}")
+
+
+# ------------------------------------------------------------------------ checks of the arguments
+
+
+def gather(
+    microstructure: Any,
+    micrographs: Any,
+    reference: Any,
+    *,
+    comparisons: tuple[Any, Any, Any],
+    samples: Any,
+    timings: Any,
+    properties: Any,
+    extra: Any,
+    reproduce: Mapping[str, str] | None,
+    title: str | None,
+    verdict: str | None,
+) -> Contents:
+    """Check the arguments of `write_report` and complete them."""
+    if micrographs is not None and not isinstance(micrographs, Micrographs):
+        raise _checks.refuse_type("micrographs", "be a Micrographs", type(micrographs).__name__)
+    if timings is not None and not isinstance(timings, Mapping):
+        raise _checks.refuse_type("timings", "be a mapping of names to seconds", repr(timings))
+    subject = _subject_of(microstructure, micrographs)
+    extra, samples = _extra_sections(extra), _samples_of(samples)
+    images = micrographs
+    if micrographs is None and reference is not None:
+        images = Micrographs.from_volume(reference, 8)
+    truth = reference if micrographs is None else micrographs
+    comparison, comparison_raw, comparison_2d = comparisons
+    if comparison is None and truth is not None:
+        comparison = compare(microstructure, truth)
+    raw = microstructure.fields if isinstance(microstructure, Microstructure) else {}
+    if comparison_raw is None and comparison is not False and truth is not None:
+        comparison_raw = compare(raw["raw_labels"], truth) if "raw_labels" in raw else None
+    return Contents(
+        subject=subject,
+        micrographs=micrographs,
+        reference_images=images,
+        comparison=None if comparison is False else comparison,
+        comparison_raw=comparison_raw,
+        comparison_2d=comparison_2d,
+        samples=samples,
+        timings=timings or {},
+        properties=properties,
+        extra=extra,
+        reproduce=reproduction(subject.provenance, subject) if reproduce is None else reproduce,
+        title=title or "A reconstructed microstructure",
+        software=_origin.software_versions(),
+        given_verdict=verdict,
+    )
+
+
+def _subject_of(microstructure: Any, micrographs: Micrographs | None) -> Subject:
+    """Return the volume; an array takes names and voxel size from the micrographs, if any."""
+    labels = _checks.as_labels(microstructure, name="microstructure", ndim=3)
+    source = microstructure if isinstance(microstructure, Microstructure) else micrographs
+    return Subject(
+        labels,
+        (1.0, 1.0, 1.0) if source is None else source.voxel_size,
+        phase_names_for(int(labels.max()) + 1, None if source is None else source.phase_names),
+        dict(source.provenance) if isinstance(source, Microstructure) else {},
+    )
+
+
+def _samples_of(samples: Any) -> Mapping[str, Sequence[Any]]:
+    samples = samples.images if isinstance(samples, Micrographs) else samples
+    if samples is not None and not isinstance(samples, Mapping):
+        wanted = "be a mapping of 'xy', 'xz', 'yz' to 2D label arrays"
+        raise _checks.refuse_type("samples_2d", wanted, type(samples).__name__)
+    return samples or {}
+
+
+def _extra_sections(extra: Any) -> list[Section]:
+    if extra is None:
+        return []
+    if isinstance(extra, Mapping):
+        return [_properties.section_of(str(title), content) for title, content in extra.items()]
+    sections = list(extra)
+    for section in sections:
+        if not isinstance(section, Section):
+            wanted = "be a mapping or a sequence of Section"
+            raise _checks.refuse_type("extra", wanted, type(section).__name__)
+    return sections

@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The section with the 3D view."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._planes import AXIS_NAMES
+from . import _pictures
+from ._document import Section, Viewer
+from ._format import percent
+from ._palette import phase_colour
+from ._subject import Subject
+
+
+def view_section(subject: Subject) -> Section:
+    """Return the section with the 3D view; phase 0 is hidden at first if there are others."""
+    packed = _pictures.embed(subject.labels)
+    present = np.flatnonzero(np.bincount(packed.labels.ravel()))
+    hidden = [0] if 0 in present and present.size > 1 else []
+    dz, dy, dx = (d * f for d, f in zip(subject.voxel_size, packed.factors, strict=True))
+    spacing = (dz, dy, dx)
+    still = _pictures.render_block(
+        packed.labels,
+        tuple(hidden),
+        voxel_size=spacing,
+        pixels=int(np.clip(9 * max(packed.labels.shape), 160, 640)),
+    )
+    fractions, names = subject.fractions, subject.phase_names
+    nz, ny, nx = subject.labels.shape
+    left_out = ", ".join(names[phase] for phase in hidden)
+    alt = f"Perspective view of the volume of {nz} × {ny} × {nx} voxels"
+    viewer = Viewer(
+        still=_pictures.rgb_png(still),
+        alt=f"{alt}, {left_out} left out." if hidden else f"{alt}.",
+        caption=_caption(subject, packed, left_out),
+        hidden=hidden,
+        phases=[
+            {
+                "phase": phase,
+                "name": name,
+                "colour": phase_colour(phase),
+                "fraction": percent(float(fractions[phase])),
+            }
+            for phase, name in enumerate(names)
+            if fractions[phase] > 0
+        ],
+        axes=[
+            {"name": name, "n": n}
+            for name, n in reversed(list(zip(AXIS_NAMES, packed.labels.shape, strict=True)))
+        ],
+        volume={
+            "shape": list(packed.labels.shape),
+            "spacing": [float(s) for s in np.array(spacing) / max(spacing)],
+            "lengths": [subject.edge(axis) for axis in (2, 1, 0)],
+            "palette": [phase_colour(phase) for phase in range(256)],
+            "hidden": hidden,
+            "data": packed.data,
+        },
+        factors=packed.factors,
+    )
+    return Section("The volume", (viewer,), anchor="volume")
+
+
+def _caption(subject: Subject, packed: _pictures.Embedded, left_out: str) -> str:
+    caption = f"The volume, {subject.edges()} (x × y × z)"
+    caption += f"; {left_out} is left out at first." if left_out else "."
+    if max(packed.factors) > 1:
+        (nz, ny, nx), (fz, fy, fx) = subject.labels.shape, packed.factors
+        caption += (
+            f" The page draws it coarser, each voxel the majority of {fx} × {fy} × {fz} (x × y × z)"
+            f" of the {nx} × {ny} × {nz}; all numbers are of the full volume."
+        )
+    return caption
