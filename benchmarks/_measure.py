@@ -22,12 +22,12 @@ import numpy as np
 import pytest
 
 import _results
-from micro3d_fast.statistics import _image
+from micro3d_fast.statistics._threads import thread_count
 
 SIZE = int(os.environ.get("M3D_BENCH_SIZE", "256"))
 SLOW = os.environ.get("M3D_BENCH_SLOW") == "1"
 RESULTS = Path(os.environ.get("M3D_RESULTS", _results.RESULTS))
-THREADS = _image.thread_count(0)
+THREADS = thread_count(0)
 LAG = SIZE // 2
 
 

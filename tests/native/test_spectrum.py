@@ -16,7 +16,7 @@ import pytest
 import micro3d_fast as m3
 from micro3d_fast import _core, statistics
 from micro3d_fast.ops import current_stream
-from micro3d_fast.statistics import _fourier
+from micro3d_fast.statistics import _transforms
 
 torch = pytest.importorskip("torch")
 
@@ -31,10 +31,10 @@ def as_if_on_gpu(monkeypatch):
     def yes(array):
         return isinstance(array, torch.Tensor)
 
-    for name in ("_image", "_fourier", "two_point", "lineal_path"):
+    for name in ("_volume", "_transforms", "two_point", "lineal_path"):
         module = sys.modules[f"micro3d_fast.statistics.{name}"]
         monkeypatch.setattr(module, "is_cuda", yes)
-    monkeypatch.setattr(_fourier.Torch, "piece_bytes", 4096)  # several pieces
+    monkeypatch.setattr(_transforms.TorchFFT, "piece_bytes", 4096)  # several pieces
     return torch.from_numpy
 
 
@@ -49,7 +49,7 @@ def send(request):
 @pytest.mark.parametrize("shape", [(1, 1), (5, 4), (1, 1, 1), (9, 8, 10), (7, 1, 11)], ids=str)
 def test_device_route_gives_the_same_numbers(send, shape, whole, monkeypatch):
     if not whole:
-        monkeypatch.setattr(_fourier.Torch, "takes_whole", lambda *_: False)
+        monkeypatch.setattr(_transforms.TorchFFT, "takes_whole", lambda *_: False)
     labels, mask = image(shape)
     sent, inside = send(labels), send(mask)
     for periodic, masked in itertools.product((False, True), (False, True)):

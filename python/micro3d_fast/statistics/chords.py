@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from .. import _checks, ops
-from . import _image
-from .two_point import along
+from .._planes import AXIS_NAMES
+from ._threads import thread_count
+from ._volume import LabelVolume
 
 
 @dataclass(frozen=True)
@@ -106,44 +107,43 @@ def chord_lengths(
     >>> chord_lengths(np.array([[0, 1, 1, 0, 1]]), 1, axis="x")
     ChordLengths(phase 1 along x: 2 chords, mean 1.5 voxels)
     """
-    image = _image.load(labels, mask)
+    volume = LabelVolume.of(labels, mask)
     number = _checks.phase_number(phase)
-    name = _checks.axis_number(axis, image.ndim)
-    direction, _, wrap = along(image, name, None, periodic)
-    along_axis = direction.index(1)
+    along = _checks.axis_number(axis, volume.ndim) + volume.lead
+    wrap = volume.periodic_axes(periodic)[along]
     cut = _checks.choice(cut, ("keep", "drop"), name="cut")
-    spacing, unit = _image.spacing(image, voxel_size)
-    step = spacing[along_axis]
-    inside = image.indicator(number)
+    spacing, unit = volume.spacing(voxel_size)
+    step = spacing[along]
+    inside = volume.indicator(number)
     counts, full = ops.run_lengths(
         inside.view(np.uint8),
-        axis=along_axis,
+        axis=along,
         n_phases=2,
-        periodic=wrap[along_axis],
-        threads=_image.thread_count(threads),
+        periodic=wrap,
+        threads=thread_count(threads),
     )
     count = counts[1, 1:].copy()
-    if cut == "drop" and not wrap[along_axis]:
-        count -= _at_faces(inside, along_axis)
+    if cut == "drop" and not wrap:
+        count -= _runs_at_faces(inside, along)
     n = len(count)
     length = step * np.arange(1, n + 1)
     chords = int(count.sum())
-    ends = _ends(inside, image.mask, along_axis, wrap[along_axis])
+    voxels, changes = _voxels_and_changes(inside, volume.mask, along, wrap)
     return ChordLengths(
         length,
         count,
-        count / (chords * step) if chords else np.zeros(n),
-        float(count @ length / chords) if chords else float("nan"),
-        2.0 * step * ends[0] / ends[1] if ends[1] else float("inf"),
-        int(full[1]),
-        number,
-        _checks.AXIS_NAMES[along_axis],
-        unit,
+        density=count / (chords * step) if chords else np.zeros(n),
+        mean=float(count @ length / chords) if chords else float("nan"),
+        unbiased_mean=2.0 * step * voxels / changes if changes else float("inf"),
+        whole=int(full[1]),
+        phase=number,
+        axis=AXIS_NAMES[along],
+        unit=unit,
     )
 
 
-def _at_faces(inside: np.ndarray, axis: int) -> np.ndarray:
-    """Runs that touch the first or the last voxel of their line, by length - 1."""
+def _runs_at_faces(inside: np.ndarray, axis: int) -> np.ndarray:
+    """Count the runs that touch the first or the last voxel of their line, by length - 1."""
     lines = np.moveaxis(inside, axis, -1)
     n = lines.shape[-1]
     whole = lines.all(-1)
@@ -155,19 +155,22 @@ def _at_faces(inside: np.ndarray, axis: int) -> np.ndarray:
     return out
 
 
-def _ends(
+def _voxels_and_changes(
     inside: np.ndarray, mask: np.ndarray | None, axis: int, periodic: bool
 ) -> tuple[float, int]:
-    """Voxels of the phase among the ends of neighbour pairs (half each), and changes of phase."""
-    lines = np.moveaxis(inside, axis, 0)
-    ahead = np.roll(lines, -1, axis=0) if periodic else lines[1:]
-    here = lines if periodic else lines[:-1]
+    """Return the voxels of the phase in neighbour pairs (half per pair) and the phase changes."""
+    here, ahead = _neighbours(inside, axis, periodic)
     changes = here != ahead
-    both = None
     if mask is not None:
-        open_ = np.moveaxis(mask, axis, 0)
-        both = open_ & np.roll(open_, -1, axis=0) if periodic else open_[:-1] & open_[1:]
+        first, second = _neighbours(mask, axis, periodic)
+        both = first & second
         changes &= both
         here, ahead = here & both, ahead & both
     voxels = 0.5 * (np.count_nonzero(here) + np.count_nonzero(ahead))
     return voxels, int(np.count_nonzero(changes))
+
+
+def _neighbours(volume: np.ndarray, axis: int, periodic: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and the second ends of the neighbour pairs along an axis."""
+    lines = np.moveaxis(volume, axis, 0)
+    return (lines, np.roll(lines, -1, axis=0)) if periodic else (lines[:-1], lines[1:])

@@ -34,10 +34,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import _checks, ops
+from .. import _checks
 from .._phases import phase_counts
-from . import _counts
-from .two_point import ratio
+from ._curves import LatticeLine, line_counts, ratio
+from ._volume import LabelVolume
 
 PLANES = {"xy": ("y", "x"), "xz": ("z", "x"), "yz": ("z", "y")}  # image axes of each plane
 FUNCTIONS = ("S2", "L", "autocovariance")
@@ -588,23 +588,20 @@ def _cut(volume: np.ndarray, parts: tuple[int, ...]) -> Iterator[np.ndarray]:
 
 
 def _lines(shape: Sequence[int], axis: int, lag: int) -> np.ndarray:
-    direction = tuple(int(k == axis) for k in range(3))
-    return _counts.line_numbers(tuple(shape), direction, lag, (False, False, False))
+    z, y, x = (int(k == axis) for k in range(3))
+    return line_counts(shape, (z, y, x), lag)
 
 
 def _count(
     volume: np.ndarray, axis: int, lag: int, phases: tuple[int, ...], per_slice: bool = False
 ) -> np.ndarray:
     """Pairs and segments in each phase along one axis: (2, P, lag + 1), or that for each slice."""
-    keys: dict[str, Any] = {
-        "direction": tuple(int(k == axis) for k in range(3)),
-        "max_lag": lag,
-        "per_slice": per_slice,
-    }
-    pairs = [ops.pair_counts(volume, p, p, **keys) for p in phases]
-    segments = [ops.segment_counts(volume, p, **keys) for p in phases]
-    counts = np.array([pairs, segments])  # (2, P, groups of slices, lags)
-    return np.moveaxis(counts, 2, 0) if per_slice else counts.sum(2)
+    z, y, x = (int(k == axis) for k in range(3))
+    line = LatticeLine(LabelVolume(volume, None, 3, per_slice), (z, y, x), lag)
+    pairs = [line.pairs(p, p) for p in phases]
+    segments = [line.segments(p) for p in phases]
+    counts = np.array([pairs, segments])  # (2, P, lags), or (2, P, images, lags)
+    return np.moveaxis(counts, 2, 0) if per_slice else counts
 
 
 def _count_images(

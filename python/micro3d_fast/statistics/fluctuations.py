@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
-from . import _image
+from ._volume import LabelVolume
 
 
 @dataclass(frozen=True)
@@ -77,44 +77,48 @@ def local_fractions(
     >>> local_fractions(np.eye(4, dtype=int), 1, sizes=[1, 2], periodic=True).variance
     array([0.1875 , 0.03125])
     """
-    image = _image.load(labels)
+    volume = LabelVolume.of(labels)
     number = _checks.phase_number(phase)
-    wrap = image.periodic3(periodic)
-    extents = [n for n in image.space if n > 1]
-    longest = min(extents, default=1)
+    wrap = volume.periodic_axes(periodic)
+    edges = _window_edges(sizes, volume.shortest)
+    inside = volume.indicator(number)
+    mean, variance, windows = [], [], []
+    for edge in edges:
+        sums = inside.astype(np.int32)
+        voxels = 1
+        for axis, (n, w) in enumerate(zip(volume.shape, wrap, strict=True)):
+            if n == 1:
+                continue
+            sums = _window_sums(sums, edge, axis, w)
+            voxels *= edge
+        total = float(sums.sum(dtype=np.int64))
+        squares = float((sums.astype(np.int64) ** 2).sum())
+        mean.append(total / (sums.size * voxels))
+        variance.append(max(squares / sums.size - (total / sums.size) ** 2, 0.0) / voxels**2)
+        windows.append(sums.size)
+    average, deviation = np.array(mean), np.sqrt(variance)
+    coarseness = np.full(len(edges), np.nan)
+    np.divide(deviation, average, out=coarseness, where=average > 0)
+    return LocalFractions(
+        np.array(edges), average, np.array(variance), coarseness, np.array(windows), number
+    )
+
+
+def _window_edges(sizes: Iterable[int] | None, longest: int) -> list[int]:
+    """Check the edges of the windows; by default the powers of 2 up to half the longest."""
     if sizes is None:
         edges = [1]
         while edges[-1] * 4 <= longest:
             edges.append(2 * edges[-1])
-    else:
-        edges = [_checks.integer(s, name="sizes", minimum=1, maximum=longest) for s in sizes]
-        if not edges:
-            raise ValueError("`sizes` must hold at least one size, got none")
-    inside = image.indicator(number)
-    mean, variance, windows = [], [], []
-    for edge in edges:
-        sums = inside.astype(np.int32)
-        volume = 1
-        for axis, (n, w) in enumerate(zip(image.shape, wrap, strict=True)):
-            if n == 1:
-                continue
-            sums = _window_sums(sums, edge, axis, w)
-            volume *= edge
-        total = float(sums.sum(dtype=np.int64))
-        squares = float((sums.astype(np.int64) ** 2).sum())
-        mean.append(total / (sums.size * volume))
-        variance.append(max(squares / sums.size - (total / sums.size) ** 2, 0.0) / volume**2)
-        windows.append(sums.size)
-    average, spread = np.array(mean), np.sqrt(variance)
-    coarse = np.full(len(edges), np.nan)
-    np.divide(spread, average, out=coarse, where=average > 0)
-    return LocalFractions(
-        np.array(edges), average, np.array(variance), coarse, np.array(windows), number
-    )
+        return edges
+    edges = [_checks.integer(s, name="sizes", minimum=1, maximum=longest) for s in sizes]
+    if not edges:
+        raise _checks.refuse("sizes", "hold at least one size", "none")
+    return edges
 
 
 def _window_sums(values: np.ndarray, edge: int, axis: int, periodic: bool) -> np.ndarray:
-    """Sums of ``edge`` neighbours along an axis, at every place where they fit."""
+    """Return the sums of ``edge`` neighbours along an axis, at every place where they fit."""
     lines = np.moveaxis(values, axis, 0)
     if periodic:
         lines = np.concatenate([lines, lines[: edge - 1]])

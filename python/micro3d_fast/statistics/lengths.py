@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import _checks, ops
+from .. import _checks
 from .._phases import phase_counts
-from . import _image
-from .two_point import along, lines_of, ratio
+from .._planes import AXIS_NAMES
+from ._curves import LatticeLine, ratio
+from ._volume import LabelVolume
 
 
 @dataclass(frozen=True)
@@ -90,20 +91,20 @@ def correlation_lengths(
     >>> correlation_lengths(stripes, 1, periodic=True)
     CorrelationLengths(phase 1: y nan, x 2.528 voxels; anisotropy nan)
     """
-    image = _image.load(labels, mask)
+    volume = LabelVolume.of(labels, mask)
     number = _checks.phase_number(phase)
     method = _checks.choice(method, ("1/e", "integral"), name="method")
-    spacing, unit = _image.spacing(image, voxel_size)
-    inside = image.labels if image.mask is None else image.labels[image.mask]
-    fraction = np.count_nonzero(inside == number) / max(inside.size, 1)
+    spacing, unit = volume.spacing(voxel_size)
+    fraction = np.count_nonzero(volume.inside == number) / max(volume.inside.size, 1)
     length = {}
-    for axis in range(image.ndim):
-        name = _checks.AXIS_NAMES[axis + image.lead]
-        curve = _covariance(image, number, axis, periodic, fraction, threads)
-        value = fall_length(curve) if method == "1/e" else _sum(curve)
-        length[name] = value * spacing[axis + image.lead]
+    for axis in range(volume.ndim):
+        line = LatticeLine.of(volume, axis, None, periodic, threads)
+        curve = _covariance(line, number, fraction)
+        value = fall_length(curve) if method == "1/e" else _integral(curve)
+        along = axis + volume.lead
+        length[AXIS_NAMES[along]] = value * spacing[along]
     values = np.array(
-        [length[name] for name, n in zip(_checks.AXIS_NAMES, image.shape, strict=True) if n > 1]
+        [length[name] for name, n in zip(AXIS_NAMES, volume.shape, strict=True) if n > 1]
     )
     known = bool(values.size and np.isfinite(values).all() and (values > 0).all())
     mean = float(np.exp(np.log(values).mean())) if known else math.nan
@@ -117,31 +118,15 @@ def correlation_lengths(
     )
 
 
-def _covariance(
-    image: _image.Image, phase: int, axis: int, periodic: Any, fraction: float, threads: int
-) -> np.ndarray:
-    """⟨(χ - φ)(χ' - φ)⟩ / (φ - φ²) along an axis."""
-    direction, lag, wrap = along(image, axis, None, periodic)
-    keys: dict[str, Any] = {
-        "direction": direction,
-        "max_lag": lag,
-        "periodic": wrap,
-        "mask": image.mask,
-        "threads": _image.thread_count(threads),
-    }
-    both, here, there = (
-        ops.pair_counts(image.labels, i, j, **keys).sum(0)
-        for i, j in ((phase, phase), (phase, None), (None, phase))
-    )
-    if image.mask is None:
-        pairs = lines_of(image, direction, lag, wrap)
-    else:
-        pairs = ops.pair_counts(image.labels, None, None, **keys).sum(0)
+def _covariance(line: LatticeLine, phase: int, fraction: float) -> np.ndarray:
+    """Return ⟨(χ - φ)(χ' - φ)⟩ / (φ - φ²) along a line."""
     variance = fraction - fraction**2
     if variance == 0:
-        return np.full(lag + 1, np.nan)
-    covariance = ratio(both, pairs) - fraction * ratio(here + there, pairs) + fraction**2
-    return covariance / variance
+        return np.full(line.max_lag + 1, np.nan)
+    pairs = line.all_pairs()
+    both = ratio(line.pairs(phase, phase), pairs)
+    either = ratio(line.pairs(phase, None) + line.pairs(None, phase), pairs)
+    return (both - fraction * either + fraction**2) / variance
 
 
 def fall_length(curve: np.ndarray) -> float:
@@ -154,8 +139,8 @@ def fall_length(curve: np.ndarray) -> float:
     return k - 1 + float((curve[k - 1] - level) / (curve[k - 1] - curve[k]))
 
 
-def _sum(curve: np.ndarray) -> float:
-    """Trapezoidal area up to the first zero; nan of a single voxel."""
+def _integral(curve: np.ndarray) -> float:
+    """Return the trapezoidal area up to the first zero; nan of a single voxel."""
     below = np.flatnonzero(~(curve > 0))
     if len(curve) == 1 or (below.size and below[0] == 0):
         return math.nan
@@ -175,12 +160,11 @@ def autocorrelation(image: np.ndarray, axis: int, max_lag: int) -> np.ndarray:
 
     That is the fraction of the pixel pairs at distance r along the axis that share their phase.
     """
-    keys: dict[str, Any] = {"direction": (0, 1 - axis, axis), "max_lag": max_lag}
-    volume = np.ascontiguousarray(image)[None]
-    present = np.flatnonzero(phase_counts(volume, 256))
-    hits = sum(ops.pair_counts(volume, int(p), int(p), **keys).sum(0) for p in present)
-    r = np.arange(max_lag + 1)
-    return hits / (image.size // image.shape[axis] * (image.shape[axis] - r))
+    volume = LabelVolume(np.ascontiguousarray(image)[None], None, 2)
+    line = LatticeLine(volume, (0, 1 - axis, axis), max_lag)
+    present = np.flatnonzero(phase_counts(volume.labels, 256)).tolist()
+    hits = sum(line.pairs(phase, phase) for phase in present)
+    return hits / line.lines()
 
 
 def pooled_correlation_length(images: Sequence[np.ndarray], axis: int) -> float:

@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from .. import _checks, ops
 from .._arrays import is_cuda, to_numpy
-from . import _image
-from .two_point import along, curves, lines_of, ratio
+from ._curves import LatticeLine, ratio
+from ._volume import LabelVolume
 
 
 def lineal_path(
@@ -75,27 +76,13 @@ def lineal_path(
     >>> lineal_path(layers, 1, axis="x", max_lag=1)
     array([0.5, 0.5])
     """
-    image = _image.load(labels, mask, batch=batch, on_device=True)
+    volume = LabelVolume.of(labels, mask, batch=batch, on_device=True)
     number = _checks.phase_number(phase)
-    direction, lag, wrap = along(image, axis, max_lag, periodic)
-    if is_cuda(image.labels) and sum(map(abs, direction)) == 1 and not image.batch:
-        along_axis = int(np.flatnonzero(direction)[0])  # one scan of runs: nothing is packed first
-        runs = run_segments(image, number + 1, along_axis, lag, wrap, threads)[number]
-        return ratio(runs, _segments_in_image(image, direction, lag, wrap, threads))
-    keys: dict[str, Any] = {
-        "direction": direction,
-        "max_lag": lag,
-        "periodic": wrap,
-        "mask": image.mask,
-        "per_slice": image.batch,
-        "threads": _image.thread_count(threads),
-    }
-    hits = ops.segment_counts(image.labels, number, **keys)
-    if image.mask is None:
-        segments = lines_of(image, direction, lag, wrap)
-    else:
-        segments = ops.segment_counts(image.labels, None, **keys)
-    return curves(hits, segments, image)
+    line = LatticeLine.of(volume, axis, max_lag, periodic, threads)
+    if is_cuda(volume.labels) and line.axis is not None and not volume.batch:
+        # one scan of runs: nothing is packed first
+        return ratio(_run_segments(line, number + 1)[number], _all_segments(line))
+    return ratio(line.segments(number), line.all_segments())
 
 
 def lineal_paths(
@@ -131,43 +118,36 @@ def lineal_paths(
     array([[0.25      , 0.        , 0.        ],
            [0.75      , 0.66666667, 0.5       ]])
     """
-    image = _image.load(labels, mask, on_device=True)
-    least = int(image.labels.max()) + 1
-    n = least
-    if n_phases is not None:
-        n = _checks.integer(n_phases, name="n_phases", minimum=least, maximum=256)
-    number = _checks.axis_number(axis, image.ndim)
-    direction, lag, wrap = along(image, number, max_lag, periodic)
-    hits = run_segments(image, n, direction.index(1), lag, wrap, threads)
-    segments = _segments_in_image(image, direction, lag, wrap, threads)
-    return ratio(hits, np.broadcast_to(segments, hits.shape))
+    volume = LabelVolume.of(labels, mask, on_device=True)
+    n = volume.phase_count(n_phases)
+    number = _checks.axis_number(axis, volume.ndim)
+    line = LatticeLine.of(volume, number, max_lag, periodic, threads)
+    return ratio(_run_segments(line, n), _all_segments(line))
 
 
-def _segments_in_image(
-    image: _image.Image, direction: tuple[int, ...], max_lag: int, wrap: Any, threads: int
-) -> np.ndarray:
-    """Segments along an axis that the image (and the mask) holds."""
-    if image.mask is None:
-        return lines_of(image, direction, max_lag, wrap)
-    inside = _image.Image(image.mask8, None, image.ndim)
-    axis = int(np.flatnonzero(direction)[0])
-    return run_segments(inside, 2, axis, max_lag, wrap, threads)[1]
+def _all_segments(line: LatticeLine) -> np.ndarray:
+    """Return the segments along an axis in the image (and in the mask): int64 (lags,)."""
+    volume = line.volume
+    if volume.mask is None:
+        return line.lines()
+    inside = LabelVolume(volume.mask8, None, volume.ndim)
+    return _run_segments(replace(line, volume=inside), 2)[1]
 
 
-def run_segments(
-    image: _image.Image, n_phases: int, axis: int, max_lag: int, wrap: Any, threads: int
-) -> np.ndarray:
-    """Segments of 1 ... max_lag + 1 voxels in each phase, from run lengths: int64 (P, lags)."""
+def _run_segments(line: LatticeLine, n_phases: int) -> np.ndarray:
+    """Count the segments of 1 ... max_lag + 1 voxels in each phase from runs: int64 (P, lags)."""
+    volume, axis = line.volume, line.axis
+    assert axis is not None
     counts, full = ops.run_lengths(
-        image.labels,
+        volume.labels,
         axis=axis,
         n_phases=n_phases,
-        periodic=wrap[axis],
-        mask=image.mask8,
-        threads=_image.thread_count(threads),
+        periodic=line.periodic[axis],
+        mask=volume.mask8,
+        threads=line.threads,
     )
     counts, full = to_numpy(counts), to_numpy(full)
     # Σ_n counts[n] max(n - r, 0): runs of at least n voxels, summed from the far end twice
     at_least = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
     segments = np.cumsum(at_least[:, :0:-1], axis=1)[:, ::-1]
-    return segments[:, : max_lag + 1] + full[:, None] * image.shape[axis]
+    return segments[:, : line.max_lag + 1] + full[:, None] * volume.shape[axis]

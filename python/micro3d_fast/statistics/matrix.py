@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import _checks
 from .._arrays import to_numpy
-from . import _fourier, _image
-from .two_point import field_of, float_type
+from . import _fourier
+from ._fourier import Indicator, Windows
+from ._threads import thread_count
+from ._transforms import ScipyFFT, fft_for, float_type
+from ._volume import LabelVolume
 
 
 def two_point_matrix(
@@ -49,58 +51,59 @@ def two_point_matrix(
     >>> two_point_matrix(np.array([[0, 1, 2]]), periodic=True)[0, 1] * 3
     array([[0., 1., 0.]])
     """
-    image = _image.load(labels, mask, on_device=True)
-    least = int(image.labels.max()) + 1
-    n = least
-    if n_phases is not None:
-        n = _checks.integer(n_phases, name="n_phases", minimum=least, maximum=256)
-    wrap = image.periodic3(periodic)
+    volume = LabelVolume.of(labels, mask, on_device=True)
+    n = volume.phase_count(n_phases)
+    wrap = volume.periodic_axes(periodic)
     kind = float_type(dtype)
-    number = _image.thread_count(threads)
-    if max_lag is not None:
-        max_lag = _checks.lag_limit(max_lag, max(image.space))
-    win = _fourier.windows(image.shape, wrap, max_lag)
-    shape = tuple(w.size for w in win)
-    mirror = np.ix_(*(w.mirror for w in win))
-    out = np.empty((n, n, *shape), kind)
-    engine = _fourier.engine_for(image.labels, kind, number)
+    fft = fft_for(volume.labels, kind, thread_count(threads))
+    win = _fourier.windows_of(volume, wrap, max_lag)
+    out = np.empty((n, n, *(w.size for w in win)), kind)
+    pairs = _fill_with_counts(out, volume, win, fft)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        out /= np.where(pairs > 0, pairs, np.nan)
+    return out.reshape(n, n, *out.shape[2 + volume.lead :])
 
-    def counted(run: Any, *spectra: Any, **keys: Any) -> np.ndarray:
-        counts = _fourier.Map(image.labels, win, engine.real)
-        run(*spectra, win, counts, engine, **keys)
+
+def _fill_with_counts(
+    out: np.ndarray, volume: LabelVolume, win: Windows, fft: ScipyFFT
+) -> np.ndarray:
+    """Write the counts of all pairs of phases to ``out``; return those of any phases."""
+    last = len(out) - 1
+    mirror = np.ix_(*(w.mirror for w in win))
+
+    def counted(run: Any, *spectra: Any, **options: Any) -> np.ndarray:
+        counts = _fourier.Map(volume.labels, win, fft.real)
+        run(*spectra, win, counts, fft, **options)
         return to_numpy(counts.out)
 
     cross, auto = _fourier.crosscorrelate, _fourier.autocorrelate
-    spectra = [_fourier.plane_spectra(field_of(image, i), win, engine) for i in range(n - 1)]
-    for i in range(n - 1):
-        for j in range(i + 1, n - 1):
+    spectra = [_fourier.plane_spectra(Indicator.of(volume, i), win, fft) for i in range(last)]
+    for i in range(last):
+        for j in range(i + 1, last):
             out[i, j] = counted(cross, spectra[i], spectra[j], overwrite=False)
             out[j, i] = out[i, j][mirror]
-    if image.mask is None:
-        z, y, x = _fourier.pair_numbers(win, wrap)
-        pairs = z[:, None, None] * y[:, None] * x
-        rows = [_ends_inside(to_numpy(image.labels == i), win, wrap) for i in range(n - 1)]
+    # with_any[i]: pairs of phase i with any phase
+    if volume.mask is None:
+        pairs = _fourier.pair_map(win)
+        with_any = [_pairs_with_any(to_numpy(volume.labels == i), win) for i in range(last)]
     else:
-        inside = _fourier.plane_spectra(field_of(image, None), win, engine)
-        rows = [counted(cross, spectrum, inside, overwrite=False) for spectrum in spectra]
+        inside = _fourier.plane_spectra(Indicator.of(volume, None), win, fft)
+        with_any = [counted(cross, spectrum, inside, overwrite=False) for spectrum in spectra]
         pairs = counted(auto, inside)
-    for i in range(n - 1):  # these overwrite the spectra
+    for i in range(last):  # these overwrite the spectra
         out[i, i] = counted(auto, spectra[i])
-    last = n - 1
-    for i in range(n - 1):
-        np.subtract(rows[i], out[i, :last].sum(0), out=out[i, last], casting="same_kind")
+    for i in range(last):  # the last phase is the rest
+        np.subtract(with_any[i], out[i, :last].sum(0), out=out[i, last], casting="same_kind")
         out[last, i] = out[i, last][mirror]
     out[last, last] = pairs - out[:last].sum((0, 1)) - out[last, :last].sum(0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        out /= np.where(pairs > 0, pairs, np.nan)
-    return out.reshape(n, n, *shape[image.lead :])
+    return pairs
 
 
-def _ends_inside(inside: np.ndarray, win: Any, wrap: tuple[bool, ...]) -> np.ndarray:
-    """How many voxels x of a phase have x + r in the image, for every lag r; float64, exact."""
+def _pairs_with_any(inside: np.ndarray, win: Windows) -> np.ndarray:
+    """Count the voxels x of a phase with x + r in the image, for every lag r; float64, exact."""
     out = inside.astype(float)
-    for axis, (w, periodic) in enumerate(zip(win, wrap, strict=True)):
-        if periodic:
+    for axis, w in enumerate(win):
+        if w.periodic:
             out = np.repeat(out.sum(axis, keepdims=True), w.size, axis=axis)
             continue
         ahead = np.cumsum(out, axis=axis)

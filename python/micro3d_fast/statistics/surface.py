@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import _checks, ops
-from . import _image
-from .two_point import lines_of
+from .. import _checks
+from ._curves import LatticeLine
+from ._threads import thread_count
+from ._volume import Flags3, LabelVolume, Shape3
 
 
 def specific_surface(
@@ -67,49 +68,37 @@ def specific_surface(
     >>> round(specific_surface(layers, 1, method="faces", periodic=True), 12)
     0.5
     """
-    image = _image.load(labels, mask)
+    volume = LabelVolume.of(labels, mask)
     number = _checks.phase_number(phase)
     method = _checks.choice(method, ("crofton", "faces"), name="method")
-    wrap = image.periodic3(periodic)
-    spacing, _ = _image.spacing(image, voxel_size)
-    threads = _image.thread_count(threads)
-    inside = image.indicator(number).view(np.uint8)
-    axes = [tuple(int(k == axis) for k in range(3)) for axis in range(image.lead, 3)]
+    wrap = volume.periodic_axes(periodic)
+    spacing, _ = volume.spacing(voxel_size)
+    threads = thread_count(threads)
+    inside = LabelVolume(volume.indicator(number).view(np.uint8), volume.mask, volume.ndim)
     if method == "faces":
-        return sum(_crossings(inside, image, d, wrap, threads) / spacing[d.index(1)] for d in axes)
-    directions = _directions(image.lead)
-    weights = _solid_angles(directions, spacing, image.lead)
+        axes = ((1, 0, 0), (0, 1, 0), (0, 0, 1))[volume.lead :]
+        return sum(_crossings(inside, d, wrap, threads) / spacing[d.index(1)] for d in axes)
+    directions = _directions(volume.lead)
+    weights = _solid_angles(directions, spacing, volume.lead)
     per_length = 0.0
     for d, weight in zip(directions, weights, strict=True):
         length = math.sqrt(sum((s * h) ** 2 for s, h in zip(d, spacing, strict=True)))
-        per_length += weight * _crossings(inside, image, d, wrap, threads) / length
-    return (2.0 if image.ndim == 3 else math.pi / 2) * per_length
+        per_length += weight * _crossings(inside, d, wrap, threads) / length
+    return (2.0 if volume.ndim == 3 else math.pi / 2) * per_length
 
 
-def _crossings(
-    inside: np.ndarray, image: _image.Image, direction: tuple[int, ...], wrap: Any, threads: int
-) -> float:
-    """Share of the neighbour pairs along a direction with one end in the phase."""
-    reach = all(w or abs(d) < n for w, d, n in zip(wrap, direction, image.shape, strict=True))
-    if not reach:
+def _crossings(inside: LabelVolume, direction: Shape3, periodic: Flags3, threads: int) -> float:
+    """Return the share of the neighbour pairs along a direction with one end in the phase."""
+    steps = zip(periodic, direction, inside.shape, strict=True)
+    if not all(wrap or abs(d) < n for wrap, d, n in steps):
         return 0.0
-    keys: dict[str, Any] = {
-        "direction": direction,
-        "max_lag": 1,
-        "periodic": wrap,
-        "mask": image.mask,
-    }
-    keys["threads"] = threads
-    changes = ops.pair_counts(inside, 1, 0, **keys) + ops.pair_counts(inside, 0, 1, **keys)
-    if image.mask is None:
-        pairs = lines_of(image, direction, 1, wrap)[1]
-    else:
-        pairs = ops.pair_counts(inside, None, None, **keys).sum(0)[1]
-    return float(changes.sum(0)[1] / pairs) if pairs else 0.0
+    line = LatticeLine(inside, direction, 1, periodic, threads)
+    changes, pairs = line.pairs(1, 0) + line.pairs(0, 1), line.all_pairs()
+    return float(changes[1] / pairs[1]) if pairs[1] else 0.0
 
 
-def _directions(lead: int) -> tuple[tuple[int, int, int], ...]:
-    """One of each pair of opposite neighbours: 13 in 3D, 4 in 2D."""
+def _directions(lead: int) -> tuple[Shape3, ...]:
+    """Return one of each pair of opposite neighbours: 13 in 3D, 4 in 2D."""
     near = (-1, 0, 1)
     steps = itertools.product((0,) if lead else near, near, near)
     return tuple(d for d in steps if d > (0, 0, 0))
@@ -117,7 +106,7 @@ def _directions(lead: int) -> tuple[tuple[int, int, int], ...]:
 
 @functools.lru_cache(maxsize=16)
 def _solid_angles(directions: tuple[Any, ...], spacing: tuple[float, ...], lead: int) -> np.ndarray:
-    """Share of all directions nearest to each of these (or its opposite); they add up to 1."""
+    """Return the share of all directions nearest to each one or its opposite; the sum is 1."""
     vectors = np.array(directions) * np.array(spacing)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     if lead:

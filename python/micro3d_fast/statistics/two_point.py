@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import _checks, ops
+from .. import _checks
 from .._arrays import is_cuda, to_numpy
 from .._phases import phase_counts
-from . import _counts, _fourier, _image
-from ._image import Flags3, Image
+from . import _fourier
+from ._curves import LatticeLine, ratio
+from ._threads import pieces, run_jobs, thread_count
+from ._transforms import ScipyFFT, fft_for, float_type
+from ._volume import LabelVolume
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,10 @@ def volume_fractions(labels: Any, *, mask: Any = None) -> np.ndarray:
     >>> volume_fractions(np.array([[0, 2], [2, 2]]))
     array([0.25, 0.  , 0.75])
     """
-    image = _image.load(labels, mask, on_device=True)
-    phases = int(image.labels.max()) + 1
-    inside = image.labels if image.mask is None else image.labels[image.mask]
-    counts = phase_counts(inside, phases)
+    volume = LabelVolume.of(labels, mask, on_device=True)
+    counts = phase_counts(volume.inside, volume.phase_count())
     if not counts.any():
-        raise ValueError("`mask` must leave at least one voxel, got an empty mask")
+        raise _checks.refuse("mask", "leave at least one voxel", "an empty mask")
     return counts / counts.sum()
 
 
@@ -151,43 +152,41 @@ def two_point_map(
     >>> two_point_map(np.array([[0, 1, 0, 1]]), 1, periodic=True)
     array([[0.5, 0. , 0.5, 0. ]])
     """
-    image = _image.load(labels, mask, batch=batch, on_device=True)
-    i, j = _image.phase_pair(phase, other)
-    wrap = image.periodic3(periodic)
+    volume = LabelVolume.of(labels, mask, batch=batch, on_device=True)
+    i, j = _phase_pair(phase, other)
+    wrap = volume.periodic_axes(periodic)
     kind = float_type(dtype)
-    number = _image.thread_count(threads)
-    if not image.batch:
-        win = _windows(image, wrap, max_lag)
-        engine = _fourier.engine_for(image.labels, kind, number)
-        with np.errstate(invalid="ignore"):
-            out = to_numpy(_map_of(image, i, j, win, wrap, engine))
-        return out.reshape(out.shape[image.lead :])
-    slices = list(image.slices())
-    win = _windows(slices[0], wrap, max_lag)
-    maps = np.empty((len(slices), *(w.size for w in win)), kind)
-    engine = _fourier.engine_for(image.labels, kind, 1)
+    number = thread_count(threads)
+    if not volume.batch:
+        win = _fourier.windows_of(volume, wrap, max_lag)
+        fft = fft_for(volume.labels, kind, number)
+        out = to_numpy(_map(volume, i, j, win, fft))
+        return out.reshape(out.shape[volume.lead :])
+    images = list(volume.slices())
+    win = _fourier.windows_of(images[0], wrap, max_lag)
+    maps = np.empty((len(images), *(w.size for w in win)), kind)
+    fft = fft_for(volume.labels, kind, 1)
 
     def job(start: int, stop: int) -> None:
         for k in range(start, stop):
-            with np.errstate(invalid="ignore"):
-                maps[k] = to_numpy(_map_of(slices[k], i, j, win, wrap, engine))
+            maps[k] = to_numpy(_map(images[k], i, j, win, fft))
 
-    many = 1 if is_cuda(image.labels) else number
-    _image.run_jobs(job, _image.pieces(len(slices), 1), many)
+    run_jobs(job, pieces(len(images), 1), 1 if is_cuda(volume.labels) else number)
     return maps[:, 0]
 
 
-def _map_of(image: Image, i: int, j: int, win: Any, wrap: Flags3, engine: Any) -> Any:
-    """The map of one image, where the image lives."""
-    pairs = None if image.mask is not None else _fourier.pair_numbers(win, wrap)
-    counts = _fourier.Map(image.labels, win, engine.real, pairs)
-    _correlate(image, i, j, win, counts, engine)
-    if image.mask is None:
+def _map(volume: LabelVolume, i: int, j: int, win: _fourier.Windows, fft: ScipyFFT) -> Any:
+    """Return the map of one image, where the image lives."""
+    pairs = None if volume.mask is not None else _fourier.pair_factors(win)
+    counts = _fourier.Map(volume.labels, win, fft.real, pairs)
+    _fourier.correlate_phases(volume, i, j, win, counts, fft)
+    if volume.mask is None:
         return counts.out
-    inside = _fourier.Map(image.labels, win, engine.real)
-    _correlate(image, None, None, win, inside, engine)
-    out, number = counts.out, inside.out
-    out /= number  # 0 / 0 is nan: no pair
+    inside = _fourier.Map(volume.labels, win, fft.real)
+    _fourier.correlate_phases(volume, None, None, win, inside, fft)
+    out, total = counts.out, inside.out
+    with np.errstate(invalid="ignore"):
+        out /= total  # 0 / 0 is nan: no pair
     return out
 
 
@@ -249,23 +248,10 @@ def two_point_correlation(
     >>> two_point_correlation(stripes, 1, axis="x")
     array([0.5       , 0.28571429, 0.        , 0.2       , 0.5       ])
     """
-    image = _image.load(labels, mask, batch=batch, on_device=True)
-    i, j = _image.phase_pair(phase, other)
-    direction, lag, wrap = along(image, axis, max_lag, periodic)
-    keys: dict[str, Any] = {
-        "direction": direction,
-        "max_lag": lag,
-        "periodic": wrap,
-        "mask": image.mask,
-        "per_slice": image.batch,
-        "threads": _image.thread_count(threads),
-    }
-    hits = ops.pair_counts(image.labels, i, j, **keys)
-    if image.mask is None:
-        pairs = lines_of(image, direction, lag, wrap)
-    else:
-        pairs = ops.pair_counts(image.labels, None, None, **keys)
-    return curves(hits, pairs, image)
+    volume = LabelVolume.of(labels, mask, batch=batch, on_device=True)
+    i, j = _phase_pair(phase, other)
+    line = LatticeLine.of(volume, axis, max_lag, periodic, threads)
+    return ratio(line.pairs(i, j), line.all_pairs())
 
 
 def two_point_radial(
@@ -318,100 +304,43 @@ def two_point_radial(
     >>> two_point_radial(np.eye(2, dtype=int), 1, periodic=True, max_lag=1)
     RadialCorrelation(S_11: 0.5000 at 0 … 0.1667 at 1 voxels, 2 bins)
     """
-    image = _image.load(labels, mask, on_device=True)
-    i, j = _image.phase_pair(phase, other)
-    wrap = image.periodic3(periodic)
+    volume = LabelVolume.of(labels, mask, on_device=True)
+    i, j = _phase_pair(phase, other)
+    wrap = volume.periodic_axes(periodic)
     kind = float_type(dtype)
-    number = _image.thread_count(threads)
-    spacing, unit = _image.spacing(image, voxel_size)
-    width = min(spacing[image.lead :])
-    longest = max(image.space)
+    number = thread_count(threads)
+    spacing, unit = volume.spacing(voxel_size)
+    width = min(spacing[volume.lead :])
     if max_lag is None:
-        extents = [n for n in image.space if n > 1]
-        last = _checks.lag_limit(None, min(extents, default=1))
+        last = _checks.lag_limit(None, volume.shortest)
     else:
-        last = _checks.lag_limit(max_lag, longest)
+        last = _checks.lag_limit(max_lag, max(volume.space))
 
     reach = (last + 0.5) * width
-    win = _fourier.windows(image.shape, wrap, tuple(int(reach / h) for h in spacing))
-    uniform = all(wrap[image.lead :]) and image.mask is None
-    factors = None if image.mask is not None else _fourier.pair_numbers(win, wrap)
-    engine = _fourier.engine_for(image.labels, kind, number)
-    sums = _fourier.Radial(image.labels, win, spacing, width, last + 1, factors)
-    _correlate(image, i, j, win, sums, engine)
+    lags = [int(reach / h) for h in spacing]
+    win = _fourier.windows(volume.shape, wrap, lags)
+    factors = None if volume.mask is not None else _fourier.pair_factors(win)
+    fft = fft_for(volume.labels, kind, number)
+    sums = _fourier.Radial(volume.labels, win, spacing, width, last + 1, factors)
+    _fourier.correlate_phases(volume, i, j, win, sums, fft)
     hits, pairs, count = sums.sums
-    if image.mask is not None:
-        inside = _fourier.Radial(image.labels, win, spacing, width, last + 1)
-        _correlate(image, None, None, win, inside, engine)
+    if volume.mask is not None:
+        inside = _fourier.Radial(volume.labels, win, spacing, width, last + 1)
+        _fourier.correlate_phases(volume, None, None, win, inside, fft)
         pairs = inside.sums[0]
-    lag = width * np.arange(last + 1)
-    edges = width * (np.arange(last + 2) - 0.5)
+    uniform = all(wrap[volume.lead :]) and volume.mask is None
     return RadialCorrelation(
-        lag,
-        ratio(hits, pairs),
-        count if uniform else pairs,
-        edges,
+        lag=width * np.arange(last + 1),
+        value=ratio(hits, pairs),
+        count=count if uniform else pairs,
+        edges=width * (np.arange(last + 2) - 0.5),
         phase=i,
         other=j,
         unit=unit,
     )
 
 
-def ratio(hits: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """hits / pairs in float64, nan where there are no pairs."""
-    out = np.full(np.shape(hits), np.nan)
-    return np.divide(hits, pairs, out=out, where=np.asarray(pairs) > 0)
-
-
-def float_type(dtype: Any) -> Any:
-    """numpy float32 or float64."""
-    try:
-        kind = np.dtype(dtype)
-    except TypeError:
-        kind = np.dtype(object)
-    if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise TypeError(f"`dtype` must be float32 or float64, got {dtype!r}")
-    return kind.type
-
-
-def along(
-    image: Image, axis: Any, max_lag: Any, periodic: Any
-) -> tuple[tuple[int, ...], int, Flags3]:
-    """Direction in the volume, longest lag and periodic flags of a curve."""
-    direction = _image.lattice_direction(axis, image.ndim)
-    wrap = image.periodic3(periodic)
-    lag = _image.lag_limit(max_lag, image.space, direction, wrap[image.lead :])
-    return (0,) * image.lead + direction, lag, wrap
-
-
-def lines_of(image: Image, direction: tuple[int, ...], max_lag: int, wrap: Flags3) -> np.ndarray:
-    """Pairs (and segments) of each lag without a mask, of the volume or of one image of a batch."""
-    shape = (1, *image.shape[1:]) if image.batch else image.shape
-    return _counts.line_numbers(shape, direction, max_lag, wrap)
-
-
-def curves(hits: Any, lines: Any, image: Image) -> np.ndarray:
-    """Counts of groups of slices to values: one curve, or one for each image of a batch."""
-    hits, lines = to_numpy(hits), to_numpy(lines)
-    if image.batch:
-        return ratio(hits, np.broadcast_to(lines, hits.shape))
-    return ratio(hits.sum(0), lines if lines.ndim == 1 else lines.sum(0))
-
-
-def _windows(image: Image, wrap: Flags3, max_lag: Any) -> Any:
-    if max_lag is not None:
-        max_lag = _checks.lag_limit(max_lag, max(image.space))
-    return _fourier.windows(image.shape, wrap, max_lag)
-
-
-def field_of(image: Image, phase: int | None) -> _fourier.Field:
-    """The 0/1 field of a phase; None: of the mask."""
-    return _fourier.Field(image.labels, image.mask8, phase)
-
-
-def _correlate(
-    image: Image, i: int | None, j: int | None, win: Any, receiver: Any, engine: Any
-) -> None:
-    """Counts of pairs (i, j); None stands for the mask itself."""
-    second = None if i == j else field_of(image, j)
-    _fourier.correlate(field_of(image, i), second, win, receiver, engine)
+def _phase_pair(phase: Any, other: Any) -> tuple[int, int]:
+    """Return two phase numbers; the second defaults to the first."""
+    first = _checks.phase_number(phase)
+    return first, first if other is None else _checks.phase_number(other, name="other")

@@ -1,0 +1,146 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Labels and mask as every descriptor works on them: checked once, as a volume."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import _checks
+from .._arrays import framework, is_cuda
+
+Shape3 = tuple[int, int, int]
+Flags3 = tuple[bool, bool, bool]
+
+
+@dataclass(frozen=True)
+class LabelVolume:
+    """Labels and mask as a volume: a 2D image is one slice, a batch of images one slice each.
+
+    The arrays are numpy, or torch tensors where labels on a GPU were loaded with ``on_device``.
+    """
+
+    labels: Any  # uint8 (nz, ny, nx)
+    mask: Any | None  # bool (nz, ny, nx)
+    ndim: int  # dimensions of space: 2 or 3
+    batch: bool = False
+
+    @classmethod
+    def of(
+        cls, labels: Any, mask: Any = None, *, batch: Any = False, on_device: bool = False
+    ) -> LabelVolume:
+        """Check ``labels`` and ``mask`` and return them as one volume.
+
+        With ``on_device`` an array on a GPU stays there; otherwise it is copied to the host.
+        """
+        batch = _checks.boolean(batch, name="batch")
+        dimensions = (3,) if batch else (2, 3)
+        stay = on_device and is_cuda(labels)
+        if stay:
+            array = _labels_on_gpu(labels, "labels", dimensions)
+        else:
+            array = _checks.as_labels(labels, ndim=dimensions)
+        shape = tuple(int(n) for n in array.shape)
+        ndim = 2 if batch else len(shape)
+        volume = array.reshape((1,) * (3 - len(shape)) + shape)
+        if mask is None:
+            return cls(volume, None, ndim, batch)
+        if stay:
+            inside = _labels_on_gpu(mask, "mask", (2, 3)).to(array.device)
+        else:
+            inside = _checks.as_labels(mask, name="mask")
+        if tuple(inside.shape) != shape:
+            raise _checks.refuse(
+                "mask", f"have the shape of `labels` {shape}", str(tuple(inside.shape))
+            )
+        return cls(volume, (inside != 0).reshape(volume.shape), ndim, batch)
+
+    @property
+    def shape(self) -> Shape3:
+        """(nz, ny, nx)."""
+        nz, ny, nx = self.labels.shape
+        return nz, ny, nx
+
+    @property
+    def lead(self) -> int:
+        """Number of axes of the volume before those of space."""
+        return 3 - self.ndim
+
+    @property
+    def space(self) -> tuple[int, ...]:
+        """Extents of the axes of space."""
+        return self.shape[self.lead :]
+
+    @property
+    def shortest(self) -> int:
+        """Shortest extent of the axes of space longer than one voxel; 1 if there are none."""
+        return min((n for n in self.space if n > 1), default=1)
+
+    @property
+    def mask8(self) -> Any | None:
+        """The mask as uint8, for native code; not copied."""
+        if self.mask is None:
+            return None
+        torch = framework(self.mask) == "torch"
+        return self.mask.view(sys.modules["torch"].uint8 if torch else np.uint8)
+
+    @property
+    def inside(self) -> Any:
+        """Labels of the voxels inside the mask, flat; all labels where there is no mask."""
+        return self.labels if self.mask is None else self.labels[self.mask]
+
+    def phase_count(self, n_phases: Any = None) -> int:
+        """Return the largest label + 1, or ``n_phases``, which must be at least that."""
+        least = int(self.labels.max()) + 1
+        if n_phases is None:
+            return least
+        return _checks.integer(n_phases, name="n_phases", minimum=least, maximum=256)
+
+    def periodic_axes(self, periodic: Any) -> Flags3:
+        """Return one flag per axis of the volume."""
+        flags = (False,) * self.lead + _checks.per_axis_bool(periodic, self.ndim)
+        return flags[0], flags[1], flags[2]
+
+    def spacing(self, voxel_size: Any) -> tuple[tuple[float, float, float], str]:
+        """Return (dz, dy, dx) and their unit; None means in voxels."""
+        if voxel_size is None:
+            return (1.0, 1.0, 1.0), "voxels"
+        if self.ndim == 2 and np.ndim(voxel_size) == 1 and len(voxel_size) == 2:
+            voxel_size = (1.0, *voxel_size)
+        return _checks.voxel_size3(voxel_size), "m"
+
+    def indicator(self, phase: int) -> np.ndarray:
+        """Return the voxels of the phase inside the mask, as bool."""
+        inside = self.labels == phase
+        if self.mask is not None:
+            inside &= self.mask
+        return inside
+
+    def slices(self) -> Iterator[LabelVolume]:
+        """Yield the images of a batch, one by one."""
+        for k in range(self.shape[0]):
+            mask = None if self.mask is None else self.mask[k : k + 1]
+            yield LabelVolume(self.labels[k : k + 1], mask, 2)
+
+
+def _labels_on_gpu(array: Any, name: str, ndim: tuple[int, ...]) -> Any:
+    """Return labels as a contiguous torch tensor of uint8, where they are."""
+    import torch
+
+    owner = framework(array)
+    if owner != "torch":
+        if owner is not None:  # numpy or cupy: torch has no negative strides, and aborts on them
+            array = sys.modules[owner].ascontiguousarray(array)
+        if hasattr(array, "__dlpack__"):
+            array = torch.from_dlpack(array)
+        else:
+            array = torch.from_numpy(_checks.as_labels(array, name=name))
+    if array.dtype in (torch.uint16, torch.uint32, torch.uint64):
+        array = array.to(torch.int64)  # CUDA has no minimum of these
+    _checks.require_labels(array, name=name, ndim=ndim)
+    return array.to(torch.uint8).contiguous()
