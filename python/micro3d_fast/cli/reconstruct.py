@@ -142,6 +142,7 @@ def reconstruct(
           --out volume.vti --report report/ --volume tomogram.tif
       micro3d reconstruct --model cathode --quality draft --count 8 --out many/volume.tif
     """
+    _check_outputs(out, report, count)
     volume_shape = read_shape(shape)
     options: dict[str, Any] = {
         "sampler": sampler,
@@ -157,12 +158,10 @@ def reconstruct(
         "window": read_window(window),
         "device": device,
         "keep_raw": report is not None,
+        "known": None if known is None else load_volume(known, "known").labels,
     }
-    _check_outputs(out, report, count)
-
     from .. import diffusion
 
-    options["known"] = None if known is None else load_volume(known, "known").labels
     loaded = diffusion.load_model(model)
     micrographs = MicrographOptions(
         xy, xz, yz, volume, images_per_plane, phases, threshold, n_phases
@@ -170,13 +169,10 @@ def reconstruct(
     if micrographs is not None and report is None:
         fail("--report must be given where micrographs are given to compare with")
     seeds = range(seed, seed + count)
-    last, paths = _reconstruct(volume_shape, loaded, model, seeds, out, options)
-    if count == 1:
-        print(last)
-    for path in paths:
-        print(f"Volume in {path}.")
+    made, paths = _reconstruct(volume_shape, loaded, model, seeds, out, options)
+    print(*([made] if count == 1 else []), *(f"Volume in {path}." for path in paths), sep="\n")
     if report is not None:
-        print(f"Report in {_write_report(report, last, micrographs, model)}.")
+        print(f"Report in {_write_report(report, made, micrographs, model)}.")
 
 
 def _check_outputs(out: Path, report: Path | None, count: int) -> None:

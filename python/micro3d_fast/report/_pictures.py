@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Pictures of labelled images and volumes as PNG, and a volume small enough to travel in a page."""
+"""Pictures of labelled images and volumes as PNG, and the volume that is embedded in the page."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import numpy as np
 
 from ._palette import phase_rgb
 
-LARGEST_EMBEDDED = 128  # voxels an axis
+LARGEST_EMBEDDED = 128  # voxels per axis
 
 
 def data_uri(data: bytes, kind: str = "image/png") -> str:
-    """Return ``data`` as a ``data:`` address."""
+    """Return ``data`` as a ``data:`` URI."""
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def label_png(labels: np.ndarray, *, longest: int | None = None) -> bytes:
     """Return a 2D label image as a PNG in the phase colours.
 
-    One pixel a voxel, unless the image is longer than ``longest``: then it is averaged down.
+    One pixel per voxel; an image longer than ``longest`` is averaged down to that.
     """
     from PIL import Image
 
@@ -51,10 +51,10 @@ def _png(picture: Any) -> bytes:
 
 
 class Embedded(NamedTuple):
-    """A volume as it travels in the page."""
+    """A volume as it is embedded in the page."""
 
     labels: np.ndarray  # uint8 (nz, ny, nx), no axis longer than LARGEST_EMBEDDED
-    factors: tuple[int, int, int]  # source voxels a drawn voxel, along z, y, x
+    factors: tuple[int, int, int]  # source voxels per drawn voxel, along z, y, x
     data: str  # base64 of the gzip of the labels, x fastest
 
 
@@ -92,88 +92,62 @@ def render_block(
     *,
     voxel_size: tuple[float, float, float] = (1.0, 1.0, 1.0),
     pixels: int = 640,
-    azimuth: float = -52.0,
-    elevation: float = 24.0,
 ) -> np.ndarray:
-    """Draw a volume from one side, without a GPU: what a page shows where there is no WebGL2.
+    """Draw a volume from a corner, without a GPU: the picture shown without WebGL 2 and on paper.
 
-    Parallel rays walk through the voxels until they meet a phase that is not hidden; the shade
-    comes from the gradient of the occupancy around the point, or from the face of the block.
+    Parallel rays walk from voxel to voxel until they meet a phase that is not hidden.  The shade
+    of a voxel follows from the face that its ray enters through, and from its depth.
 
     Returns
     -------
     array of uint8, shape (pixels, pixels, 4)
         Red, green, blue and opacity.
     """
-    if all(phase in hidden for phase in np.flatnonzero(np.bincount(labels.ravel()))):
-        hidden = ()
     shown = ~np.isin(labels, hidden)
-    count = np.array(labels.shape[::-1])  # from here on all vectors are (x, y, z)
-    size = count * np.array(voxel_size[::-1], dtype=np.float64)
+    if not shown.any():
+        shown[:] = True
+    count = np.array(labels.shape)
+    size = count * np.array(voxel_size)
     size /= size.max()
-    a, e = np.radians(azimuth), np.radians(elevation)
-    forward = -np.array([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)])
-    right = np.array([-np.sin(a), np.cos(a), 0.0])
-    up = np.cross(right, forward)
-    reach = 0.5 * np.linalg.norm(size) * 1.02
-    grid = (np.arange(pixels) + 0.5) / pixels * 2.0 - 1.0
-    u, v = np.meshgrid(grid * reach, -grid * reach)
-    start = u[..., None] * right + v[..., None] * up - forward * 2.0
-    start = start.reshape(-1, 3)
+    grid = (2.0 * np.arange(pixels) + 1.0 - pixels) / pixels * 0.51 * np.linalg.norm(size)
+    scale = count / size  # from here on in voxels
+    start = (grid[None, :, None] * _RIGHT - grid[:, None, None] * _UP).reshape(-1, 3) * scale
+    forward = _FORWARD * scale
 
-    with np.errstate(divide="ignore", invalid="ignore"):
-        low = (-size / 2 - start) / forward
-        high = (size / 2 - start) / forward
-    near, far = np.minimum(low, high), np.maximum(low, high)
-    enter, leave = near.max(axis=1), far.min(axis=1)
-    face = near.argmax(axis=1)
-    ray = np.flatnonzero(leave > enter)
-
-    scale = count / size
-    step = 0.5 / scale.max()
-    t = enter[ray] + 1e-6
-    hit_ray, hit_at, hit_first = [], [], []
-    first = True
-    while ray.size:
-        at = (start[ray] + t[:, None] * forward + size / 2) * scale
-        cell = np.clip(at.astype(np.int64), 0, count - 1)
-        met = shown[cell[:, 2], cell[:, 1], cell[:, 0]]
-        hit_ray.append(ray[met])
-        hit_at.append(cell[met])
-        hit_first.append(np.full(int(met.sum()), first))
-        go = ~met
-        ray, t = ray[go], t[go] + step
-        go = t < leave[ray]
-        ray, t = ray[go], t[go]
-        first = False
-    rays, cells = np.concatenate(hit_ray), np.concatenate(hit_at)
-    on_face = np.concatenate(hit_first)
-
-    # Outward normal: minus the gradient of the occupancy in a ball of radius 2.5 voxels.
-    padded = np.pad(shown, 2, mode="edge")
-    gradient = np.zeros((rays.size, 3))
-    crowd = np.zeros(rays.size)
-    for dz, dy, dx in np.ndindex(5, 5, 5):
-        offset = np.array([dx - 2, dy - 2, dz - 2])
-        square = int(offset @ offset)
-        if 0 < square <= 6:
-            there = padded[cells[:, 2] + dz, cells[:, 1] + dy, cells[:, 0] + dx]
-            gradient += np.where(there[:, None], offset / square, 0.0)
-            crowd += there
-    normal = -gradient * scale
-    length = np.linalg.norm(normal, axis=1, keepdims=True)
-    normal = np.where(length > 1e-9, normal / np.maximum(length, 1e-9), -forward)
-    flat = np.zeros((rays.size, 3))
-    flat[np.arange(rays.size), face[rays]] = -np.sign(forward)[face[rays]]
-    normal = np.where(on_face[:, None], flat, normal)
-
-    light = -forward * 0.7 + up * 0.6 - right * 0.35
-    light /= np.linalg.norm(light)
-    lambert = np.clip(normal @ light, 0.0, 1.0)
-    open_sky = np.where(on_face, 1.0, 1.25 - 0.6 * crowd / 80.0)
-    shade = (0.70 + 0.38 * lambert) * np.clip(open_sky, 0.5, 1.0)
-    colour = phase_rgb()[labels[cells[:, 2], cells[:, 1], cells[:, 0]]].astype(np.float64)
+    ends = np.stack([-count / 2 - start, count / 2 - start]) / forward  # of the rays, in the block
+    enter, leave = ends.min(axis=0), ends.max(axis=0).min(axis=1)
+    ray = np.flatnonzero(enter.max(axis=1) < leave)
+    enter = enter[ray]
+    wall, first = enter.argmax(axis=1), enter.max(axis=1)
+    at = start[ray] + first[:, None] * forward + count / 2
+    cell = np.clip(np.floor(at), 0, count - 1).astype(np.int64)
+    crossing = (cell + (forward > 0) - count / 2 - start[ray]) / forward  # of the walls ahead
+    depth = np.zeros(ray.size)
     picture = np.zeros((pixels * pixels, 4), dtype=np.uint8)
-    picture[rays, :3] = np.clip(colour * shade[:, None], 0, 255).astype(np.uint8)
-    picture[rays, 3] = 255
+    while ray.size:
+        met = shown[tuple(cell.T)]
+        colour = phase_rgb()[labels[tuple(cell[met].T)]]
+        shade = _SHADES[wall[met]] * (1.0 - 0.6 * np.minimum(depth[met], 1.0))
+        picture[ray[met], :3] = colour * shade[:, None]
+        picture[ray[met], 3] = 255
+        wall = crossing.argmin(axis=1)
+        row = np.arange(ray.size)
+        depth = crossing[row, wall] - first
+        cell[row, wall] += np.sign(forward).astype(np.int64)[wall]
+        crossing[row, wall] += np.abs(1.0 / forward)[wall]
+        go = ~met & ((cell >= 0) & (cell < count)).all(axis=1)
+        ray, wall, first, cell = ray[go], wall[go], first[go], cell[go]
+        crossing, depth = crossing[go], depth[go]
     return picture.reshape(pixels, pixels, 4)
+
+
+def _view(azimuth: float, elevation: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the directions to the right, up and forward of a view, as (z, y, x)."""
+    a, e = np.radians(azimuth), np.radians(elevation)
+    right = np.array([0.0, np.cos(a), -np.sin(a)])
+    up = np.array([np.cos(e), -np.sin(e) * np.sin(a), -np.sin(e) * np.cos(a)])
+    return right, up, -np.array([np.sin(e), np.cos(e) * np.sin(a), np.cos(e) * np.cos(a)])
+
+
+_RIGHT, _UP, _FORWARD = _view(azimuth=-52.0, elevation=24.0)
+_SHADES = np.array([1.0, 0.86, 0.7])  # of faces normal to z, y, x
