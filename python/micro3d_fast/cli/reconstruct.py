@@ -160,6 +160,7 @@ def reconstruct(
         "keep_raw": report is not None,
         "known": None if known is None else load_volume(known, "known").labels,
     }
+
     from .. import diffusion
 
     loaded = diffusion.load_model(model)
@@ -168,8 +169,7 @@ def reconstruct(
     ).load(phase_names=loaded.phase_names, voxel_size=loaded.voxel_size)
     if micrographs is not None and report is None:
         fail("--report must be given where micrographs are given to compare with")
-    seeds = range(seed, seed + count)
-    made, paths = _reconstruct(volume_shape, loaded, model, seeds, out, options)
+    made, paths = _reconstruct(volume_shape, loaded, model, range(seed, seed + count), out, options)
     print(*([made] if count == 1 else []), *(f"Volume in {path}." for path in paths), sep="\n")
     if report is not None:
         print(f"Report in {_write_report(report, made, micrographs, model)}.")

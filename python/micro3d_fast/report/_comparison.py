@@ -131,9 +131,9 @@ def errors_section(
     lead = (
         f"The error of a curve is the sum of its absolute deviations from that of the {reference}, "
         "over the sum of the latter, from lag 0 to half the image. The split-half floor is the "
-        f"same error between two random halves of the {reference}: below it there is nothing to "
-        "gain. A volume that shows less material than they do together scatters more than that, "
-        "even if it is perfect."
+        f"same error between two random halves of the {reference}: smaller errors are not "
+        "significant. A volume that holds less material than all of them together scatters more "
+        "than that, even with exact statistics."
     )
     tables = (_plane_table(errors, errors_2d, errors_raw), _curve_table(errors, subject))
     return Section("Errors beside their floor", tables, lead, "errors")
@@ -157,7 +157,7 @@ def _plane_table(
     if alone:
         columns.append("2D network alone")
         formats.append("%")
-        caption += " 2D network alone: the error of its own 2D samples."
+        caption += " 2D network alone: the error of its 2D samples."
     rows = []
     for p in plane_errors(errors):
         row = [_NAMES.get(p.function, p.function), p.plane, p.error, p.floor, p.ratio]
@@ -285,9 +285,8 @@ def fractions_section(
     lead = ""
     if raw is not None:
         lead = (
-            "Raw is what the network drew; matched is after the threshold was set so that the "
-            "fractions are those asked for. Errors and curves on this page are of the matched "
-            "volume."
+            "Raw: as denoised by the network. Matched: after the threshold was set to give the "
+            "requested fractions. Errors and curves on this page are of the matched volume."
         )
     titles = ["Phase", *(title for title, _ in columns)]
     table = Table(titles, rows, "Phase fractions.", ["", *[".4f"] * len(columns)])

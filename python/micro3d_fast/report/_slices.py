@@ -56,14 +56,14 @@ def micrographs_section(micrographs: Micrographs, subject: Subject) -> Section:
 def samples_section(samples: Mapping[str, Sequence[Any]], subject: Subject) -> Section:
     """Return the section on 2D samples of the network, drawn without a volume."""
     lead = (
-        "Images that the network draws one by one, without the other planes. "
-        "A volume can hardly be better than these."
+        "Images sampled one at a time from the network, without the other planes. "
+        "A volume can hardly match the micrographs better than these do."
     )
     parts: list[Part] = [
         subject.key(),
         Slices(
             _overview(samples, "2D sample {}, plane {}", subject.voxel_size),
-            "The network's own 2D samples, at one scale.",
+            "2D samples of the network, at one scale.",
         ),
     ]
     return Section("The 2D network alone", tuple(parts), lead, "samples")

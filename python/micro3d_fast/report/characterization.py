@@ -1,36 +1,37 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The curves of one volume, measured and laid out for its report."""
+"""Curves and descriptors of one volume, measured and laid out for its report."""
 
 from __future__ import annotations
 
 import csv
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import _checks
+from .. import _checks, statistics
 from .._atomic import atomic_write
 from .._planes import AXIS_NAMES
 from ..microstructure import Microstructure
 from ._document import Figure, Line, Part, Plot, Section, Table
 from ._format import LengthUnit, length_unit
 
+__all__ = ["Descriptors", "Measured", "measure", "sections", "summary", "write_csv"]
+
 AXES = AXIS_NAMES[::-1]  # x, y, z
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Correlations of every phase of a volume.
+    """Curves and descriptors of every phase of a volume.
 
     Attributes
     ----------
     phases : tuple of int
-        Those that occur.
+        Phases that occur.
     phase_names : tuple of str
         One per phase of the volume.
     voxel_size : (dz, dy, dx)
@@ -54,18 +55,18 @@ class Measured:
     fractions: np.ndarray
     two_point: dict[tuple[int, str], np.ndarray]
     lineal_path: dict[tuple[int, str], np.ndarray]
-    radial: dict[int, Any]
+    radial: dict[int, statistics.RadialCorrelation]
     descriptors: dict[int, Descriptors]
     unit: LengthUnit
 
     def spacing(self, axis: str) -> float:
-        """Voxel size along an axis."""
+        """Return the voxel size along an axis."""
         return self.voxel_size[AXIS_NAMES.index(axis)]
 
 
 @dataclass(frozen=True)
 class Descriptors:
-    """Numbers of one phase.
+    """Descriptors of one phase.
 
     Attributes
     ----------
@@ -77,87 +78,79 @@ class Descriptors:
     local : LocalFractions
     """
 
-    lengths: Any
-    chords: dict[str, Any]
+    lengths: statistics.CorrelationLengths
+    chords: dict[str, statistics.ChordLengths]
     surface: float
-    percolation: Any
-    local: Any
+    percolation: statistics.Percolation
+    local: statistics.LocalFractions
 
 
 def measure(
-    volume: Microstructure,
-    *,
-    max_lag: int | None = None,
-    periodic: bool = False,
-    callback: Callable[[dict[str, Any]], None] | None = None,
+    volume: Microstructure, *, max_lag: int | None = None, periodic: bool = False
 ) -> Measured:
-    """Measure S2 and L of every phase along every axis, and the radial S2.
+    """Measure curves and descriptors of every phase.
 
     Parameters
     ----------
     volume : Microstructure
     max_lag : int, optional
-        In voxels, less than the longest axis has; default half of each axis.  A shorter axis gives
-        what it can, with a warning unless it is one voxel long.
+        In voxels, less than the longest axis has; default half of each axis.  It is cut on shorter
+        axes, with a warning unless they are one voxel long.
     periodic : bool
-        The volume repeats along all axes.
-    callback : callable, optional
-        Called with a dict after each phase: step, steps.
+        The volume is periodic along all axes.
     """
-    from .. import statistics
-
-    if max_lag is not None:
-        longest = max(volume.shape) - 1
-        max_lag = _checks.integer(max_lag, name="max_lag", minimum=0, maximum=longest)
-        for axis, n in zip(AXIS_NAMES, volume.shape, strict=True):
-            if 1 < n <= max_lag:
-                warnings.warn(
-                    f"`max_lag` {max_lag} is cut to {n - 1} along {axis}, where the volume has "
-                    f"{n} voxels",
-                    stacklevel=2,
-                )
+    lags = _lags(volume, max_lag)
     present = tuple(int(p) for p in np.flatnonzero(volume.volume_fractions))
-    two_point, paths, radial, descriptors = {}, {}, {}, {}
-    for done, phase in enumerate(present):
-        for axis in AXES:
-            n = volume.shape[AXIS_NAMES.index(axis)]
-            lag = min(n // 2 if max_lag is None else max_lag, n - 1)
-            two_point[phase, axis] = statistics.two_point_correlation(
-                volume, phase, axis=axis, max_lag=lag, periodic=periodic
-            )
-            paths[phase, axis] = statistics.lineal_path(
-                volume, phase, axis=axis, max_lag=lag, periodic=periodic
-            )
-        radial[phase] = statistics.two_point_radial(
-            volume,
-            phase,
-            max_lag=max_lag,
-            periodic=periodic,
-            voxel_size=volume.voxel_size,
-        )
-        size: dict[str, Any] = {"periodic": periodic, "voxel_size": volume.voxel_size}
-        descriptors[phase] = Descriptors(
-            statistics.correlation_lengths(volume, phase, **size),
-            {axis: statistics.chord_lengths(volume, phase, axis=axis, **size) for axis in AXES},
-            statistics.specific_surface(volume, phase, **size),
-            statistics.percolation(volume, phase, periodic=periodic),
-            statistics.local_fractions(volume, phase, periodic=periodic),
-        )
-        if callback is not None:
-            callback({"step": done + 1, "steps": len(present)})
+    two_point, paths = (
+        {
+            (phase, axis): function(volume, phase, axis=axis, max_lag=lags[axis], periodic=periodic)
+            for phase in present
+            for axis in AXES
+        }
+        for function in (statistics.two_point_correlation, statistics.lineal_path)
+    )
+    size: dict[str, Any] = {"periodic": periodic, "voxel_size": volume.voxel_size}
     edges = [n * d for n, d in zip(volume.shape, volume.voxel_size, strict=True)]
     return Measured(
-        present,
-        volume.phase_names,
-        volume.voxel_size,
-        volume.shape,
-        volume.volume_fractions,
-        two_point,
-        paths,
-        radial,
-        descriptors,
-        length_unit(volume.voxel_size, max(edges)),
+        phases=present,
+        phase_names=volume.phase_names,
+        voxel_size=volume.voxel_size,
+        shape=volume.shape,
+        fractions=volume.volume_fractions,
+        two_point=two_point,
+        lineal_path=paths,
+        radial={
+            phase: statistics.two_point_radial(volume, phase, max_lag=max_lag, **size)
+            for phase in present
+        },
+        descriptors={
+            phase: Descriptors(
+                statistics.correlation_lengths(volume, phase, **size),
+                {axis: statistics.chord_lengths(volume, phase, axis=axis, **size) for axis in AXES},
+                statistics.specific_surface(volume, phase, **size),
+                statistics.percolation(volume, phase, periodic=periodic),
+                statistics.local_fractions(volume, phase, periodic=periodic),
+            )
+            for phase in present
+        },
+        unit=length_unit(volume.voxel_size, max(edges)),
     )
+
+
+def _lags(volume: Microstructure, max_lag: int | None) -> dict[str, int]:
+    """Return the longest lag along each axis."""
+    sizes = dict(zip(AXIS_NAMES, volume.shape, strict=True))
+    if max_lag is None:
+        return {axis: min(n // 2, n - 1) for axis, n in sizes.items()}
+    max_lag = _checks.integer(max_lag, name="max_lag", minimum=0, maximum=max(volume.shape) - 1)
+    for axis, n in sizes.items():
+        if 1 < n <= max_lag:
+            warnings.warn(
+                f"`max_lag` {max_lag} is cut to {n - 1} along {axis}, where the volume has "
+                f"{n} voxels",
+                stacklevel=3,
+            )
+    return {axis: min(max_lag, n - 1) for axis, n in sizes.items()}
 
 
 def sections(measured: Measured) -> list[Section]:
@@ -165,7 +158,7 @@ def sections(measured: Measured) -> list[Section]:
     figures = [_figure(measured, phase) for phase in measured.phases]
     return [
         Section("Two-point correlation and lineal path", figures, anchor="curves-of-volume"),
-        Section("Lengths, surface, connection", _tables(measured), _LEAD, anchor="descriptors"),
+        Section("Lengths, surface, connectivity", _tables(measured), _LEAD, anchor="descriptors"),
         Section(
             "Chords and local fractions",
             [_chord_figure(measured), _local_figure(measured)],
@@ -176,8 +169,8 @@ def sections(measured: Measured) -> list[Section]:
 
 _LEAD = (
     "A correlation length is the lag at which the scaled autocovariance (S₂ − φ²)/(φ − φ²) falls "
-    "to 1/e; a mean chord is that of all straight runs through the phase, those cut by the faces "
-    "of the volume allowed for. Clusters are of voxels that share faces."
+    "to 1/e; a mean chord is that of all straight runs through the phase, corrected for those cut "
+    "by the faces of the volume. Clusters consist of voxels that share faces."
 )
 
 
@@ -217,23 +210,23 @@ def _tables(measured: Measured) -> list[Part]:
     ]
 
 
-_ROLES = ("first", "second", "third", "fourth")
+_ROLES = ("first", "second", "third")  # styles of the lines along x, y, z
 
 
 def _chord_figure(measured: Measured) -> Figure:
     unit = measured.unit
     plots = []
     for phase in measured.phases:
-        curves = []
-        for role, axis in zip(_ROLES, AXES, strict=False):
+        lines = []
+        for role, axis in zip(_ROLES, AXES, strict=True):
             chords = measured.descriptors[phase].chords[axis]
             last = int(np.flatnonzero(chords.count)[-1]) + 1 if chords.count.any() else 1
             x, density = unit(chords.length[:last]), chords.density[:last] * unit.metres
-            curves.append(Line(x, density, axis, role))
+            lines.append(Line(x, density, axis, role))
         name = measured.phase_names[phase]
         plots.append(
             Plot(
-                curves,
+                lines,
                 title=name,
                 x_label=f"chord ({unit.name})",
                 alt=f"Chord-length densities of {name} along x, y and z",
@@ -242,7 +235,7 @@ def _chord_figure(measured: Measured) -> Figure:
     return Figure(
         plots,
         caption=f"Chord-length densities by number (1/{unit.name}), along x, y and z.",
-        legend=[(role, f"along {axis}") for role, axis in zip(_ROLES, AXES, strict=False)],
+        legend=[(role, f"along {axis}") for role, axis in zip(_ROLES, AXES, strict=True)],
     )
 
 
@@ -308,7 +301,7 @@ def _figure(measured: Measured, phase: int) -> Figure:
 
 
 def summary(measured: Measured) -> str:
-    """Return fractions, the longest and shortest correlation length, and what has none."""
+    """Return fractions and the range of correlation lengths in one sentence."""
     phases = ", ".join(
         f"{measured.phase_names[p]} {float(measured.fractions[p]):.4f}" for p in measured.phases
     )
@@ -318,24 +311,24 @@ def summary(measured: Measured) -> str:
         for axis in AXES
     }
     known = {place: value for place, value in lengths.items() if np.isfinite(value)}
-    words = f"Fractions: {phases}"
+    sentence = f"Fractions: {phases}"
     if known:
         low, high = min(known, key=lambda k: known[k]), max(known, key=lambda k: known[k])
-        words += (
+        sentence += (
             f"; correlation lengths from {known[low]:.3g} {measured.unit.name} "
             f"({measured.phase_names[low[0]]}, along {low[1]}) to {known[high]:.3g} "
             f"{measured.unit.name} ({measured.phase_names[high[0]]}, along {high[1]})"
         )
-    endless = [
+    undecayed = [
         f"{measured.phase_names[phase]} along {axis}"
         for phase, axis in lengths
         if not np.isfinite(lengths[phase, axis])
         and measured.fractions[phase] < 1
         and measured.shape[AXIS_NAMES.index(axis)] > 1
     ]
-    if endless:
-        words += f"; not decayed to 1/e within half the volume: {', '.join(endless)}"
-    return words + "."
+    if undecayed:
+        sentence += f"; not decayed to 1/e within half the volume: {', '.join(undecayed)}"
+    return sentence + "."
 
 
 def write_csv(path: Path, measured: Measured) -> None:

@@ -5,20 +5,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from .._planes import AXIS_NAMES, PLANES
+from ..homogenization import ConductivityProperties, Diffusivity, ElasticProperties
 from ._document import Figure, Part, Polar, Surface, Table, Text
 from ._format import duration
 
+__all__ = ["conductivity_parts", "diffusivity_parts", "elastic_parts", "scaled_unit", "young_parts"]
+
 VOIGT = ("11", "22", "33", "23", "13", "12")
-AXES = AXIS_NAMES[::-1]  # x, y, z
+AXES = AXIS_NAMES[::-1]  # x, y, z: the order of tensors
 RINGS, SPOKES = 61, 60  # of the surface
 
 
-def elastic_parts(result: Any, unit: str = "Pa", name: str = "") -> list[Part]:
+def elastic_parts(result: ElasticProperties, unit: str = "Pa", name: str = "") -> list[Part]:
     """Return stiffness, engineering constants, bounds, thermal expansion and E(n)."""
     scale, unit = scaled_unit(float(np.abs(result.stiffness).max()), unit)
     stiffness = np.asarray(result.stiffness) / scale
@@ -69,12 +71,12 @@ def elastic_parts(result: Any, unit: str = "Pa", name: str = "") -> list[Part]:
         parts.append(_matrix(expansion * 1e6, AXES, f"{head}Thermal expansion (10⁻⁶ per kelvin)."))
     if np.abs(stiffness).max() > 0:
         parts += young_parts(result, scale, unit)
-    parts += [Text(str(words), "warning") for words in result.warnings]
+    parts += [Text(str(warning), "warning") for warning in result.warnings]
     parts.append(_solver(result, head))
     return parts
 
 
-def young_parts(result: Any, scale: float, unit: str) -> list[Part]:
+def young_parts(result: ElasticProperties, scale: float, unit: str) -> list[Part]:
     """Return Young's modulus against direction: a surface, and its cuts by the planes."""
     polar = np.linspace(0.0, np.pi, RINGS)[:, None]
     azimuth = np.linspace(0.0, 2 * np.pi, SPOKES, endpoint=False)[None, :]
@@ -107,7 +109,7 @@ def young_parts(result: Any, scale: float, unit: str) -> list[Part]:
     at_low, at_high = (
         n[np.unravel_index(k, values.shape)] for k in (values.argmin(), values.argmax())
     )
-    words = (
+    extent = (
         f"from {low:.4g} {unit} along {_direction(at_low)} "
         f"to {high:.4g} {unit} along {_direction(at_high)}"
     )
@@ -115,8 +117,8 @@ def young_parts(result: Any, scale: float, unit: str) -> list[Part]:
         Surface(
             values,
             unit,
-            f"Young's modulus against direction, {words}.",
-            alt=f"Surface E(n), {words}.",
+            f"Young's modulus against direction, {extent}.",
+            alt=f"Surface E(n), {extent}.",
         ),
         Figure(
             cuts, caption=f"Young's modulus in the three planes ({unit}), each at its own scale."
@@ -124,7 +126,9 @@ def young_parts(result: Any, scale: float, unit: str) -> list[Part]:
     ]
 
 
-def conductivity_parts(result: Any, unit: str = "", name: str = "") -> list[Part]:
+def conductivity_parts(
+    result: ConductivityProperties, unit: str = "", name: str = ""
+) -> list[Part]:
     """Return the conductivity tensor and its bounds."""
     head = f"{name}: " if name else ""
     units = f" ({unit})" if unit else ""
@@ -147,9 +151,9 @@ def conductivity_parts(result: Any, unit: str = "", name: str = "") -> list[Part
 
 
 def diffusivity_parts(
-    results: Sequence[Any], phase_names: Sequence[str] = (), name: str = ""
+    results: Sequence[Diffusivity], phase_names: Sequence[str] = (), name: str = ""
 ) -> list[Part]:
-    """Return relative diffusivities and tortuosities, one row a phase and axis."""
+    """Return relative diffusivities and tortuosities, one row per phase and axis."""
     rows = []
     for result in results:
         phases = "+".join(
@@ -172,12 +176,13 @@ def diffusivity_parts(
         "Iterations", "Residual",
     ]  # fmt: skip
     formats = ["", "", ".4f", ".4g", ".4f", ".4f", "d", ".1e"]
-    words = f"{name + ': ' if name else ''}Relative diffusivity and tortuosity between two plates."
-    return [Table(columns, rows, words, formats, row_headers=2)]
+    head = f"{name}: " if name else ""
+    caption = f"{head}Relative diffusivity and tortuosity between two plates."
+    return [Table(columns, rows, caption, formats, row_headers=2)]
 
 
 def scaled_unit(largest: float, unit: str) -> tuple[float, str]:
-    """Return the factor and the name of the unit in which stresses of this size read best."""
+    """Return factor and name of the unit in which stresses of this size read best."""
     if unit != "Pa" or not largest > 0:
         return 1.0, unit or "unit of the phases"
     for factor, name in ((1e9, "GPa"), (1e6, "MPa"), (1e3, "kPa")):
@@ -193,16 +198,17 @@ def _matrix(values: np.ndarray, names: Sequence[str], caption: str) -> Table:
     return Table(["", *names], rows, caption, ["", *[".4g"] * len(names)])
 
 
-def _solver(result: Any, head: str) -> Table:
-    rows: list[list[Any]] = [
+def _solver(result: ElasticProperties | ConductivityProperties, head: str) -> Table:
+    residual = f"{max(result.residuals):.1e} (requested {result.tol:.1e})"
+    rows = [
         ["Iterations of each load", ", ".join(map(str, result.iterations))],
-        ["Largest true relative residual", f"{max(result.residuals):.1e} (asked {result.tol:.1e})"],
+        ["Largest true relative residual", residual],
         ["Precision", str(result.precision)],
         ["Contrast of the phases", f"{result.contrast:.4g}"],
         ["Time", f"{duration(result.seconds)} on {result.device}"],
         ["Memory of the solver's fields", f"{result.bytes / 1e6:.3g} MB"],
     ]
-    return Table(["Solver", "Value"], rows, f"{head}How it was solved.")
+    return Table(["Solver", "Value"], rows, f"{head}Solver and convergence.")
 
 
 def _direction(n: np.ndarray) -> str:
