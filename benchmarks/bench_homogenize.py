@@ -211,7 +211,7 @@ def test_parts_of_an_iteration(benchmark, n):
     """Bytes counted and seconds measured of each part, against the copy of this machine."""
     from micro3d_fast import ops
     from micro3d_fast.homogenization._compute import NumpyCompute
-    from micro3d_fast.homogenization._hex8 import Hex8Problem, _Loads
+    from micro3d_fast.homogenization._hex8 import Hex8Problem, UnitLoads
     from micro3d_fast.homogenization.solver import solver_options
 
     labels = spheres(n)
@@ -219,7 +219,7 @@ def test_parts_of_an_iteration(benchmark, n):
         "parts", labels, np.stack([SOFT.stiffness, HARD.stiffness]), (1.0, 1.0, 1.0),
         NumpyCompute(THREADS), solver_options(TOL, 1, "mixed", None),
     )  # fmt: skip
-    system = _Loads(problem, [0])
+    system = UnitLoads(problem, [0])
     rng = np.random.default_rng(0)
     x, r, p, q = (rng.standard_normal(system.shape, dtype=np.float32) for _ in range(4))
     one, two, three = (np.ones(1) for _ in range(3))

@@ -191,14 +191,14 @@ def test_mixed_precision_meets_the_tolerance_truly(rng):
 
 def test_torch_path_is_the_numpy_path(rng, monkeypatch):
     pytest.importorskip("torch")
-    from micro3d_fast.homogenization import diffusivity
+    from micro3d_fast.homogenization import _call
     from micro3d_fast.homogenization._compute import TorchCompute
 
     image = blobs(rng, (8, 9, 10), 0.6)
     for sides in ("no-flux", "periodic"):
         want = m3.relative_diffusivity(image, 1, axis=1, sides=sides, tol=1e-8)
         with monkeypatch.context() as patch:
-            patch.setattr(diffusivity, "compute_for", lambda *_: TorchCompute("cpu"))
+            patch.setattr(_call, "compute_for", lambda *_: TorchCompute("cpu"))
             got = m3.relative_diffusivity(image, 1, axis=1, sides=sides, tol=1e-8)
         assert got.relative == pytest.approx(want.relative, rel=1e-9)
         assert abs(got.iterations - want.iterations) <= 1

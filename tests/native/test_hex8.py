@@ -75,13 +75,15 @@ def make(kind, shape, voxel, rng, precision, compute=None, **options):
 
 def in_units(problem, u):
     """Physical nodal values -> those of the kernel."""
-    return u / problem.g[:, None, None, None] if problem.components == 3 else u
+    el = problem.elements
+    return u / el.g[:, None, None, None] if el.components == 3 else u
 
 
 def forces_in_units(problem, f):
     """Physical nodal forces (of spacings whose mean is 1) -> those of the kernel."""
-    f = f * problem.g[:, None, None, None] if problem.components == 3 else f
-    return f / problem.scale
+    el = problem.elements
+    f = f * el.g[:, None, None, None] if el.components == 3 else f
+    return f / el.scale
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -90,22 +92,23 @@ def forces_in_units(problem, f):
 @pytest.mark.parametrize("precision", ["mixed", "float64"])
 def test_operator_equals_gauss_points(kind, shape, voxel, precision, rng):
     problem, labels, c = make(kind, shape, voxel, rng, precision)
+    el, op = problem.elements, problem.operator
     dtype = problem.options.storage
-    u = rng.standard_normal((problem.components, *shape))
-    macro = rng.standard_normal(problem.n)
-    spacing = problem.h[::-1]
+    u = rng.standard_normal((el.components, *shape))
+    macro = rng.standard_normal(el.n)
+    spacing = el.h[::-1]
     want = forces_in_units(problem, reference.apply(u, c[labels], spacing, macro))
 
     field = in_units(problem, u)[None].astype(dtype)
     out, dot = np.empty_like(field), np.zeros(1)
-    scaled = (macro / problem.w)[None]
+    scaled = (macro / el.w)[None]
     calls = {
         "walk": lambda: ops.hex8(
-            labels, problem.model, problem.mean, out=out, macro=scaled.astype(dtype), u=field,
+            labels, op.model, op.mean, out=out, macro=scaled.astype(dtype), u=field,
             dot=dot, threads=1,
         ),
         "phases": lambda: _core.hex8(
-            field, None, out, labels, problem.model, problem.mean, problem.mean, None, None,
+            field, None, out, labels, op.model, op.mean, op.mean, None, None,
             scaled.astype(dtype), 1.0, "input", dot, None, None, 1, True,
         ),
     }  # fmt: skip
@@ -113,7 +116,7 @@ def test_operator_equals_gauss_points(kind, shape, voxel, precision, rng):
         out[...] = np.nan
         call()
         # absolute: forces cancel at the nodes, so the scale is that of the element forces
-        scale = np.abs(problem.c).max() * (np.abs(field).max() * 8 + np.abs(scaled).max())
+        scale = np.abs(el.c).max() * (np.abs(field).max() * 8 + np.abs(scaled).max())
         assert np.abs(out[0] - want).max() <= TOL[dtype] * scale
         terms = np.abs(out.astype(float) * field).sum() + scale * 1e-30
         assert abs(dot[0] - np.vdot(out.astype(float), field)) <= 1e-12 * terms
@@ -122,15 +125,16 @@ def test_operator_equals_gauss_points(kind, shape, voxel, precision, rng):
 @pytest.mark.parametrize("kind", ["conduction_anisotropic", "elasticity_anisotropic"])
 def test_float32_sum_in_float64_arithmetic(kind, rng):
     problem, labels, c = make(kind, (4, 5, 6), (1.0, 1.0, 1.0), rng, "mixed")
-    u = rng.standard_normal((problem.components, 4, 5, 6))
-    macro = rng.standard_normal(problem.n)
+    el, op = problem.elements, problem.operator
+    u = rng.standard_normal((el.components, 4, 5, 6))
+    macro = rng.standard_normal(el.n)
     high = in_units(problem, u)[None].astype(np.float32)
     low = (in_units(problem, u)[None] - high).astype(np.float32)
     r, rr = np.empty_like(high), np.zeros(1)
     for host_phases in (False, True):
         _core.hex8(
-            high, low, r, labels, problem.model64, problem.mean64, problem.mean64, None, None,
-            (macro / problem.w)[None], -1.0, "output", rr, None, None, 1, host_phases,
+            high, low, r, labels, op.model64, op.mean64, op.mean64, None, None,
+            (macro / el.w)[None], -1.0, "output", rr, None, None, 1, host_phases,
         )  # fmt: skip
         want = forces_in_units(problem, -reference.apply(u, c[labels], (1, 1, 1), macro))
         np.testing.assert_allclose(r[0], want, rtol=1e-6, atol=1e-9 * np.abs(want).max())
@@ -139,22 +143,22 @@ def test_float32_sum_in_float64_arithmetic(kind, rng):
 
 def test_no_field_gives_the_forces_of_the_uniform_strain(rng):
     problem, labels, c = make("elasticity_isotropic", (4, 5, 6), VOXELS[1], rng, "float64")
+    el, op = problem.elements, problem.operator
     macro = rng.standard_normal(6)
     out = np.empty((1, 3, 4, 5, 6))
-    ops.hex8(
-        labels, problem.model, problem.mean, out=out, macro=(macro / problem.w)[None], threads=1
-    )
+    ops.hex8(labels, op.model, op.mean, out=out, macro=(macro / el.w)[None], threads=1)
     zero = np.zeros((3, 4, 5, 6))
-    want = forces_in_units(problem, reference.apply(zero, c[labels], problem.h[::-1], macro))
+    want = forces_in_units(problem, reference.apply(zero, c[labels], el.h[::-1], macro))
     np.testing.assert_allclose(out[0], want, atol=1e-14)
 
 
 def test_several_loads_and_threads_change_nothing(rng):
     problem, labels, _ = make("elasticity_orthotropic", (37, 33, 20), VOXELS[0], rng, "mixed")
+    op = problem.operator
     u = rng.standard_normal((6, 3, 37, 33, 20)).astype(np.float32)
     macro = rng.standard_normal((6, 6)).astype(np.float32)
     many, dots = np.empty_like(u), np.zeros(6)
-    arguments = {"labels": labels, "model": problem.model, "mean": problem.mean}
+    arguments = {"labels": labels, "model": op.model, "mean": op.mean}
     ops.hex8(**arguments, out=many, macro=macro, u=u, dot=dots, threads=3)
     for k in range(6):
         one, dot = np.empty_like(u[:1]), np.zeros(1)
@@ -167,14 +171,15 @@ def test_bbar_is_the_mean_dilatation(rng):
     problem, labels, c = make(
         "elasticity_isotropic", (4, 3, 5), VOXELS[1], rng, "float64", bbar=True
     )
+    el, op = problem.elements, problem.operator
     u = rng.standard_normal((3, 4, 3, 5))
     macro = rng.standard_normal(6)
     out = np.empty((1, 3, 4, 3, 5))
     ops.hex8(
-        labels, problem.model, problem.mean, out=out, macro=(macro / problem.w)[None],
-        u=in_units(problem, u)[None], rest=problem.rest, threads=1,
+        labels, op.model, op.mean, out=out, macro=(macro / el.w)[None],
+        u=in_units(problem, u)[None], rest=op.rest, threads=1,
     )  # fmt: skip
-    want = reference.apply(u, c[labels], problem.h[::-1], macro, bbar=True)
+    want = reference.apply(u, c[labels], el.h[::-1], macro, bbar=True)
     np.testing.assert_allclose(out[0], forces_in_units(problem, want), rtol=1e-11, atol=1e-12)
 
 
@@ -197,19 +202,21 @@ def test_directions_turn_the_stiffness_voxel_by_voxel(rng):
             full[v] = rotate_stiffness(fibre.along_z, rotation_from_z(n[v]))
     problem = _hex8.Hex8Problem(
         "test", labels, phases, (1.0, 1.0, 1.0), NumpyCompute(1),
-        solver_options(1e-6, 10, "float64", None), directions=n, fibre=np.array([False, True]),
+        solver_options(1e-6, 10, "float64", None), directions=n,
+        fibre_phases=np.array([False, True]),
     )  # fmt: skip
+    el, op = problem.elements, problem.operator
     u, macro = rng.standard_normal((3, *shape)), rng.standard_normal(6)
     want = forces_in_units(problem, reference.apply(u, full, (1, 1, 1), macro))
     out = np.empty((1, 3, *shape))
-    field, scaled = in_units(problem, u)[None], (macro / problem.w)[None]
+    field, scaled = in_units(problem, u)[None], (macro / el.w)[None]
     for host_phases in (False, True):
         _core.hex8(
-            field, None, out, labels, problem.model, problem.mean, problem.mean, problem.unit,
-            problem.fibre, scaled, 1.0, "input", None, None, None, 1, host_phases,
+            field, None, out, labels, op.model, op.mean, op.mean, op.fibre_directions,
+            op.fibre, scaled, 1.0, "input", None, None, None, 1, host_phases,
         )  # fmt: skip
         np.testing.assert_allclose(out[0], want, rtol=1e-11, atol=1e-12 * np.abs(want).max())
-    mean = problem.c_mean * problem.scale / problem.volume / np.outer(problem.w, problem.w)
+    mean = el.c_mean * el.scale / el.volume / np.outer(el.w, el.w)
     np.testing.assert_allclose(mean, full.reshape(-1, 6, 6).mean(axis=0), atol=1e-12 * 20)
 
 
@@ -225,15 +232,16 @@ def test_green_inverts_the_operator_of_a_uniform_medium(kind, shape, voxel, bbar
         "test", np.zeros(shape, np.uint8), c, voxel, NumpyCompute(1),
         solver_options(1e-6, 10, "float64", None), **({"bbar": True} if bbar else {}),
     )  # fmt: skip
-    u = rng.standard_normal((1, problem.components, *shape))
+    el, op = problem.elements, problem.operator
+    u = rng.standard_normal((1, el.components, *shape))
     u -= u.mean(axis=(2, 3, 4), keepdims=True)
     f, rz = np.empty_like(u), np.zeros(1)
-    zero = np.zeros((1, problem.n))
+    zero = np.zeros((1, el.n))
     ops.hex8(
-        problem.codes, problem.model, problem.mean, out=f, macro=zero, u=u, rest=problem.rest,
+        op.phase_codes, op.model, op.mean, out=f, macro=zero, u=u, rest=op.rest,
         threads=1,
     )  # fmt: skip
-    system = _hex8._Loads(problem, [0])
+    system = _hex8.UnitLoads(problem, [0])
     z = system.precondition(f, rz)
     np.testing.assert_allclose(z, u, atol=1e-11)
     assert rz[0] == pytest.approx(np.vdot(f, u), rel=1e-11)
@@ -249,7 +257,7 @@ def random_system(kind, shape, precision, rng, *, bbar=False, threads=1):
         "test", labels, phases_of(kind, rng, 2), (1.0, 0.8, 1.1), NumpyCompute(threads),
         solver_options(1e-6, 10, precision, None), bbar=bbar,
     )  # fmt: skip
-    return _hex8._Loads(problem, [0, 1])
+    return _hex8.UnitLoads(problem, [0, 1])
 
 
 @pytest.mark.parametrize("shape", CONVOLVED, ids=str)
@@ -261,10 +269,10 @@ def random_system(kind, shape, precision, rng, *, bbar=False, threads=1):
 )  # fmt: skip
 def test_green_convolve_is_green_between_transforms(shape, precision, kind, bbar, rng, monkeypatch):
     system = random_system(kind, shape, precision, rng, bbar=bbar)
-    r = rng.standard_normal(system.shape).astype(system.parent.options.storage)
+    r = rng.standard_normal(system.shape).astype(system.problem.options.storage)
     before = r.copy()
     rz, rz_want = np.zeros(2), np.zeros(2)
-    assert system.compute.convolves(system.parent.grid)
+    assert system.compute.convolves(system.problem.elements.grid)
     z = system.precondition(r, rz)
     assert z.dtype == r.dtype
     np.testing.assert_array_equal(r, before)

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from micro3d_fast import ops
-from micro3d_fast._arrays import Array, framework, is_cuda
-from micro3d_fast._errors import CudaUnavailableError
+from .. import ops
+from .._arrays import Array, framework, is_cuda
+from .._errors import CudaUnavailableError
 
 __all__ = ["Compute", "NumpyCompute", "TorchCompute", "compute_for"]
 

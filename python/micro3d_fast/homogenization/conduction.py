@@ -1,24 +1,22 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Effective conductivity (thermal, electric, diffusion) of a periodic voxel image: the scalar twin
-of elasticity, on the same elements."""
+"""Effective conductivity (thermal, electric, diffusion) of a periodic voxel image, on the same
+elements as elasticity."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from micro3d_fast._checks import boolean, integer
-
-from ._compute import compute_for
-from ._hex8 import Hex8Problem, Hex8Results, compact
-from ._image import as_image
+from .._checks import boolean
+from ._call import Call
+from ._hex8 import solve_unit_loads
 from ._phase_arguments import checked_conductivities
+from ._voigt import COMPONENTS
 from .bounds import ConductivityBounds, conductivity_bounds
 from .local_fields import voxel_gradient
 from .solver import SolverProgress, solver_options
@@ -28,7 +26,7 @@ __all__ = ["ConductivityProperties", "homogenize_conductivity"]
 
 @dataclass(frozen=True, eq=False)
 class ConductivityProperties:
-    """Effective conductivity, in the unit that the phases were given in.
+    """Effective conductivity, in the unit of the phases.
 
     Attributes
     ----------
@@ -44,15 +42,15 @@ class ConductivityProperties:
     iterations, residuals : tuples of int and float
         Of the three loads x, y, z; true relative residuals, at most ``tol``.
     tol, precision : float, str
-        As asked for.
+        As requested.
     contrast : float
         Largest over smallest conductivity of the phases; inf with an insulator.
     seconds : float
         Wall time of the whole call.
     bytes : int
-        Memory of the solver's fields, for the loads that it solves together.
+        Memory of the solver's fields, for the loads solved together.
     device : str
-        Where it ran.
+        Where the solver ran.
     flux : array (3, nz, ny, nx, 3) or None
         On request: minus conductivity times gradient at the centres of voxels, components x, y, z,
         under unit gradients (-1) along x, y, z.
@@ -97,7 +95,7 @@ def homogenize_conductivity(
     callback: Callable[[SolverProgress], None] | None = None,
     threads: int = 0,
 ) -> ConductivityProperties:
-    """Effective conductivity tensor of a periodic labelled image.
+    """Compute the effective conductivity tensor of a periodic labelled image.
 
     Trilinear hexahedra, one per voxel, conduct through edges and corners too; for the finite-volume
     diffusivity between two plates see :func:`micro3d_fast.relative_diffusivity`.
@@ -140,58 +138,55 @@ def homogenize_conductivity(
     >>> np.diag(homogenize_conductivity(labels, [1.0, 3.0]).tensor).round(6)
     array([2. , 2. , 1.5])
     """
-    started = time.perf_counter()
-    image = as_image(labels, voxel_size)
     options = solver_options(tol, max_iterations, precision, callback)
-    phases = checked_conductivities(conductivities, image.present)
+    call = Call.of(labels, voxel_size, options, device, threads)
+    voxels = call.voxels
+    phases = checked_conductivities(conductivities, voxels.present)
     fields = boolean(fields, name="fields")
-    threads = integer(threads, name="threads", minimum=0)
-    compute = compute_for(labels, device, threads)
 
-    codes, of_code = compact(image.labels, image.present)
-    tensors = np.stack([phases[label] for label in of_code])
-    if tensors.any():
-        problem = Hex8Problem("conductivity", codes, tensors, image.voxel_size, compute, options)
-        batch = 1 if compute.name == "cpu" or codes.size > 256**3 else 3
-        results = problem.solve_all(keep_fields=fields, batch=batch)
-    else:
-        results = Hex8Results(
-            np.zeros((3, 3)), np.zeros((3, len(of_code), 3)), (0,) * 3, (0.0,) * 3, True, 0, None
-        )
-
-    fractions = image.fractions(len(phases))
-    gradient = np.full((3, len(phases), 3), np.nan)
-    counts = image.counts[of_code]
-    gradient[:, of_code] = np.eye(3)[:, None, :] + results.phase_strains / counts[:, None]
+    phase_codes, labels_of_code = voxels.phase_codes()
+    tensors = np.stack([phases[label] for label in labels_of_code])
+    results = solve_unit_loads(
+        call, "conductivity", phase_codes, tensors, keep_fields=fields, together=256**3
+    )
     flux = None
     if fields and results.fields is not None:
-        flux = np.stack(
-            [
-                np.einsum(
-                    "...ij,...j->...i",
-                    tensors[codes],
-                    voxel_gradient(results.fields[j], image.voxel_size)[..., 0, :] + np.eye(3)[j],
-                ).astype(np.float32)
-                for j in range(3)
-            ]
-        )
+        flux = _flux(results.fields, tensors, phase_codes, voxels.voxel_size)
     values = np.linalg.eigvalsh(tensors)
     low, high = float(values.min()), float(values.max())
     contrast = high / low if low > 0.0 else math.inf
+    fractions = voxels.fractions(len(phases))
     result = ConductivityProperties(
         tensor=results.effective,
         bounds=conductivity_bounds(phases, fractions),
         volume_fractions=fractions,
-        phase_gradient=gradient,
+        phase_gradient=results.phase_means(voxels.counts, labels_of_code, len(phases)),
         iterations=results.iterations,
         residuals=results.residuals,
         tol=options.tol,
         precision=options.precision,
         contrast=contrast,
-        seconds=time.perf_counter() - started,
+        seconds=call.seconds(),
         bytes=results.nbytes,
-        device=compute.name,
+        device=call.compute.name,
         flux=flux,
     )
-    results.require_convergence("homogenize_conductivity", "xyz", options, contrast, partial=result)
+    results.require_convergence(
+        "homogenize_conductivity", COMPONENTS, options, contrast, partial=result
+    )
     return result
+
+
+def _flux(
+    potentials: np.ndarray,
+    tensors: np.ndarray,
+    phase_codes: np.ndarray,
+    voxel_size: tuple[float, float, float],
+) -> np.ndarray:
+    """Return the flux (3, nz, ny, nx, 3) at the centres of voxels under the three unit loads."""
+    fluxes = []
+    for load in range(3):
+        gradient = voxel_gradient(potentials[load], voxel_size)[..., 0, :] + np.eye(3)[load]
+        flux = np.einsum("...ij,...j->...i", tensors[phase_codes], gradient)
+        fluxes.append(flux.astype(np.float32))
+    return np.stack(fluxes)

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ._voigt import VOIGT
+from .._checks import refuse
+from ._voigt import VOIGT, transverse_constants
 
-__all__ = ["LocalFields", "local_elastic_fields", "voxel_gradient", "voxel_strain"]
+__all__ = ["LocalFields"]
 
 _NAMES = ("von_mises", "stress", "strain", "displacement")
 
@@ -29,7 +30,7 @@ class LocalFields:
     phase_von_mises : array (P,)
         Mean of the von Mises stress of every phase.
     fields : dict of array
-        What was asked for: ``von_mises`` (nz, ny, nx), ``stress`` and ``strain`` (nz, ny, nx, 6),
+        Those requested: ``von_mises`` (nz, ny, nx), ``stress`` and ``strain`` (nz, ny, nx, 6),
         ``displacement`` (nz, ny, nx, 3) of the low corner of every voxel, fluctuation only, in
         units of the mean voxel spacing.
     labels : array (nz, ny, nx)
@@ -46,8 +47,8 @@ class LocalFields:
     fields: dict[str, np.ndarray] = field(default_factory=dict)
 
     def to_microstructure(self, **options: Any) -> Any:
-        """A Microstructure with these fields, to be saved as .vti."""
-        from micro3d_fast.microstructure import Microstructure
+        """Return a Microstructure with these fields, to be saved as .vti."""
+        from ..microstructure import Microstructure
 
         return Microstructure(
             self.labels, voxel_size=self.voxel_size, fields=self.fields, **options
@@ -62,8 +63,10 @@ class LocalFields:
 
 
 def voxel_gradient(u: np.ndarray, voxel_size: tuple[float, float, float]) -> np.ndarray:
-    """du_i / dx_j at the centres, (..., i, j), x first, of nodal values u (components, nz, ny, nx);
-    spacings relative to their geometric mean."""
+    """Return du_i / dx_j at the centres, (..., i, j), x first, of nodal values (components, ...).
+
+    Spacings are relative to their geometric mean.
+    """
     h = np.array(voxel_size) / np.prod(voxel_size) ** (1 / 3)
     out = np.empty((*u.shape[1:], u.shape[0], 3))
     for i, component in enumerate(u.astype(np.float64)):
@@ -78,13 +81,13 @@ def voxel_gradient(u: np.ndarray, voxel_size: tuple[float, float, float]) -> np.
 
 
 def voxel_strain(u: np.ndarray, voxel_size: tuple[float, float, float]) -> np.ndarray:
-    """Voigt strain at the centres, (nz, ny, nx, 6), engineering shear."""
+    """Return the Voigt strain at the centres, (nz, ny, nx, 6), engineering shear."""
     g = voxel_gradient(u, voxel_size)
     return np.stack([g[..., i, j] + (g[..., j, i] if i != j else 0.0) for i, j in VOIGT], axis=-1)
 
 
 def von_mises(stress: np.ndarray) -> np.ndarray:
-    """Von Mises stress of Voigt stresses (..., 6)."""
+    """Return the von Mises stress of Voigt stresses (..., 6)."""
     s = stress
     normal = (
         (s[..., 0] - s[..., 1]) ** 2 + (s[..., 1] - s[..., 2]) ** 2 + (s[..., 2] - s[..., 0]) ** 2
@@ -92,40 +95,45 @@ def von_mises(stress: np.ndarray) -> np.ndarray:
     return np.sqrt(0.5 * normal + 3.0 * (s[..., 3] ** 2 + s[..., 4] ** 2 + s[..., 5] ** 2))
 
 
+@dataclass(frozen=True, eq=False)
+class UnitDisplacements:
+    """The displacements of the six unit strains, and what the stresses depend on."""
+
+    displacements: np.ndarray  # (6, 3, nz, ny, nx)
+    phase_codes: np.ndarray
+    labels_of_code: np.ndarray
+    stiffness: np.ndarray  # of every code
+    n_phases: int
+    voxel_size: tuple[float, float, float]
+    fibre_directions: np.ndarray | None
+    fibre_phases: np.ndarray  # codes whose axis follows them
+
+
 def local_elastic_fields(
-    mean: np.ndarray,
-    names: tuple[str, ...],
-    *,
-    displacements: np.ndarray,
-    codes: np.ndarray,
-    of_code: np.ndarray,
-    stiffness: np.ndarray,
-    n_phases: int,
-    voxel_size: tuple[float, float, float],
-    directions: np.ndarray | None,
-    fibre: np.ndarray,
+    mean: np.ndarray, names: tuple[str, ...], unit: UnitDisplacements
 ) -> LocalFields:
-    """Fields under the mean strain ``mean``, from the displacements of the six unit strains."""
+    """Return the fields under the mean strain ``mean``, by superposition."""
     for name in names:
         if name not in _NAMES:
-            raise ValueError(f"`names` must be from {', '.join(_NAMES)}, got {name!r}")
-    u = np.einsum("l,l...->...", mean, displacements)
-    strain = voxel_strain(u, voxel_size) + mean
-    stress = np.einsum("...ij,...j->...i", stiffness[codes], strain)
+            raise refuse("names", f"be from {', '.join(_NAMES)}", repr(name))
+    phase_codes, directions = unit.phase_codes, unit.fibre_directions
+    u = np.einsum("l,l...->...", mean, unit.displacements)
+    strain = voxel_strain(u, unit.voxel_size) + mean
+    stress = np.einsum("...ij,...j->...i", unit.stiffness[phase_codes], strain)
     if directions is not None:
-        for turned in np.flatnonzero(fibre):
-            where = codes == turned
-            stress[where] = _turned_stress(stiffness[turned], directions[where], strain[where])
+        for fibre in np.flatnonzero(unit.fibre_phases):
+            where = phase_codes == fibre
+            stress[where] = _turned_stress(unit.stiffness[fibre], directions[where], strain[where])
     equivalent = von_mises(stress)
 
-    phase_strain, phase_stress = np.full((2, n_phases, 6), np.nan)
-    phase_von_mises = np.full(n_phases, np.nan)
-    for code, label in enumerate(of_code.tolist()):
-        where = codes == code
+    phase_strain, phase_stress = np.full((2, unit.n_phases, 6), np.nan)
+    phase_von_mises = np.full(unit.n_phases, np.nan)
+    for code, label in enumerate(unit.labels_of_code):
+        where = phase_codes == code
         phase_strain[label] = strain[where].mean(axis=0)
         phase_stress[label] = stress[where].mean(axis=0)
         phase_von_mises[label] = equivalent[where].mean()
-    every = {
+    fields = {
         "von_mises": equivalent,
         "stress": stress,
         "strain": strain,
@@ -137,18 +145,15 @@ def local_elastic_fields(
         phase_strain=phase_strain,
         phase_stress=phase_stress,
         phase_von_mises=phase_von_mises,
-        labels=of_code.astype(np.uint8)[codes],
-        voxel_size=voxel_size,
-        fields={name: np.ascontiguousarray(every[name], dtype=np.float32) for name in names},
+        labels=unit.labels_of_code.astype(np.uint8)[phase_codes],
+        voxel_size=unit.voxel_size,
+        fields={name: np.ascontiguousarray(fields[name], dtype=np.float32) for name in names},
     )
 
 
 def _turned_stress(along_z: np.ndarray, n: np.ndarray, strain: np.ndarray) -> np.ndarray:
-    """Stress of a transversely isotropic phase with the axis n of every voxel."""
-    lam, mu = along_z[0, 1], along_z[5, 5]
-    a = along_z[0, 2] - lam
-    shear = along_z[3, 3] - mu
-    b = along_z[2, 2] - lam - 2 * mu - 2 * a - 4 * shear
+    """Return the stress of a transversely isotropic phase with the axis n of every voxel."""
+    lam, mu, a, shear, b = transverse_constants(along_z)
     e = np.empty((len(n), 3, 3))
     for q, (i, j) in enumerate(VOIGT):
         e[:, i, j] = e[:, j, i] = strain[:, q] * (1.0 if i == j else 0.5)

@@ -5,40 +5,38 @@
 ``precision="float64"`` is the plain method. ``precision="mixed"`` stores everything in float32,
 sums in float64, and keeps the solution as a sum of two floats, ``x + low``: corrections accumulate
 in ``low``; whenever the residual has fallen by a factor of 1000, ``low`` is folded into ``x`` and
-the residual is recomputed from the sum in float64 ("reliable updates": the search direction lives
-on, so nothing is lost of the convergence). The recursive residual of float32 alone would say 1e-7
-where the true one is 1e-6.
+the residual is recomputed from the sum in float64 ("reliable updates": the search direction is
+kept, so convergence does not suffer). The recursive residual of float32 alone would be 1e-7 where
+the true one is 1e-6.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from micro3d_fast import ops
-from micro3d_fast._arrays import Array
-from micro3d_fast._checks import choice, integer, real
-
+from .. import _checks, ops
+from .._arrays import Array
 from ._compute import Compute
 
 __all__ = ["ConvergenceError", "Solution", "SolverOptions", "SolverProgress", "System", "solve"]
 
-_DROP = 1e-3  # fall of the residual after which the solution is folded and the residual recomputed
+_DROP = 1e-3  # decrease of the residual after which it is recomputed
 
 
 class ConvergenceError(RuntimeError):
-    """The tolerance was not met; ``partial`` is the result as far as it got (or None).
+    """The tolerance was not met; ``partial`` is the result reached so far.
 
     Attributes
     ----------
     partial : object
-        The result with what has been computed, or None.
+        The result computed so far, or None.
     residual : float
-        True relative residual that was reached.
+        True relative residual reached.
     iterations : int
         Iterations spent on the load that failed.
     contrast : float
@@ -63,7 +61,7 @@ class ConvergenceError(RuntimeError):
 
 @dataclass(frozen=True)
 class SolverProgress:
-    """What a callback is told after every check of the residual."""
+    """State of a solve, passed to the callback after every check of the residual."""
 
     problem: str
     loads: tuple[str, ...]  # solved together
@@ -87,19 +85,41 @@ class SolverOptions:
 
 
 def solver_options(tol: Any, max_iterations: Any, precision: Any, callback: Any) -> SolverOptions:
-    """The options that all three problems share, checked."""
-    if callback is not None and not callable(callback):
-        raise TypeError(f"`callback` must be callable or None, got {type(callback).__name__}")
+    """Check the options that all three problems share."""
     return SolverOptions(
-        real(tol, name="tol", minimum=0.0, maximum=1.0, open_ends=True),
-        integer(max_iterations, name="max_iterations", minimum=1),
-        choice(precision, ("mixed", "float64"), name="precision"),
-        callback,
+        _checks.real(tol, name="tol", minimum=0.0, maximum=1.0, open_ends=True),
+        _checks.integer(max_iterations, name="max_iterations", minimum=1),
+        _checks.choice(precision, ("mixed", "float64"), name="precision"),
+        _checks.callback(callback),
+    )
+
+
+def convergence_error(
+    function: str,
+    options: SolverOptions,
+    *,
+    residual: float,
+    iterations: int,
+    contrast: float,
+    partial: Any,
+    under: str = "",
+    phases: str = "phases",
+    hints: str = "",
+) -> ConvergenceError:
+    """Return the error of a function that did not meet ``tol``, to be raised."""
+    return ConvergenceError(
+        f"{function} reached a relative residual of {residual:.2e} and not `tol` {options.tol:g}"
+        f"{under} in {iterations} iterations (contrast of the {phases} {contrast:.3g}{hints}); "
+        "the partial result is in `.partial`",
+        partial=partial,
+        residual=residual,
+        iterations=iterations,
+        contrast=contrast,
     )
 
 
 def precision_hint(options: SolverOptions, contrast: float) -> str:
-    """What to try where float32 may be what a ConvergenceError is due to."""
+    """Return the hint to use float64 where float32 may be why the solve did not converge."""
     if options.precision == "mixed" and (contrast > 1e4 or options.tol < 1e-12):
         return "; precision='float64' gets further"
     return ""
@@ -108,21 +128,21 @@ def precision_hint(options: SolverOptions, contrast: float) -> str:
 class System(Protocol):
     """A batch of symmetric systems ``A x = b`` of one operator; fields are (loads, ...)."""
 
-    problem: str
+    name: str
     loads: tuple[str, ...]
     compute: Compute
     shape: tuple[int, ...]  # of a field, first axis loads
-    rounding: np.ndarray  # per load: |b| below which b is zero but for rounding
-    mask: Array | None  # where the unknowns are; None: everywhere
+    rounding: np.ndarray  # per load: |b| below which b is zero except for rounding
+    mask: Array | None  # of the unknowns; None: everywhere
 
     def residual(self, x: Array | None, low: Array | None, r: Array, rr: Array) -> None:
-        """``r = b - A (x + low)``, computed in float64; ``rr = r . r``."""
+        """Write ``r = b - A (x + low)``, computed in float64; ``rr = r . r``."""
 
     def apply(self, p: Array, q: Array, pq: Array) -> None:
-        """``q = A p``; ``pq = p . q``."""
+        """Write ``q = A p``; ``pq = p . q``."""
 
     def precondition(self, r: Array, rz: Array) -> Array:
-        """``z = M r``, returned; ``rz = r . z``."""
+        """Return ``z = M r``; write ``rz = r . z``."""
 
 
 @dataclass
@@ -135,85 +155,115 @@ class Solution:
     iterations: int
     residuals: np.ndarray  # true relative residual of every load
     converged: bool
-    history: list[float] = field(default_factory=list)
     nbytes: int = 0
 
 
-def solve(system: System, options: SolverOptions) -> Solution:
-    """Solve all loads of the system to the tolerance, or as far as it goes."""
-    c, shape, dtype = system.compute, system.shape, options.storage
-    mixed = dtype == "float32"
-    loads, c_threads = shape[0], c.threads
-    x, r, p = (c.zeros(shape, dtype) for _ in range(3))
-    low = c.zeros(shape, dtype) if mixed else None
-    accumulate = x if low is None else low
-    rz, rz_before, pq, rr = (c.zeros((loads,), "float64") for _ in range(4))
-    partials = c.partials(loads * ops.REDUCE_PARTIALS)
+class _ConjugateGradients:
+    """Fields and scalars of the method; `iterate` is one iteration."""
 
-    system.residual(None, None, r, rr)
-    norm = np.sqrt(np.array(c.fetch(rr)))
-    at_rest = norm <= system.rounding  # b = 0 but for rounding: x = 0 is the solution
-    if at_rest.all():
-        return Solution(x, low, r, 0, np.zeros(loads), True)
-    for load in np.flatnonzero(at_rest):
-        r[int(load)] = 0.0
-    norm[at_rest] = np.inf
-    q = c.zeros(shape, dtype)  # fields may have padding that stays zero
+    def __init__(self, system: System, storage: str) -> None:
+        c, shape = system.compute, system.shape
+        self.system, self.compute, self.storage = system, c, storage
+        loads = shape[0]
+        self.x, self.r, self.p = (c.zeros(shape, storage) for _ in range(3))
+        self.low = c.zeros(shape, storage) if storage == "float32" else None
+        self.accumulate = self.x if self.low is None else self.low
+        self.rz, self.rz_before, self.pq, self.rr = (c.zeros((loads,), "float64") for _ in range(4))
+        self.partials = c.partials(loads * ops.REDUCE_PARTIALS)
+        system.residual(None, None, self.r, self.rr)
+        self.norm = np.sqrt(np.array(c.fetch(self.rr)))
+        self.at_rest = self.norm <= system.rounding  # b = 0 except for rounding: x = 0 solves it
+        self.q: Array | None = None
+        if not self.at_rest.all():
+            self.norm[self.at_rest] = np.inf
+            self._clear_loads_at_rest()
+            self.q = c.zeros(shape, storage)  # fields may have padding that stays zero
 
-    def iteration() -> None:
+    def iterate(self) -> None:
+        system, threads = self.system, self.compute.threads
+        r, p, q, rz = self.r, self.p, self.q, self.rz
         z = system.precondition(r, rz)
-        ops.cg_direction(p, z, rz=rz, rz_before=rz_before, mask=system.mask, threads=c_threads)
-        system.apply(p, q, pq)
+        ops.cg_direction(p, z, rz=rz, rz_before=self.rz_before, mask=system.mask, threads=threads)
+        system.apply(p, q, self.pq)
         ops.cg_update(
-            accumulate, r, p, q, rz=rz, pq=pq, rr=rr, partials=partials, threads=c_threads
+            self.accumulate,
+            r,
+            p,
+            q,
+            rz=rz,
+            pq=self.pq,
+            rr=self.rr,
+            partials=self.partials,
+            threads=threads,
         )
-        c.copy(rz_before, rz)
+        self.compute.copy(self.rz_before, rz)
 
-    history: list[float] = [1.0]
-    step, every = iteration, 1 if c.name == "cpu" else 4
-    count, worst_true, since, failures = 0, 1.0, 1.0, 0
-    target = options.tol
-    converged = False
+    def relative(self) -> np.ndarray:
+        """Return the relative residual of every load, of the recursion or as last recomputed."""
+        return np.where(self.at_rest, 0.0, np.sqrt(self.compute.fetch(self.rr)) / self.norm)
+
+    def recompute_residual(self) -> None:
+        """Fold ``low`` into ``x`` and replace the residual of the recursion by the true one."""
+        self.fold()
+        self.system.residual(self.x, self.low, self.r, self.rr)
+        self._clear_loads_at_rest()
+
+    def restart(self) -> None:
+        """Begin the next iteration along the residual."""
+        self.compute.copy(self.rz_before, self.compute.zeros(tuple(self.rz.shape), "float64"))
+
+    def fold(self) -> None:
+        if self.low is not None:
+            ops.two_sum(self.x, self.low, threads=self.compute.threads)
+
+    def solution(self, iterations: int, residuals: np.ndarray, converged: bool) -> Solution:
+        fields = 4 if self.low is None else 5
+        size = 8 if self.low is None else 4
+        nbytes = 0 if self.q is None else fields * size * int(np.prod(self.system.shape))
+        return Solution(self.x, self.low, self.r, iterations, residuals, converged, nbytes)
+
+    def _clear_loads_at_rest(self) -> None:
+        for load in np.flatnonzero(self.at_rest):
+            self.r[int(load)] = 0.0
+
+
+def solve(system: System, options: SolverOptions) -> Solution:
+    """Solve all loads of the system to the tolerance, or as far as possible."""
+    cg = _ConjugateGradients(system, options.storage)
+    if cg.at_rest.all():
+        return cg.solution(0, np.zeros(len(cg.at_rest)), True)
+    step, every = cg.iterate, 1 if system.compute.name == "cpu" else 4
+    count, lowest, last_true, failures = 0, 1.0, 1.0, 0
+    target = options.tol  # of the residual of the recursion
     while True:
         step()
         count += 1
         if count == 1:
-            step = c.graph(iteration)
+            step = system.compute.graph(cg.iterate)
         if count % every and count < options.max_iterations:
             continue
-        relative = float((np.sqrt(c.fetch(rr)) / norm).max())
-        history.append(relative)
+        relative = float(cg.relative().max())
         if options.callback is not None:
             options.callback(
-                SolverProgress(system.problem, system.loads, count, relative, options.tol)
+                SolverProgress(system.name, system.loads, count, relative, options.tol)
             )
-        done = relative <= target or count >= options.max_iterations or not math.isfinite(relative)
-        if not done and not (mixed and relative <= _DROP * since):
+        at_end = count >= options.max_iterations or not math.isfinite(relative)
+        done = relative <= target or at_end
+        if not done and not (cg.low is not None and relative <= _DROP * last_true):
             continue
-        if low is not None:
-            ops.two_sum(x, low, threads=c_threads)
-        system.residual(x, low, r, rr)
-        for load in np.flatnonzero(at_rest):
-            r[int(load)] = 0.0
-        residuals = np.where(at_rest, 0.0, np.sqrt(c.fetch(rr)) / norm)
-        true = float(residuals.max())
-        since = true
-        if true <= options.tol:
-            converged = True
+        cg.recompute_residual()
+        residuals = cg.relative()
+        last_true = true = float(residuals.max())
+        converged = true <= options.tol
+        if converged or count >= options.max_iterations or not math.isfinite(true):
             break
-        if count >= options.max_iterations or not math.isfinite(true):
-            break
-        if done:  # the recursion said so, the truth does not: a lower target, and no more lies
-            failures = failures + 1 if true > 0.5 * worst_true else 0
+        if done:  # the recursive residual met the target but the true one did not
+            failures = failures + 1 if true > 0.5 * lowest else 0
             if failures >= 3:
                 break
             target = min(target, options.tol * max(0.1, 0.5 * relative / true))
-            worst_true = min(worst_true, true)
+            lowest = min(lowest, true)
         if abs(true - relative) > 0.1 * relative:
-            # the old direction p no longer has p.r = r.z, and the steps would grow
-            c.copy(rz_before, c.zeros((loads,), "float64"))  # restart along the residual
-    if low is not None:
-        ops.two_sum(x, low, threads=c_threads)
-    arrays = [x, r, p, q] + ([low] if low is not None else [])
-    nbytes = sum(int(np.prod(shape)) * (4 if mixed else 8) for _ in arrays)
-    return Solution(x, low, r, count, residuals, converged, history, nbytes)
+            cg.restart()  # p.r = r.z no longer holds, and the steps would grow
+    cg.fold()
+    return cg.solution(count, residuals, converged)

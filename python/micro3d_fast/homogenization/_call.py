@@ -1,0 +1,38 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The arguments that every property function shares, checked in one place."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from .._checks import integer
+from ._compute import Compute, compute_for
+from ._voxels import LabelledVoxels
+from .solver import SolverOptions
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """Checked labels, solver options and device of one call, and when it began."""
+
+    voxels: LabelledVoxels
+    options: SolverOptions
+    compute: Compute
+    started: float
+
+    @classmethod
+    def of(
+        cls, labels: Any, voxel_size: Any, options: SolverOptions, device: Any, threads: Any
+    ) -> Call:
+        """Check the arguments; ``device`` None is where the labels are."""
+        started = time.perf_counter()
+        voxels = LabelledVoxels.of(labels, voxel_size)
+        threads = integer(threads, name="threads", minimum=0)
+        return cls(voxels, options, compute_for(labels, device, threads), started)
+
+    def seconds(self) -> float:
+        """Return the wall time since the call began."""
+        return time.perf_counter() - self.started
