@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import micro3d_fast as m3
-from micro3d_fast.statistics import comparison as module
-from micro3d_fast.statistics import figures, relative_error, scaled_autocovariance
+from micro3d_fast.statistics import _samples, figures, relative_error, scaled_autocovariance
 from volumes import blocks
 
 
@@ -228,13 +227,13 @@ def test_relative_error_of_zeros():
 def test_blocks_fill_the_volume_and_stay_whole_along_the_curve():
     volume = np.arange(7 * 9 * 11).reshape(7, 9, 11)
     for axis in range(3):
-        parts, thinner = module._parts(volume.shape, volume.shape, axis, 1)
+        parts, thinner = _samples.block_numbers(volume.shape, volume.shape, axis, 1)
         assert thinner
         assert parts[axis] == 1
-        blocks = list(module._cut(volume, parts))
-        assert len(blocks) >= module.MIN_UNITS
+        blocks = list(_samples.cut_blocks(volume, parts))
+        assert len(blocks) >= _samples.MIN_UNITS
         assert sorted(np.concatenate([b.ravel() for b in blocks])) == list(range(volume.size))
-    assert module._parts((192, 200, 200), (64, 64, 64), 0, 1) == ((3, 3, 3), False)
+    assert _samples.block_numbers((192, 200, 200), (64, 64, 64), 0, 1) == ((3, 3, 3), False)
 
 
 GOOD = np.zeros((4, 4, 4), np.uint8)

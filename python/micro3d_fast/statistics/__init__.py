@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: MIT
 """Descriptors of labelled 2D and 3D images, and the comparison of two of them."""
 
+from ._compare import compare
 from .chords import ChordLengths, chord_lengths
 from .cluster_function import two_point_cluster, two_point_cluster_map
-from .comparison import Comparison, Curve, compare, relative_error, scaled_autocovariance
+from .comparison import Comparison, Curve
 from .fluctuations import LocalFractions, local_fractions
 from .lengths import CorrelationLengths, correlation_lengths
 from .lineal_path import lineal_path, lineal_paths
 from .matrix import two_point_matrix
+from .measures import relative_error, scaled_autocovariance
 from .percolation import Percolation, cluster_labels, percolation
 from .surface import specific_surface
 from .two_point import (

@@ -14,6 +14,8 @@ from .._planes import AXIS_NAMES
 from ._threads import thread_count
 from ._volume import LabelVolume
 
+__all__ = ["ChordLengths", "chord_lengths"]
+
 
 @dataclass(frozen=True)
 class ChordLengths:

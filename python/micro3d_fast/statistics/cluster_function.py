@@ -17,6 +17,8 @@ from ._threads import thread_count
 from ._transforms import ScipyFFT
 from ._volume import LabelVolume
 
+__all__ = ["two_point_cluster", "two_point_cluster_map"]
+
 
 def two_point_cluster_map(
     labels: Any,

@@ -18,6 +18,8 @@ from .. import _checks
 if TYPE_CHECKING:
     import torch
 
+__all__ = ["indicator", "lineal_path", "two_point_correlation", "two_point_map"]
+
 
 def two_point_map(
     field: torch.Tensor,
@@ -26,7 +28,7 @@ def two_point_map(
     ndim: int = 3,
     periodic: Any = False,
 ) -> torch.Tensor:
-    """``S_ij(r) = ⟨f_i(x) f_j(x + r)⟩`` of all lags; see `statistics.two_point_map`.
+    """Return ``S_ij(r) = ⟨f_i(x) f_j(x + r)⟩`` of all lags; see `statistics.two_point_map`.
 
     Parameters
     ----------
@@ -77,7 +79,7 @@ def two_point_correlation(
     max_lag: int | None = None,
     periodic: bool = False,
 ) -> torch.Tensor:
-    """``S_ij(r)`` along one axis of space; see `statistics.two_point_correlation`.
+    """Return ``S_ij(r)`` along one axis of space; see `statistics.two_point_correlation`.
 
     Parameters
     ----------
@@ -104,10 +106,7 @@ def two_point_correlation(
 
     f, g, axes = _fields(field, other, ndim)
     dim, lag = _line(f, axis, axes, max_lag)
-    values = []
-    for r in range(lag + 1):
-        here, there = _ends(f, g, dim, r, periodic)
-        values.append((here * there).mean(dim=axes))
+    values = [_product(f, g, dim, r, periodic).mean(dim=axes) for r in range(lag + 1)]
     return torch.stack(values, dim=-1)
 
 
@@ -119,7 +118,7 @@ def lineal_path(
     max_lag: int | None = None,
     periodic: bool = False,
 ) -> torch.Tensor:
-    """Soft lineal path ``⟨f(x) f(x + d) ... f(x + r d)⟩``; see `statistics.lineal_path`.
+    """Return the soft lineal path ``⟨f(x) f(x + d) ... f(x + r d)⟩``; see `statistics.lineal_path`.
 
     Parameters
     ----------
@@ -145,40 +144,36 @@ def lineal_path(
     values = [f.mean(dim=axes)]
     path = f
     for r in range(1, lag + 1):
-        if periodic:
-            path = path * f.roll(-r, dims=dim)
-        else:
-            n = f.shape[dim]
-            path = path.narrow(dim, 0, n - r) * f.narrow(dim, r, n - r)
+        path = _product(path, f, dim, r, periodic)
         values.append(path.mean(dim=axes))
     return torch.stack(values, dim=-1)
 
 
 def _fields(field: Any, other: Any, ndim: Any) -> tuple[Any, Any, tuple[int, ...]]:
+    """Check the fields and return both, the second being the first by default, and their axes."""
+    ndim = _checks.integer(ndim, name="ndim", minimum=1, maximum=3)
+    _require_field(field, "field", ndim)
+    if other is not None:
+        _require_field(other, "other", ndim)
+        if other.shape != field.shape:
+            wanted = f"have the shape of `field` {tuple(field.shape)}"
+            raise _checks.refuse("other", wanted, str(tuple(other.shape)))
+    return field, field if other is None else other, tuple(range(-ndim, 0))
+
+
+def _require_field(value: Any, name: str, ndim: int) -> None:
     import torch
 
-    ndim = _checks.integer(ndim, name="ndim", minimum=1, maximum=3)
-    for name, value in (("field", field), ("other", other)):
-        if name == "other" and value is None:
-            continue
-        if not isinstance(value, torch.Tensor) or not value.is_floating_point():
-            came = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
-            raise TypeError(f"`{name}` must be a torch tensor of floats, got {came}")
-        if value.ndim < ndim or 0 in value.shape:
-            raise ValueError(
-                f"`{name}` must have at least {ndim} axes and no empty one, "
-                f"got shape {tuple(value.shape)}"
-            )
-    if other is not None and other.shape != field.shape:
-        raise ValueError(
-            f"`other` must have the shape of `field` {tuple(field.shape)}, got {tuple(other.shape)}"
-        )
-    axes = tuple(range(-ndim, 0))
-    return field, field if other is None else other, axes
+    if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+        got = str(value.dtype) if isinstance(value, torch.Tensor) else type(value).__name__
+        raise _checks.refuse_type(name, "be a torch tensor of floats", got)
+    if value.ndim < ndim or 0 in value.shape:
+        wanted = f"have at least {ndim} axes and no empty one"
+        raise _checks.refuse(name, wanted, f"shape {tuple(value.shape)}")
 
 
 def _line(f: Any, axis: Any, axes: tuple[int, ...], max_lag: Any) -> tuple[int, int]:
-    """Axis of the tensor and longest lag."""
+    """Return the axis of the tensor and the longest lag."""
     ndim = len(axes)
     if isinstance(axis, str) and ndim == 1:
         axis = 0 if axis == "x" else axis
@@ -187,20 +182,22 @@ def _line(f: Any, axis: Any, axes: tuple[int, ...], max_lag: Any) -> tuple[int, 
     return dim, _checks.lag_limit(max_lag, int(f.shape[dim]))
 
 
-def _ends(f: Any, g: Any, dim: int, r: int, periodic: bool) -> tuple[Any, Any]:
+def _product(f: Any, g: Any, dim: int, r: int, periodic: bool) -> Any:
+    """Return f(x) g(x + r) at every x with x + r in the image."""
     if periodic:
-        return f, g.roll(-r, dims=dim)
-    n = f.shape[dim]
-    return f.narrow(dim, 0, n - r), g.narrow(dim, r, n - r)
+        return f * g.roll(-r, dims=dim)
+    n = g.shape[dim] - r
+    return f.narrow(dim, 0, n) * g.narrow(dim, r, n)
 
 
 def _is_binary(f: Any) -> bool:
+    """Return whether all values are 0 or 1."""
     values = f.detach()
     return bool(((values == 0) | (values == 1)).all())
 
 
 def indicator(labels: Any, phase: int, *, dtype: Any = None) -> torch.Tensor:
-    """0/1 field of a phase, to start from or to compare with.
+    """Return the 0/1 field of a phase, to start from or to compare with.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Figures of correlation curves, in the manner of the paper's Figures 5, 8 and 11 (d)–(f).
+"""Figures of correlation curves, in the style of the paper's Figures 5, 8 and 11 (d)–(f).
 
 matplotlib is imported when a figure is made, and no display is needed.
 """
@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import _checks
+
 if TYPE_CHECKING:
-    from .comparison import Comparison
+    from .comparison import Comparison, Curve
+
+__all__ = ["plot_comparison", "plot_errors"]
 
 REFERENCE = "#1f4e9c"  # ground truth blue, generated red, as in the paper's Figures 9, 10, 12
 GENERATED = "#c8321e"
@@ -28,12 +32,12 @@ def plot_comparison(
     plane: str | None = None,
     voxel_size: float | None = None,
 ) -> Any:
-    """Curves of the generated side over those of the reference: a row a phase, a column a plane.
+    """Draw the curves of both sides, one row of panels per phase and one column per plane.
 
-    Two phases tell the same S2, so only the last one is drawn unless ``phase`` says otherwise;
-    of three or more, all.  Solid and dashed (L: dash-dotted and dotted) are the two
-    directions of the plane; the bands are one
-    standard deviation between the volumes, blocks or images of each side.
+    Two phases have the same S2, so only the last one is drawn unless ``phase`` names the other; of
+    three or more phases all are drawn.  Solid and dashed lines (L: dash-dotted and dotted) are the
+    two directions of the plane; the bands are one standard deviation between the volumes, blocks
+    or images of each side.
 
     Parameters
     ----------
@@ -54,42 +58,22 @@ def plot_comparison(
     functions = ("S2", "L") if function is None else (function,)
     curves = [c for f in functions for c in comparison.select(f, phase=phase, plane=plane)]
     if not curves:
-        phases = sorted({c.phase for c in comparison.curves})
-        planes = sorted({c.plane for c in comparison.curves})
-        raise ValueError(
-            f"`phase` must be one of {', '.join(map(str, phases))} and `plane` one of "
-            f"{', '.join(map(repr, planes))}, which were compared, got {phase!r} and {plane!r}"
-        )
+        compared = ", ".join(map(str, sorted({c.phase for c in comparison.curves})))
+        planes = ", ".join(map(repr, sorted({c.plane for c in comparison.curves})))
+        wanted = f"be one of {compared} and `plane` one of {planes}, which were compared"
+        raise _checks.refuse("phase", wanted, f"{phase!r} and {plane!r}")
     phases = sorted({c.phase for c in curves})
     if phase is None and len(phases) == 2:
         phases = phases[-1:]
-    planes = list(dict.fromkeys(c.plane for c in curves))
+    columns = list(dict.fromkeys(c.plane for c in curves))
     figure = Figure(
-        figsize=(3.6 * len(planes) + 0.4, 2.9 * len(phases) + 0.3), layout="constrained"
+        figsize=(3.6 * len(columns) + 0.4, 2.9 * len(phases) + 0.3), layout="constrained"
     )
-    axes = figure.subplots(len(phases), len(planes), squeeze=False, sharey="row")
+    axes = figure.subplots(len(phases), len(columns), squeeze=False, sharey="row")
     scale, unit = (1.0, "voxels") if voxel_size is None else (1e6 * voxel_size, "µm")
     for row, p in zip(axes, phases, strict=True):
-        for ax, name in zip(row, planes, strict=True):
-            directions: list[str] = []
-            for c in curves:
-                if (c.phase, c.plane) != (p, name):
-                    continue
-                if c.direction not in directions:
-                    directions.append(c.direction)
-                line = _STYLE[c.function][directions.index(c.direction)]
-                for values, spread, colour, side in (
-                    (c.reference, c.reference_std, REFERENCE, "reference"),
-                    (c.generated, c.generated_std, GENERATED, "generated"),
-                ):
-                    ax.fill_between(
-                        scale * c.lag, values - spread, values + spread,
-                        color=colour, alpha=0.12, linewidth=0,
-                    )  # fmt: skip
-                    ax.plot(
-                        scale * c.lag, values, line, color=colour, linewidth=1.3,
-                        label=f"{_LABEL[c.function]} {side}, {c.direction}",
-                    )  # fmt: skip
+        for ax, name in zip(row, columns, strict=True):
+            _draw(ax, [c for c in curves if (c.phase, c.plane) == (p, name)], scale)
             ax.set_title(f"{comparison.phase_names[p]}, {name}-plane", fontsize=10)
             ax.set_xlabel(f"r ({unit})")
             ax.set_xlim(0, None)
@@ -99,8 +83,27 @@ def plot_comparison(
     return figure
 
 
+def _draw(ax: Any, curves: list[Curve], scale: float) -> None:
+    """Draw the curves of one phase and plane, lags times ``scale``."""
+    directions = list(dict.fromkeys(c.direction for c in curves))
+    for c in curves:
+        line = _STYLE[c.function][directions.index(c.direction)]
+        for values, spread, colour, side in (
+            (c.reference, c.reference_std, REFERENCE, "reference"),
+            (c.generated, c.generated_std, GENERATED, "generated"),
+        ):
+            ax.fill_between(
+                scale * c.lag, values - spread, values + spread,
+                color=colour, alpha=0.12, linewidth=0,
+            )  # fmt: skip
+            ax.plot(
+                scale * c.lag, values, line, color=colour, linewidth=1.3,
+                label=f"{_LABEL[c.function]} {side}, {c.direction}",
+            )  # fmt: skip
+
+
 def plot_errors(comparison: Comparison, function: str = "S2") -> Any:
-    """Relative error of every curve beside its split-half floor, as bars.
+    """Draw the relative error of every curve beside its split-half floor, as bars.
 
     Returns
     -------

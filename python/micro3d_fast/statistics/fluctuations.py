@@ -13,6 +13,8 @@ import numpy as np
 from .. import _checks
 from ._volume import LabelVolume
 
+__all__ = ["LocalFractions", "local_fractions"]
+
 
 @dataclass(frozen=True)
 class LocalFractions:

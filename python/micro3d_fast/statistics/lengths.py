@@ -17,6 +17,14 @@ from .._planes import AXIS_NAMES
 from ._curves import LatticeLine, ratio
 from ._volume import LabelVolume
 
+__all__ = [
+    "CorrelationLengths",
+    "autocorrelation",
+    "correlation_lengths",
+    "fall_length",
+    "pooled_correlation_length",
+]
+
 
 @dataclass(frozen=True)
 class CorrelationLengths:

@@ -14,6 +14,8 @@ from .._arrays import is_cuda, to_numpy
 from ._curves import LatticeLine, ratio
 from ._volume import LabelVolume
 
+__all__ = ["lineal_path", "lineal_paths"]
+
 
 def lineal_path(
     labels: Any,

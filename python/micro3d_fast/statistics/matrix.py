@@ -15,6 +15,8 @@ from ._threads import thread_count
 from ._transforms import ScipyFFT, fft_for, float_type
 from ._volume import LabelVolume
 
+__all__ = ["two_point_matrix"]
+
 
 def two_point_matrix(
     labels: Any,

@@ -14,6 +14,8 @@ from .._planes import AXIS_NAMES
 from ._clusters import find_clusters, neighbour_count
 from ._volume import Flags3, LabelVolume
 
+__all__ = ["Percolation", "cluster_labels", "percolation"]
+
 
 @dataclass(frozen=True)
 class Percolation:

@@ -16,6 +16,8 @@ from ._curves import LatticeLine
 from ._threads import thread_count
 from ._volume import Flags3, LabelVolume, Shape3
 
+__all__ = ["specific_surface"]
+
 
 def specific_surface(
     labels: Any,

@@ -22,6 +22,15 @@ from ._threads import pieces, run_jobs, thread_count
 from ._transforms import ScipyFFT, fft_for, float_type
 from ._volume import LabelVolume
 
+__all__ = [
+    "RadialCorrelation",
+    "shift",
+    "two_point_correlation",
+    "two_point_map",
+    "two_point_radial",
+    "volume_fractions",
+]
+
 
 @dataclass(frozen=True)
 class RadialCorrelation:

@@ -1,0 +1,201 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""How far generated microstructures lie from their reference, beside what chance alone gives.
+
+Each (phase, plane, in-plane direction) has a curve of S2, of the lineal path L and of the scaled
+autocovariance on either side, averaged over every row of every slice and never periodic, so that
+images of any size compare.  The error of a curve is ``Σ_r |f_gen - f_ref| / Σ_r |f_ref|`` over
+lags 0 … half the (smaller) image.
+
+Two yardsticks stand beside it, both from the reference alone:
+
+floor
+    The split-half floor: the same error between two random halves of the reference, averaged
+    over many random halvings.  Of a set of 2D images the halves are images.  Of a volume they
+    cannot be slices, because neighbouring slices show the same grains; they are disjoint blocks
+    of the size of the generated volume.  Where fewer than `MIN_UNITS` blocks fit, the blocks are
+    made thinner across the direction of the curve, never along it.
+scatter
+    The error of as many *real* blocks as volumes were generated, against the rest of the
+    reference: what a perfect generator would show.  Only where the blocks have the generated
+    size and there are more of them than generated volumes.
+
+Blocks of one sample may depend on each other: structure longer than a block makes both yardsticks
+too small, which a single volume cannot show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import _checks
+from .._planes import AXIS_NAMES, IMAGE_AXES, PLANES
+from ._resampling import bootstrap_interval, curves, error_of_parts
+from ._samples import Counts, Sample, sample_of
+from .comparison import FUNCTIONS, Comparison, Curve
+from .measures import relative_error
+
+
+@dataclass(frozen=True)
+class _Request:
+    """Checked arguments of `compare`."""
+
+    phases: tuple[int, ...]
+    max_lag: int | None
+    splits: int
+    bootstrap: int
+    confidence: float
+    seed: int
+
+
+def compare(
+    generated: Any,
+    reference: Any,
+    *,
+    phases: Iterable[int] | None = None,
+    max_lag: int | None = None,
+    splits: int = 100,
+    bootstrap: int = 200,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Comparison:
+    """Compare generated microstructures with their reference, curve by curve.
+
+    Parameters
+    ----------
+    generated, reference : volume, sequence of volumes, Micrographs, or dict of planes
+        Labels (nz, ny, nx) or Microstructure; several of them, pooled; or sets of 2D images of
+        planes: anything with ``images``, or a dict from ``"xy"``, ``"xz"``, ``"yz"`` to sequences
+        of 2D labels.  Sizes may differ.  A 2D array is one xy image.
+    phases : iterable of int, optional
+        Phases to compare; default: all that occur on either side.
+    max_lag : int, optional
+        Longest lag; default, and at most, half the smallest image on either side, by direction.
+    splits : int
+        Random halvings behind the floor (and choices of blocks behind the scatter).
+    bootstrap : int
+        Resamplings behind the intervals.
+    confidence : float
+        Level of the intervals.
+    seed : int
+        Seed of all of these.
+
+    Returns
+    -------
+    Comparison
+        Prints as a table; ``summary()``, ``table()``, ``to_pandas()``, ``curves``, ``plot()``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A side is not labels, or the two sides share no plane.
+
+    Examples
+    --------
+    >>> truth = np.random.default_rng(0).random((32, 32, 32)) < 0.3
+    >>> result = compare(truth[:16, :16, :16], truth)
+    >>> result.error("S2", plane="xy") < 0.1
+    True
+    """
+    ours = sample_of(generated, "generated")
+    theirs = sample_of(reference, "reference")
+    planes = [plane for plane in PLANES if plane in ours.planes and plane in theirs.planes]
+    if not planes:
+        got = f"{', '.join(ours.planes)} and {', '.join(theirs.planes)}"
+        raise _checks.refuse("generated", "show a plane that `reference` shows too", got)
+    if max_lag is not None:
+        max_lag = _checks.integer(max_lag, name="max_lag", minimum=0)
+    splits = _checks.integer(splits, name="splits", minimum=1)
+    bootstrap = _checks.integer(bootstrap, name="bootstrap", minimum=1)
+    level = _checks.real(confidence, name="confidence", minimum=0.0, maximum=1.0, open_ends=True)
+    seed = _checks.seed_number(seed)
+    chosen, count = _chosen_phases(phases, ours, theirs)
+    request = _Request(chosen, max_lag, splits, bootstrap, level, seed)
+    found: list[Curve] = []
+    units: dict[str, str] = {}
+    for plane in planes:
+        for axis in IMAGE_AXES[plane]:
+            of_direction, units[plane] = _compare_direction(ours, theirs, plane, axis, request)
+            found += of_direction
+    names = _phase_names(reference) or _phase_names(generated) or ()
+    return Comparison(
+        curves=tuple(sorted(found, key=lambda c: (c.phase, PLANES.index(c.plane)))),
+        generated=ours.text,
+        reference=theirs.text,
+        units=units,
+        fractions_generated=ours.fractions(count),
+        fractions_reference=theirs.fractions(count),
+        phase_names=tuple(names[p] if p < len(names) else f"phase {p}" for p in range(count)),
+        confidence=level,
+        seed=seed,
+    )
+
+
+def _chosen_phases(phases: Any, ours: Sample, theirs: Sample) -> tuple[tuple[int, ...], int]:
+    """Return the phases to compare and the number of phases in the result."""
+    count = max(ours.n_phases, theirs.n_phases)
+    if phases is None:
+        present = (ours.fractions(count) > 0) | (theirs.fractions(count) > 0)
+        return tuple(np.flatnonzero(present).tolist()), count
+    if isinstance(phases, str) or not isinstance(phases, Iterable):
+        raise _checks.refuse_type("phases", "be a sequence of phases 0 ... 255", repr(phases))
+    chosen = tuple(_checks.phase_number(p, name="phases") for p in phases)
+    if not chosen:
+        raise _checks.refuse("phases", "hold at least one phase 0 ... 255", "none")
+    return chosen, max(count, *(p + 1 for p in chosen))
+
+
+def _compare_direction(
+    ours: Sample, theirs: Sample, plane: str, axis: int, request: _Request
+) -> tuple[list[Curve], str]:
+    """Return the curves along one axis of one plane, and what the units of the reference are."""
+    half = min(ours.extent(plane, axis), theirs.extent(plane, axis)) // 2
+    lag = half if request.max_lag is None else min(half, request.max_lag)
+    generated = ours.counts(plane, axis, lag, request.phases, None)
+    reference = theirs.counts(plane, axis, lag, request.phases, ours)
+    found = _curves(generated, reference, plane, AXIS_NAMES[axis], request)
+    return list(found), reference.unit_text
+
+
+def _curves(
+    generated: Counts, reference: Counts, plane: str, direction: str, request: _Request
+) -> Iterator[Curve]:
+    """Yield the curves of all phases and functions with their errors."""
+    rng = np.random.default_rng([request.seed, *direction.encode()])
+    ours = curves(generated.whole, generated.lines)  # (functions, phases, lags)
+    theirs = curves(reference.whole, reference.lines)
+    ours_std = curves(generated.unit, generated.unit_lines).std(0)
+    theirs_std = curves(reference.unit, reference.unit_lines).std(0)
+    error = relative_error(ours, theirs)
+    floor = error_of_parts(reference, len(reference.unit) // 2, request.splits, rng)
+    scatter = error_of_parts(reference, reference.matching, request.splits, rng)
+    low, high = bootstrap_interval(generated, reference, request.bootstrap, request.confidence, rng)
+    for p, phase in enumerate(request.phases):
+        for f, function in enumerate(FUNCTIONS):
+            yield Curve(
+                function=function,
+                phase=phase,
+                plane=plane,
+                direction=direction,
+                lag=np.arange(ours.shape[-1]),
+                generated=ours[f, p],
+                reference=theirs[f, p],
+                generated_std=ours_std[f, p],
+                reference_std=theirs_std[f, p],
+                error=float(error[f, p]),
+                floor=float(floor[f, p]),
+                scatter=float(scatter[f, p]),
+                interval=(float(low[f, p]), float(high[f, p])),
+            )
+
+
+def _phase_names(side: Any) -> tuple[str, ...] | None:
+    """Return the phase names of one side, if it has any."""
+    if isinstance(side, Sequence) and not isinstance(side, str | bytes) and side:
+        side = side[0]
+    names = getattr(side, "phase_names", None)
+    return tuple(str(n) for n in names) if names else None

@@ -1,0 +1,288 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The two sides of a comparison: volumes or sets of 2D images, and the units they are cut into.
+
+The units are what is halved and resampled: images, whole volumes, or disjoint blocks of a volume.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .. import _checks
+from .._phases import phase_counts
+from .._planes import IMAGE_AXES, NORMAL, PLANES
+from ._curves import LatticeLine, line_counts
+from ._volume import LabelVolume, Shape3
+
+MIN_UNITS = 8  # blocks or images below which a volume or a set is cut finer
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counts along one direction of one plane, of a whole sample and of its units."""
+
+    whole: np.ndarray  # (2, P, lags): pairs in the phase (S2), segments in the phase (L)
+    lines: np.ndarray  # (lags,): all pairs
+    unit: np.ndarray  # (U, 2, P, lags)
+    unit_lines: np.ndarray  # (U, lags)
+    unit_text: str  # what a unit is
+    matching: int  # number of generated volumes, if the units have their size; otherwise 0
+
+
+@dataclass(frozen=True)
+class VolumeSample:
+    """Volumes, pooled."""
+
+    volumes: tuple[np.ndarray, ...]
+    memory: dict[Any, Counts] = field(default_factory=dict)
+
+    @property
+    def planes(self) -> tuple[str, ...]:
+        """Planes to compare; images of one plane show only that plane."""
+        flat = (np.array([v.shape for v in self.volumes]) == 1).any(axis=0)
+        if flat.sum() != 1:
+            return PLANES
+        return tuple(plane for plane in PLANES if flat[NORMAL[plane]])
+
+    @property
+    def n_phases(self) -> int:
+        """Largest label + 1."""
+        return 1 + max(int(v.max()) for v in self.volumes)
+
+    @property
+    def text(self) -> str:
+        """Number and size of the volumes."""
+        return _number_and_size("volume", [v.shape for v in self.volumes])
+
+    @property
+    def smallest(self) -> tuple[int, ...]:
+        """Smallest extent of each axis."""
+        return tuple(np.min([v.shape for v in self.volumes], axis=0).tolist())
+
+    def fractions(self, n_phases: int) -> np.ndarray:
+        """Return the volume fraction of each phase."""
+        counts = [phase_counts(v, n_phases) for v in self.volumes]
+        return np.sum(counts, axis=0) / sum(v.size for v in self.volumes)
+
+    def extent(self, plane: str, axis: int) -> int:
+        """Return the smallest extent along an axis."""
+        return self.smallest[axis]
+
+    def counts(
+        self, plane: str, axis: int, lag: int, phases: tuple[int, ...], other: Sample | None
+    ) -> Counts:
+        """Count along an axis; the reference side is cut into blocks of the size of ``other``."""
+        size = self._block_size(plane, other)
+        key = (axis, lag, phases, size)
+        if key not in self.memory:
+            self.memory[key] = self._count(axis, lag, phases, size, other)
+        return self.memory[key]
+
+    def _block_size(self, plane: str, other: Sample | None) -> tuple[int, ...] | None:
+        if isinstance(other, VolumeSample):
+            return other.smallest
+        if other is None:
+            return None
+        size = list(self.smallest)  # of images: their extents in the plane, all slices across it
+        for axis in IMAGE_AXES[plane]:
+            size[axis] = other.extent(plane, axis)
+        return tuple(size)
+
+    def _count(
+        self,
+        axis: int,
+        lag: int,
+        phases: tuple[int, ...],
+        size: tuple[int, ...] | None,
+        other: Sample | None,
+    ) -> Counts:
+        whole = [_count(v, axis, lag, phases) for v in self.volumes]
+        lines = [_lines(v.shape, axis, lag) for v in self.volumes]
+        matching = 0
+        if other is None and len(self.volumes) > 1:
+            unit, unit_lines, text = whole, lines, "volumes"
+        else:
+            parts = [block_numbers(v.shape, size, axis, len(self.volumes)) for v in self.volumes]
+            blocks = [
+                b for v, (n, _) in zip(self.volumes, parts, strict=True) for b in cut_blocks(v, n)
+            ]
+            unit = [_count(b, axis, lag, phases) for b in blocks]
+            unit_lines = [_lines(b.shape, axis, lag) for b in blocks]
+            text = _number_and_size("block", [b.shape for b in blocks])
+            if isinstance(other, VolumeSample) and not any(thinner for _, thinner in parts):
+                matching = len(other.volumes)
+        return Counts(
+            np.sum(whole, axis=0),
+            np.sum(lines, axis=0),
+            np.array(unit),
+            np.array(unit_lines),
+            text,
+            matching,
+        )
+
+
+@dataclass(frozen=True)
+class ImageSample:
+    """Sets of 2D images of planes."""
+
+    images: dict[str, list[np.ndarray]]
+
+    @property
+    def planes(self) -> tuple[str, ...]:
+        """Planes with images."""
+        return tuple(self.images)
+
+    @property
+    def n_phases(self) -> int:
+        """Largest label + 1."""
+        return 1 + max(int(i.max()) for images in self.images.values() for i in images)
+
+    @property
+    def text(self) -> str:
+        """Number of images of each plane."""
+        return "images, " + ", ".join(f"{len(v)} {plane}" for plane, v in self.images.items())
+
+    def fractions(self, n_phases: int) -> np.ndarray:
+        """Return the volume fraction of each phase; planes weigh the same."""
+        each = [
+            np.sum([phase_counts(i, n_phases) for i in images], axis=0)
+            / sum(i.size for i in images)
+            for images in self.images.values()
+        ]
+        return np.mean(each, axis=0)
+
+    def extent(self, plane: str, axis: int) -> int:
+        """Return the smallest extent of the images of a plane along an axis."""
+        along = IMAGE_AXES[plane].index(axis)
+        return min(i.shape[along] for i in self.images[plane])
+
+    def counts(
+        self, plane: str, axis: int, lag: int, phases: tuple[int, ...], other: Sample | None
+    ) -> Counts:
+        """Count along an axis; few images are cut into strips along it."""
+        along = IMAGE_AXES[plane].index(axis)
+        images = self.images[plane]
+        text = f"{len(images)} image{'s' if len(images) > 1 else ''}"
+        if len(images) >= MIN_UNITS:
+            counts, lines = _count_images(images, along, lag, phases)
+            return Counts(counts.sum(0), lines.sum(0), counts, lines, text, 0)
+        strips = []
+        for image in images:
+            size = (1, *image.shape)
+            numbers, _ = block_numbers(size, size, along + 1, len(images))
+            strips += [block[0] for block in cut_blocks(image[None], numbers)]
+        unit, unit_lines = _count_images(strips, along, lag, phases)
+        whole, lines = _count_images(images, along, lag, phases)
+        text = f"{len(strips)} strips of {text}"
+        return Counts(whole.sum(0), lines.sum(0), unit, unit_lines, text, 0)
+
+
+Sample = VolumeSample | ImageSample
+
+
+def sample_of(side: Any, name: str) -> Sample:
+    """Check one side of a comparison: labels, a sequence of them, or images of planes."""
+    images = side if isinstance(side, Mapping) else getattr(side, "images", None)
+    if isinstance(images, Mapping):
+        return _image_sample(images, name)
+    if isinstance(side, Sequence) and not isinstance(side, str | bytes):
+        if not side:
+            raise _checks.refuse(name, "hold at least one volume", "an empty sequence")
+        volumes = [_checks.as_labels(v, name=f"{name}[{k}]") for k, v in enumerate(side)]
+    else:
+        array = _checks.as_labels(side, name=name, ndim=(2, 3, 4))
+        volumes = list(array) if array.ndim == 4 else [array]
+    return VolumeSample(tuple(v if v.ndim == 3 else v[None] for v in volumes))
+
+
+def _image_sample(images: Mapping[str, Any], name: str) -> ImageSample:
+    found: dict[str, list[np.ndarray]] = {}
+    for plane in PLANES:
+        stack = images.get(plane)
+        if stack is None:
+            continue
+        if hasattr(stack, "ndim") and stack.ndim == 2:
+            stack = [stack]
+        checked = [_checks.as_labels(i, name=f"{name}[{plane!r}]", ndim=2) for i in stack]
+        if checked:
+            found[plane] = checked
+    if not found:
+        raise _checks.refuse(name, "hold images of plane 'xy', 'xz' or 'yz'", str(list(images)))
+    return ImageSample(found)
+
+
+def block_numbers(
+    shape: Sequence[int], size: Sequence[int] | None, axis: int, samples: int
+) -> tuple[tuple[int, ...], bool]:
+    """Return the number of blocks along each axis, and whether they are thinner than ``size``."""
+    size = shape if size is None else size
+    parts = [max(1, n // m) for n, m in zip(shape, size, strict=True)]
+    thinner = any(n < m for n, m in zip(shape, size, strict=True))
+    while samples * math.prod(parts) < MIN_UNITS:
+        widths = [
+            0 if k == axis else n // p for k, (n, p) in enumerate(zip(shape, parts, strict=True))
+        ]
+        widest = int(np.argmax(widths))
+        if widths[widest] < 2:
+            break
+        parts[widest] = min(2 * parts[widest], shape[widest])
+        thinner = True
+    return tuple(parts), thinner
+
+
+def cut_blocks(volume: np.ndarray, parts: Sequence[int]) -> Iterator[np.ndarray]:
+    """Yield disjoint blocks of nearly the same size that fill the volume."""
+    edges = [
+        np.linspace(0, n, p + 1).astype(int).tolist()
+        for n, p in zip(volume.shape, parts, strict=True)
+    ]
+    for index in np.ndindex(*parts):
+        yield volume[tuple(slice(e[i], e[i + 1]) for e, i in zip(edges, index, strict=True))]
+
+
+def _along(axis: int) -> Shape3:
+    z, y, x = (int(k == axis) for k in range(3))
+    return z, y, x
+
+
+def _lines(shape: Sequence[int], axis: int, lag: int) -> np.ndarray:
+    """Return the number of pairs at each lag of an open volume."""
+    return line_counts(shape, _along(axis), lag)
+
+
+def _count(
+    volume: np.ndarray, axis: int, lag: int, phases: tuple[int, ...], per_slice: bool = False
+) -> np.ndarray:
+    """Count pairs and segments in each phase: (2, P, lags), or (slices, 2, P, lags)."""
+    line = LatticeLine(LabelVolume(volume, None, 3, per_slice), _along(axis), lag)
+    pairs = [line.pairs(p, p) for p in phases]
+    segments = [line.segments(p) for p in phases]
+    counts = np.array([pairs, segments])
+    return np.moveaxis(counts, 2, 0) if per_slice else counts
+
+
+def _count_images(
+    images: list[np.ndarray], axis: int, lag: int, phases: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return counts (U, 2, P, lags) and pairs (U, lags) of each image."""
+    counts = np.empty((len(images), 2, len(phases), lag + 1), dtype=np.int64)
+    lines = np.empty((len(images), lag + 1), dtype=np.int64)
+    shapes = [i.shape for i in images]
+    for shape in set(shapes):  # one call for all images of a size
+        which = [k for k, s in enumerate(shapes) if s == shape]
+        stack = np.stack([images[k] for k in which])
+        counts[which] = _count(stack, axis + 1, lag, phases, per_slice=True)
+        lines[which] = _lines((1, *shape), axis + 1, lag)
+    return counts, lines
+
+
+def _number_and_size(thing: str, shapes: list[tuple[int, ...]]) -> str:
+    sizes = sorted({" × ".join(map(str, s)) for s in shapes})
+    size = sizes[0] if len(sizes) == 1 else f"about {sizes[0]}"
+    return f"{len(shapes)} {thing}{'s' if len(shapes) > 1 else ''} of {size}"
