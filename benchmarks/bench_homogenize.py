@@ -212,11 +212,12 @@ def test_parts_of_an_iteration(benchmark, n):
     from micro3d_fast import ops
     from micro3d_fast.homogenization._compute import NumpyCompute
     from micro3d_fast.homogenization._hex8 import Hex8Problem, UnitLoads
+    from micro3d_fast.homogenization._unit_elements import UnitElements
     from micro3d_fast.homogenization.solver import solver_options
 
     labels = spheres(n)
     problem = Hex8Problem(
-        "parts", labels, np.stack([SOFT.stiffness, HARD.stiffness]), (1.0, 1.0, 1.0),
+        "parts", UnitElements(labels, np.stack([SOFT.stiffness, HARD.stiffness]), (1.0, 1.0, 1.0)),
         NumpyCompute(THREADS), solver_options(TOL, 1, "mixed", None),
     )  # fmt: skip
     system = UnitLoads(problem, [0])

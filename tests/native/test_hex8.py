@@ -10,6 +10,7 @@ import pytest
 from micro3d_fast import _core, ops
 from micro3d_fast.homogenization import _hex8
 from micro3d_fast.homogenization._compute import NumpyCompute, TorchCompute
+from micro3d_fast.homogenization._unit_elements import UnitElements
 from micro3d_fast.homogenization.solver import solver_options
 from micro3d_fast.reference import hex8 as reference
 
@@ -63,12 +64,9 @@ def make(kind, shape, voxel, rng, precision, compute=None, **options):
     c = phases_of(kind, rng)
     problem = _hex8.Hex8Problem(
         "test",
-        labels,
-        c,
-        voxel,
+        UnitElements(labels, c, voxel, **options),
         compute or NumpyCompute(1),
         solver_options(1e-6, 10, precision, None),
-        **options,
     )
     return problem, labels, c
 
@@ -201,9 +199,11 @@ def test_directions_turn_the_stiffness_voxel_by_voxel(rng):
         if labels[v]:
             full[v] = rotate_stiffness(fibre.along_z, rotation_from_z(n[v]))
     problem = _hex8.Hex8Problem(
-        "test", labels, phases, (1.0, 1.0, 1.0), NumpyCompute(1),
-        solver_options(1e-6, 10, "float64", None), directions=n,
-        fibre_phases=np.array([False, True]),
+        "test",
+        UnitElements(
+            labels, phases, (1.0, 1.0, 1.0), directions=n, fibre_phases=np.array([False, True])
+        ),
+        NumpyCompute(1), solver_options(1e-6, 10, "float64", None),
     )  # fmt: skip
     el, op = problem.elements, problem.operator
     u, macro = rng.standard_normal((3, *shape)), rng.standard_normal(6)
@@ -229,8 +229,8 @@ def test_green_inverts_the_operator_of_a_uniform_medium(kind, shape, voxel, bbar
         pytest.skip("elasticity only")
     c = phases_of(kind, rng, 1)
     problem = _hex8.Hex8Problem(
-        "test", np.zeros(shape, np.uint8), c, voxel, NumpyCompute(1),
-        solver_options(1e-6, 10, "float64", None), **({"bbar": True} if bbar else {}),
+        "test", UnitElements(np.zeros(shape, np.uint8), c, voxel, bbar=bbar), NumpyCompute(1),
+        solver_options(1e-6, 10, "float64", None),
     )  # fmt: skip
     el, op = problem.elements, problem.operator
     u = rng.standard_normal((1, el.components, *shape))
@@ -254,8 +254,8 @@ def random_system(kind, shape, precision, rng, *, bbar=False, threads=1):
     labels = rng.integers(0, 2, shape, dtype=np.uint8)
     labels.reshape(-1)[:2] = (0, 1)
     problem = _hex8.Hex8Problem(
-        "test", labels, phases_of(kind, rng, 2), (1.0, 0.8, 1.1), NumpyCompute(threads),
-        solver_options(1e-6, 10, precision, None), bbar=bbar,
+        "test", UnitElements(labels, phases_of(kind, rng, 2), (1.0, 0.8, 1.1), bbar=bbar),
+        NumpyCompute(threads), solver_options(1e-6, 10, precision, None),
     )  # fmt: skip
     return _hex8.UnitLoads(problem, [0, 1])
 

@@ -77,39 +77,15 @@ class Hex8Results:
 
 
 class Hex8Problem:
-    """Periodic problem of voxels with a coefficient matrix (6, 6) or (3, 3) per phase.
-
-    ``compute`` and ``options`` say where and how to solve; the other arguments are those of
-    `UnitElements`.
-    """
+    """The operator of a voxel problem, its preconditioner, and the solves of its unit loads."""
 
     def __init__(
-        self,
-        name: str,
-        phase_codes: np.ndarray,
-        coefficients: np.ndarray,
-        spacing: tuple[float, float, float],
-        compute: Compute,
-        options: SolverOptions,
-        *,
-        bbar: bool = False,
-        directions: np.ndarray | None = None,
-        fibre_phases: np.ndarray | None = None,
+        self, name: str, elements: UnitElements, compute: Compute, options: SolverOptions
     ) -> None:
-        self.name, self.compute, self.options = name, compute, options
-        self.elements = UnitElements(
-            phase_codes,
-            coefficients,
-            spacing,
-            bbar=bbar,
-            directions=directions,
-            fibre_phases=fibre_phases,
-        )
+        self.name, self.elements, self.compute, self.options = name, elements, compute, options
         storage = options.storage
-        self.operator = Hex8Operator(self.elements, phase_codes, directions, compute, storage)
-        self.precondition = GreenPreconditioner(
-            self.elements, compute, storage, self.operator.partials
-        )
+        self.operator = Hex8Operator(elements, compute, storage)
+        self.precondition = GreenPreconditioner(elements, compute, storage, self.operator.partials)
 
     def solve_all(self, *, keep_fields: bool = False, batch: int = 1) -> Hex8Results:
         """Solve the n unit loads, ``batch`` at a time, and assemble the effective coefficients.
@@ -245,31 +221,11 @@ class UnitLoads:
 
 
 def solve_unit_loads(
-    call: Call,
-    name: str,
-    phase_codes: np.ndarray,
-    coefficients: np.ndarray,
-    *,
-    keep_fields: bool,
-    together: int,
-    bbar: bool = False,
-    directions: np.ndarray | None = None,
-    fibre_phases: np.ndarray | None = None,
+    call: Call, name: str, elements: UnitElements, *, keep_fields: bool, together: int
 ) -> Hex8Results:
     """Solve the unit loads of a call; on a GPU all at once up to ``together`` voxels."""
-    n = coefficients.shape[-1]
-    if not coefficients.any():
-        return Hex8Results.zero(n, len(coefficients))
-    problem = Hex8Problem(
-        name,
-        phase_codes,
-        coefficients,
-        call.voxels.voxel_size,
-        call.compute,
-        call.options,
-        bbar=bbar,
-        directions=directions,
-        fibre_phases=fibre_phases,
-    )
-    batch = 1 if call.compute.name == "cpu" or phase_codes.size > together else n
+    if not elements.c.any():
+        return Hex8Results.zero(elements.n, len(elements.c))
+    batch = 1 if call.compute.name == "cpu" or elements.voxels > together else elements.n
+    problem = Hex8Problem(name, elements, call.compute, call.options)
     return problem.solve_all(keep_fields=keep_fields, batch=batch)

@@ -16,17 +16,9 @@ from ._voigt import VOIGT, tensor_from_voigt
 class Hex8Operator:
     """Matrix-free operator: in the precision of the storage, or in float64 on a pair of fields."""
 
-    def __init__(
-        self,
-        elements: UnitElements,
-        phase_codes: np.ndarray,
-        directions: np.ndarray | None,
-        compute: Compute,
-        storage: str,
-    ) -> None:
-        self.compute, self.storage, self.n = compute, storage, elements.n
-        send = compute.send
-        self.phase_codes = send(phase_codes)
+    def __init__(self, elements: UnitElements, compute: Compute, storage: str) -> None:
+        self.compute, send = compute, compute.send
+        self.phase_codes = send(elements.phase_codes)
         self.model, mean, rest = elements.kernel_columns(float32=storage == "float32")
         self.model64, mean64, rest64 = elements.kernel_columns(float32=False)
         self.mean, self.mean64 = send(mean.astype(storage)), send(mean64)
@@ -34,9 +26,9 @@ class Hex8Operator:
         if elements.bbar:
             self.rest, self.rest64 = send(rest.astype(storage)), send(rest64)
         self.fibre_directions, self.fibre, self.fibre64 = None, None, None
-        if directions is not None:
+        if elements.directions is not None:
             assert elements.fibre_columns is not None
-            self.fibre_directions = send(np.moveaxis(directions, -1, 0).astype(storage))
+            self.fibre_directions = send(np.moveaxis(elements.directions, -1, 0).astype(storage))
             self.fibre = send(elements.fibre_columns.astype(storage))
             self.fibre64 = send(elements.fibre_columns)
         self.partials = compute.partials(max(ops.HEX8_PARTIALS, 6 * (ops.REDUCE_PARTIALS + 1)))

@@ -43,6 +43,7 @@ class UnitElements:
         directions: np.ndarray | None = None,
         fibre_phases: np.ndarray | None = None,
     ) -> None:
+        self.phase_codes, self.directions, self.bbar = phase_codes, directions, bbar
         self.grid: tuple[int, int, int] = phase_codes.shape  # type: ignore[assignment]
         self.voxels = phase_codes.size
         self.n = coefficients.shape[-1]
@@ -57,10 +58,9 @@ class UnitElements:
             self.w, self.load_names = self.g, COMPONENTS
 
         scaled = self.volume * self.w[:, None] * self.w * coefficients
-        self.scale = float(np.abs(scaled).max())
+        self.scale = float(np.abs(scaled).max()) or 1.0
         self.c = scaled / self.scale  # (P, n, n), of the mean strain of an element
         self.c_rest = self.c  # of its other modes
-        self.bbar = bbar
         if bbar:
             deviator = np.eye(6)
             deviator[:3, :3] -= 1.0 / 3.0

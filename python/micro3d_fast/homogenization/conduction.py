@@ -16,6 +16,7 @@ from .._checks import boolean
 from ._call import Call
 from ._hex8 import solve_unit_loads
 from ._phase_arguments import checked_conductivities
+from ._unit_elements import UnitElements
 from ._voigt import COMPONENTS
 from .bounds import ConductivityBounds, conductivity_bounds
 from .local_fields import voxel_gradient
@@ -146,9 +147,8 @@ def homogenize_conductivity(
 
     phase_codes, labels_of_code = voxels.phase_codes()
     tensors = np.stack([phases[label] for label in labels_of_code])
-    results = solve_unit_loads(
-        call, "conductivity", phase_codes, tensors, keep_fields=fields, together=256**3
-    )
+    elements = UnitElements(phase_codes, tensors, voxels.voxel_size)
+    results = solve_unit_loads(call, "conductivity", elements, keep_fields=fields, together=256**3)
     flux = None
     if fields and results.fields is not None:
         flux = _flux(results.fields, tensors, phase_codes, voxels.voxel_size)

@@ -22,6 +22,7 @@ from ._call import Call
 from ._fibres import checked_directions, fibre_thermal_work
 from ._hex8 import Hex8Results, solve_unit_loads
 from ._phase_arguments import checked_materials
+from ._unit_elements import UnitElements
 from ._voigt import COMPONENTS, VOIGT_NAMES, dyads, strain_tensor
 from .bounds import ElasticBounds, elastic_bounds
 from .connectivity import solid_connectivity
@@ -231,16 +232,16 @@ def homogenize_elasticity(
     call = Call.of(labels, voxel_size, options, device, threads)
     problem = _checked(call, materials, directions, bbar, fields)
     warnings = _connectivity_warnings(problem)
-    results = solve_unit_loads(
-        call,
-        "elasticity",
+    elements = UnitElements(
         problem.phase_codes,
         problem.stiffness,
-        keep_fields=problem.fields,
-        together=160**3,
+        call.voxels.voxel_size,
         bbar=problem.bbar,
         directions=problem.fibre_directions,
         fibre_phases=problem.fibre_phases,
+    )
+    results = solve_unit_loads(
+        call, "elasticity", elements, keep_fields=problem.fields, together=160**3
     )
     result = _properties(problem, results, warnings)
     results.require_convergence(
