@@ -11,22 +11,28 @@ namespace {
 
 struct ModelRow {
   const char* name;
-  Hex8Model model;
   int components, coefficients, strains;
-};
-constexpr ModelRow models[] = {
-    {"conduction_isotropic", Hex8Model::conduction_isotropic, 1, 1, 3},
-    {"conduction_anisotropic", Hex8Model::conduction_anisotropic, 1, 6, 3},
-    {"elasticity_isotropic", Hex8Model::elasticity_isotropic, 3, 2, 6},
-    {"elasticity_orthotropic", Hex8Model::elasticity_orthotropic, 3, 9, 6},
-    {"elasticity_anisotropic", Hex8Model::elasticity_anisotropic, 3, 21, 6},
+  bool float_only;
 };
 
-const ModelRow& model_row(const std::string& name) {
-  for (const ModelRow& row : models)
-    if (name == row.name)
-      return row;
-  throw py::value_error("`model` is not one that is known, got '" + name + "'");
+/// The models of for_each_model, in its order.
+const std::vector<ModelRow>& models() {
+  static const std::vector<ModelRow> rows = [] {
+    std::vector<ModelRow> found;
+    for_each_model<float>([&](auto model) {
+      using M = decltype(model);
+      found.push_back({M::name, M::components, M::coefficients, M::strains, M::float_only});
+    });
+    return found;
+  }();
+  return rows;
+}
+
+int model_index(const std::string& name) {
+  for (std::size_t i = 0; i < models().size(); ++i)
+    if (name == models()[i].name)
+      return static_cast<int>(i);
+  throw py::value_error("`model` must be one of HEX8_MODELS, got '" + name + "'");
 }
 
 using Stream = std::optional<std::uintptr_t>;
@@ -79,8 +85,8 @@ struct Arrays {
     macro.require_shape({out.extent(0), m.strains});
     macro.require_dtype({mean.dtype()});
     if (directions) {
-      if (m.model != Hex8Model::elasticity_anisotropic || !fibre)
-        throw py::value_error("`directions` need `fibre` and the model elasticity_anisotropic");
+      if (m.coefficients != 21 || !fibre)
+        throw py::value_error("`directions` must come with `fibre` and a model of 21 coefficients");
       directions->require_shape({3, labels.extent(0), labels.extent(1), labels.extent(2)});
       directions->require_dtype({out.dtype()});
       fibre->require_shape({6, mean.extent(1)});
@@ -94,8 +100,8 @@ struct Arrays {
 };
 
 template <class S, class T>
-void run(const Arrays& a, const ModelRow& m, double sign, const std::string& dot_kind,
-         Stream stream, int threads, bool phases_on_host) {
+void run(const Arrays& a, int model, double sign, const std::string& dot_kind, Stream stream,
+         int threads, bool phases_on_host) {
   const auto pointer = [](const std::optional<Array>& from, auto* type) {
     return from ? from->data<std::remove_pointer_t<decltype(type)>>() : nullptr;
   };
@@ -127,11 +133,11 @@ void run(const Arrays& a, const ModelRow& m, double sign, const std::string& dot
   const py::gil_scoped_release no_gil; // from here on no Python object is touched
   if (a.out.is_cuda()) {
     const DeviceGuard guard(a.out.device_id());
-    hex8_cuda(op, m.model, partials, stream.value_or(1));
+    hex8_cuda(op, model, partials, stream.value_or(1));
   } else if (phases_on_host) {
-    hex8_phases_on_host(op, m.model);
+    hex8_phases_on_host(op, model);
   } else {
-    hex8_cpu(op, m.model, threads);
+    hex8_cpu(op, model, threads);
   }
 }
 
@@ -143,17 +149,18 @@ static void hex8(const py::object& u, const py::object& u_low, const py::object&
                  const py::object& macro, double sign, const std::string& dot_kind,
                  const py::object& dot, const py::object& partials, Stream stream, int threads,
                  bool phases_on_host) {
-  const ModelRow& m = model_row(model);
-  if (m.coefficients == 1 || m.coefficients == 2)
-    Array(mean, "mean", Access::read, stream).require_dtype({DType::f32}); // hex8.cpp: with_model
+  const int index = model_index(model);
+  const ModelRow& m = models()[std::size_t(index)];
+  if (m.float_only)
+    Array(mean, "mean", Access::read, stream).require_dtype({DType::f32});
   const Arrays a(u, u_low, out, labels, mean, rest, directions, fibre, macro, dot, partials, m,
                  stream);
   if (a.out.dtype() == DType::f32 && a.mean.dtype() == DType::f32 && !a.u_low)
-    return run<float, float>(a, m, sign, dot_kind, stream, threads, phases_on_host);
+    return run<float, float>(a, index, sign, dot_kind, stream, threads, phases_on_host);
   if (a.out.dtype() == DType::f32 && a.mean.dtype() == DType::f64)
-    return run<float, double>(a, m, sign, dot_kind, stream, threads, phases_on_host);
+    return run<float, double>(a, index, sign, dot_kind, stream, threads, phases_on_host);
   if (a.out.dtype() == DType::f64 && a.mean.dtype() == DType::f64 && !a.u_low)
-    return run<double, double>(a, m, sign, dot_kind, stream, threads, phases_on_host);
+    return run<double, double>(a, index, sign, dot_kind, stream, threads, phases_on_host);
   throw py::type_error(
       "`out` and `mean` must be float32 and float32, float32 and float64 or float64 "
       "and float64 (`u_low`: the second), got " +
@@ -166,6 +173,10 @@ static void bind_hex8(py::module_& m) {
         py::arg("macro"), py::arg("sign"), py::arg("dot_kind"), py::arg("dot"), py::arg("partials"),
         py::arg("stream"), py::arg("threads"), py::arg("phases_on_host") = false);
   m.attr("HEX8_PARTIALS") = hex8_partials;
+  py::dict sizes;
+  for (const ModelRow& row : models())
+    sizes[row.name] = py::make_tuple(row.components, row.coefficients, row.strains, row.float_only);
+  m.attr("HEX8_MODELS") = sizes;
 }
 M3D_BINDING(bind_hex8);
 

@@ -5,9 +5,8 @@
 #include "core/for_each.hpp" // for omp_threads
 #include "core/simd.hpp"     // for in_best_isa
 
-#include <algorithm>   // for min
-#include <type_traits> // for is_same
-#include <vector>      // for vector
+#include <algorithm> // for min
+#include <vector>    // for vector
 
 namespace micro3d {
 
@@ -294,36 +293,20 @@ template <class Model, class S, class T> void phases(const Hex8<S, T>& op) {
   }
 }
 
-/// The models with few coefficients are for speed: they exist in float32 alone.
-template <class S, class T, class Call> void with_model(Hex8Model model, const Call& call) {
-  if constexpr (std::is_same_v<T, float>) {
-    if (model == Hex8Model::conduction_isotropic)
-      return call(ConductionIsotropic<T>{});
-    if (model == Hex8Model::elasticity_isotropic)
-      return call(ElasticityIsotropic<T>{});
-  }
-  if (model == Hex8Model::conduction_anisotropic)
-    return call(ConductionAnisotropic<T>{});
-  if (model == Hex8Model::elasticity_orthotropic)
-    return call(ElasticityOrthotropic<T>{});
-  if (model == Hex8Model::elasticity_anisotropic)
-    return call(ElasticityAnisotropic<T>{});
-}
-
 } // namespace
 
-template <class S, class T> void hex8_cpu(const Hex8<S, T>& op, Hex8Model model, int threads) {
-  with_model<S, T>(model, [&](auto m) { walk<decltype(m)>(op, threads); });
+template <class S, class T> void hex8_cpu(const Hex8<S, T>& op, int model, int threads) {
+  with_model<T>(model, [&](auto m) { walk<decltype(m)>(op, threads); });
 }
-template <class S, class T> void hex8_phases_on_host(const Hex8<S, T>& op, Hex8Model model) {
-  with_model<S, T>(model, [&](auto m) { phases<decltype(m)>(op); });
+template <class S, class T> void hex8_phases_on_host(const Hex8<S, T>& op, int model) {
+  with_model<T>(model, [&](auto m) { phases<decltype(m)>(op); });
 }
 
-template void hex8_cpu(const Hex8<float, float>&, Hex8Model, int);
-template void hex8_cpu(const Hex8<float, double>&, Hex8Model, int);
-template void hex8_cpu(const Hex8<double, double>&, Hex8Model, int);
-template void hex8_phases_on_host(const Hex8<float, float>&, Hex8Model);
-template void hex8_phases_on_host(const Hex8<float, double>&, Hex8Model);
-template void hex8_phases_on_host(const Hex8<double, double>&, Hex8Model);
+template void hex8_cpu(const Hex8<float, float>&, int, int);
+template void hex8_cpu(const Hex8<float, double>&, int, int);
+template void hex8_cpu(const Hex8<double, double>&, int, int);
+template void hex8_phases_on_host(const Hex8<float, float>&, int);
+template void hex8_phases_on_host(const Hex8<float, double>&, int);
+template void hex8_phases_on_host(const Hex8<double, double>&, int);
 
 } // namespace micro3d

@@ -5,8 +5,6 @@
 #include "core/for_each.hpp" // for cuda_on
 #include "core/reduce.hpp"   // for block_sum, sum_partials
 
-#include <type_traits> // for is_same
-
 namespace micro3d {
 
 namespace {
@@ -56,23 +54,12 @@ void launch(const Hex8<S, T>& op, double* partials, std::uintptr_t stream) {
 } // namespace
 
 template <class S, class T>
-void hex8_cuda(const Hex8<S, T>& op, Hex8Model model, double* partials, std::uintptr_t stream) {
-  if constexpr (std::is_same_v<T, float>) { // as in hex8.cpp
-    if (model == Hex8Model::conduction_isotropic)
-      return launch<ConductionIsotropic<T>>(op, partials, stream);
-    if (model == Hex8Model::elasticity_isotropic)
-      return launch<ElasticityIsotropic<T>>(op, partials, stream);
-  }
-  if (model == Hex8Model::conduction_anisotropic)
-    return launch<ConductionAnisotropic<T>>(op, partials, stream);
-  if (model == Hex8Model::elasticity_orthotropic)
-    return launch<ElasticityOrthotropic<T>>(op, partials, stream);
-  if (model == Hex8Model::elasticity_anisotropic)
-    return launch<ElasticityAnisotropic<T>>(op, partials, stream);
+void hex8_cuda(const Hex8<S, T>& op, int model, double* partials, std::uintptr_t stream) {
+  with_model<T>(model, [&](auto m) { launch<decltype(m)>(op, partials, stream); });
 }
 
-template void hex8_cuda(const Hex8<float, float>&, Hex8Model, double*, std::uintptr_t);
-template void hex8_cuda(const Hex8<float, double>&, Hex8Model, double*, std::uintptr_t);
-template void hex8_cuda(const Hex8<double, double>&, Hex8Model, double*, std::uintptr_t);
+template void hex8_cuda(const Hex8<float, float>&, int, double*, std::uintptr_t);
+template void hex8_cuda(const Hex8<float, double>&, int, double*, std::uintptr_t);
+template void hex8_cuda(const Hex8<double, double>&, int, double*, std::uintptr_t);
 
 } // namespace micro3d

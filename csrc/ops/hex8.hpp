@@ -3,7 +3,8 @@
 #pragma once
 #include "core/config.hpp" // for M3D_HD, Index
 
-#include <cstdint> // for uint8_t
+#include <cstdint>     // for uint8_t
+#include <type_traits> // for is_same
 
 namespace micro3d {
 
@@ -46,7 +47,9 @@ template <class T> struct Coefficients {
 // ------------------------------------------------------------------------------- conduction models
 
 template <class T> struct ConductionIsotropic {
+  static constexpr const char* name = "conduction_isotropic";
   static constexpr int components = 1, coefficients = 1, strains = 3;
+  static constexpr bool float_only = true; // for speed: double has the general model
   template <int M> M3D_HD static void flux(const T (&e)[3], const Coefficients<T>& k, T (&q)[3]) {
     for (int j = 0; j < 3; ++j)
       q[j] = k[0] * e[j];
@@ -54,7 +57,9 @@ template <class T> struct ConductionIsotropic {
 };
 
 template <class T> struct ConductionAnisotropic { // 11, 22, 33, 23, 13, 12
+  static constexpr const char* name = "conduction_anisotropic";
   static constexpr int components = 1, coefficients = 6, strains = 3;
+  static constexpr bool float_only = false;
   template <int M> M3D_HD static void flux(const T (&e)[3], const Coefficients<T>& k, T (&q)[3]) {
     q[0] = k[0] * e[0] + k[5] * e[1] + k[4] * e[2];
     q[1] = k[5] * e[0] + k[1] * e[1] + k[3] * e[2];
@@ -65,7 +70,9 @@ template <class T> struct ConductionAnisotropic { // 11, 22, 33, 23, 13, 12
 // ------------------------------------------------------------------------------- elasticity models
 
 template <class T> struct ElasticityIsotropic { // lambda, mu
+  static constexpr const char* name = "elasticity_isotropic";
   static constexpr int components = 3, coefficients = 2, strains = 6;
+  static constexpr bool float_only = true;
   template <int M> M3D_HD static void flux(const T (&e)[6], const Coefficients<T>& c, T (&s)[6]) {
     const T mu = c[1], pressure = c[0] * (e[0] + e[1] + e[2]);
     for (int i = 0; i < 3; ++i)
@@ -76,7 +83,9 @@ template <class T> struct ElasticityIsotropic { // lambda, mu
 };
 
 template <class T> struct ElasticityOrthotropic { // C11 C22 C33 C23 C13 C12 C44 C55 C66
+  static constexpr const char* name = "elasticity_orthotropic";
   static constexpr int components = 3, coefficients = 9, strains = 6;
+  static constexpr bool float_only = false;
   template <int M> M3D_HD static void flux(const T (&e)[6], const Coefficients<T>& c, T (&s)[6]) {
     s[0] = c[0] * e[0] + c[5] * e[1] + c[4] * e[2];
     s[1] = c[5] * e[0] + c[1] * e[1] + c[3] * e[2];
@@ -93,7 +102,9 @@ M3D_HD constexpr int packed6(int q, int p) {
 }
 
 template <class T> struct ElasticityAnisotropic { // upper triangle, row by row
+  static constexpr const char* name = "elasticity_anisotropic";
   static constexpr int components = 3, coefficients = 21, strains = 6;
+  static constexpr bool float_only = false;
   template <int M> M3D_HD static void flux(const T (&e)[6], const Coefficients<T>& c, T (&s)[6]) {
     for (int q = 0; q < 6; ++q) {
       T sum = 0;
@@ -103,6 +114,26 @@ template <class T> struct ElasticityAnisotropic { // upper triangle, row by row
     }
   }
 };
+
+/// Calls call(Model<T>{}) for each model: the only list of them.
+template <class T, class Call> void for_each_model(const Call& call) {
+  call(ConductionIsotropic<T>{});
+  call(ConductionAnisotropic<T>{});
+  call(ElasticityIsotropic<T>{});
+  call(ElasticityOrthotropic<T>{});
+  call(ElasticityAnisotropic<T>{});
+}
+
+/// Calls call(Model<T>{}) for the model at `index` in that list, if it computes in T.
+template <class T, class Call> void with_model(int index, const Call& call) {
+  int i = 0;
+  for_each_model<T>([&](auto model) {
+    if constexpr (std::is_same_v<T, float> || !decltype(model)::float_only)
+      if (i == index)
+        call(model);
+    ++i;
+  });
+}
 
 // ---------------------------------------------------------------------------------- one element
 
@@ -221,13 +252,6 @@ M3D_HD void fibre_stiffness(const T* k, Index stride, const T (&n)[3], T (&c)[21
 
 // ------------------------------------------------------------------------------------ the operator
 
-enum class Hex8Model {
-  conduction_isotropic,
-  conduction_anisotropic,
-  elasticity_isotropic,
-  elasticity_orthotropic,
-  elasticity_anisotropic,
-};
 enum class Hex8Dot { none, input, output };
 
 /// out = sign * (A u + forces of the uniform strain `macro`), and dot = out.u or out.out, per load.
@@ -243,7 +267,7 @@ template <class S, class T> struct Hex8 {
   const T* mean;              // [coefficients, phases]: coefficients of mode 0
   const T* rest;              // of the other modes; the same pointer without B-bar
   Index phases;
-  const S* directions; // [3, nz, ny, nx] unit vectors, or null (elasticity_anisotropic only)
+  const S* directions; // [3, nz, ny, nx] unit vectors, or null (models with 21 coefficients)
   const T* fibre;      // [5 + 1, phases]: constants of fibre_stiffness; last row: 1 if it applies
   const T* macro;      // [loads, strains]
   T sign;
@@ -403,9 +427,10 @@ inline Hex8Tile<Model, S, T> hex8_tile(const Hex8<S, T>& op) {
 /// Doubles that the CUDA walk needs for its dots.
 constexpr Index hex8_partials = 1 << 20;
 
-template <class S, class T> void hex8_cpu(const Hex8<S, T>& op, Hex8Model model, int threads);
+// `model`: its index in for_each_model
+template <class S, class T> void hex8_cpu(const Hex8<S, T>& op, int model, int threads);
 template <class S, class T>
-void hex8_cuda(const Hex8<S, T>& op, Hex8Model model, double* partials, std::uintptr_t stream);
-template <class S, class T> void hex8_phases_on_host(const Hex8<S, T>& op, Hex8Model model);
+void hex8_cuda(const Hex8<S, T>& op, int model, double* partials, std::uintptr_t stream);
+template <class S, class T> void hex8_phases_on_host(const Hex8<S, T>& op, int model);
 
 } // namespace micro3d

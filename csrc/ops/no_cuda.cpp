@@ -25,12 +25,12 @@ void bit_pairs_cuda(const BitPairs&, std::uintptr_t) { absent("bit_pairs"); }
 void bit_segments_cuda(const BitSegments&, std::uintptr_t) { absent("bit_segments"); }
 
 // homogenization
-template <class S, class T> void hex8_cuda(const Hex8<S, T>&, Hex8Model, double*, std::uintptr_t) {
+template <class S, class T> void hex8_cuda(const Hex8<S, T>&, int, double*, std::uintptr_t) {
   absent("hex8");
 }
-template void hex8_cuda(const Hex8<float, float>&, Hex8Model, double*, std::uintptr_t);
-template void hex8_cuda(const Hex8<float, double>&, Hex8Model, double*, std::uintptr_t);
-template void hex8_cuda(const Hex8<double, double>&, Hex8Model, double*, std::uintptr_t);
+template void hex8_cuda(const Hex8<float, float>&, int, double*, std::uintptr_t);
+template void hex8_cuda(const Hex8<float, double>&, int, double*, std::uintptr_t);
+template void hex8_cuda(const Hex8<double, double>&, int, double*, std::uintptr_t);
 template <class T, int N>
 void green_cuda(Index, const Green<T, N>&, double*, double*, std::uintptr_t) {
   absent("green");

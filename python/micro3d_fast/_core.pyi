@@ -47,6 +47,7 @@ def box_muller(v: int, w: int) -> list[float]: ...
 
 # homogenization
 HEX8_PARTIALS: int
+HEX8_MODELS: dict[str, tuple[int, int, int, bool]]
 REDUCE_PARTIALS: int
 
 def hex8(

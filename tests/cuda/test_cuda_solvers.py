@@ -10,23 +10,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micro3d_fast import _core, ops
+from micro3d_fast import ops
 
 torch = pytest.importorskip("torch")
 
 pytestmark = pytest.mark.cuda
 
 DEVICE = "cuda"
-MODELS = {  # components, coefficients, strains
-    "conduction_isotropic": (1, 1, 3),
-    "conduction_anisotropic": (1, 6, 3),
-    "elasticity_isotropic": (3, 2, 6),
-    "elasticity_orthotropic": (3, 9, 6),
-    "elasticity_anisotropic": (3, 21, 6),
-}
 KINDS = [("float32", "float32"), ("float32", "float64"), ("float64", "float64")]
-# isotropic models exist in float32 alone
-CASES = [(m, k) for m in MODELS for k in KINDS if "_isotropic" not in m or k == KINDS[0]]
+CASES = [
+    (name, kind)
+    for name, model in ops.HEX8_MODELS.items()
+    for kind in KINDS
+    if kind == KINDS[0] or not model.float32_only
+]
 SHAPES = [(1, 1, 1), (3, 4, 5), (2, 17, 33), (21, 15, 64)]
 
 
@@ -48,7 +45,8 @@ def close(got, want, dtype):
 @pytest.mark.parametrize(("model", "kind"), CASES, ids=str)
 def test_hex8(model, kind, shape):
     storage, arithmetic = kind
-    components, coefficients, strains = MODELS[model]
+    sizes = ops.HEX8_MODELS[model]
+    components, coefficients, strains = sizes.components, sizes.coefficients, sizes.strains
     rng = np.random.default_rng([3, *shape])
     loads, phases = 2, 3
     field = (loads, components, *shape)
@@ -81,7 +79,7 @@ def test_hex8(model, kind, shape):
             dot=sums,
             dot_kind=dotted,
             sign=-1.0,
-            partials=scratch(_core.HEX8_PARTIALS),
+            partials=scratch(ops.HEX8_PARTIALS),
             **sent,
         )
         close(got, want, storage)
@@ -142,7 +140,7 @@ def test_green(components, dtype, bbar):
         tuple(there(t) for t in tables),
         symbol.ravel().tolist(),
         rz=sums,
-        partials=scratch(loads * _core.REDUCE_PARTIALS),
+        partials=scratch(loads * ops.REDUCE_PARTIALS),
         **keys,
     )
     close(got, want, dtype)
@@ -160,7 +158,7 @@ def test_separable_inverse(dtype):
     ops.separable_inverse(want, tuple(eigen), rz=rz)
     got, sums = there(spectrum), scratch(1)
     ops.separable_inverse(
-        got, tuple(there(e) for e in eigen), rz=sums, partials=scratch(_core.REDUCE_PARTIALS)
+        got, tuple(there(e) for e in eigen), rz=sums, partials=scratch(ops.REDUCE_PARTIALS)
     )
     close(got, want, dtype)
     np.testing.assert_allclose(sums.cpu().numpy(), rz, rtol=1e-5 if dtype == "float32" else 1e-12)

@@ -46,13 +46,7 @@ def phases_of(kind, rng, count=3):
     return c
 
 
-KINDS = [
-    "conduction_isotropic",
-    "conduction_anisotropic",
-    "elasticity_isotropic",
-    "elasticity_orthotropic",
-    "elasticity_anisotropic",
-]
+KINDS = list(ops.HEX8_MODELS)
 
 
 def relative(got, want):
@@ -345,7 +339,7 @@ def test_phase_strain_equals_reference(backend, components, rng):
         high = u.astype(dtype)
         low = (u - high).astype(dtype)
         out = send(np.zeros((2, 3, n)))
-        partials = send(np.zeros(2 * (_core.REDUCE_PARTIALS + 1)))
+        partials = send(np.zeros(2 * (ops.REDUCE_PARTIALS + 1)))
         ops.phase_strain(
             send(high), send(labels), out=out, u_low=send(low), partials=partials, threads=1
         )
@@ -367,7 +361,7 @@ def test_cg_vectors(backend, dtype, rng):
     a = np.array([0.5, 0.0, 0.75]).astype(dtype)[:, None, None, None, None]
     b = np.array([0.0, 2.0, 1.5]).astype(dtype)[:, None, None, None, None]
     sx, sr, sp, rr = send(x.copy()), send(r.copy()), send(p.copy()), send(np.zeros(3))
-    partials = send(np.zeros(3 * _core.REDUCE_PARTIALS))
+    partials = send(np.zeros(3 * ops.REDUCE_PARTIALS))
     ops.cg_update(
         sx, sr, sp, send(q), rz=send(rz), pq=send(pq), rr=rr, partials=partials, threads=2
     )
@@ -419,3 +413,22 @@ def test_boundary_says_what_is_wrong(change, error, words):
     }
     with pytest.raises(error, match=words):
         ops.hex8(**arguments)
+
+
+def test_models_and_their_sizes():
+    sizes = {name: (m.components, m.coefficients, m.strains) for name, m in ops.HEX8_MODELS.items()}
+    assert sizes == {
+        "conduction_isotropic": (1, 1, 3),
+        "conduction_anisotropic": (1, 6, 3),
+        "elasticity_isotropic": (3, 2, 6),
+        "elasticity_orthotropic": (3, 9, 6),
+        "elasticity_anisotropic": (3, 21, 6),
+    }
+    labels, table = np.zeros((1, 1, 1), np.uint8), np.ones((1, 1))
+    with pytest.raises(ValueError, match="`model` must be one of HEX8_MODELS, got 'plastic'"):
+        ops.hex8(labels, "plastic", table, out=np.zeros((1, 1, 1, 1, 1)), macro=np.ones((1, 3)))
+    with pytest.raises(TypeError, match="`mean` must be float32, got float64"):
+        ops.hex8(
+            labels, "conduction_isotropic", table, out=np.zeros((1, 1, 1, 1, 1)),
+            macro=np.ones((1, 3)),
+        )  # fmt: skip

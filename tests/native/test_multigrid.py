@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 import pytest
 
-from micro3d_fast import _core, ops
+from micro3d_fast import ops
 from micro3d_fast.reference import multigrid as reference
 
 SHAPES = [(1, 1, 1), (4, 3, 2), (5, 6, 7), (12, 1, 9), (1, 8, 8), (9, 16, 11), (21, 5, 1)]
@@ -32,7 +32,7 @@ class Plates:
         )
         self.buffer = send(self.host.copy())
         self.options = {
-            **common, "threads": threads, "partials": send(np.zeros(_core.REDUCE_PARTIALS)),
+            **common, "threads": threads, "partials": send(np.zeros(ops.REDUCE_PARTIALS)),
         }  # fmt: skip
 
     def pad(self, field):

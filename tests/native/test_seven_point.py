@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 import pytest
 
-from micro3d_fast import _core, ops
+from micro3d_fast import ops
 from micro3d_fast.reference import seven_point as reference
 
 SHAPES = [(1, 1, 1), (4, 3, 5), (1, 4, 6), (5, 1, 2), (3, 4, 1), (2, 2, 2)]
@@ -25,7 +25,7 @@ def test_equals_reference(backend, shape, periodic, table, rng):
     k = np.array(table)
     a, b = reference.matrix(k[codes], weights, periodic)
     u = rng.standard_normal(shape)
-    partials = send(np.zeros(_core.REDUCE_PARTIALS))
+    partials = send(np.zeros(ops.REDUCE_PARTIALS))
     common = {
         "weights": weights,
         "periodic": periodic,

@@ -19,7 +19,9 @@ from .device import (
 )
 from .diffusion import reverse_step
 from .finite_elements import (
+    HEX8_MODELS,
     HEX8_PARTIALS,
+    Hex8Model,
     green,
     green_convolve,
     green_convolve_takes,
@@ -39,8 +41,10 @@ from .spectra import load_phase, multiply_spectra, store_counts, sum_radially
 from .vectors import REDUCE_PARTIALS, cg_direction, cg_update, dot, two_sum
 
 __all__ = [
+    "HEX8_MODELS",
     "HEX8_PARTIALS",
     "REDUCE_PARTIALS",
+    "Hex8Model",
     "built_with_cuda",
     "cg_direction",
     "cg_update",

@@ -10,12 +10,16 @@ device of the fields. ``partials`` is scratch memory for sums, needed on CUDA on
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from .. import _core
 from .._arrays import Array
 from .device import current_stream
 
 __all__ = [
+    "HEX8_MODELS",
     "HEX8_PARTIALS",
+    "Hex8Model",
     "green",
     "green_convolve",
     "green_convolve_takes",
@@ -26,6 +30,22 @@ __all__ = [
 
 #: float64 numbers of scratch memory that `hex8` needs on CUDA
 HEX8_PARTIALS: int = _core.HEX8_PARTIALS
+
+
+@dataclass(frozen=True)
+class Hex8Model:
+    """Sizes of an element model of `hex8`."""
+
+    components: int  #: of the field
+    coefficients: int  #: per phase
+    strains: int  #: components of the strain or gradient
+    float32_only: bool  #: not compiled for float64 arithmetic
+
+
+#: name -> sizes of every element model that the core is compiled for
+HEX8_MODELS: dict[str, Hex8Model] = {
+    name: Hex8Model(*sizes) for name, sizes in _core.HEX8_MODELS.items()
+}
 
 
 def hex8(
@@ -57,9 +77,10 @@ def hex8(
     labels : array of uint8, shape (nz, ny, nx)
         Phase of every voxel; smaller than the number of columns of ``mean``.
     model : str
-        ``conduction_isotropic`` (1 coefficient), ``conduction_anisotropic`` (6),
-        ``elasticity_isotropic`` (2: lambda, mu), ``elasticity_orthotropic`` (9: C11 C22 C33 C23
-        C13 C12 C44 C55 C66) or ``elasticity_anisotropic`` (21: upper triangle, row by row).
+        A name in ``HEX8_MODELS``. Order of the coefficients: k of ``conduction_isotropic``; k11
+        k22 k33 k23 k13 k12 of ``conduction_anisotropic``; lambda, mu of ``elasticity_isotropic``;
+        C11 C22 C33 C23 C13 C12 C44 C55 C66 of ``elasticity_orthotropic``; the upper triangle, row
+        by row, of ``elasticity_anisotropic``.
     mean, rest : array, shape (coefficients, phases)
         Coefficients of the mean strain, and of the other modes of the element (default: the same;
         B-bar gives others). Their dtype, float32 or float64, is what is computed in.
