@@ -37,7 +37,7 @@ import micro3d_fast as m3
 from micro3d_fast import statistics, synthetic
 from micro3d_fast._atomic import atomic_write
 from micro3d_fast.diffusion import sample_slices
-from micro3d_fast.diffusion.sampling import SamplerSettings, fast_settings
+from micro3d_fast.diffusion.settings import SamplerSettings, fast_settings
 
 PLANES = ("xy", "xz", "yz")
 AXES = ("z", "y", "x")

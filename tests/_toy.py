@@ -8,6 +8,9 @@ import torch
 from torch import nn
 
 from micro3d_fast.diffusion.checkpoint import Model
+from micro3d_fast.diffusion.copies import make
+from micro3d_fast.diffusion.field import Field
+from micro3d_fast.diffusion.network_pass import NetworkPass
 from micro3d_fast.diffusion.schedule import Schedule
 from micro3d_fast.diffusion.unet import PRESETS, UNet, UNetConfig
 
@@ -87,3 +90,21 @@ def calm_model(phases: int = 2, fractions=None) -> Model:
     model = tiny_model(phases, fractions)
     model.net.head.weight.data.mul_(0.2)
     return model
+
+
+def field_and_network(
+    model: Model,
+    shape: tuple[int, int, int],
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    window: int | None = None,
+    **options,
+) -> tuple[Field, NetworkPass]:
+    """A field of the model, with its options, and the network that denoises it."""
+    where = torch.device(device)
+    field = Field(shape, model, where, dtype, **options)
+    network = NetworkPass(field, make(model, where, dtype), window=window)
+    if isinstance(model.net, LinearNet):  # it takes one condition for all slices
+        network.chunk_pixels = 32 * 64 * 64
+    return field, network

@@ -67,10 +67,21 @@ def flops_of(net: Any, slices: int, n: int, device: Any, dtype: Any) -> float:
     return float(counter.get_total_flops()) * slices
 
 
+def field_and_network(model: Any, n: int, device: Any, dtype: Any) -> tuple[Any, Any]:
+    """Return a field of n^3 voxels and the network that denoises it."""
+    from micro3d_fast.diffusion import copies
+    from micro3d_fast.diffusion.field import Field
+    from micro3d_fast.diffusion.network_pass import NetworkPass
+
+    field = Field((n, n, n), model, device, dtype, seeds=(1,))
+    return field, NetworkPass(field, copies.make(model, device, dtype))
+
+
 def passes(job: Job, preset: str, n: int, way: str) -> None:
     import torch
 
-    from micro3d_fast.diffusion import sampling
+    from micro3d_fast.diffusion.sampling import sample
+    from micro3d_fast.diffusion.settings import fast_settings, paper_settings
 
     device = torch.device(job.device)
     full = way == "float32" or job.rehearse
@@ -80,23 +91,23 @@ def passes(job: Job, preset: str, n: int, way: str) -> None:
     matmul = job.ceilings()["matmul"]  # before the peak of memory is looked for
     if not job.rehearse:
         torch.cuda.reset_peak_memory_stats()
-    field = sampling.Field((n, n, n), model, device, dtype, seed=1)
-    flops = flops_of(field.net, n, n, device, dtype)
+    field, network = field_and_network(model, n, device, dtype)
+    flops = flops_of(network.net, n, n, device, dtype)
     case = f"{preset} {n}^3 {way}"
     if way in ("compiled", "max-autotune"):
         torch._dynamo.reset()  # recompilations are counted by code, which all networks share
         options: dict[str, Any] = {} if way == "compiled" else {"mode": "max-autotune"}
         backend = "eager" if job.toy else "inductor"
-        field._forward = torch.compile(field.net, backend=backend, **options)
+        network.forward = torch.compile(network.net, backend=backend, **options)
     # so many outer steps of the default sampler that some seconds go by
     steps = 2 if job.toy or n > 128 else 6
-    settings = sampling.fast_settings(harmonize=(5,) * (steps - 1) + (0,))
+    settings = fast_settings(harmonize=(5,) * (steps - 1) + (0,))
 
     def sampled() -> tuple[float, float]:
         """Seconds of the passes in all, and in the network."""
-        before, started = field.network_seconds, time.perf_counter()
-        sampling.sample(field, settings)
-        inside = field.network_seconds - before  # waits for the last pass of the network
+        before, started = network.seconds, time.perf_counter()
+        sample(field, network, settings)
+        inside = network.seconds - before  # waits for the last pass of the network
         if not job.rehearse:
             torch.cuda.synchronize()
         return time.perf_counter() - started, inside
@@ -124,8 +135,8 @@ def passes(job: Job, preset: str, n: int, way: str) -> None:
     if way in ("compiled", "max-autotune"):
         job.row(case, "first run, with compilation", first, "s", **keys)
     for name, whole_settings in (
-        ("fast", sampling.fast_settings()),
-        ("paper", sampling.paper_settings(model)),
+        ("fast", fast_settings()),
+        ("paper", paper_settings(model)),
     ):
         total = whole_settings.passes * each
         notes = f"computed from {count} passes"
@@ -147,17 +158,18 @@ def kernels(job: Job, preset: str, n: int) -> None:
     import torch
     from torch.profiler import ProfilerActivity, profile
 
-    from micro3d_fast.diffusion import sampling
+    from micro3d_fast.diffusion.sampling import sample
+    from micro3d_fast.diffusion.settings import fast_settings
 
     dtype = torch.float32 if job.rehearse else torch.bfloat16
-    field = sampling.Field((n, n, n), untrained(preset), torch.device(job.device), dtype, seed=1)
-    settings = sampling.fast_settings(harmonize=(5, 0))
-    sampling.sample(field, settings)
+    field, network = field_and_network(untrained(preset), n, torch.device(job.device), dtype)
+    settings = fast_settings(harmonize=(5, 0))
+    sample(field, network, settings)
     activities = [ProfilerActivity.CPU]
     if not job.rehearse:
         activities.append(ProfilerActivity.CUDA)
     with profile(activities=activities) as profiler:
-        sampling.sample(field, settings)
+        sample(field, network, settings)
         if not job.rehearse:
             torch.cuda.synchronize()
     sort = "self_cpu_time_total" if job.rehearse else "self_cuda_time_total"

@@ -26,6 +26,7 @@ _PUBLIC: dict[str, str] = {
     "reconstruct_many": "diffusion",
     "sample_slices": "diffusion",
     "SamplerSettings": "diffusion",
+    "Runtime": "diffusion",
     "ModelFileError": "diffusion",
     "ResumeError": "diffusion",
     # the sampler for one material

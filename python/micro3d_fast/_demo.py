@@ -24,7 +24,6 @@ import numpy as np
 from . import diffusion, homogenization, synthetic
 from ._atomic import atomic_write
 from .diffusion import Model
-from .diffusion.sampling import fast_settings
 from .micrographs import PLANES, Micrographs
 from .microstructure import Microstructure
 from .report import Line, Picture, Plot, Section, Text, write_report
@@ -89,7 +88,7 @@ def run(demo: Run, training_seconds: float) -> list[Path]:
         timings["2D samples"] = seconds
         if first:  # a pass over the volume is one evaluation of each slice
             pass_seconds = seconds / (STEPS * SAMPLES * 3 * 64**2) * demo.edge**3
-        whole = fast_settings(harmonize=model.harmonize).passes
+        whole = diffusion.Reconstruction.of((demo.edge,) * 3, model).settings.passes
         edge, passes = affordable(demo, pass_seconds, whole, 0.6 if first else 0.4, needed=first)
         if edge == 0:
             demo.say("  skipped: no time is left for it")
@@ -104,7 +103,7 @@ def run(demo: Run, training_seconds: float) -> list[Path]:
                 seed=demo.seed,
                 device=demo.device,
                 callback=follow,
-                keep_raw=True,
+                runtime=diffusion.Runtime(keep_raw=True),
             )
         taken = float(made.provenance["seconds"])
         timings["Reconstruction"] = taken

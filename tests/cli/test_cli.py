@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -203,7 +204,7 @@ def test_help_imports_nothing_heavy():
         ),
         (
             ["reconstruct", "--model", "separator", "--out", "o.tif", "--harmonize", "100"],
-            "--harmonize must leave two steps of the passes that are made",
+            "--harmonize must leave at least two steps within the number of passes",
         ),
         (["calibrate", "--model", "separator"], "calibrate needs micrographs: give those of"),
         (
@@ -577,6 +578,8 @@ def test_info(capsys):
     assert code == 0
     for words in ("micro3d-fast", m3.cuda_status(), "torch threads", "model fibre-composite"):
         assert words in said
+    for name, sampler in m3.diffusion.SAMPLERS.items():
+        assert re.search(rf"sampler {name} +{re.escape(sampler.summary)}", said)
 
 
 def test_warnings_are_plain_lines(capsys, folder, tmp_path):

@@ -13,9 +13,11 @@ import micro3d_fast as m3
 
 torch = pytest.importorskip("torch")
 
-from _toy import calm_model  # noqa: E402
-from micro3d_fast.diffusion import sampling  # noqa: E402
+from _toy import calm_model, field_and_network  # noqa: E402
+from micro3d_fast.diffusion.network_pass import NetworkPass  # noqa: E402
+from micro3d_fast.diffusion.sampling import sample  # noqa: E402
 from micro3d_fast.diffusion.schedule import Schedule  # noqa: E402
+from micro3d_fast.diffusion.settings import fast_settings  # noqa: E402
 
 pytestmark = pytest.mark.cuda
 
@@ -30,8 +32,9 @@ def full_float32(monkeypatch):
 
 def field_of(model, device, shape=(16, 16, 16), dtype=torch.float32, **keys):
     """The raw field after some passes."""
-    field = sampling.Field(shape, model, torch.device(device), dtype, seed=7, **keys)
-    sampling.sample(field, sampling.fast_settings(harmonize=(1, 2, 1, 0)))
+    options = {"seeds": (7,), "device": device, "dtype": dtype, **keys}
+    field, network = field_and_network(model, shape, **options)
+    sample(field, network, fast_settings(harmonize=(1, 2, 1, 0)))
     return field.result()
 
 
@@ -86,7 +89,7 @@ def test_a_seed_is_a_volume(sampler):
 def test_a_volume_does_not_depend_on_the_memory_that_is_free(monkeypatch):
     model = calm_model()
     want = field_of(model, DEVICE)
-    monkeypatch.setattr(sampling.Field, "chunk_pixels", 3 * 16 * 16)
+    monkeypatch.setattr(NetworkPass, "chunk_pixels", 3 * 16 * 16)
     np.testing.assert_allclose(field_of(model, DEVICE), want, atol=2e-3)
 
 

@@ -49,11 +49,13 @@ def test_the_candidate_nearest_to_the_micrographs_is_chosen(micrographs):
     np.testing.assert_array_equal(again.labels, made[0].labels)
 
 
-def test_what_no_micrograph_shows_can_not_be_judged():
+def test_phases_that_no_micrograph_shows_are_refused():
     labels = np.zeros((24, 24, 24), np.uint8)
     labels[:, ::3] = 1  # layers normal to y: a slice normal to it shows one phase
     micrographs = m3.Micrographs.from_volume(labels, images_per_plane=1, seed=0)
-    with pytest.raises(ValueError, match=r"every phase of the model in every plane, but .* xz"):
+    with pytest.raises(
+        ValueError, match=r"every phase of the model in every plane, got no .* in xz"
+    ):
         m3.calibrate(tiny_model(), micrographs)
 
 
@@ -94,8 +96,9 @@ def test_a_damaged_record_of_it_is_refused(tmp_path, wrong):
 
 def test_the_default_of_reconstruct_is_a_candidate():
     from micro3d_fast.calibration import CANDIDATES
+    from micro3d_fast.diffusion.settings import fast_settings
 
-    default = m3.diffusion.sampling.fast_settings()
+    default = fast_settings()
     steps = range(default.steps)
     assert tuple(default.repeats_at(k) for k in steps) in CANDIDATES
     assert [sum(c) + len(c) for c in CANDIDATES] == [22, 43, 38]
@@ -117,7 +120,7 @@ def test_the_default_of_reconstruct_is_a_candidate():
         ({"callback": 5}, TypeError, "`callback` must be callable"),
         ({"shape": (8, 8, 8)}, TypeError, "`shape` is no argument of calibrate"),
         ({"volume_shape": (4, 8, 8)}, ValueError, "`volume_shape` must be at least 8"),
-        ({"passes": 3}, TypeError, "`passes` is what calibrate chooses"),
+        ({"passes": 3}, TypeError, "`passes` is chosen by calibrate"),
     ],
 )
 def test_wrong_input_is_refused_in_one_sentence(micrographs, change, error, words):

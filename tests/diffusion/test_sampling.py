@@ -11,26 +11,22 @@ import pytest
 import torch
 
 import micro3d_fast as m3
-from _toy import GAIN, LinearNet, linear_model, tiny_model
+from _toy import GAIN, LinearNet, field_and_network, linear_model, tiny_model
+from micro3d_fast._planes import PLANES
+from micro3d_fast.diffusion import SamplerSettings, reconstruct, sample_slices
 from micro3d_fast.diffusion.checkpoint import Model
+from micro3d_fast.diffusion.field import Field
 from micro3d_fast.diffusion.labelling import match_fractions, settled
-from micro3d_fast.diffusion.sampling import (
-    PLANES,
-    Field,
-    SamplerSettings,
-    fast_settings,
-    paper_settings,
-    reconstruct,
-    sample,
-    sample_slices,
-)
+from micro3d_fast.diffusion.mean_hold import MeanHold
+from micro3d_fast.diffusion.sampling import sample
 from micro3d_fast.diffusion.schedule import Schedule
+from micro3d_fast.diffusion.settings import fast_settings, paper_settings
 
 
-def field_of(model: Model, shape=(48, 40, 56), *, seed: int = 3, guidance: float = 1.0) -> Field:
-    field = Field(shape, model, torch.device("cpu"), torch.float32, seed=seed, guidance=guidance)
-    if isinstance(model.net, LinearNet):  # which is told one condition for all slices
-        field.chunk_pixels = 32 * 64 * 64
+def sampled(model: Model, settings: SamplerSettings, shape=(48, 40, 56), **options) -> Field:
+    """The field after sampling."""
+    field, network = field_and_network(model, shape, seeds=(3,), **options)
+    sample(field, network, settings)
     return field
 
 
@@ -69,9 +65,7 @@ def paper_variance(schedule: Schedule, n_h: int, gamma: float, guidance: float =
 )
 def test_paper_sampler_has_the_law_of_the_paper_s_loop(n_h, gamma, guidance):
     model = linear_model()
-    field = field_of(model, guidance=guidance)
-    sample(field, paper_settings(model, n_h, gamma))
-    x = field.result()
+    x = sampled(model, paper_settings(model, n_h, gamma), guidance=guidance).result()
     expected = paper_variance(model.schedule, n_h, gamma, guidance)
     n = x.size
     assert abs(x.mean()) < 4 * np.sqrt(expected / n)
@@ -82,8 +76,7 @@ def test_paper_sampler_has_the_law_of_the_paper_s_loop(n_h, gamma, guidance):
 def test_law_does_not_depend_on_how_the_prediction_is_written(prediction):
     """The same linear denoiser as noise and as x0 or v prediction gives the same field."""
     model = linear_model(12)
-    a = field_of(model, (16, 16, 16))
-    sample(a, paper_settings(model, 2, 0.5))
+    a = sampled(model, paper_settings(model, 2, 0.5), (16, 16, 16))
 
     class Rewritten(LinearNet):
         def forward(self, x, cond):
@@ -99,26 +92,25 @@ def test_law_does_not_depend_on_how_the_prediction_is_written(prediction):
             "prediction": prediction,
         }
     )
-    b = field_of(other, (16, 16, 16))
-    sample(b, paper_settings(other, 2, 0.5))
+    b = sampled(other, paper_settings(other, 2, 0.5), (16, 16, 16))
     np.testing.assert_allclose(a.result(), b.result(), rtol=0, atol=2e-4)
 
 
 def test_paper_sampler_visits_planes_and_steps_in_the_paper_s_order():
     model = linear_model(5)
-    field = field_of(model, (16, 16, 16))
-    sample(field, paper_settings(model, 2, 0.5))
+    field, network = field_and_network(model, (16, 16, 16))
+    sample(field, network, paper_settings(model, 2, 0.5))
     want = [(t, (5 - t) % 3) for t in range(5, 0, -1) for _ in range(3 if t > 1 else 1)]
-    assert field.net.seen == want
+    assert network.net.seen == want
     assert paper_settings(model, 2, 0.5).passes == len(want) == 5 * 3 - 2
 
 
 def test_fast_sampler_turns_the_plane_every_pass():
     model = linear_model(60)
     settings = fast_settings(20, 3, 0.5)
-    field = field_of(model, (16, 16, 16))
-    sample(field, settings)
-    assert [c for _, c in field.net.seen] == [i % 3 for i in range(settings.passes)]
+    field, network = field_and_network(model, (16, 16, 16))
+    sample(field, network, settings)
+    assert [c for _, c in network.net.seen] == [i % 3 for i in range(settings.passes)]
 
 
 def test_paper_passes_are_the_paper_s():
@@ -129,21 +121,19 @@ def test_paper_passes_are_the_paper_s():
 def test_held_mean_is_that_of_the_training_images(guidance):
     """The belief x0 of every voxel has its odds multiplied by one number a phase."""
     model = tiny_model(3, (0.2, 0.5, 0.3))
-    field = field_of(model, (16, 24, 16), guidance=guidance)
-    settings = SamplerSettings(3, 1, 1.0, rotate=True, hold_mean=True)
-    sample(field, settings)
+    field, network = field_and_network(model, (16, 24, 16), seeds=(3,), guidance=guidance)
+    sample(field, network, SamplerSettings(3, 1, 1.0, rotate=True, hold_mean=True))
     want = 2 * np.array([0.2, 0.5, 0.3]) - 1
     p, q = model.schedule.x0_from(1000, model.prediction)
-    x = field.slices(field._x, field.plane, 0)
+    hold = MeanHold(field)
 
     def belief():
-        tells = [field.slices(out, field.plane, 0, channels_last=True) for out in field._tells]
-        return field._belief(x, tells, p, q).double()
+        return hold.predicted_x0(*field.net_slices(0), p, q).double()
 
     for _ in range(3):  # Newton's method goes on from the tilt of the pass before
-        field._evaluate(1000)
+        network.predict(1000)
         before = belief()
-        field._hold_mean(p, q)
+        hold.apply(p, q)
     after = belief()
     # not exactly: voxels beyond [-1, 1], of which the network is more than sure, stay there
     np.testing.assert_allclose(after.mean((0, 2, 3)), want, atol=0.03)
@@ -151,22 +141,23 @@ def test_held_mean_is_that_of_the_training_images(guidance):
     for c in range(3):
         odds = (after.atanh() - before.atanh())[:, c][inside[:, c]]
         assert len(odds) > 100
-        np.testing.assert_allclose(odds, float(field._tilts[0, c]), rtol=0, atol=2e-3)
+        np.testing.assert_allclose(odds, float(hold.tilts[0, c]), rtol=0, atol=2e-3)
 
 
 def test_held_mean_is_that_of_the_wanted_shape():
     """21 voxels are sampled as 22 and cut: the fraction that counts is that of the 21."""
     model = tiny_model(2, (0.8, 0.2))
-    field = field_of(model, (21, 13, 27))
+    field, network = field_and_network(model, (21, 13, 27), seeds=(3,))
     assert field.shape != (21, 13, 27)
+    hold = MeanHold(field)
+    p, q = model.schedule.x0_from(1000, "v")
     for plane in ("xy", "xz", "yz"):
         field.start(plane, 1000, True)
         for _ in range(3):
-            field._evaluate(1000)
-            field._hold_mean(*model.schedule.x0_from(1000, "v"))
-        p, q = model.schedule.x0_from(1000, "v")
+            network.predict(1000)
+            hold.apply(p, q)
         x0 = p * field.volume(field._x, plane) + q * field.volume(
-            field._tells[0], plane, channels_last=True
+            field.net_outputs[0], plane, channels_last=True
         )
         inside = x0[:, :21, :13, :27].clamp(-1, 1).mean()
         assert float(inside) == pytest.approx(-0.6, abs=0.02)
@@ -190,10 +181,10 @@ def test_repeats_of_each_step():
     repeats = (1, 2, 0, 3, 0)
     settings = fast_settings(harmonize=repeats)
     assert (settings.steps, settings.passes) == (5, 11)
-    field = field_of(model, (16, 16, 16))
-    sample(field, settings)
+    field, network = field_and_network(model, (16, 16, 16))
+    sample(field, network, settings)
     times = model.schedule.respaced(5, 2.0)
-    assert [t for t, _ in field.net.seen] == [
+    assert [t for t, _ in network.net.seen] == [
         t for t, n in zip(times, repeats, strict=True) for _ in range(1 + n)
     ]
     volume = reconstruct((8, 8, 8), tiny_model(), harmonize=[2, 1, 0])
@@ -202,14 +193,13 @@ def test_repeats_of_each_step():
         with pytest.raises(ValueError, match="`harmonize` must be one number for each of 3"):
             SamplerSettings(3, wrong, 1.0)
     for options in ({"sampler": "paper"}, {"passes": 22}, {"quality": "draft"}):
-        with pytest.raises(ValueError, match="`harmonize` must be one number where `passes`"):
+        with pytest.raises(ValueError, match="`harmonize` must be one number where"):
             reconstruct((8, 8, 8), tiny_model(), harmonize=(1, 0), **options)
 
 
 def test_x0_of_the_last_step_is_not_clipped_and_others_are():
     model = linear_model(10)
-    field = field_of(model, (16, 16, 16))
-    sample(field, SamplerSettings(4, 1, 0.5, clip=True))
+    field = sampled(model, SamplerSettings(4, 1, 0.5, clip=True), (16, 16, 16))
     assert np.abs(field.result()).max() > 1
 
 
@@ -225,9 +215,9 @@ def test_any_shape(shape, phases):
 
 def test_a_single_slice_is_sampled_in_its_own_plane():
     model = linear_model(6)
-    field = field_of(model, (24, 1, 24))
-    sample(field, fast_settings(6, 1, 0.5))
-    assert {c for _, c in field.net.seen} == {PLANES.index("xz")}
+    field, network = field_and_network(model, (24, 1, 24))
+    sample(field, network, fast_settings(6, 1, 0.5))
+    assert {c for _, c in network.net.seen} == {PLANES.index("xz")}
 
 
 def test_seed_repeats_bit_for_bit_and_matters():
@@ -255,20 +245,20 @@ def test_periodic_axis_has_no_border(axis, n):
     shift = 4
 
     def one_pass(roll: int) -> np.ndarray:
-        field = Field(tuple(shape), model, torch.device("cpu"), torch.float32, periodic=periodic)
+        field, network = field_and_network(model, tuple(shape), periodic=periodic)
         field.start("xy", 1000, False)
         view = field.volume(field._x, "xy")
         view.copy_(torch.roll(view.clone(), roll, dims=axis + 1))
-        field._eats.copy_(field._x)
+        field.net_input.copy_(field._x)
         planes = [p for p in PLANES if "zyx"[axis] in p]
         field.plane = "xy"
         if planes[0] != "xy":
             flat = view.clone()
             field.volume(field._x, planes[0]).copy_(flat)
-            field._eats.copy_(field._x)
+            field.net_input.copy_(field._x)
             field.plane = planes[0]
-        field._evaluate(1000)
-        out = field.volume(field._tells[0], field.plane, channels_last=True)
+        network.predict(1000)
+        out = field.volume(field.net_outputs[0], field.plane, channels_last=True)
         return torch.roll(out, -roll, dims=axis + 1).numpy().copy()
 
     if n % model.config.stride == 0:

@@ -8,6 +8,7 @@ import copy
 import dataclasses
 import inspect
 import itertools
+import json
 import shlex
 from types import SimpleNamespace
 
@@ -16,9 +17,9 @@ import pytest
 import torch
 
 import micro3d_fast as m3
-from _toy import LinearNet, linear_model, tiny_model
+from _toy import LinearNet, field_and_network, linear_model, tiny_model
 from micro3d_fast import cli
-from micro3d_fast.diffusion import copies, device, labelling, sampling, windows
+from micro3d_fast.diffusion import Reconstruction, copies, device, labelling, settings, windows
 from micro3d_fast.diffusion import field as field_module
 from micro3d_fast.diffusion.device import free_memory_bytes, out_of_memory
 from micro3d_fast.diffusion.labelling import (
@@ -28,9 +29,10 @@ from micro3d_fast.diffusion.labelling import (
     islands,
     match_fractions,
 )
+from micro3d_fast.diffusion.network_pass import NetworkPass
+from micro3d_fast.diffusion.sampling import sample
 from micro3d_fast.diffusion.schedule import Schedule
 from micro3d_fast.diffusion.unet import UNet
-from micro3d_fast.report._reproduction import reproduction
 
 OPEN = (False,) * 3
 
@@ -44,21 +46,46 @@ def separator():
 
 
 def test_quality_is_a_number_of_passes():
-    model = tiny_model()
-    for quality, passes in sampling.QUALITY.items():
-        settings = sampling._request((16,) * 3, model, quality=quality).settings
-        assert settings.passes == passes
-        assert settings == sampling.fast_settings(passes)
-    assert sampling._request((16,) * 3, model).settings.passes == sampling.QUALITY["standard"]
-    volume = m3.reconstruct((8, 8, 8), model, quality="draft")
-    assert volume.provenance["quality"] == "draft"
-    assert volume.provenance["passes"] == sampling.QUALITY["draft"]
+    model, shape = tiny_model(), (16,) * 3
+    for quality, passes in settings.QUALITY.items():
+        found = Reconstruction.of(shape, model, sampler=quality).settings
+        assert found.passes == passes
+        assert found == settings.fast_settings(passes)
+    assert Reconstruction.of(shape, model).settings.passes == settings.QUALITY["standard"]
+    former = m3.reconstruct((8, 8, 8), model, quality="draft")
+    volume = m3.reconstruct((8, 8, 8), model, sampler="draft")
+    assert (former.labels == volume.labels).all()
+    for made in (former, volume):
+        assert (made.provenance["sampler"], made.provenance["quality"]) == ("fast", "draft")
+        assert made.provenance["passes"] == settings.QUALITY["draft"]
+
+
+def test_former_keywords_are_what_replaced_them():
+    model, custom = tiny_model(), settings.SamplerSettings(3, 1, 0.7, rotate=True)
+    former = m3.reconstruct((8, 16, 24), model, settings=custom, window=8, precision="float32")
+    runtime = m3.Runtime(window=8, precision="float32")
+    volume = m3.reconstruct((8, 16, 24), model, sampler=custom, runtime=runtime)
+    times = ("seconds", "network_seconds")
+    records = [
+        {key: value for key, value in made.provenance.items() if key not in times}
+        for made in (former, volume)
+    ]
+    assert records[0] == records[1]
+    assert records[0]["sampler"] == "custom"
+    assert (former.labels == volume.labels).all()
+    raw = m3.reconstruct((8, 8, 8), model, sampler="paper", settings=custom)
+    assert raw.provenance["asked_volume_fractions"] is None
 
 
 def test_defaults_are_written_once():
     public = inspect.signature(m3.reconstruct).parameters
-    for name, parameter in inspect.signature(sampling._request).parameters.items():
-        assert parameter.default == public[name].default
+    assert len(public) == 16
+    fields = {f.name: f.default for f in dataclasses.fields(Reconstruction) if f.init}
+    runtime = {f.name: f.default for f in dataclasses.fields(m3.Runtime)}
+    for name in fields.keys() & public.keys() - {"volume_shape", "model"}:
+        assert fields[name] == public[name].default
+    assert runtime.items() <= fields.items()
+    assert fields.keys() <= public.keys() | runtime.keys()
 
 
 # ----------------------------------------------------------------------------------------- windows
@@ -84,16 +111,10 @@ def test_windows_of_a_pointwise_network_change_nothing(periodic):
     """Each voxel is read and written once, where it belongs, whatever the windows."""
     fields = []
     for window in (None, 8, 16):
-        field = sampling.Field(
-            (21, 40, 34),
-            linear_model(30),
-            torch.device("cpu"),
-            torch.float32,
-            periodic=periodic,
-            seed=2,
-            window=window,
+        field, network = field_and_network(
+            linear_model(30), (21, 40, 34), periodic=periodic, seeds=(2,), window=window
         )
-        sampling.sample(field, sampling.fast_settings(9))
+        sample(field, network, settings.fast_settings(9))
         fields.append(field.result())
     np.testing.assert_allclose(fields[1], fields[0], atol=1e-5)
     np.testing.assert_allclose(fields[2], fields[0], atol=1e-5)
@@ -145,12 +166,10 @@ def test_batches_are_halved_where_memory_runs_out(error, window, monkeypatch):
     for net in (LinearNet(), Greedy()):
         model = linear_model(20)
         object.__setattr__(model, "net", net)
-        field = sampling.Field(
-            (24, 24, 24), model, torch.device("cpu"), torch.float32, window=window
-        )
-        sampling.sample(field, sampling.fast_settings(5))
+        field, network = field_and_network(model, (24, 24, 24), window=window)
+        sample(field, network, settings.fast_settings(5))
         fields.append(field.result())
-    assert len(field.net.seen) >= 5 * 24 // 3
+    assert len(network.net.seen) >= 5 * 24 // 3
     np.testing.assert_allclose(fields[1], fields[0], atol=1e-6)
 
 
@@ -166,27 +185,25 @@ class Weak(UNet):
 
 @pytest.mark.parametrize("phases", [2, 3])
 @pytest.mark.parametrize("window", [None, 8])
-def test_two_conditions_in_one_batch_say_what_they_say_alone(phases, window):
+def test_two_conditions_in_one_batch_give_the_outputs_of_each_alone(phases, window):
     """Guidance: together, one after the other, and after memory ran out."""
-    said, shown = [], []
+    outputs, shown = [], []
     for weak, chunk in ((False, None), (False, 3 * 16 * 16), (True, None)):
         model = tiny_model(phases)
         object.__setattr__(model, "net", copy.deepcopy(model.net))
         model.net.__class__, model.net.weak, model.net.shown = Weak, weak, []
-        field = sampling.Field(
-            (12, 17, 20), model, torch.device("cpu"), torch.float32, guidance=1.7, window=window
-        )
+        field, network = field_and_network(model, (12, 17, 20), guidance=1.7, window=window)
         if chunk:
-            field.chunk_pixels = chunk
-        said.append([])
+            network.chunk_pixels = chunk
+        outputs.append([])
         for plane in ("xy", "yz"):
             field.start(plane, 500, True)
-            field._evaluate(500)
-            said[-1].append(torch.stack(field._tells))
-        shown.append(field.net.shown)
-    for other in said[1:]:
-        torch.testing.assert_close(other, said[0], rtol=1e-4, atol=1e-4)
-    assert not torch.equal(*said[0][0])  # the two conditions differ
+            network.predict(500)
+            outputs[-1].append(torch.stack(field.net_outputs))
+        shown.append(network.net.shown)
+    for other in outputs[1:]:
+        torch.testing.assert_close(other, outputs[0], rtol=1e-4, atol=1e-4)
+    assert not torch.equal(*outputs[0][0])  # the two conditions differ
     assert len(shown[0]) == 2  # one batch a pass
     assert all(images == conditions for images, conditions in shown[0])
     assert all(conditions == 1 for _, conditions in shown[1])
@@ -291,10 +308,8 @@ def test_a_compiled_network_is_never_given_up(monkeypatch):
 def test_batches_of_a_large_gpu_stay_below_2_to_the_31(monkeypatch):
     def pixels(kind, dtype, free):
         monkeypatch.setattr(device, "free_memory_bytes", lambda where: free)
-        field = SimpleNamespace(
-            model=linear_model(), device=torch.device(kind), dtype=dtype, __dict__={}
-        )
-        return sampling.Field.chunk_pixels.func(field)
+        field = SimpleNamespace(model=linear_model(), device=torch.device(kind), dtype=dtype)
+        return NetworkPass.chunk_pixels.func(SimpleNamespace(field=field))
 
     width = linear_model().config.dim * linear_model().config.multipliers[0]
     huge = 10**15
@@ -324,7 +339,7 @@ def test_the_buffers_of_known_voxels_count_as_memory(monkeypatch):
     asked = []
     monkeypatch.setattr(field_module, "_refuse_memory", lambda need, *rest: asked.append(need))
     for k in (None, known):
-        sampling.Field((16,) * 3, model, torch.device("cpu"), torch.float32, known=k)
+        field_and_network(model, (16,) * 3, known=k)
     assert asked[1] - asked[0] == 8 * 13 * 5 * 13
 
 
@@ -362,7 +377,7 @@ def test_known_voxels_have_the_noise_of_their_step():
     known[3:37, 5, 2:] = 1
     fields = []
     for k in (known, None):
-        field = sampling.Field((40,) * 3, model, torch.device("cpu"), torch.float32, known=k)
+        field, _ = field_and_network(model, (40,) * 3, known=k)
         field.start("xy", 30, True)
         fields.append(field.result()[0])
     given, bar = known != UNKNOWN, model.schedule.alpha_bar[30]
@@ -514,17 +529,11 @@ def test_the_command_that_repeats_a_volume_names_what_was_asked():
     volume = m3.reconstruct(
         known.shape, model, passes=3, window=8, remove_islands=True, known=known
     )
-    command, program = reproduction(
-        volume.provenance, SimpleNamespace(labels=volume.labels)
-    ).values()
-    assert "--window 8 --remove-islands --known KNOWN.tif" in command
-    assert "window=8, remove_islands=True, known=m3.Micro" in program
-    assert (
-        "window"
-        not in reproduction(
-            m3.reconstruct((8, 8, 8), model, passes=3).provenance, SimpleNamespace(labels=known)
-        )["In Python:"]
-    )
+    recipe = Reconstruction.from_provenance(volume.provenance, volume.shape)
+    assert "--window 8 --remove-islands --known KNOWN.tif" in recipe.command()
+    assert "window=8, remove_islands=True, known=m3.Micro" in recipe.program()
+    plain = m3.reconstruct((8, 8, 8), model, passes=3)
+    assert "window" not in Reconstruction.from_provenance(plain.provenance, (8, 8, 8)).program()
 
 
 @pytest.fixture(scope="module")
@@ -561,10 +570,10 @@ def saved(tmp_path_factory):
             },
             "--no-fraction-condition",
         ),
-        ({"settings": sampling.SamplerSettings(3, 1, 0.7, gamma_end=0.9)}, None),
+        ({"settings": settings.SamplerSettings(3, 1, 0.7, gamma_end=0.9)}, None),
         (
             {
-                "settings": sampling.SamplerSettings(3, 1, 1.0, hold_mean=True),
+                "settings": settings.SamplerSettings(3, 1, 1.0, hold_mean=True),
                 "volume_fractions": (0.2, 0.2, 0.6),
                 "fraction_condition": True,
                 "periodic": (True, False, False),
@@ -579,12 +588,13 @@ def test_the_command_and_the_program_repeat_the_volume(
 ):
     monkeypatch.chdir(tmp_path)
     volume = m3.reconstruct((8, 12, 8), m3.load_model(saved), seed=5, **options)
-    texts = reproduction({**volume.provenance, "model_name": saved}, volume)
-    exec(compile(texts["In Python:"], "program", "exec"), {})
+    record = json.loads(json.dumps({**volume.provenance, "model_name": saved}))
+    recipe = Reconstruction.from_provenance(record, volume.shape)
+    exec(compile(recipe.program(), "program", "exec"), {})
     again = m3.Microstructure.load("volume.tif")
     assert (again.labels == volume.labels).all()
     assert again.provenance["settings"] == volume.provenance["settings"]
-    command = texts.get("On the command line:")
+    command = recipe.command()
     assert (command is None) == (written is None)
     if command is not None:
         assert written in command
@@ -651,7 +661,7 @@ def test_boundary_of_many(change, error, words):
 )
 def test_settings_out_of_range_are_refused(knob, words):
     with pytest.raises(ValueError, match=words):
-        sampling.SamplerSettings(8, 5, 1.0, **knob)
+        settings.SamplerSettings(8, 5, 1.0, **knob)
 
 
 def test_a_bad_seed_of_many_is_refused():

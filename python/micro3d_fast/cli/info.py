@@ -14,13 +14,14 @@ __all__ = ["bundled_models", "info"]
 
 @guarded()
 def info(debug: Debug = False) -> None:
-    """Show what is installed: versions, CUDA, threads, bundled models.
+    """Show what is installed: versions, CUDA, threads, bundled models, samplers.
 
     \b
     Example:
       micro3d info
     """
     from .. import ops, report
+    from ..diffusion import SAMPLERS
 
     rows = [(name, str(value)) for name, value in report.software_versions().items()]
     rows.append(("CUDA", ops.cuda_status()))
@@ -31,6 +32,7 @@ def info(debug: Debug = False) -> None:
         rows.append(("torch devices", ", ".join(["cpu", *(f"cuda:{i}" for i in range(count))])))
         rows.append(("torch threads", str(torch.get_num_threads())))
     rows += [(f"model {name}", state) for name, state in bundled_models().items()]
+    rows += [(f"sampler {name}", sampler.summary) for name, sampler in SAMPLERS.items()]
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")

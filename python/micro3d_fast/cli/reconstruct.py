@@ -47,8 +47,10 @@ Count = Annotated[
     int,
     typer.Option(help="Number of volumes, with consecutive seeds that are added to --out."),
 ]
-Sampler = Annotated[str, typer.Option(help="fast or paper (thousands of passes).")]
-Quality = Annotated[str | None, typer.Option(help="draft, standard or high: 22, 38 or 91 passes.")]
+Sampler = Annotated[
+    str | None, typer.Option(help="Name of a sampler; micro3d info lists them.", metavar="NAME")
+]
+Quality = Annotated[str | None, typer.Option(help="Former name of --sampler.", metavar="NAME")]
 Passes = Annotated[
     int | None, typer.Option(help="Instead: number of passes, rounded to whole steps.")
 ]
@@ -71,7 +73,7 @@ FractionCondition = Annotated[
     typer.Option(
         "--fraction-condition/--no-fraction-condition",
         help="Condition a model trained for it on the fractions; default: if there are fractions "
-        "to match and the sampler does not hold the mean itself, as fast does.",
+        "to match and the sampler does not hold the mean itself.",
     ),
 ]
 Known = Annotated[
@@ -106,7 +108,7 @@ def reconstruct(
     shape: Shape = "64,64,64",
     seed: Seed = 0,
     count: Count = 1,
-    sampler: Sampler = "fast",
+    sampler: Sampler = None,
     quality: Quality = None,
     passes: Passes = None,
     harmonize: Harmonize = None,
@@ -140,13 +142,11 @@ def reconstruct(
       micro3d reconstruct --model fibre-composite --shape 64,64,64 --out volume.tif
       micro3d reconstruct --model run/ --shape 128,128,128 --periodic all --seed 7 \\
           --out volume.vti --report report/ --volume tomogram.tif
-      micro3d reconstruct --model cathode --quality draft --count 8 --out many/volume.tif
+      micro3d reconstruct --model cathode --sampler draft --count 8 --out many/volume.tif
     """
     _check_outputs(out, report, count)
     volume_shape = read_shape(shape)
     options: dict[str, Any] = {
-        "sampler": sampler,
-        "quality": quality,
         "passes": passes,
         "harmonize": read_harmonize(harmonize),
         "gamma": gamma,
@@ -160,6 +160,8 @@ def reconstruct(
         "keep_raw": report is not None,
         "known": None if known is None else load_volume(known, "known").labels,
     }
+    named = {"sampler": sampler, "quality": quality}
+    options |= {name: value for name, value in named.items() if value is not None}
 
     from .. import diffusion
 
@@ -195,14 +197,14 @@ def _reconstruct(
 ) -> tuple[Microstructure, list[Path]]:
     """Reconstruct and save one volume per seed; return the last one and the files."""
     from .. import diffusion
-    from ..diffusion.sampling import counted
+    from ..diffusion.progress import as_one_job
 
     count = len(seeds)
     saved: list[Path] = []
     with CtrlC() as ctrl_c, Progress("reconstructing", ctrl_c.check) as progress:
         try:
             for volume in diffusion.reconstruct_many(
-                volume_shape, model, seeds, callback=counted(progress, count), **options
+                volume_shape, model, seeds, callback=as_one_job(progress, volumes=count), **options
             ):
                 made = dataclasses.replace(
                     volume, provenance={"model_name": model_name, **volume.provenance}

@@ -5,15 +5,21 @@
 from __future__ import annotations
 
 from .checkpoint import BUNDLED, Model, ModelFileError, load_model
-from .sampling import SamplerSettings, reconstruct, reconstruct_many, sample_slices
+from .reconstruction import Reconstruction
 from .schedule import Schedule
+from .settings import SAMPLERS, Runtime, SamplerSettings
+from .slices import sample_slices
 from .training import ResumeError, train
+from .volumes import reconstruct, reconstruct_many
 
 __all__ = [
     "BUNDLED",
+    "SAMPLERS",
     "Model",
     "ModelFileError",
+    "Reconstruction",
     "ResumeError",
+    "Runtime",
     "SamplerSettings",
     "Schedule",
     "load_model",

@@ -23,6 +23,16 @@ PREDICTIONS = ("noise", "x0", "v")
 
 
 @dataclass(frozen=True)
+class Affine:
+    """The mean of a reverse step, E[x_s | x_t] = a x_t + b x0 with x0 = p x_t + q net."""
+
+    a: float
+    b: float
+    p: float
+    q: float
+
+
+@dataclass(frozen=True)
 class Schedule:
     """A noise schedule of ``steps`` (the paper's T).
 
@@ -99,6 +109,11 @@ class Schedule:
         return (1.0 - beta) ** 0.5 * (1.0 - bar_s) / (1.0 - bar_t), bar_s**0.5 * beta / (
             1.0 - bar_t
         )
+
+    def affine(self, t: int, s: int, prediction: str, *, deterministic: bool = False) -> Affine:
+        """Return the mean of x_s as affine form of x_t and the network's output (Eq. 8)."""
+        a, b = self.posterior(t, s, deterministic=deterministic)
+        return Affine(a, b, *self.x0_from(t, prediction))
 
     def posterior_variance(self, t: int, s: int) -> float:
         """Variance of x_s given x_t and x0; 0 at s = 0.  The paper takes beta instead."""

@@ -552,7 +552,7 @@ class _Run:
 
     def picture(self) -> None:
         """Save 2D samples of each plane above crops of the micrographs."""
-        from .sampling import sample_slices
+        from .slices import sample_slices
         from .unet import PLANES
 
         model = self.model()

@@ -177,7 +177,9 @@ def gather(
         timings=timings or {},
         properties=properties,
         extra=extra,
-        reproduce=reproduction(subject.provenance, subject) if reproduce is None else reproduce,
+        reproduce=reproduction(subject.provenance, subject.labels.shape)
+        if reproduce is None
+        else reproduce,
         title=title or "A reconstructed microstructure",
         software=_origin.software_versions(),
         given_verdict=verdict,

@@ -1,0 +1,327 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""A request for volumes: its options and their checks, the run, the provenance."""
+
+# ruff: noqa: RUF009  (`_option` returns a dataclass field)
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _checks
+from ..microstructure import Microstructure
+from . import recipe
+from .checkpoint import Model
+from .field import Field, working_shape
+from .labelling import UNKNOWN, final_labels, labels_of, left_to_give
+from .network_pass import NetworkPass
+from .recipe import OMIT, Recipe, Record
+from .sampling import Callback, sample
+from .settings import Runtime, Sampler, SamplerSettings, resolve_sampler
+
+if TYPE_CHECKING:
+    pass
+
+
+def _option(default: Any, recorded: Callable[[Record], Any]) -> Any:
+    """Declare an option; ``recorded`` finds its value in a provenance (OMIT: the default)."""
+    return dataclasses.field(default=default, metadata={"recorded": recorded})
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Reconstruction:
+    """A checked request for volumes: what `reconstruct` is given, but for the seeds.
+
+    Every option is one field, which `__post_init__` checks and replaces by its plain form; those of
+    a `Runtime` are fields here.  `run` makes the volumes; `from_provenance` gives the arguments
+    that make one again.
+    """
+
+    volume_shape: tuple[int, int, int]
+    model: Model
+    sampler: str | SamplerSettings = _option("fast", recipe.sampler)
+    passes: int | None = _option(None, recipe.passes)
+    harmonize: int | Sequence[int] | None = _option(None, recipe.setting("harmonize"))
+    gamma: float | None = _option(None, recipe.setting("gamma"))
+    guidance: float = _option(1.0, lambda record: record.get("guidance", OMIT))
+    periodic: Any = _option(False, recipe.periodic)
+    window: Any = _option("auto", lambda record: record.get("window") or OMIT)
+    remove_islands: bool = _option(
+        False, lambda record: OMIT if record.get("islands_removed") is None else True
+    )
+    known: Any = _option(None, recipe.known)
+    volume_fractions: Any = _option("auto", recipe.volume_fractions)
+    fraction_condition: Any = _option("auto", recipe.fraction_condition)
+    device: Any = None  # checked: a torch.device
+    precision: Any = "auto"  # checked: a torch.dtype
+    compile: Any = "auto"
+    keep_raw: bool = False
+    # what follows from the options
+    named: Sampler = dataclasses.field(init=False)
+    settings: SamplerSettings = dataclasses.field(init=False)
+
+    @classmethod
+    def of(
+        cls, volume_shape: Any, model: Any, *, runtime: Runtime | None = None, **options: Any
+    ) -> Reconstruction:
+        """Return the checked request of these arguments of `reconstruct`."""
+        runtime = Runtime() if runtime is None else runtime
+        if not isinstance(runtime, Runtime):
+            raise _checks.refuse_type("runtime", "be a Runtime or None", type(runtime).__name__)
+        return cls(volume_shape=volume_shape, model=model, **dataclasses.asdict(runtime), **options)
+
+    @classmethod
+    def options(cls) -> frozenset[str]:
+        """Return the names that `of` takes as keywords, and the former ones of `Runtime`."""
+        fields = {f.name for f in dataclasses.fields(cls) if f.init}
+        return frozenset(fields | {"runtime"}) - {"volume_shape", "model"}
+
+    def __post_init__(self) -> None:
+        from .device import compute_dtype, find_device, should_compile
+
+        def put(**checked: Any) -> None:
+            for name, value in checked.items():
+                object.__setattr__(self, name, value)
+
+        put(volume_shape=_checks.shape3(self.volume_shape, name="volume_shape"))
+        check_model(self.model)
+        named, settings = resolve_sampler(
+            self.sampler,
+            self.model,
+            passes=self.passes,
+            harmonize=self.harmonize,
+            gamma=self.gamma,
+        )
+        put(named=named, settings=settings)
+        put(guidance=_checks.real(self.guidance, name="guidance", minimum=0.0))
+        put(periodic=_checks.per_axis_bool(self.periodic, 3, name="periodic"))
+        put(volume_fractions=requested_fractions(self.volume_fractions, self.model, named))
+        put(fraction_condition=self._fraction_condition())
+        put(device=find_device(self.device))
+        put(known=self._known_labels())
+        put(remove_islands=_checks.boolean(self.remove_islands, name="remove_islands"))
+        put(window=self._window_side())
+        put(precision=compute_dtype(self.precision, self.device))
+        put(compile=should_compile(self.compile, self.device))
+        put(keep_raw=_checks.boolean(self.keep_raw, name="keep_raw"))
+
+    # -- checks
+
+    def _fraction_condition(self) -> bool:
+        """Check whether the network is conditioned on the phase fractions."""
+        value, wanted = self.fraction_condition, "be 'auto', True or False"
+        if value == "auto":
+            unheld = self.volume_fractions is not None and not self.settings.hold_mean
+            return self.model.fraction_condition and unheld
+        if isinstance(value, str):
+            raise _checks.refuse("fraction_condition", wanted, repr(value))
+        if not isinstance(value, bool):
+            raise _checks.refuse_type("fraction_condition", wanted, type(value).__name__)
+        if value and not self.model.fraction_condition:
+            raise _checks.refuse(
+                "fraction_condition",
+                "be 'auto' or False for a model that was trained without it",
+                "True",
+            )
+        return value
+
+    def _known_labels(self) -> np.ndarray | None:
+        """Check hard data: uint8, `UNKNOWN` where nothing is known; None without any."""
+        if self.known is None:
+            return None
+        n_phases, target = self.model.n_phases, self.volume_fractions
+        known = _checks.as_labels(self.known, name="known", ndim=3)
+        if known.shape != self.volume_shape:
+            wanted = f"have the shape of the volume {self.volume_shape}"
+            raise _checks.refuse("known", wanted, str(known.shape))
+        counts = np.bincount(known.ravel(), minlength=UNKNOWN + 1)
+        wrong = np.flatnonzero(counts[n_phases:UNKNOWN])
+        if len(wrong):
+            raise _checks.refuse(
+                "known",
+                f"hold phases 0 ... {n_phases - 1} and {UNKNOWN} where nothing is known",
+                str(n_phases + wrong[0]),
+            )
+        if counts[UNKNOWN] == known.size:
+            return None
+        if target is not None:
+            over = np.flatnonzero(left_to_give(target, known) < 0)
+            for phase in map(int, over[:1]):
+                raise _checks.refuse(
+                    "known",
+                    "leave room for `volume_fractions`",
+                    f"{counts[phase]} voxels of phase {phase}, of which {target[phase]:.4g} of "
+                    f"{known.size} voxels are requested",
+                )
+        return known.copy()
+
+    def _window_side(self) -> int | None:
+        """Check the side of the windows in pixels; None for whole slices."""
+        value, stride = self.window, self.model.config.stride
+        if value is None or value == "auto":
+            return None
+        if isinstance(value, str) or _checks.integer(value, name="window", minimum=1) % stride:
+            wanted = f"be 'auto', None or a multiple of the network's stride {stride}"
+            raise _checks.refuse("window", wanted, repr(value))
+        return int(value)
+
+    # -- the run
+
+    @property
+    def volumes_at_once(self) -> int:
+        """As many volumes as one batch of the network takes, at most 16."""
+        _, shape = working_shape(self.volume_shape, self.model, self.periodic)
+        pixels = 2**21 if self.device.type == "cuda" else 2**17
+        return max(1, min(16, pixels // math.prod(shape)))
+
+    def run(self, seeds: Sequence[int], callback: Callback | None = None) -> list[Microstructure]:
+        """Sample the volumes of these seeds together."""
+        from .copies import borrowed
+        from .device import current_device
+
+        started = time.perf_counter()
+        target, fractions = self.volume_fractions, None
+        if self.fraction_condition:
+            fractions = self.model.volume_fractions if target is None else target
+        lent = borrowed(self.model, self.device, self.precision, self.compile)
+        with current_device(self.device), lent as network:
+            field = Field(
+                self.volume_shape,
+                self.model,
+                self.device,
+                self.precision,
+                guidance=self.guidance,
+                periodic=self.periodic,
+                seeds=seeds,
+                fractions=target,
+                known=self.known,
+            )
+            passes = NetworkPass(field, network, window=self.window, fractions=fractions)
+            sample(field, passes, self.settings, callback)
+            fields = [field.result(i) for i in range(len(seeds))]  # (C, nz, ny, nx) on the host
+            network_seconds = passes.seconds
+        labels = [self._labels(x) for x in fields]
+        times = {
+            "seconds": round((time.perf_counter() - started) / len(seeds), 3),
+            "network_seconds": round(network_seconds / len(seeds), 3),
+        }
+        return [
+            Microstructure(
+                final,
+                voxel_size=self.model.voxel_size,
+                phase_names=self.model.phase_names,
+                fields={"raw_labels": raw} if self.keep_raw else {},
+                provenance={**self._provenance(seed, raw, final, islands, len(seeds)), **times},
+            )
+            for seed, (raw, final, islands) in zip(seeds, labels, strict=True)
+        ]
+
+    def _labels(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+        """Return raw and final labels of a field, and how many islands were removed."""
+        final, islands = final_labels(
+            x,
+            self.model.n_phases,
+            self.volume_fractions,
+            periodic=self.periodic,
+            known=self.known,
+            remove_islands=self.remove_islands,
+        )
+        return labels_of(x, self.model.n_phases), final, islands
+
+    def _provenance(
+        self, seed: int, raw: np.ndarray, final: np.ndarray, islands: int, volumes: int
+    ) -> dict[str, Any]:
+        """Return the record of a volume."""
+        model, target, known = self.model, self.volume_fractions, None
+        if self.known is not None:
+            digest = hashlib.sha256(self.known.tobytes()).hexdigest()[:16]
+            known = {"voxels": int((self.known != UNKNOWN).sum()), "sha256": digest}
+
+        def fractions(labels: np.ndarray) -> list[float]:
+            counts = np.bincount(labels.ravel(), minlength=model.n_phases)
+            return [float(f) for f in counts / labels.size]
+
+        return {
+            "made_by": "micro3d_fast.reconstruct",
+            "model": model.hash,
+            "sampler": self.named.name,
+            "quality": self.named.quality,
+            "settings": {
+                f.name: getattr(self.settings, f.name) for f in dataclasses.fields(self.settings)
+            },
+            "passes": self.settings.passes,
+            "guidance": self.guidance,
+            "periodic": list(self.periodic),
+            "window": self.window,
+            "known": known,
+            "seed": seed,
+            "device": str(self.device),
+            "precision": str(self.precision).removeprefix("torch."),
+            "compiled": self.compile,
+            "fraction_condition": self.fraction_condition,
+            "raw_volume_fractions": fractions(raw),
+            "asked_volume_fractions": None if target is None else [float(f) for f in target],
+            "model_volume_fractions": [float(f) for f in model.volume_fractions],
+            "volume_fractions": fractions(final),
+            "islands_removed": islands if self.remove_islands else None,
+            "volumes_at_once": volumes,
+        }
+
+    @classmethod
+    def from_provenance(
+        cls, record: Mapping[str, Any], volume_shape: Sequence[int]
+    ) -> Recipe | None:
+        """Return what makes a recorded volume again; None if the record is of something else."""
+        if not isinstance(record.get("settings"), Mapping) or "seed" not in record:
+            return None
+        arguments = {"seed": record["seed"]}
+        for field in dataclasses.fields(cls):
+            value = field.metadata.get("recorded", lambda _: OMIT)(record)
+            if value is not OMIT:
+                arguments[field.name] = value
+        nz, ny, nx = volume_shape
+        return Recipe(str(record.get("model_name", "MODEL")), (nz, ny, nx), arguments)
+
+
+def check_model(model: Any) -> None:
+    """Refuse what is not a Model."""
+    if not isinstance(model, Model):
+        raise _checks.refuse_type("model", "be a Model", type(model).__name__, "see load_model")
+
+
+def requested_fractions(
+    value: Any, model: Model, sampler: Sampler | None = None
+) -> np.ndarray | None:
+    """Return the phase fractions to match, or None for a raw result."""
+    wanted = "be 'auto', None or one number per phase"
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if value != "auto":
+            raise _checks.refuse("volume_fractions", wanted, repr(value))
+        matches = sampler is None or sampler.matches_fractions
+        return np.asarray(model.volume_fractions) if matches else None
+    try:
+        fractions = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise _checks.refuse_type("volume_fractions", wanted, repr(value)) from None
+    if (
+        fractions.shape != (model.n_phases,)
+        or not np.isfinite(fractions).all()
+        or (fractions < 0).any()
+        or abs(fractions.sum() - 1) > 1e-6
+    ):
+        raise _checks.refuse(
+            "volume_fractions",
+            f"be {model.n_phases} non-negative numbers that sum to 1",
+            repr(value),
+        )
+    return fractions / fractions.sum()

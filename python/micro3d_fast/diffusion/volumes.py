@@ -1,0 +1,235 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Volumes from a model: `reconstruct` and `reconstruct_many`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from .. import _checks
+from ..microstructure import Microstructure
+from .checkpoint import Model
+from .progress import as_one_job
+from .reconstruction import Reconstruction
+from .sampling import Callback
+from .settings import QUALITY, SAMPLERS, Runtime, SamplerSettings
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def accept_former_keywords(function: _Function) -> _Function:
+    """Let a function with ``sampler`` and ``runtime`` also take their former keywords.
+
+    ``quality`` and ``settings`` are values of ``sampler``; the fields of `Runtime` were keywords of
+    their own.
+    """
+
+    @functools.wraps(function)
+    def called(*args: Any, **options: Any) -> Any:
+        if (quality := options.pop("quality", None)) is not None:
+            _checks.choice(quality, QUALITY, name="quality")
+            if options.get("passes") is not None:
+                raise _checks.refuse("quality", "be None where `passes` is given", repr(quality))
+            sampler = options.get("sampler", "fast")
+            if sampler != "fast":
+                wanted = f"be None for sampler {_checks.shown(sampler)}"
+                raise _checks.refuse("quality", wanted, repr(quality))
+            options["sampler"] = quality
+        if (settings := options.pop("settings", None)) is not None:
+            if not isinstance(settings, SamplerSettings):
+                wanted = "be a SamplerSettings or None"
+                raise _checks.refuse_type("settings", wanted, type(settings).__name__)
+            named = SAMPLERS[
+                _checks.choice(options.get("sampler", "fast"), SAMPLERS, name="sampler")
+            ]
+            if not named.matches_fractions and options.get("volume_fractions", "auto") == "auto":
+                options["volume_fractions"] = None
+            options.update(sampler=settings, passes=None, harmonize=None, gamma=None)
+        names = [f.name for f in dataclasses.fields(Runtime) if f.name in options]
+        if names:
+            runtime = options.get("runtime") or Runtime()
+            changes = {name: options.pop(name) for name in names}
+            options["runtime"] = dataclasses.replace(runtime, **changes)
+        return function(*args, **options)
+
+    return called  # type: ignore[return-value]
+
+
+@accept_former_keywords
+def reconstruct(
+    volume_shape: Sequence[int],
+    model: Model,
+    *,
+    sampler: str | SamplerSettings = "fast",
+    passes: int | None = None,
+    harmonize: int | Sequence[int] | None = None,
+    gamma: float | None = None,
+    guidance: float = 1.0,
+    periodic: bool | Sequence[bool] = False,
+    volume_fractions: Any = "auto",
+    known: Any = None,
+    remove_islands: bool = False,
+    n: int | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    callback: Callback | None = None,
+    runtime: Runtime | None = None,
+) -> Microstructure | Any:
+    r"""Reconstruct a 3D volume from a model of its 2D micrographs.
+
+    Parameters
+    ----------
+    volume_shape : (nz, ny, nx)
+        Voxels along each axis, any positive sizes.
+    model : Model
+        From `train` or `load_model`.
+    sampler : {"fast", "paper", "draft", "standard", "high"} or SamplerSettings
+        ``"paper"`` is the modified harmonized sampling of Lee and Yun as we read it: all T steps,
+        each with ``harmonize`` repeats (Eq. 16, 17), so T (1 + n_h) - n_h, about 5000, passes of
+        the network.  ``"fast"`` visits few steps and repeats each in the next plane; ``"draft"``,
+        ``"standard"`` and ``"high"`` are the same with 22, 38 and 91 passes, whatever `calibrate`
+        found for the model.  A `SamplerSettings` sets everything itself.
+    passes : int, optional
+        Number of passes of ``"fast"`` (rounded to whole steps).  Default: see ``harmonize``.
+    harmonize : int or sequence of int, optional
+        Harmonizing passes n_h per step; default 4 for ``"paper"``.  For ``"fast"`` those that
+        `calibrate` found for the model (``model.harmonize``); without calibration, and for 38
+        ``passes``, they rise from 1 to 7 as the noise falls.  For other ``passes`` they are as many
+        as eight steps leave room for, at most 5.  One number for ``"fast"`` is that of every step
+        but the last, and the passes (default 38) determine the number of steps.  A sequence, for
+        ``"fast"`` alone, gives those of each step, 0 for the last; its length is the number of
+        steps.
+    gamma : float, optional
+        Weight of the harmonized sample against the one before it (Eq. 17), in [0, 1]; default 0.5
+        for ``"paper"``, 1 for ``"fast"``.
+    guidance : float
+        Classifier-free guidance weight (Eq. 9), >= 0; 1 costs one evaluation per pass, others two.
+    periodic : bool or (bool, bool, bool)
+        Axes z, y, x along which the volume repeats.
+    volume_fractions : "auto", None or sequence of float
+        Phase fractions of the result: ``"auto"`` matches those of the training images, but leaves
+        ``"paper"`` raw; None matches none at the end; otherwise one number per phase, summing to 1.
+        With ``"fast"``, None leaves out only the final matching: the mean of the predicted x0 is
+        still held at that of the training images (`SamplerSettings` with ``hold_mean=False`` does
+        not hold it).  Raw and final fractions are both recorded in the provenance.
+    known : array of integers, shape (nz, ny, nx), optional
+        Hard data: the labels of voxels or slices that were measured, 255 where nothing is known.
+        They are returned exactly, the voxels around are made to agree with them, and the fractions
+        are those of the whole volume.
+    remove_islands : bool
+        Give single voxels that share a face with no voxel of their phase to the phase around them;
+        their number is in the provenance.  Matched fractions stay exact.  A voxel at a face of the
+        volume that is not periodic is no island: it may continue outside.
+    n : int, optional
+        Make n volumes, of the seeds ``seed`` ... ``seed + n - 1``, and return them in a list.
+        `reconstruct_many` yields them one after the other instead.
+    seed : int
+        0 ... 2^64 - 1.  The noise of a voxel is a function of (seed, draw, voxel) alone.
+    device : str, optional
+        ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; default: CUDA if it is available.
+    callback : callable, optional
+        Called after each pass with a dict: pass_index, passes, t, plane, seeds (of the volumes that
+        the pass denoises together), seconds, eta; for n volumes they count the passes of all.
+    runtime : Runtime, optional
+        Rarely used options: windows, precision, compilation, raw labels, fractions as a condition.
+
+    Returns
+    -------
+    Microstructure
+        Labels (nz, ny, nx), with voxel size, phase names and a provenance that records how it was
+        made; with ``n`` a list of them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range; the message names it.
+
+    Notes
+    -----
+    The former keywords ``quality``, ``settings`` (values of ``sampler``), ``window``,
+    ``precision``, ``compile``, ``keep_raw`` and ``fraction_condition`` (fields of `Runtime`) are
+    still accepted.
+
+    References
+    ----------
+    K.-H. Lee and G. J. Yun, "Denoising diffusion-based synthetic generation of three-dimensional
+    (3D) anisotropic microstructures from two-dimensional (2D) micrographs".
+    """
+    options = dict(locals())  # every argument by its name; first statement of the function
+    for name in ("n", "seed", "callback"):
+        del options[name]
+    _checks.callback(callback)
+    if n is None:
+        return Reconstruction.of(**options).run((_checks.seed_number(seed),), callback)[0]
+    n = _checks.integer(n, name="n", minimum=1)
+    seed = _checks.integer(seed, name="seed", minimum=0, maximum=2**64 - n)
+    job = as_one_job(callback, volumes=n)
+    return list(reconstruct_many(seeds=range(seed, seed + n), callback=job, **options))
+
+
+@accept_former_keywords
+def reconstruct_many(
+    volume_shape: Sequence[int],
+    model: Model,
+    seeds: Iterable[int],
+    *,
+    batch: int | None = None,
+    callback: Callback | None = None,
+    **options: Any,
+) -> Iterator[Microstructure]:
+    """Reconstruct volumes one after the other, on demand.
+
+    Parameters
+    ----------
+    volume_shape, model
+        As for `reconstruct`.
+    seeds : iterable of int
+        One volume each; may be endless (``itertools.count()``).
+    batch : int, optional
+        Number of volumes sampled together, which is faster if one alone does not fill the device;
+        the memory is that of a batch.  Default: as many as fill it, at most 16.
+    callback : callable, optional
+        As for `reconstruct`, with the passes of each batch.
+    **options
+        All others of `reconstruct` but ``n`` and ``seed``.
+
+    Returns
+    -------
+    iterator of Microstructure
+        Volume i is that of `reconstruct` with the i-th seed (to the rounding of the network).
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `reconstruct`, before the first volume is made.
+
+    Examples
+    --------
+    >>> model = load_model("separator")
+    >>> for volume in reconstruct_many((16, 16, 16), model, range(2), passes=3):
+    ...     print(volume.shape)
+    (16, 16, 16)
+    (16, 16, 16)
+    """
+    for name in options:
+        if name not in Reconstruction.options():
+            raise TypeError(f"`{name}` is no option of reconstruct_many")
+    request = Reconstruction.of(volume_shape, model, **options)
+    _checks.callback(callback)
+    if batch is not None:
+        batch = _checks.integer(batch, name="batch", minimum=1)
+    if isinstance(seeds, str | bytes) or not isinstance(seeds, Iterable):
+        raise _checks.refuse_type("seeds", "be an iterable of integers", type(seeds).__name__)
+    return _batches(request, seeds, batch or request.volumes_at_once, callback)
+
+
+def _batches(
+    request: Reconstruction, seeds: Iterable[int], batch: int, callback: Callback | None
+) -> Iterator[Microstructure]:
+    waiting = iter(seeds)
+    while some := tuple(itertools.islice(waiting, batch)):
+        yield from request.run([_checks.seed_number(s, name="seeds") for s in some], callback)
