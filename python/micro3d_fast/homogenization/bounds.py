@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Bounds of effective properties from volume fractions alone: Voigt, Reuss, Hashin-Shtrikman."""
+"""Bounds of effective properties from volume fractions: Voigt, Reuss, Hashin-Shtrikman."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class HashinShtrikman:
 
 @dataclass(frozen=True, eq=False)
 class ElasticBounds:
-    """What volume fractions alone allow. Stiffness in the unit of the phases.
+    """Bounds of the stiffness, in the unit of the phases.
 
     Attributes
     ----------
@@ -51,8 +51,15 @@ class ElasticBounds:
 
 @dataclass(frozen=True, eq=False)
 class ConductivityBounds:
-    """``reuss <= k* <= voigt`` as quadratic forms; ``hashin_shtrikman`` (lower, upper) holds for
-    isotropic mixtures of isotropic phases, else None."""
+    """Bounds of the conductivity, in the unit of the phases.
+
+    Attributes
+    ----------
+    voigt, reuss : array (3, 3)
+        ``reuss <= k* <= voigt`` as quadratic forms. With an insulator the lower one is zero.
+    hashin_shtrikman : (lower, upper) or None
+        None unless every phase is isotropic. Holds for isotropic mixtures only.
+    """
 
     voigt: np.ndarray
     reuss: np.ndarray
@@ -62,7 +69,7 @@ class ConductivityBounds:
 def elastic_bounds(
     materials: Sequence[Material], fractions: Sequence[float] | np.ndarray
 ) -> ElasticBounds:
-    """Voigt, Reuss and Hashin-Shtrikman bounds of phases with the given volume fractions."""
+    """Compute the bounds of the stiffness of phases with the given volume fractions."""
     phases = [(m, float(f)) for m, f in zip(materials, fractions, strict=False) if f > 0.0]
     voigt = sum((f * m.stiffness for m, f in phases), np.zeros((6, 6)))
     reuss = _harmonic([(m.stiffness, f) for m, f in phases])
@@ -81,7 +88,7 @@ def elastic_bounds(
 def conductivity_bounds(
     conductivities: Sequence[np.ndarray], fractions: Sequence[float] | np.ndarray
 ) -> ConductivityBounds:
-    """Bounds of the conductivity of phases (3, 3) with the given volume fractions."""
+    """Compute the bounds of the conductivity of phases (3, 3) with given volume fractions."""
     phases = [(k, float(f)) for k, f in zip(conductivities, fractions, strict=False) if f > 0.0]
     voigt = sum((f * k for k, f in phases), np.zeros((3, 3)))
     reuss = _harmonic(phases)
@@ -94,6 +101,7 @@ def conductivity_bounds(
 
 
 def _harmonic(phases: Sequence[tuple[np.ndarray, float]]) -> np.ndarray:
+    """Return the weighted harmonic mean of matrices; zero if one of them is singular."""
     if any(np.linalg.matrix_rank(c) < len(c) for c, _ in phases):
         return np.zeros_like(phases[0][0])
     inverse = np.linalg.inv(sum(f * np.linalg.inv(c) for c, f in phases))
@@ -101,11 +109,12 @@ def _harmonic(phases: Sequence[tuple[np.ndarray, float]]) -> np.ndarray:
 
 
 def _walpole(values: np.ndarray, fractions: np.ndarray, star: float) -> float:
-    """(sum f / (v + star))^-1 - star, the common form of all these bounds."""
+    """Return (sum f / (v + star))^-1 - star, the common form of all these bounds."""
     if star == 0.0 and (values == 0.0).any():
         return 0.0
     return float(1.0 / (fractions / (values + star)).sum() - star)
 
 
 def _zeta(k: float, g: float) -> float:
+    """Return the reference modulus of the bounds of the shear modulus."""
     return float(g / 6 * (9 * k + 8 * g) / (k + 2 * g)) if k + 2 * g > 0.0 else 0.0

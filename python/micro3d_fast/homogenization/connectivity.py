@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""What hangs together: percolating clusters, islands that float, voxels that hang by an edge."""
+"""Connected pieces of a phase: percolating clusters, islands, pieces joined by edges alone."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._planes import AXIS_NAMES
+
 __all__ = ["Connectivity", "percolating", "solid_connectivity"]
 
 
 def percolating(mask: np.ndarray, periodic_sides: Sequence[bool]) -> np.ndarray:
-    """Cells of the clusters (6-connectivity) that reach from the first to the last plane of axis 0.
+    """Return the cells of clusters (6-connectivity) that join the first and last plane of axis 0.
 
-    ``periodic_sides`` says for axes 1 and 2 whether clusters connect across the sides.
+    ``periodic_sides``: whether clusters connect across the sides of axes 1 and 2.
     """
     from scipy import ndimage
 
@@ -36,18 +38,18 @@ def percolating(mask: np.ndarray, periodic_sides: Sequence[bool]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Connectivity:
-    """How the solid of a periodic image hangs together.
+    """Pieces of the solid of a periodic image.
 
     Attributes
     ----------
     islands, island_voxels : int
-        Pieces (connected by faces, edges or corners) that float: no way through the pores of their
-        neighbourhood leads around the periodic cell. They carry no load.
+        Pieces (connected by faces, edges or corners) that do not reach around the periodic cell
+        along any axis. They carry no load.
     hanging, hanging_voxels : int
-        Pieces connected by faces that touch the rest of their piece by edges or corners alone:
-        hinges, so next to mechanisms. All but the largest of each piece are counted.
+        Parts connected by faces that touch the rest of their piece by edges or corners alone:
+        hinges, so near-mechanisms. All but the largest part of each piece are counted.
     unconnected_axes : tuple of str
-        Axes along which no piece reaches around the cell, so there is no stiffness.
+        Axes along which no piece reaches around the cell: the stiffness is zero there.
     """
 
     islands: int
@@ -57,7 +59,7 @@ class Connectivity:
     unconnected_axes: tuple[str, ...]
 
     def warnings(self, solid_voxels: int) -> tuple[str, ...]:
-        """One sentence for each thing to know."""
+        """Return one sentence per finding."""
         sentences = []
         if self.islands:
             share = 100.0 * self.island_voxels / solid_voxels
@@ -80,7 +82,7 @@ class Connectivity:
 
 
 def solid_connectivity(solid: np.ndarray) -> Connectivity:
-    """Pieces of a periodic solid (nz, ny, nx): floating ones, hanging ones."""
+    """Count the floating and the hanging pieces of a periodic solid (nz, ny, nx)."""
     from scipy import ndimage
 
     faces, n_faces = ndimage.label(solid)
@@ -97,18 +99,18 @@ def solid_connectivity(solid: np.ndarray) -> Connectivity:
     is_piece = (root == np.arange(n_pieces + 1)) & (piece_size > 0)
     floats = is_piece & ~reach.any(axis=1)
 
-    # pieces by faces within pieces by corners: all but the largest of each hang
-    face_size = np.bincount(face_root[faces.reshape(-1)], minlength=n_faces + 1)
-    of_piece = np.zeros(n_faces + 1, dtype=np.int64)
-    of_piece[face_root[faces[solid]]] = root[pieces[solid]]
-    own = np.flatnonzero(face_size * (np.arange(n_faces + 1) > 0))
+    # parts connected by faces within pieces connected by corners: all but the largest hang
+    part_size = np.bincount(face_root[faces.reshape(-1)], minlength=n_faces + 1)
+    piece_of_part = np.zeros(n_faces + 1, dtype=np.int64)
+    piece_of_part[face_root[faces[solid]]] = root[pieces[solid]]
+    parts = np.flatnonzero(part_size * (np.arange(n_faces + 1) > 0))
     largest = np.zeros(n_pieces + 1, dtype=np.int64)
-    np.maximum.at(largest, of_piece[own], face_size[own])
-    per_piece = np.bincount(of_piece[own], minlength=n_pieces + 1)
-    hanging = int((per_piece[is_piece] - 1).sum())
+    np.maximum.at(largest, piece_of_part[parts], part_size[parts])
+    parts_per_piece = np.bincount(piece_of_part[parts], minlength=n_pieces + 1)
+    hanging = int((parts_per_piece[is_piece] - 1).sum())
     hanging_voxels = int((piece_size - largest)[is_piece].sum())
 
-    lost = tuple("zyx"[axis] for axis in range(3) if not (reach[:, axis] & is_piece).any())
+    lost = tuple(AXIS_NAMES[axis] for axis in range(3) if not (reach[:, axis] & is_piece).any())
     return Connectivity(
         int(floats.sum()), int(piece_size[floats].sum()), hanging, hanging_voxels, lost
     )
@@ -118,6 +120,7 @@ def solid_connectivity(solid: np.ndarray) -> Connectivity:
 
 
 def _find(root: np.ndarray, i: int) -> int:
+    """Return the root of label i, and shorten its path."""
     while root[i] != i:
         root[i] = root[root[i]]
         i = int(root[i])
@@ -125,7 +128,7 @@ def _find(root: np.ndarray, i: int) -> int:
 
 
 def _join(root: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
-    """Unite labels that face each other, 0 aside."""
+    """Unite labels other than 0 that are at the same position of ``a`` and ``b``."""
     both = (a > 0) & (b > 0)
     for i, j in np.unique(np.stack([a[both], b[both]], axis=1), axis=0):
         i, j = _find(root, int(i)), _find(root, int(j))
@@ -134,15 +137,16 @@ def _join(root: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
 
 
 def _flat(root: np.ndarray) -> np.ndarray:
+    """Return the root of every label."""
     return np.array([_find(root, i) for i in range(len(root))], dtype=np.int64)
 
 
 def _crossings(pieces: np.ndarray) -> list[tuple[int, int, tuple[int, ...]]]:
-    """Pairs of labels that touch (26 neighbours) across the faces of the cell, and which faces."""
+    """Return pairs of labels that touch (26 neighbours) across the periodic faces, and which."""
     pairs: set[tuple[int, int, tuple[int, ...]]] = set()
     for d in itertools.product((-1, 0, 1), repeat=3):
         if d <= (0, 0, 0):
-            continue  # the other half is the same pairs turned around
+            continue  # the other half gives the same pairs in reverse
         for crossed in itertools.product((False, True), repeat=3):
             if not any(crossed) or any(c and not step for c, step in zip(crossed, d, strict=True)):
                 continue
@@ -169,14 +173,14 @@ def _crossings(pieces: np.ndarray) -> list[tuple[int, int, tuple[int, ...]]]:
 
 
 def _windings(pieces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Root of every label across the periodic faces, and the axes around which its piece winds."""
+    """Return the root of every label across the faces, and the axes around which pieces wind."""
     root = np.full(count + 1, -1, dtype=np.int64)
     reach = np.zeros((count + 1, 3), dtype=bool)
     touching: list[list[tuple[int, np.ndarray]]] = [[] for _ in range(count + 1)]
     for i, j, offset in _crossings(pieces):
         touching[i].append((j, np.array(offset)))
         touching[j].append((i, -np.array(offset)))
-    cell = np.zeros((count + 1, 3), dtype=np.int64)  # in which copy of the cell a label is reached
+    cell = np.zeros((count + 1, 3), dtype=np.int64)  # copy of the cell that a label is reached in
     for start in range(count + 1):
         if root[start] >= 0:
             continue
