@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The main job on synthetic micrographs: images in, a minute of training, a volume, the proof.
+"""The whole workflow on synthetic micrographs: a minute of training, volumes, reports.
 
 The micrographs come from specimens that the bundled models have never seen: the same generators
-with another seed.  What is affordable within the time is measured as it goes, so that a slow
-machine gets fewer passes or a smaller volume, and is told so.
+with another seed.  The speed of the machine is measured during the run; a slow one reconstructs
+with fewer passes or a smaller volume, and prints that it does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import dataclasses
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,36 +23,37 @@ import numpy as np
 
 from . import diffusion, homogenization, synthetic
 from ._atomic import atomic_write
+from ._planes import PLANES
 from .diffusion import Model
-from .micrographs import PLANES, Micrographs
+from .micrographs import Micrographs
 from .microstructure import Microstructure
 from .report import Line, Picture, Plot, Section, Text, write_report
 from .statistics import compare
 
 SPECIMEN = 96  # edge of the synthetic specimens, voxels
 HELD_OUT = 1  # seed of the first specimen; the bundled models were trained on others
-IMAGES = 16  # micrographs a plane, each of a specimen of its own, so that they are independent
+IMAGES = 16  # micrographs per plane, each of another specimen, so that they are independent
 GENERATORS: dict[str, Callable[..., Microstructure]] = {
     "fibre-composite": synthetic.fibre_composite,
     "separator": synthetic.separator,
     "cathode": synthetic.cathode,
 }
-FEWEST = 19  # passes where time is short; else those of the model
+FEWEST = 19  # passes if time is short; else those of the model
 PATCH, BATCH = 32, 16  # of the training shown: small, so that a minute shows progress
 TOLERANCE = 1e-4  # of the effective properties shown
-SAMPLES, STEPS = 8, 32  # 2D samples a plane, and their network passes
+SAMPLES, STEPS = 8, 32  # 2D samples per plane, and their network passes
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What the demo has, and how it talks."""
+    """Settings of a demo, and its output."""
 
     out: Path
     seed: int
     edge: int
     deadline: float  # of time.monotonic()
-    say: Callable[[str], None]
-    progress: Callable[[str], Any]  # title to a context manager that gives a callback
+    print: Callable[[str], None]
+    progress: Callable[[str], Any]  # from a title to a context that returns a callback
     device: str | None = None
 
     @property
@@ -68,76 +69,105 @@ def run(demo: Run, training_seconds: float) -> list[Path]:
     for name in GENERATORS:
         first = not pages
         folder = demo.out if first else demo.out / name
-        demo.say(f"\n{name}")
+        demo.print(f"\n{name}")
         try:
             model = diffusion.load_model(name)
         except FileNotFoundError:
             if first:
                 raise
-            demo.say("  skipped: its model is not in this installation")
+            demo.print("  skipped: its model is not in this installation")
             continue
         micrographs = make_micrographs(name, model, folder / "micrographs")
-        demo.say(f"  micrographs   {folder / 'micrographs'}: {IMAGES} a plane, of new specimens")
+        demo.print(
+            f"  micrographs   {folder / 'micrographs'}: {IMAGES} per plane, of new specimens"
+        )
         extra: list[Section] = []
         timings: dict[str, float] = {}
         if first:
-            started = time.perf_counter()
-            extra = [train_a_little(demo, micrographs, folder / "training", training_seconds)]
-            timings["Training shown below"] = time.perf_counter() - started
-        samples, seconds = draw_samples(demo, model)
-        timings["2D samples"] = seconds
+            with _timed(timings, "Training shown below"):
+                extra.append(
+                    train_briefly(demo, micrographs, folder / "training", training_seconds)
+                )
+        with _timed(timings, "2D samples"):
+            samples = draw_samples(demo, model)
         if first:  # a pass over the volume is one evaluation of each slice
-            pass_seconds = seconds / (STEPS * SAMPLES * 3 * 64**2) * demo.edge**3
+            pass_seconds = timings["2D samples"] / (STEPS * SAMPLES * 3 * 64**2) * demo.edge**3
         whole = diffusion.Reconstruction.of((demo.edge,) * 3, model).settings.passes
         edge, passes = affordable(demo, pass_seconds, whole, 0.6 if first else 0.4, needed=first)
         if edge == 0:
-            demo.say("  skipped: no time is left for it")
+            demo.print("  skipped: no time is left for it")
             continue
         if (edge, passes) != (demo.edge, whole):
-            demo.say(f"  {edge}³ voxels and {passes} passes, to stay within the time")
-        with demo.progress("  reconstructing") as follow:
-            made = diffusion.reconstruct(
-                (edge,) * 3,
-                model,
-                passes=None if passes == whole else passes,
-                seed=demo.seed,
-                device=demo.device,
-                callback=follow,
-                runtime=diffusion.Runtime(keep_raw=True),
-            )
-        taken = float(made.provenance["seconds"])
-        timings["Reconstruction"] = taken
-        pass_seconds = taken / made.provenance["passes"] * (demo.edge / edge) ** 3
-        made = dataclasses.replace(made, provenance={"model_name": name, **made.provenance})
+            demo.print(f"  {edge}³ voxels and {passes} passes, to stay within the time")
+        made = reconstruct(demo, name, model, edge, None if passes == whole else passes)
+        timings["Reconstruction"] = seconds = float(made.provenance["seconds"])
+        pass_seconds = seconds / made.provenance["passes"] * (demo.edge / edge) ** 3
         file = dataclasses.replace(made, fields={}).save(folder / f"{name}.tif")
-        started = time.perf_counter()
-        compared = compare(made, micrographs)
-        timings["Comparison"] = time.perf_counter() - started
-        started = time.perf_counter()
-        properties = effective(demo, name, made)
-        if properties:
-            timings["Effective properties"] = time.perf_counter() - started
-        page = write_report(
-            folder,
-            microstructure=made,
-            micrographs=micrographs,
-            comparison=compared,
-            samples_2d=samples,
-            comparison_2d=compare(samples, micrographs),
-            properties=properties or None,
-            timings=timings,
-            extra=extra,
-            title=f"{name.replace('-', ' ').capitalize()}: from micrographs to a volume",
-        )
-        pages.append(page)
-        demo.say(f"  volume        {file} in {taken:.0f} s")
-        demo.say(f"  proof         {compared.summary()}")
-        demo.say(f"  report        {page}")
+        demo.print(f"  volume        {file} in {seconds:.0f} s")
+        pages.append(report(demo, name, folder, made, micrographs, samples, timings, extra))
     return pages
 
 
+def reconstruct(
+    demo: Run, name: str, model: Model, edge: int, passes: int | None
+) -> Microstructure:
+    """Reconstruct a cube with a bundled model."""
+    with demo.progress("  reconstructing") as progress:
+        made = diffusion.reconstruct(
+            (edge,) * 3,
+            model,
+            passes=passes,
+            seed=demo.seed,
+            device=demo.device,
+            callback=progress,
+            runtime=diffusion.Runtime(keep_raw=True),
+        )
+    return dataclasses.replace(made, provenance={"model_name": name, **made.provenance})
+
+
+def report(
+    demo: Run,
+    name: str,
+    folder: Path,
+    made: Microstructure,
+    micrographs: Micrographs,
+    samples: dict[str, list[np.ndarray]],
+    timings: dict[str, float],
+    extra: list[Section],
+) -> Path:
+    """Compare a volume with its micrographs, homogenize it, and write its report."""
+    with _timed(timings, "Comparison"):
+        comparison = compare(made, micrographs)
+    demo.print(f"  comparison    {comparison.summary()}")
+    with _timed(timings, "Effective properties"):
+        properties = effective_properties(demo, name, made)
+    if not properties:
+        del timings["Effective properties"]
+    page = write_report(
+        folder,
+        microstructure=made,
+        micrographs=micrographs,
+        comparison=comparison,
+        samples_2d=samples,
+        comparison_2d=compare(samples, micrographs),
+        properties=properties or None,
+        timings=timings,
+        extra=extra,
+        title=f"{name.replace('-', ' ').capitalize()}: from micrographs to a volume",
+    )
+    demo.print(f"  report        {page}")
+    return page
+
+
+@contextlib.contextmanager
+def _timed(timings: dict[str, float], name: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    timings[name] = time.perf_counter() - started
+
+
 def make_micrographs(name: str, model: Model, folder: Path) -> Micrographs:
-    """Write micrographs of specimens that no model has seen as PNG files, and load them."""
+    """Write micrographs of specimens unknown to the models as PNG files, and load them."""
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -157,55 +187,62 @@ def make_micrographs(name: str, model: Model, folder: Path) -> Micrographs:
     )
 
 
-def train_a_little(demo: Run, micrographs: Micrographs, folder: Path, seconds: float) -> Section:
-    """Train from scratch for about that long, and return what there is to see."""
+def train_briefly(demo: Run, micrographs: Micrographs, folder: Path, seconds: float) -> Section:
+    """Train from scratch for about ``seconds`` and return the section that shows the training."""
     if (folder / "settings.json").exists():  # of an earlier demo
         shutil.rmtree(folder)
-    options: dict[str, Any] = {"patch": PATCH, "batch_size": BATCH, "seed": demo.seed}
-    options["device"] = demo.device
-    with tempfile.TemporaryDirectory() as scratch:  # how fast is this machine?
-        at: list[float] = []
-
-        def clock(_: dict[str, Any]) -> None:
-            at.append(time.perf_counter())
-            if len(at) == 4:
-                raise Enough
-
-        with contextlib.suppress(Enough):
-            diffusion.train(
-                micrographs,
-                Path(scratch) / "run",
-                steps=5,
-                samples_every=5,
-                callback=clock,
-                **options,
-            )
-    steps = int(np.clip(seconds / max(at[-1] - at[0], 1e-3) * 3, 4, 2000))
+    options: dict[str, Any] = {
+        "patch": PATCH,
+        "batch_size": BATCH,
+        "seed": demo.seed,
+        "device": demo.device,
+    }
+    steps = int(np.clip(seconds / _step_seconds(micrographs, options), 4, 2000))
     done, end = 0, time.monotonic() + 1.3 * seconds
-    with demo.progress("  training") as follow:
+    with demo.progress("  training") as progress:
 
         def watch(event: dict[str, Any]) -> None:
             nonlocal done
-            follow(event)
+            progress(event)
             done = int(event["step"])
             if time.monotonic() > end and done < steps:
                 raise Enough
 
-        # A checkpoint is written when Enough comes, as on Ctrl-C.
+        # Enough makes train write a checkpoint, as Ctrl-C does.
         with contextlib.suppress(Enough):
             diffusion.train(
                 micrographs, folder, steps=steps, samples_every=steps, callback=watch, **options
             )
-    demo.say(f"  training      {folder}: {done} steps from scratch, to show how it goes")
+    demo.print(f"  training      {folder}: {done} steps from scratch, to show how it proceeds")
+    return _training_section(folder, done)
 
+
+def _step_seconds(micrographs: Micrographs, options: dict[str, Any]) -> float:
+    """Return the duration of a training step on this machine."""
+    times: list[float] = []
+
+    def clock(_: dict[str, Any]) -> None:
+        times.append(time.perf_counter())
+        if len(times) == 4:
+            raise Enough
+
+    with tempfile.TemporaryDirectory() as scratch, contextlib.suppress(Enough):
+        run_folder = Path(scratch) / "run"
+        diffusion.train(
+            micrographs, run_folder, steps=5, samples_every=5, callback=clock, **options
+        )
+    return max(times[-1] - times[0], 1e-3) / 3
+
+
+def _training_section(folder: Path, steps: int) -> Section:
     with open(folder / "history.csv", encoding="utf-8", newline="") as file:
         rows = [(float(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
     x, y = np.array(rows).T if rows else np.zeros((2, 1))
     parts: list[Any] = [
         Text(
-            f"{done} steps from scratch with crops of {PATCH} × {PATCH} pixels, to show how "
-            "training goes. The volume on this page was made with the bundled model, which was "
-            "trained longer in the same way."
+            f"{steps} steps from scratch with crops of {PATCH} × {PATCH} pixels, to show how "
+            "training proceeds. The volume on this page was reconstructed with the bundled model, "
+            "which was trained longer in the same way."
         ),
         Plot(
             [Line(x, y, "loss")],
@@ -221,8 +258,8 @@ def train_a_little(demo: Run, micrographs: Micrographs, folder: Path, seconds: f
             Picture(
                 pictures[-1].read_bytes(),
                 "Rows of small images: 2D samples of the network and crops of the micrographs.",
-                "What the network draws after this much training: for each plane a row of its own "
-                "2D samples above a row of crops of the micrographs.",
+                "Samples of the network after this much training: for each plane a row of 2D "
+                "samples above a row of crops of the micrographs.",
                 width=560,
             )
         )
@@ -230,23 +267,23 @@ def train_a_little(demo: Run, micrographs: Micrographs, folder: Path, seconds: f
 
 
 class Enough(KeyboardInterrupt):
-    """The time for training is over."""
+    """Raised by a callback when the time for training is over."""
 
 
-def draw_samples(demo: Run, model: Model) -> tuple[dict[str, list[np.ndarray]], float]:
-    """Return 2D samples of each plane, and the seconds they took."""
-    started = time.perf_counter()
-    samples = {}
-    for plane in PLANES:
-        images = diffusion.sample_slices(
-            model, plane, SAMPLES, size=64, steps=STEPS, seed=demo.seed, device=demo.device
+def draw_samples(demo: Run, model: Model) -> dict[str, list[np.ndarray]]:
+    """Return 2D samples of each plane."""
+    return {
+        plane: list(
+            diffusion.sample_slices(
+                model, plane, SAMPLES, size=64, steps=STEPS, seed=demo.seed, device=demo.device
+            )
         )
-        samples[plane] = list(images)
-    return samples, time.perf_counter() - started
+        for plane in PLANES
+    }
 
 
-def effective(demo: Run, name: str, made: Microstructure) -> dict[str, Any]:
-    """Return what the material does: stiffness of the composite, transport in the cathode."""
+def effective_properties(demo: Run, name: str, made: Microstructure) -> dict[str, Any]:
+    """Return the stiffness of the composite, relative diffusivities of the cathode."""
     results: dict[str, Any] = {}
     with demo.progress("  solving") as progress:
         if name == "fibre-composite":
@@ -257,7 +294,7 @@ def effective(demo: Run, name: str, made: Microstructure) -> dict[str, Any]:
             )
             results["Carbon fibre in epoxy"] = elastic
             moduli = ", ".join(f"{e / 1e9:.3g}" for e in elastic.E)
-            demo.say(f"  properties    Young's moduli {moduli} GPa along x, y, z")
+            demo.print(f"  properties    Young's moduli {moduli} GPa along x, y, z")
         elif name == "cathode":
             found = [
                 homogenization.relative_diffusivity(
@@ -268,8 +305,8 @@ def effective(demo: Run, name: str, made: Microstructure) -> dict[str, Any]:
             ]
             results["Diffusion"] = found
             along = [r for r in found if r.axis == "z"]
-            words = ", ".join(f"{made.phase_names[r.phases[0]]} {r.relative:.3f}" for r in along)
-            demo.say(f"  properties    relative diffusivity along z: {words}")
+            values = ", ".join(f"{made.phase_names[r.phases[0]]} {r.relative:.3f}" for r in along)
+            demo.print(f"  properties    relative diffusivity along z: {values}")
     return results
 
 
@@ -278,9 +315,9 @@ def affordable(
 ) -> tuple[int, int]:
     """Return edge and passes, at most ``whole``, that fit into a share of the time left.
 
-    If nothing does: the smallest volume where one is ``needed``, else edge 0.
+    If none do: those of the smallest volume if one is ``needed``, else zeros.
     """
-    budget = share * demo.left - 8.0  # the report takes its part
+    budget = share * demo.left - 8.0  # for the report
     for edge in (demo.edge, 3 * demo.edge // 4, demo.edge // 2):
         for passes in (whole, min(whole, FEWEST)):
             if pass_seconds * passes * (edge / demo.edge) ** 3 <= budget:

@@ -64,7 +64,7 @@ def demo(
             seed=seed,
             edge=edge,
             deadline=started + 60.0 * minutes,
-            say=print,
+            print=print,
             progress=lambda title: Progress(title, ctrl_c.check),
             device=device,
         )
