@@ -8,9 +8,18 @@ import numpy as np
 
 from .two_point import moved
 
+__all__ = [
+    "chords",
+    "clusters",
+    "face_area",
+    "neighbours",
+    "same_cluster_counts",
+    "window_fractions",
+]
+
 
 def chords(inside, axis, periodic=False):
-    """Lengths of all maximal runs of True along an axis, sorted; lines without an end left out."""
+    """Return the sorted lengths of the maximal runs of True along an axis, but of endless ones."""
     lengths = []
     lines = np.moveaxis(np.asarray(inside), axis, -1)
     for index in np.ndindex(lines.shape[:-1]):
@@ -27,14 +36,14 @@ def chords(inside, axis, periodic=False):
 
 
 def neighbours(ndim, connectivity):
-    """Steps to the neighbours of a voxel: faces, then edges, then corners."""
+    """Return the steps to the neighbours of a voxel: faces, then edges, then corners."""
     order = {4: 1, 8: 2, 6: 1, 18: 2, 26: 3}[connectivity]
     steps = itertools.product((-1, 0, 1), repeat=ndim)
     return [s for s in steps if 0 < np.count_nonzero(s) <= order]
 
 
 def clusters(inside, connectivity, periodic):
-    """Cluster number of every voxel by flood fill, in the order of first voxels; 0 outside."""
+    """Return cluster numbers by flood fill, in the order of first voxels; 0 outside."""
     inside = np.asarray(inside)
     out = np.zeros(inside.shape, dtype=np.int32)
     wrap = np.broadcast_to(np.asarray(periodic, dtype=bool), (inside.ndim,))
@@ -58,7 +67,7 @@ def clusters(inside, connectivity, periodic):
 
 
 def same_cluster_counts(numbers, lag, periodic=False, mask=None):
-    """(hits, pairs) of one lag: both ends in the same cluster."""
+    """Return (hits, pairs) of one lag; a hit has both ends in the same cluster."""
     wrap = np.broadcast_to(np.asarray(periodic, dtype=bool), (numbers.ndim,))
     hits = pairs = 0
     for x in np.ndindex(numbers.shape):
@@ -73,7 +82,7 @@ def same_cluster_counts(numbers, lag, periodic=False, mask=None):
 
 
 def face_area(inside, periodic=False, mask=None):
-    """Per axis: share of neighbour pairs of which one is inside."""
+    """Return, per axis, the share of neighbour pairs with exactly one voxel inside."""
     inside = np.asarray(inside)
     share = []
     for axis in range(inside.ndim):
@@ -93,7 +102,7 @@ def face_area(inside, periodic=False, mask=None):
 
 
 def window_fractions(inside, edge, periodic=False):
-    """Fraction of True in every window of ``edge`` voxels along each axis longer than one."""
+    """Return the fraction of True in every window of ``edge`` voxels per axis longer than one."""
     inside = np.asarray(inside)
     wrap = np.broadcast_to(np.asarray(periodic, dtype=bool), (inside.ndim,))
     edges = [edge if n > 1 else 1 for n in inside.shape]

@@ -3,7 +3,7 @@
 """Hex8 on a periodic voxel grid from shape functions and Gauss points, in physical units.
 
 Node (z, y, x) is the low corner of voxel (z, y, x). Fields are (components, nz, ny, nx), components
-x, y, z. ``voxel_size`` is (dz, dy, dx). Nothing here knows of modes, units or scaling.
+x, y, z. ``voxel_size`` is (dz, dy, dx). There are no modes and no scaled units.
 """
 
 from __future__ import annotations
@@ -12,11 +12,23 @@ import itertools
 
 import numpy as np
 
+__all__ = [
+    "apply",
+    "dense_matrix",
+    "gather",
+    "gauss_matrices",
+    "gradients",
+    "homogenize",
+    "mean_strain",
+    "scatter",
+    "strain_matrix",
+]
+
 CORNERS = [(a, b, c) for c in (0, 1) for b in (0, 1) for a in (0, 1)]  # offsets along x, y, z
 
 
 def gradients(point: tuple[float, float, float], h: np.ndarray) -> np.ndarray:
-    """dN/dx, dN/dy, dN/dz of the eight shape functions at a point in [-1, 1]^3, shape (8, 3)."""
+    """Return dN/dx, dN/dy, dN/dz of the eight shape functions at a point in [-1, 1]^3: (8, 3)."""
     out = np.empty((8, 3))
     for n, corner in enumerate(CORNERS):
         sign = 2.0 * np.array(corner) - 1.0
@@ -28,7 +40,10 @@ def gradients(point: tuple[float, float, float], h: np.ndarray) -> np.ndarray:
 
 
 def strain_matrix(grad: np.ndarray) -> np.ndarray:
-    """Voigt strain (11, 22, 33, 23, 13, 12, engineering shear) of the 24 displacements, (6, 24)."""
+    """Return the matrix (6, 24) from 24 displacements to the Voigt strain.
+
+    Its order is 11, 22, 33, 23, 13, 12, with engineering shear.
+    """
     b = np.zeros((6, 24))
     for n in range(8):
         gx, gy, gz = grad[n]
@@ -44,7 +59,7 @@ def strain_matrix(grad: np.ndarray) -> np.ndarray:
 
 
 def gauss_matrices(voxel_size, components: int, bbar: bool = False):
-    """[(B, weight)] of the 2 x 2 x 2 rule; B (6, 24) or (3, 8); weights add up to the volume."""
+    """Return [(B, weight)] of the 2 x 2 x 2 rule; B (6, 24) or (3, 8); Σ weight is the volume."""
     h = np.array(voxel_size, dtype=float)[::-1]
     points = list(itertools.product((-1 / np.sqrt(3), 1 / np.sqrt(3)), repeat=3))
     make = strain_matrix if components == 3 else np.transpose
@@ -58,13 +73,13 @@ def gauss_matrices(voxel_size, components: int, bbar: bool = False):
 
 
 def gather(u: np.ndarray) -> np.ndarray:
-    """Values at the corners of every voxel, (voxels, 8 * components), components fastest."""
+    """Return values at the corners of all voxels, (voxels, 8 * components), components fastest."""
     corners = [np.roll(u, (-c, -b, -a), axis=(1, 2, 3)) for a, b, c in CORNERS]
     return np.stack(corners, axis=1).transpose(2, 3, 4, 1, 0).reshape(u[0].size, -1)
 
 
 def scatter(f: np.ndarray, shape) -> np.ndarray:
-    """Sum of the corner forces at every node, the transpose of :func:`gather`."""
+    """Return the sum of the corner forces at every node, the transpose of :func:`gather`."""
     components = f.shape[1] // 8
     f = f.reshape(*shape, 8, components)
     out = np.zeros((components, *shape))
@@ -74,7 +89,7 @@ def scatter(f: np.ndarray, shape) -> np.ndarray:
 
 
 def apply(u, coefficients, voxel_size, macro, bbar: bool = False) -> np.ndarray:
-    """Nodal forces of a field u about a uniform strain (6,) or gradient (3,).
+    """Return the nodal forces of a field u about a uniform strain (6,) or gradient (3,).
 
     ``coefficients``: stiffness (nz, ny, nx, 6, 6) or conductivity (nz, ny, nx, 3, 3) of voxels.
     """
@@ -90,7 +105,7 @@ def apply(u, coefficients, voxel_size, macro, bbar: bool = False) -> np.ndarray:
 
 
 def mean_strain(u, voxel_size) -> np.ndarray:
-    """Mean strain or gradient of every voxel, (voxels, 6 or 3)."""
+    """Return the mean strain or gradient of every voxel, (voxels, 6 or 3)."""
     rule = gauss_matrices(voxel_size, u.shape[0])
     volume = sum(weight for _, weight in rule)
     values = gather(u)
@@ -98,7 +113,7 @@ def mean_strain(u, voxel_size) -> np.ndarray:
 
 
 def dense_matrix(coefficients, voxel_size, bbar: bool = False) -> np.ndarray:
-    """The whole matrix, column by column: for the smallest grids."""
+    """Return the whole matrix, column by column; for the smallest grids."""
     components = 3 if coefficients.shape[-1] == 6 else 1
     shape = coefficients.shape[:3]
     size = components * int(np.prod(shape))
@@ -113,7 +128,7 @@ def dense_matrix(coefficients, voxel_size, bbar: bool = False) -> np.ndarray:
 
 
 def homogenize(coefficients, voxel_size) -> np.ndarray:
-    """Effective stiffness (6, 6) or conductivity (3, 3) by a dense least-squares solve."""
+    """Return the effective stiffness (6, 6) or conductivity (3, 3) by dense least squares."""
     components = 3 if coefficients.shape[-1] == 6 else 1
     shape = coefficients.shape[:3]
     a = dense_matrix(coefficients, voxel_size)

@@ -6,11 +6,14 @@ import numpy as np
 
 from .two_point import moved
 
+__all__ = ["lineal_path", "segment_counts"]
+
 
 def segment_counts(labels, phase, direction, lag, periodic=False, mask=None):
-    """(hits, segments) of segments x, x + d, ..., x + lag d in the image (and in the mask).
+    """Count the segments x, x + d, ..., x + lag d in the image (and in the mask), and the hits.
 
-    A hit lies wholly in the phase.  Periodic axes wrap, so a segment may meet itself.
+    Returns (hits, segments); a hit lies entirely in the phase.  Periodic axes wrap, so a segment
+    may overlap itself.
     """
     labels = np.asarray(labels)
     wrap = np.broadcast_to(np.asarray(periodic, dtype=bool), (labels.ndim,))
@@ -30,7 +33,7 @@ def segment_counts(labels, phase, direction, lag, periodic=False, mask=None):
 
 
 def lineal_path(labels, phase, *, direction, max_lag, periodic=False, mask=None):
-    """L(r) for r = 0 ... max_lag along the lattice vector ``direction``; nan without segments."""
+    """Return L(0 ... max_lag) along the lattice vector ``direction``; nan without segments."""
     out = np.empty(max_lag + 1)
     for r in range(max_lag + 1):
         hits, segments = segment_counts(labels, phase, direction, r, periodic, mask)

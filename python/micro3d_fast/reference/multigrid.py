@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: MIT
 """One multigrid cycle for diffusion between two plates, in whole-array numpy and float64.
 
-Cells are joined 2 x 2 x 2; a coarse face conducts what its fine faces conduct together, halved
-along every axis that was coarsened; corrections are piecewise constant; red, black Gauss-Seidel
-going down, black, red coming up; red are the cells with an even z + y + x + 1 (the number of the
-padded field).
+Cells are joined 2 x 2 x 2.  The conductance of a coarse face is the sum of those of its fine
+faces, halved for each axis that was coarsened.  Corrections are piecewise constant.  Gauss-Seidel
+smoothing goes red, black on the way down and black, red on the way up; the red cells are those with
+an even z + y + x + 1 (the cell number of the padded field).
 """
 
 from __future__ import annotations
 
 import numpy as np
+
+__all__ = ["Level", "coarse_level", "cycle", "fine_level", "joined", "multigrid"]
 
 
 class Level:
@@ -38,7 +40,7 @@ class Level:
 
 
 def fine_level(k, weights, periodic):
-    """Level 0 of cells with conductivity k (nz, ny, nx), plates at the ends of axis 0."""
+    """Return level 0 of cells with conductivity k (nz, ny, nx), plates at the ends of axis 0."""
     faces = []
     for axis, (w, wraps) in enumerate(zip(weights, (False, *periodic), strict=True)):
         other = np.roll(k, -1, axis)
@@ -54,7 +56,7 @@ def fine_level(k, weights, periodic):
 
 
 def joined(a):
-    """Sums over 2 x 2 x 2 cells; the last ones may be fewer."""
+    """Return sums over 2 x 2 x 2 cells; the last groups may be smaller."""
     for axis in range(3):
         a = np.add.reduceat(a, np.arange(0, a.shape[axis], 2), axis=axis)
     return a
@@ -74,7 +76,7 @@ def coarse_level(level):
 
 
 def cycle(levels, depth, b, visits, x=None):
-    """Visit of a level, from zero or from x."""
+    """Visit a level, starting from zero or from x."""
     level = levels[depth]
     x = np.zeros(level.shape) if x is None else x
     if depth + 1 == len(levels):
@@ -96,7 +98,7 @@ def cycle(levels, depth, b, visits, x=None):
 
 
 def multigrid(k, weights, periodic, r, visits):
-    """z = M r."""
+    """Return z = M r."""
     levels = [fine_level(k, weights, periodic)]
     while max(levels[-1].shape) > 4:
         levels.append(coarse_level(levels[-1]))

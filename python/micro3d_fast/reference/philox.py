@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import numpy as np
 
+__all__ = ["box_muller", "normals", "philox"]
+
 M = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 W = (np.uint64(0x9E3779B9), np.uint64(0xBB67AE85))
 LOW = np.uint64(0xFFFFFFFF)
 
 
 def philox(counter: tuple, key: int) -> tuple[np.ndarray, ...]:
-    """The four words of Philox4x32-10 (Salmon et al., SC'11), as uint64 arrays below 2**32.
+    """Return the four words of Philox4x32-10 (Salmon et al., SC'11), as uint64 arrays below 2**32.
 
     ``counter``: four integers or arrays below 2**32, broadcast; ``key``: 64 bits.
     """
@@ -31,7 +33,7 @@ def philox(counter: tuple, key: int) -> tuple[np.ndarray, ...]:
 
 
 def box_muller(v: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two float64 normals from two words; the uniform number is rounded to float32 first.
+    """Return two float64 normals from two words; the uniform number is rounded to float32 first.
 
     u = (v >> 1) 2**-31 + 2**-32 lies in [2**-32, 1], so the logarithm is finite. The angle lies in
     the first quadrant, from the low 30 bits of w; its two highest bits are the signs.
@@ -54,7 +56,7 @@ def normals(
     draw: int,
     origin: tuple[int, int, int] = (0, 0, 0),
 ) -> np.ndarray:
-    """The noise field over (C, Z, Y, X), a pure function of the global voxel."""
+    """Return the noise field over (C, Z, Y, X), a pure function of the global voxel."""
     c, z, y, x = np.meshgrid(
         np.arange(shape[0]),
         np.arange(shape[1]) + origin[0],

@@ -1,12 +1,14 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The reverse step in float64, written as the equations are."""
+"""The reverse step in float64, as in the equations of the paper."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from .philox import normals
+
+__all__ = ["reverse_step"]
 
 
 def reverse_step(
@@ -25,7 +27,7 @@ def reverse_step(
     draw: int = 0,
     origin: tuple[int, int, int] = (0, 0, 0),
 ) -> np.ndarray:
-    """out(C, Z, Y, X) = a x + b e + h h0 + noise z, or with the clamped prediction for e."""
+    """Return a x + b e + h h0 + noise z (C, Z, Y, X); with ``clip`` e is the clamped prediction."""
     x = x.astype(np.float64)
     e = net.astype(np.float64)
     if net_uncond is not None:

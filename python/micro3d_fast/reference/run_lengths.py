@@ -1,10 +1,12 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Run lengths by walking every row in plain Python."""
+"""Run lengths, row by row in plain Python."""
 
 from __future__ import annotations
 
 import numpy as np
+
+__all__ = ["run_lengths"]
 
 
 def run_lengths(
@@ -15,7 +17,7 @@ def run_lengths(
     periodic: bool = False,
     mask: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """counts[p, n] = maximal runs of exactly n voxels of phase p; full[p] = endless rows."""
+    """Return counts[p, n] of maximal runs of n voxels of phase p, and full[p] of endless rows."""
     labels = np.asarray(labels).astype(int)
     if mask is not None:
         labels = np.where(np.asarray(mask) != 0, labels, -1)  # -1: no phase

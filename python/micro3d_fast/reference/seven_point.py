@@ -8,10 +8,15 @@ import itertools
 
 import numpy as np
 
+__all__ = ["matrix", "relative_diffusivity"]
+
 
 def matrix(k: np.ndarray, weights, periodic) -> tuple[np.ndarray, np.ndarray]:
-    """Dense A and b of cells with conductivity k (nz, ny, nx); plates at the ends of axis 0, the
-    first at 1; ``weights`` area / distance per axis; ``periodic`` for axes 1 and 2."""
+    """Return the dense A and b of cells with conductivity k (nz, ny, nx).
+
+    The plates are at the ends of axis 0, the first at 1; ``weights`` is area / distance per axis,
+    ``periodic`` is for axes 1 and 2.
+    """
     shape = k.shape
     number = np.arange(k.size).reshape(shape)
     a = np.zeros((k.size, k.size))
@@ -43,8 +48,10 @@ def matrix(k: np.ndarray, weights, periodic) -> tuple[np.ndarray, np.ndarray]:
 
 
 def relative_diffusivity(mask: np.ndarray, periodic=(False, False)) -> float:
-    """Of cubic voxels along axis 0, all clusters included (those that do not percolate are moved by
-    least squares to where they carry nothing)."""
+    """Return the relative diffusivity of cubic voxels along axis 0.
+
+    All clusters are included; least squares gives those that do not percolate no current.
+    """
     k = mask.astype(float)
     a, b = matrix(k, (1.0, 1.0, 1.0), periodic)
     c = np.linalg.lstsq(a, b, rcond=1e-12)[0].reshape(k.shape)

@@ -1,14 +1,23 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Two-point correlations by their definition: every pair of voxels, one after the other."""
+"""Two-point correlations by their definition: a sum over every pair of voxels."""
 
 import itertools
 
 import numpy as np
 
+__all__ = [
+    "map_lags",
+    "moved",
+    "pair_counts",
+    "two_point_correlation",
+    "two_point_map",
+    "two_point_radial",
+]
+
 
 def moved(x, lag, shape, wrap):
-    """x + lag, periodic axes wrapped; None outside the image."""
+    """Return x + lag, periodic axes wrapped; None outside the image."""
     y = [a + r for a, r in zip(x, lag, strict=True)]
     y = [b % n if w else b for b, n, w in zip(y, shape, wrap, strict=True)]
     inside = all(0 <= b < n for b, n in zip(y, shape, strict=True))
@@ -16,9 +25,10 @@ def moved(x, lag, shape, wrap):
 
 
 def pair_counts(labels, phase, other, lag, periodic=False, mask=None):
-    """(hits, pairs) of one lag vector: all x with x and x + lag in the image (and in the mask).
+    """Count the voxels x with x + lag in the image (and both in the mask), and the hits.
 
-    A hit has ``labels[x] == phase`` and ``labels[x + lag] == other``.  Periodic axes wrap.
+    Returns (hits, pairs); a hit has ``labels[x] == phase`` and ``labels[x + lag] == other``.
+    Periodic axes wrap.
     """
     labels = np.asarray(labels)
     wrap = np.broadcast_to(np.asarray(periodic, dtype=bool), (labels.ndim,))
@@ -35,7 +45,7 @@ def pair_counts(labels, phase, other, lag, periodic=False, mask=None):
 
 
 def map_lags(shape, periodic=False):
-    """Lags of a full map along each axis, in wrap order (0, 1, ..., -2, -1)."""
+    """Return the lags of a full map along each axis, in wrap order (0, 1, ..., -2, -1)."""
     wrap = np.broadcast_to(np.asarray(periodic, dtype=bool), (len(shape),))
     lags = []
     for n, w in zip(shape, wrap, strict=True):
@@ -47,7 +57,7 @@ def map_lags(shape, periodic=False):
 
 
 def two_point_map(labels, phase, other=None, periodic=False, mask=None):
-    """Every lag of the full map; nan where no pair exists."""
+    """Return S_ij at every lag of the full map; nan where no pair exists."""
     other = phase if other is None else other
     lags = map_lags(np.shape(labels), periodic)
     out = np.empty([len(r) for r in lags])
@@ -61,7 +71,7 @@ def two_point_map(labels, phase, other=None, periodic=False, mask=None):
 def two_point_correlation(
     labels, phase, other=None, *, direction, max_lag, periodic=False, mask=None
 ):
-    """S_ij(r d) for r = 0 ... max_lag along the lattice vector d = ``direction``."""
+    """Return S_ij(r d) for r = 0 ... max_lag along the lattice vector d = ``direction``."""
     other = phase if other is None else other
     out = np.empty(max_lag + 1)
     for r in range(max_lag + 1):
@@ -74,9 +84,10 @@ def two_point_correlation(
 def two_point_radial(
     labels, phase, other=None, *, max_lag, periodic=False, mask=None, spacing=None, width=1.0
 ):
-    """(value, count): all lag vectors of the full map whose length rounds to the bin.
+    """Average S_ij over all lag vectors of the full map whose length rounds to the bin.
 
-    Periodic without a mask: every lag vector weighs the same.  Otherwise: by its pair count.
+    Returns (value, count).  All lag vectors have the same weight if periodic and without a mask;
+    otherwise the weight is the pair count.
     """
     other = phase if other is None else other
     spacing = (1.0,) * np.ndim(labels) if spacing is None else spacing

@@ -1,16 +1,16 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Correlations of whole images by streamed Fourier fft.
+"""Correlations of whole images by streamed Fourier transforms.
 
 ``C_ab(r) = Σ_x a(x) b(x + r)`` has the spectrum ``conj(A) B``.  Three passes, each over pieces of
 the volume, one array of padded slice spectra between them:
 
-1. planes    labels to 0 and 1, transform x and y of each slice       → F[z, ky, kx]
-2. columns   transform z of each (ky, kx), multiply, transform z back, keep the wanted lags
+1. planes    load labels as 0 and 1, transform x and y of each slice → F[z, ky, kx]
+2. columns   transform z of each (ky, kx), multiply, transform z back, keep the lags needed
 3. slices    transform y and x back, then crop, round, divide or bin
 
 An autocorrelation is even: its spectrum is real, so pass 2 needs half a transform back and
-pass 3 only the lags z ≥ 0; the rest is the mirror image.  The z axis is padded inside pass 2
+pass 3 only the lags z ≥ 0; the other lags mirror them.  The z axis is padded inside pass 2
 only, so the padded volume never exists.  Bytes: 16 (py)(px/2 + 1) nz per indicator in float64.
 
 `_transforms` has the transforms; the loops between them are native.
@@ -165,7 +165,7 @@ def autocorrelate(spectra: Array, win: Windows, receiver: Receiver, fft: ScipyFF
         f = fft.columns(columns[:, start:stop], z.padded)
         power = empty_like(f, f.shape, fft.real)
         ops.multiply_spectra(f, power=power)
-        # real spectrum: the transform back is the conjugate of the transform forth
+        # real spectrum: the inverse transform is the conjugate of the forward one
         g = fft.real_columns(power)[:kept]
         fft.store_conjugate(g, columns[:kept, start:stop])
 
@@ -273,7 +273,7 @@ def _deliver(
     receiver.planes(fft.irfft(g, x.padded), row, win, scale, even)
 
 
-# -------------------------------------------------------------------------------- the receivers
+# --------------------------------------------------------------------------- consumers of counts
 
 
 class Map(Receiver):

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """The Fourier transforms of `_fourier`: scipy's on the CPU, torch's (cuFFT) on a GPU.
 
-scipy gets pieces small enough for the cache, one thread each; torch pieces large enough to fill
-a GPU, one after the other.
+scipy runs on pieces that fit the cache, one per thread; torch on pieces large enough to fill a
+GPU, one after the other.
 """
 
 from __future__ import annotations

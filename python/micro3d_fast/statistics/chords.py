@@ -28,14 +28,15 @@ class ChordLengths:
     count : array of int64
         Chords of each length.
     density : array of float64
-        Probability density by number: ``Σ density · spacing = 1``; zeros where there is no chord.
+        Probability density by number: ``Σ density · spacing = 1``; zeros without chords.
     mean : float
-        Mean of the counted chords, each chord weighing the same; nan without chords.
+        Mean of the counted chords, all with the same weight; nan without chords.
     unbiased_mean : float
         Voxels of the phase per chord end: 2 φ / (changes of phase per voxel).  Unlike ``mean`` it
-        is not shortened by chords that the faces of the image cut; inf without ends.
+        is not shortened by chords that the faces of the image cut; inf without chord ends.
     whole : int
-        Lines wholly in the phase along a periodic axis; they have no length and are not counted.
+        Number of lines entirely in the phase along a periodic axis; such a line has no chord length
+        and is not counted.
     phase : int
     axis : str
         "z", "y" or "x".
@@ -71,10 +72,10 @@ def chord_lengths(
     voxel_size: Any = None,
     threads: int = 0,
 ) -> ChordLengths:
-    """Chord-length distribution of a phase along an axis.
+    """Compute the chord-length distribution of a phase along an axis.
 
-    A chord is a maximal run of voxels of the phase.  Chords count by number, so a ball of radius
-    R has mean chord 4R/3 (weighing by length, as some codes do, would give 3R/2).
+    A chord is a maximal run of voxels of the phase.  All chords have the same weight, so a ball of
+    radius R has mean chord 4R/3 (weights by length, as in some codes, would give 3R/2).
 
     Parameters
     ----------
@@ -89,8 +90,8 @@ def chord_lengths(
     mask : array of bool, optional
         Chords end where the mask does.
     cut : {"keep", "drop"}
-        What to do with chords that reach a non-periodic face of the image.  Dropping them favours
-        short chords, keeping them shortens long ones; ``unbiased_mean`` suffers from neither.
+        Whether to count chords that reach a non-periodic face of the image.  Dropping them favours
+        short chords, keeping them shortens long ones; ``unbiased_mean`` has neither bias.
     voxel_size : float or one per axis, optional
         Spacing in metres; default: lengths in voxels.
     threads : int

@@ -29,9 +29,10 @@ def two_point_cluster_map(
     mask: Any = None,
     threads: int = 0,
 ) -> np.ndarray:
-    """Two-point cluster function C2 of all lag vectors: both ends in one cluster of the phase.
+    """Compute the two-point cluster function C2 of all lag vectors.
 
-    The sum of the clusters' own autocorrelations, each taken over the cluster's bounding box.
+    C2 is the probability that both ends of a lag lie in the same cluster of the phase: the sum of
+    the autocorrelations of the clusters, each computed in the bounding box of its cluster.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def two_point_cluster(
     mask: Any = None,
     threads: int = 0,
 ) -> np.ndarray:
-    """Two-point cluster function C2 along an axis or a lattice direction.
+    """Compute the two-point cluster function C2 along an axis or a lattice direction.
 
     Parameters
     ----------

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Two-point correlation and lineal path of phase fields in [0, 1], differentiable by torch.
 
-Losses and guidance for others to use: a field is a torch tensor of phase indicators that may be
-soft, its last ``ndim`` axes are space, all others are batch.  Where the field is 0 or 1 the values
-are those of `two_point_map`, `two_point_correlation` and `lineal_path`, to the last bit in float64.
+Building blocks for losses and guidance.  A field is a torch tensor of phase indicators that may be
+soft; its last ``ndim`` axes are space, all others are batch.  Of fields of 0 and 1 the values equal
+those of `two_point_map`, `two_point_correlation` and `lineal_path`, to the last bit in float64.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def two_point_map(
     Returns
     -------
     tensor, shape (..., lags of z, y, x)
-        Zero lag at index 0.  Of 0/1 fields the counts are rounded to whole numbers, which leaves
-        the gradient as it is; in float32 they are exact up to about 10^5 voxels.
+        Zero lag at index 0.  Of 0/1 fields the counts are rounded to integers, which does not
+        change the gradient; in float32 they are exact up to about 10^5 voxels.
 
     Examples
     --------
@@ -197,7 +197,7 @@ def _is_binary(f: Any) -> bool:
 
 
 def indicator(labels: Any, phase: int, *, dtype: Any = None) -> torch.Tensor:
-    """Return the 0/1 field of a phase, to start from or to compare with.
+    """Return the 0/1 field of a phase.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""How much the volume fraction varies from place to place, against the size of the window."""
+"""Variance of the local volume fraction as a function of the window size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LocalFractions:
     size : array of int64
         Edge of the cubic window in voxels.
     mean, variance : array of float64
-        Of the volume fraction of the phase in all windows of that size.
+        Mean and variance of the volume fraction of the phase in all windows of that size.
     coarseness : array of float64
         Standard deviation over mean; nan where the mean is 0.
     windows : array of int64
@@ -50,7 +50,7 @@ class LocalFractions:
 def local_fractions(
     labels: Any, phase: int, *, sizes: Iterable[int] | None = None, periodic: Any = False
 ) -> LocalFractions:
-    """Variance of the volume fraction in cubic (square) windows, against their size.
+    """Compute the variance of the volume fraction in cubic (square) windows of several sizes.
 
     Every position of the window counts; sums over windows are exact integers.
 
@@ -61,8 +61,8 @@ def local_fractions(
     phase : int
         The phase.
     sizes : iterable of int, optional
-        Edges in voxels, each at most the shortest axis longer than one voxel (an axis of one
-        voxel is one voxel of the window too).  Default 1, 2, 4, … up to half of it.
+        Edges in voxels, each at most the shortest axis longer than one voxel (along an axis of one
+        voxel the window has one voxel).  Default: 1, 2, 4, … up to half of that axis.
     periodic : bool or one per axis
         Windows may cross the faces.
 

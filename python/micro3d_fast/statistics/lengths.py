@@ -33,8 +33,8 @@ class CorrelationLengths:
     Attributes
     ----------
     length : dict of str to float
-        For each axis name; nan if the curve does not fall that far within half the image, and
-        along an axis of one voxel.
+        Length for each axis name; nan if the curve does not fall that far within half the image,
+        and along an axis of one voxel.
     anisotropy : float
         Longest over shortest, of the axes longer than one voxel; nan if one of those is nan.
     ratios : dict of str to float
@@ -51,9 +51,9 @@ class CorrelationLengths:
     unit: str
 
     def __repr__(self) -> str:
-        said = ", ".join(f"{axis} {value:.4g}" for axis, value in self.length.items())
+        lengths = ", ".join(f"{axis} {value:.4g}" for axis, value in self.length.items())
         return (
-            f"CorrelationLengths(phase {self.phase}: {said} {self.unit}; "
+            f"CorrelationLengths(phase {self.phase}: {lengths} {self.unit}; "
             f"anisotropy {self.anisotropy:.3g})"
         )
 
@@ -68,10 +68,10 @@ def correlation_lengths(
     voxel_size: Any = None,
     threads: int = 0,
 ) -> CorrelationLengths:
-    r"""Lengths over which a phase is correlated along each axis.
+    r"""Compute the length over which a phase is correlated along each axis.
 
-    From the covariance of the indicator, ``⟨(χ - φ)(χ' - φ)⟩ / (φ - φ²)`` along the axis, where φ
-    is the fraction of the whole image.
+    The length comes from the covariance of the indicator along the axis,
+    ``⟨(χ - φ)(χ' - φ)⟩ / (φ - φ²)``, where φ is the fraction of the whole image.
 
     Parameters
     ----------
@@ -80,8 +80,8 @@ def correlation_lengths(
     phase : int
         The phase.
     method : {"1/e", "integral"}
-        The lag at which it falls to 1/e (linear between voxels), or its sum from lag 0 (half) to
-        the first zero.
+        The lag at which the covariance falls to 1/e (linear between voxels), or its integral by
+        trapezoids up to the first zero.
     periodic : bool or one per axis
     mask : array of bool, optional
     voxel_size : float or one per axis, optional
@@ -114,11 +114,11 @@ def correlation_lengths(
     values = np.array(
         [length[name] for name, n in zip(AXIS_NAMES, volume.shape, strict=True) if n > 1]
     )
-    known = bool(values.size and np.isfinite(values).all() and (values > 0).all())
-    mean = float(np.exp(np.log(values).mean())) if known else math.nan
+    finite = bool(values.size and np.isfinite(values).all() and (values > 0).all())
+    mean = float(np.exp(np.log(values).mean())) if finite else math.nan
     return CorrelationLengths(
         length,
-        float(values.max() / values.min()) if known else math.nan,
+        float(values.max() / values.min()) if finite else math.nan,
         {name: value / mean for name, value in length.items()},
         number,
         method,
@@ -178,7 +178,7 @@ def autocorrelation(image: np.ndarray, axis: int, max_lag: int) -> np.ndarray:
 def pooled_correlation_length(images: Sequence[np.ndarray], axis: int) -> float:
     """Return the lag in pixels at which the mean autocorrelation of 2D images has fallen to 1/e.
 
-    Where it never does within half an image, half the image.
+    If it does not fall that far within half an image, return half the image.
     """
     shortest = min(image.shape[axis] for image in images)
     limit = min(max(shortest // 2, 1), shortest - 1)

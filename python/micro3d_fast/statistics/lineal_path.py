@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Lineal path: the chance that a straight segment lies wholly in a phase."""
+"""Lineal path: the probability that a straight segment lies entirely in a phase."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def lineal_path(
     batch: bool = False,
     threads: int = 0,
 ) -> np.ndarray:
-    r"""Lineal-path function of a phase along an axis or a lattice direction.
+    r"""Compute the lineal-path function of a phase along an axis or a lattice direction.
 
-    ``L(r)`` is the fraction of straight segments of ``r + 1`` voxels that lie wholly in the
+    ``L(r)`` is the fraction of straight segments of ``r + 1`` voxels that lie entirely in the
     phase [1]_:
 
     .. math:: L(r) = \frac{\#\{x : x, x + d, \dots, x + r d \text{ in the phase}\}}
                           {\#\{x : x, x + d, \dots, x + r d \text{ in the image}\}} .
 
-    Without periodic faces a line of N voxels holds N - r segments; with them N, a line wholly in
-    the phase counts them all, and a segment may meet itself.
+    Without periodic faces a line of N voxels holds N - r segments.  With them it holds N, all of
+    which count if the line lies entirely in the phase; a segment may overlap itself.
 
     Parameters
     ----------
@@ -52,9 +52,9 @@ def lineal_path(
     periodic : bool or one per axis
         Let segments cross the faces.
     mask : array of bool, optional
-        Count only segments wholly inside.
+        Count only segments entirely inside.
     batch : bool
-        The first axis counts 2D images; one curve for each comes back.
+        The first axis is a batch of 2D images; the result has one curve per image.
     threads : int
         CPU threads, 0 for all.  The result does not depend on it.
 
@@ -82,7 +82,7 @@ def lineal_path(
     number = _checks.phase_number(phase)
     line = LatticeLine.of(volume, axis, max_lag, periodic, threads)
     if is_cuda(volume.labels) and line.axis is not None and not volume.batch:
-        # one scan of runs: nothing is packed first
+        # one scan of runs, which needs no packing
         return ratio(_run_segments(line, number + 1)[number], _all_segments(line))
     return ratio(line.segments(number), line.all_segments())
 
@@ -97,7 +97,7 @@ def lineal_paths(
     mask: Any = None,
     threads: int = 0,
 ) -> np.ndarray:
-    """Lineal-path functions of all phases along an axis, from one scan of the runs.
+    """Compute the lineal-path functions of all phases along an axis, from one scan of the runs.
 
     A run of n voxels holds max(n - r, 0) segments of r + 1 voxels.
 

@@ -28,11 +28,11 @@ def two_point_matrix(
     dtype: Any = np.float64,
     threads: int = 0,
 ) -> np.ndarray:
-    r"""Two-point correlations of every pair of phases: ``S[i, j]`` is ``two_point_map(…, i, j)``.
+    r"""Compute the two-point correlations of every pair of phases.
 
-    The phases fill the image, so those of the last one follow from the others: n phases cost
-    n - 1 forward transforms (one more with a mask), and ``S_ji(r) = S_ij(-r)`` spares half of the
-    transforms back.
+    ``S[i, j]`` is ``two_point_map(…, i, j)``.  The phases fill the image, so the correlations of
+    the last phase follow from the others: n phases need n - 1 forward transforms (one more with a
+    mask), and ``S_ji(r) = S_ij(-r)`` saves half of the inverse transforms.
 
     Parameters
     ----------

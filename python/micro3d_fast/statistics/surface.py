@@ -29,14 +29,14 @@ def specific_surface(
     voxel_size: Any = None,
     threads: int = 0,
 ) -> float:
-    r"""Surface of a phase per volume of the image.
+    r"""Compute the surface of a phase per volume of the image.
 
     ``"crofton"`` counts how often lines in 13 directions (4 in 2D) enter or leave the phase and
     averages over directions (Cauchy and Crofton [1]_):
-    ``S_V = 2 ⟨crossings per length⟩``, in 2D ``(π / 2) ⟨crossings per length⟩``, each direction
-    weighing as the solid angle nearest to it.  ``"faces"`` adds up the faces between voxels of
-    the phase and others: exact for boxes, a factor 1.5 too large for a ball however fine the
-    voxels (4/π for a disk).
+    ``S_V = 2 ⟨crossings per length⟩``, in 2D ``(π / 2) ⟨crossings per length⟩``.  The weight of a
+    direction is the solid angle nearest to it.  ``"faces"`` adds up the faces between voxels of
+    the phase and others: exact for boxes, but a factor 1.5 too large for a ball at any resolution
+    (4/π for a disk).
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def specific_surface(
         The phase.
     method : {"crofton", "faces"}
     periodic : bool or one per axis
-        Count across the faces; an open face of the image is no surface.
+        Count across the faces of the image; its open faces are not surface.
     mask : array of bool, optional
         Count only where both sides are inside.
     voxel_size : float or one per axis, optional

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Two-point correlations ``S_ij(r) = ⟨χ_i(x) χ_j(x + r)⟩`` and volume fractions.
 
-Counts are exact: whole numbers of pairs, divided once.  Maps and radial averages go through
+Counts are exact: integer numbers of pairs, divided once.  Maps and radial averages go through
 `_fourier`; directional curves are counted pair by pair, without a transform.
 """
 
@@ -41,11 +41,11 @@ class RadialCorrelation:
     lag : array of float64, shape (bins,)
         Centres of the bins: multiples of the bin width, the first 0.
     value : array of float64, shape (bins,)
-        Average of S_ij over the lag vectors of the bin; nan where a bin holds none.
+        Average of S_ij over the lag vectors of the bin; nan in an empty bin.
     count : array of int64, shape (bins,)
-        What was averaged: lag vectors if periodic and without a mask, voxel pairs otherwise.
+        Number of lag vectors if periodic and without a mask, of voxel pairs otherwise.
     edges : array of float64, shape (bins + 1,)
-        Edges of the bins, half a bin width either side of ``lag`` (so the first is negative).
+        Edges of the bins, half a bin width to either side of ``lag`` (so the first is negative).
     phase, other : int
         Phases of the two ends.
     unit : str
@@ -68,7 +68,7 @@ class RadialCorrelation:
 
 
 def volume_fractions(labels: Any, *, mask: Any = None) -> np.ndarray:
-    """Volume fraction of each phase.
+    """Return the volume fraction of each phase.
 
     Parameters
     ----------
@@ -106,11 +106,11 @@ def two_point_map(
     dtype: Any = np.float64,
     threads: int = 0,
 ) -> np.ndarray:
-    r"""Two-point correlation of all lag vectors.
+    r"""Compute the two-point correlation of all lag vectors.
 
     .. math:: S_{ij}(r) = \frac{\#\{x : \chi_i(x) = 1,\ \chi_j(x + r) = 1\}}{\#\{x\}}
 
-    over the voxels x for which x + r is in the image too (and both in the mask) [1]_.
+    over the voxels x with x + r in the image (and both in the mask) [1]_.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def two_point_map(
     max_lag : int, optional
         Longest lag kept along each axis; shorter costs less time and memory.
     batch : bool
-        The first axis counts 2D images; one map for each comes back.
+        The first axis is a batch of 2D images; the result has one map per image.
     dtype : float64 or float32
         Precision of the transforms and of the result.  float64 gives exact counts; float32 takes
         half the memory and is within 1e-5 of them.
@@ -146,9 +146,9 @@ def two_point_map(
 
     Notes
     -----
-    Counts come from Fourier transforms, rounded to whole numbers (float64), and are divided once.
-    Working memory is 16 bytes × (padded ny) × (padded nx / 2 + 1) × nz for each of the phases: 8
-    bytes a voxel periodic, 32 non-periodic; the map itself takes 8 bytes a lag.
+    Counts come from Fourier transforms, rounded to integers (float64), and are divided once.
+    Working memory is 16 bytes × (padded ny) × (padded nx / 2 + 1) × nz for each of the
+    phases: 8 bytes per voxel periodic, 32 non-periodic; the map itself takes 8 bytes per lag.
 
     References
     ----------
@@ -185,7 +185,7 @@ def two_point_map(
 
 
 def _map(volume: LabelVolume, i: int, j: int, win: _fourier.Windows, fft: ScipyFFT) -> Any:
-    """Return the map of one image, where the image lives."""
+    """Return the map of one image, on its device."""
     pairs = None if volume.mask is not None else _fourier.pair_factors(win)
     counts = _fourier.Map(volume.labels, win, fft.real, pairs)
     _fourier.correlate_phases(volume, i, j, win, counts, fft)
@@ -222,7 +222,7 @@ def two_point_correlation(
     batch: bool = False,
     threads: int = 0,
 ) -> np.ndarray:
-    r"""Two-point correlation along an axis or a lattice direction.
+    r"""Compute the two-point correlation along an axis or a lattice direction.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def two_point_correlation(
     mask : array of bool, optional
         Count only pairs with both ends inside.
     batch : bool
-        The first axis counts 2D images; one curve for each comes back.
+        The first axis is a batch of 2D images; the result has one curve per image.
     threads : int
         CPU threads, 0 for all.  The result does not depend on it.
 
@@ -275,10 +275,10 @@ def two_point_radial(
     dtype: Any = np.float64,
     threads: int = 0,
 ) -> RadialCorrelation:
-    """Two-point correlation averaged over all directions of the lag vector.
+    """Compute the two-point correlation averaged over all directions of the lag vector.
 
     Bins are one voxel wide about the integers: a lag vector r belongs to the bin round(|r|), so
-    the first bin holds lag 0 alone.  Every lag vector weighs the same if all axes are periodic
+    the first bin holds only lag 0.  Every lag vector weighs the same if all axes are periodic
     and there is no mask; otherwise by its number of pairs.  A periodic axis of N voxels has its N
     lags once each, -N/2 < r ≤ N/2.
 
