@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import ops
 from ._voigt import COMPONENTS, VOIGT, VOIGT_NAMES, dyads, transverse_constants
 
 
@@ -86,49 +87,53 @@ class UnitElements:
         return e
 
     def kernel_columns(self, *, float32: bool) -> tuple[str, np.ndarray, np.ndarray]:
-        """Return the kernel's model for all phases, and its coefficients (coefficients, phases).
+        """Return the smallest kernel model for all phases, and its coefficients (rows, phases).
 
-        The second table is that of the modes beside the mean strain. In float64 arithmetic there is
-        no kernel of isotropic phases.
+        The second table is that of the modes beside the mean strain.
         """
-        model = self._model(float32)
-        return model, _columns(model, self.c), _columns(model, self.c_rest)
+        fitting = {
+            model.coefficients: name
+            for name, model in ops.HEX8_MODELS.items()
+            if model.strains == self.n
+            and (float32 or not model.float32_only)
+            and self._fits(model.coefficients)
+        }
+        smallest = min(fitting)
+        i, j = np.transpose(_ENTRIES[smallest])
+        mean, rest = (np.ascontiguousarray(c[:, i, j].T) for c in (self.c, self.c_rest))
+        return fitting[smallest], mean, rest
 
-    def _model(self, float32: bool) -> str:
-        c = self.c
-        tiny = 1e-14 * np.abs(c).max()
+    def _fits(self, coefficients: int) -> bool:
+        """Whether a model with so many coefficients represents all phases."""
+        c, top = self.c, np.abs(self.c).max()
+        if coefficients == self.n * (self.n + 1) // 2:
+            return True
         if self.n == 3:
-            isotropic = np.abs(c - c[:, :1, :1] * np.eye(3)).max() <= tiny
-            return "conduction_isotropic" if float32 and isotropic else "conduction_anisotropic"
+            return bool(np.abs(c - c[:, :1, :1] * np.eye(3)).max() <= 1e-14 * top)
         if self.fibre_columns is not None:
-            return "elasticity_anisotropic"
+            return False
         coupling = c.copy()
         coupling[:, :3, :3] = 0.0
         coupling[:, range(3, 6), range(3, 6)] = 0.0
-        if np.abs(coupling).max() > tiny:
-            return "elasticity_anisotropic"
+        if np.abs(coupling).max() > 1e-14 * top:
+            return False
+        if coefficients == len(_ORTHOTROPIC):
+            return True
         lam, mu = c[:, 0, 1], c[:, 3, 3]
         isotropic = np.zeros_like(c)
         isotropic[:, :3, :3] = lam[:, None, None]
         isotropic[:, range(3), range(3)] += 2 * mu[:, None]
         isotropic[:, range(3, 6), range(3, 6)] = mu[:, None]
-        same = np.abs(c - isotropic).max() <= 4e-15 * np.abs(c).max()
-        return "elasticity_isotropic" if float32 and same else "elasticity_orthotropic"
+        return bool(np.abs(c - isotropic).max() <= 4e-15 * top)
 
 
-def _columns(model: str, c: np.ndarray) -> np.ndarray:
-    """Return the coefficients of a kernel's model, (coefficients, phases)."""
-    if model == "conduction_isotropic":
-        rows = [c[:, 0, 0]]
-    elif model == "conduction_anisotropic":
-        rows = [c[:, i, j] for i, j in VOIGT]
-    elif model == "elasticity_isotropic":
-        rows = [c[:, 0, 1], c[:, 3, 3]]
-    elif model == "elasticity_orthotropic":
-        rows = [c[:, i, j] for i, j in VOIGT] + [c[:, i, i] for i in (3, 4, 5)]
-    else:
-        rows = [c[:, i, j] for i in range(6) for j in range(i, 6)]
-    return np.ascontiguousarray(np.stack(rows))
+_ORTHOTROPIC = (*VOIGT, (3, 3), (4, 4), (5, 5))
+_ANISOTROPIC = tuple((i, j) for i in range(6) for j in range(i, 6))
+#: Entries of the matrices that the kernels take, in their order, by number of coefficients.
+_ENTRIES = {
+    len(entries): entries
+    for entries in (((0, 0),), ((0, 1), (3, 3)), VOIGT, _ORTHOTROPIC, _ANISOTROPIC)
+}
 
 
 def _fibre_columns(c: np.ndarray, fibre_phases: np.ndarray) -> np.ndarray:
