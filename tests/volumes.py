@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: MIT
 """Labelled images and volumes that several tests share.
 
-Every function takes a seed (an integer or a sequence of them) or a numpy generator, and returns
-C-contiguous uint8 labels (`random_mask`: bool) of the given shape, 2D or 3D.
+Functions with a seed take an integer, a sequence of integers or a numpy generator.  Labels are
+C-contiguous uint8 arrays, 2D or 3D; masks are bool.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -65,6 +66,18 @@ def spheres(n: int, radius: float, fraction: float, seed: Seed = 0) -> np.ndarra
         distance = np.minimum(distance, n - distance)
         labels[(distance**2).sum(axis=-1) <= radius**2] = 1
     return labels
+
+
+def small_images(phases: int = 3, longest: int = 7) -> Any:
+    """Return a hypothesis strategy: labels in 2D or 3D, every axis 1 ... ``longest`` voxels."""
+    from hypothesis import strategies
+    from hypothesis.extra import numpy
+
+    return numpy.arrays(
+        np.uint8,
+        numpy.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=longest),
+        elements=strategies.integers(0, phases - 1),
+    )
 
 
 def _generator(seed: Seed, shape: Sequence[int]) -> np.random.Generator:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""compare: its curves are those of the public functions, its yardsticks mean what they say."""
+"""compare: its curves equal those of the public functions; floor, scatter and intervals."""
 
 import json
 import math
@@ -139,7 +139,7 @@ def test_seed_decides():
     assert m3.compare(*sides, seed=3).to_dict() != m3.compare(*sides, seed=4).to_dict()
 
 
-def test_result_reads_as_table_dict_and_words():
+def test_result_as_table_dict_and_text():
     named = m3.Microstructure(texture((24, 24, 24), seed=1), phase_names=("pore", "solid"))
     result = m3.compare(texture((12, 12, 12)), named)
     rows = result.table()
@@ -191,7 +191,7 @@ def test_a_phase_of_one_side_alone_is_named():
         ({"direction": 0}, "`direction` must be one of 'z', 'y', 'x', got 0"),
     ],
 )
-def test_selection_of_what_is_not_there(selection, words):
+def test_selection_refusals(selection, words):
     result = m3.compare(np.eye(8, dtype=np.uint8), np.eye(9, dtype=np.uint8))
     with pytest.raises(ValueError, match=words):
         result.error(**selection)
@@ -207,7 +207,7 @@ def test_figures():
     assert len(figures.plot_comparison(result, voxel_size=1e-6, plane="xz").axes) == 3
     figures.plot_errors(result, "L").canvas.draw()
     two = m3.compare(texture((12, 12, 12)), texture((12, 12, 12)))
-    assert len(two.plot().axes) == 3  # both phases of two tell the same
+    assert len(two.plot().axes) == 3  # two phases have the same S2
     with pytest.raises(ValueError, match="`function` must be one of"):
         result.plot("S3")
     flat = m3.compare(texture((12, 12, 12))[0], texture((12, 12, 12)), phases=[1])
@@ -258,7 +258,7 @@ GOOD = np.zeros((4, 4, 4), np.uint8)
         (GOOD, GOOD, {"seed": -1}, ValueError, "`seed` must be an integer"),
     ],
 )
-def test_boundary_says_what_is_wrong(generated, reference, keys, error, words):
+def test_refusals(generated, reference, keys, error, words):
     with pytest.raises(error, match=words):
         m3.compare(generated, reference, **keys)
 

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 import micro3d_fast as m3
 from micro3d_fast import statistics
 from micro3d_fast.reference import descriptors as reference
 from micro3d_fast.statistics import _fourier
-from volumes import ball, random_labels, random_mask
+from volumes import ball, random_labels, random_mask, small_images
 
 SHAPES = [(1, 1), (3, 4), (6, 5), (1, 1, 1), (4, 3, 5), (1, 6, 1), (3, 1, 4)]
 
@@ -177,15 +176,8 @@ def test_cluster_function_equals_brute_force(shape):
                 np.testing.assert_allclose(curve[r], hits / pairs if pairs else np.nan)
 
 
-images = hnp.arrays(
-    np.uint8,
-    hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=6),
-    elements=st.integers(0, 1),
-)
-
-
 @settings(max_examples=40, deadline=None)
-@given(images, st.booleans())
+@given(small_images(phases=2, longest=6), st.booleans())
 def test_path_cluster_pair(labels, periodic):
     """L ≤ C2 ≤ S2 at every lag."""
     for axis, n in enumerate(labels.shape):
@@ -371,7 +363,7 @@ def test_correlation_lengths_of_real_volumes(shared_data, name):
         assert m3.volume_fractions(labels)[int(phase)] == pytest.approx(want, abs=1e-5)
 
 
-# ------------------------------------------------------------------------------- words, refusals
+# --------------------------------------------------------------------------- printing, refusals
 
 
 def test_results_print_themselves():
@@ -406,6 +398,6 @@ GOOD = np.zeros((4, 4, 4), dtype=np.uint8)
         (lambda: statistics.two_point_cluster(GOOD, 300, axis=0), ValueError, "`phase` must be"),
     ],
 )
-def test_boundary_says_what_is_wrong(call, error, words):
+def test_refusals(call, error, words):
     with pytest.raises(error, match=words):
         call()

@@ -113,6 +113,6 @@ def test_a_field_can_be_led_to_a_correlation():
         (lambda f: differentiable.lineal_path(f, axis=0, max_lag=2), ValueError, "`max_lag`"),
     ],
 )
-def test_boundary_says_what_is_wrong(call, error, words):
+def test_refusals(call, error, words):
     with pytest.raises(error, match=words):
         call(torch.rand(2, 2, 2))

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 import micro3d_fast as m3
 from micro3d_fast.reference import lineal_path as reference
-from volumes import random_labels, random_mask
+from volumes import random_labels, random_mask, small_images
 
 SHAPES = [(1, 1), (2, 3), (5, 4), (1, 1, 1), (3, 1, 4), (4, 3, 5), (1, 6, 1), (2, 2, 2)]
 
@@ -76,15 +75,8 @@ def test_shape_of_default():
     assert m3.lineal_path(np.ones((1, 9), int), 1, axis="y").shape == (1,)
 
 
-images = hnp.arrays(
-    np.uint8,
-    hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=7),
-    elements=st.integers(0, 2),
-)
-
-
 @settings(max_examples=60, deadline=None)
-@given(images, st.booleans())
+@given(small_images(), st.booleans())
 def test_identities(labels, periodic):
     """L(0) = φ, L(1) = S2(e), L ≤ S2, L falls; periodic: L convex."""
     fractions = np.bincount(labels.ravel(), minlength=3) / labels.size
@@ -118,7 +110,7 @@ def test_identities(labels, periodic):
         ({"labels": np.full((4, 4, 4), 256)}, ValueError, r"values 0 \.\.\. 255"),
     ],
 )
-def test_boundary_says_what_is_wrong(change, error, words):
+def test_refusals(change, error, words):
     good = {"labels": np.zeros((4, 4, 4), np.uint8), "phase": 0, "axis": 0}
     call = {**good, **change}
     labels, phase = call.pop("labels"), call.pop("phase")

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 import micro3d_fast as m3
 from micro3d_fast import statistics
 from micro3d_fast.reference import two_point as reference
 from micro3d_fast.statistics import _fourier
-from volumes import random_labels, random_mask
+from volumes import random_labels, random_mask, small_images
 
 SHAPES = [(1, 1), (2, 3), (5, 4), (1, 1, 1), (3, 1, 4), (4, 3, 5), (1, 6, 1), (2, 2, 2)]
 
@@ -192,15 +191,8 @@ def test_mask_without_pairs_gives_nan():
     assert np.isnan(m3.two_point_map(labels, 1, mask=mask)).sum() == 48
 
 
-images = hnp.arrays(
-    np.uint8,
-    hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=7),
-    elements=st.integers(0, 2),
-)
-
-
 @settings(max_examples=60, deadline=None)
-@given(images, st.booleans())
+@given(small_images(), st.booleans())
 def test_identities(labels, periodic):
     """S_ij(r) = S_ji(-r), S_ii(0) = φ_i, Σ S_ij = 1; periodic Σ_j S_ij = φ_i, Σ_r = N φ_i φ_j."""
     fractions = np.bincount(labels.ravel(), minlength=3) / labels.size
@@ -225,7 +217,7 @@ def test_identities(labels, periodic):
 
 
 @settings(max_examples=40, deadline=None)
-@given(images, st.booleans())
+@given(small_images(), st.booleans())
 def test_direction_is_a_line_of_the_map(labels, periodic):
     full = m3.two_point_map(labels, 1, 0, periodic=periodic, threads=1)
     for axis, n in enumerate(labels.shape):
@@ -269,6 +261,6 @@ GOOD = np.zeros((4, 4, 4), dtype=np.uint8)
         (lambda: m3.volume_fractions(GOOD, mask=GOOD), ValueError, "`mask` must leave"),
     ],
 )
-def test_boundary_says_what_is_wrong(call, error, words):
+def test_refusals(call, error, words):
     with pytest.raises(error, match=words):
         call()
