@@ -26,7 +26,7 @@ from torch._inductor import config as inductor_config
 import micro3d_fast as m3
 from _measure import row
 from micro3d_fast.diffusion import copies
-from micro3d_fast.diffusion.checkpoint import mean_field
+from micro3d_fast.diffusion.model import mean_field
 from micro3d_fast.diffusion.device import cpu_has_bfloat16, kept_memory
 
 EDGE = 64

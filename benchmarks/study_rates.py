@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 import micro3d_fast as m3
-from micro3d_fast.diffusion.checkpoint import encode
+from micro3d_fast.diffusion.model import encode
 from micro3d_fast.diffusion.schedule import Schedule
 from study import MATERIALS
 

@@ -36,7 +36,7 @@ def untrained(preset: str) -> Any:
     """A model whose network says something; zeros would be timed too fast."""
     import torch
 
-    from micro3d_fast.diffusion.checkpoint import Model
+    from micro3d_fast.diffusion.model import Model
     from micro3d_fast.diffusion.schedule import Schedule
     from micro3d_fast.diffusion.unet import PRESETS, UNet
 

@@ -14,9 +14,9 @@ import micro3d_fast as m3
 from _toy import GAIN, LinearNet, field_and_network, linear_model, tiny_model
 from micro3d_fast._planes import PLANES
 from micro3d_fast.diffusion import SamplerSettings, reconstruct, sample_slices
-from micro3d_fast.diffusion.checkpoint import Model
+from micro3d_fast.diffusion.model import Model
 from micro3d_fast.diffusion.field import Field
-from micro3d_fast.diffusion.labelling import match_fractions, settled
+from micro3d_fast.diffusion.labelling import match_fractions, smoothed
 from micro3d_fast.diffusion.mean_hold import MeanHold
 from micro3d_fast.diffusion.sampling import sample
 from micro3d_fast.diffusion.schedule import Schedule
@@ -302,7 +302,7 @@ def test_matching_moves_surfaces_and_sows_no_voxels(rng):
     x = np.full((1, 20, 20, 20), -1.0, dtype=np.float32)
     x[0, :, :10] = 1
     x += 0.05 * rng.standard_normal(x.shape).astype(np.float32)
-    labels = match_fractions(settled(x, (False,) * 3), np.array([0.4, 0.6]))
+    labels = match_fractions(smoothed(x, (False,) * 3), np.array([0.4, 0.6]))
     assert labels.mean() == 0.6
     changed = labels.astype(bool) & (x[0] < 0)
     near = binary_dilation(x[0] > 0, iterations=3)

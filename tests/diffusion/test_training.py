@@ -25,7 +25,7 @@ from micro3d_fast.diffusion import (
     sample_slices,
     train,
 )
-from micro3d_fast.diffusion.checkpoint import encode, mean_field
+from micro3d_fast.diffusion.model import encode, mean_field
 from micro3d_fast.diffusion.training import CHECKPOINT
 
 QUICK = {
@@ -260,7 +260,7 @@ def test_fractions_that_a_step_learns_from(tmp_path):
 
 def test_bundled_models_have_no_fraction_condition():
     """Those from before there was one say nothing of it, and load."""
-    from micro3d_fast.diffusion.checkpoint import BUNDLED, bundled_directory
+    from micro3d_fast.diffusion.model import BUNDLED, bundled_directory
 
     for name in BUNDLED:
         config = json.loads((bundled_directory(name) / "model.json").read_text())["config"]

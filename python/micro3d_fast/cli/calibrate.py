@@ -76,7 +76,7 @@ def calibrate(
     per_axis = read_periodic(periodic)
 
     from .. import calibration, diffusion
-    from ..diffusion.checkpoint import keep_harmonize, model_directory
+    from ..diffusion.model import keep_harmonize, model_directory
 
     loaded = diffusion.load_model(model)
     directory = model_directory(model)

@@ -40,7 +40,7 @@ def info(debug: Debug = False) -> None:
 
 def bundled_models() -> dict[str, str]:
     """Return the size of each bundled model, or "not installed"."""
-    from ..diffusion.checkpoint import BUNDLED, bundled_directory
+    from ..diffusion.model import BUNDLED, bundled_directory
 
     found = {}
     for name in BUNDLED:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from .checkpoint import BUNDLED, Model, ModelFileError, load_model
+from .model import BUNDLED, Model, ModelFileError, load_model
 from .reconstruction import Reconstruction
 from .schedule import Schedule
 from .settings import SAMPLERS, Runtime, SamplerSettings

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from .checkpoint import Model
+from .model import Model
 from .device import channels_last
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _checks, ops
 from .._planes import NORMAL, PLANES, SLICE_AXES, TO_FIELD
-from .checkpoint import Model, encode, mean_field
+from .model import Model, encode, mean_field
 from .labelling import UNKNOWN
 
 if TYPE_CHECKING:

@@ -18,18 +18,18 @@ _SAMPLE = 2**21  # voxels that the weights of `match_fractions` are found on, at
 
 
 def labels_of(x: np.ndarray, n_phases: int) -> np.ndarray:
-    """Phases of a field (C, ...): its sign for two phases, the arg max for more."""
+    """Return the phases of a field (C, ...): its sign for two phases, the arg max for more."""
     if n_phases == 2:
         return (x[0] > 0).astype(np.uint8)
     return x.argmax(axis=0).astype(np.uint8)
 
 
-def settled(x: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
-    """The clipped field plus its average over a voxel's neighbourhood (Gaussian, two voxels wide).
+def smoothed(x: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
+    """Return the clipped field plus its average over a neighbourhood (Gaussian, two voxels wide).
 
-    The final field is near -1 or +1 all but everywhere, and what orders the voxels inside a phase
+    The final field is near -1 or +1 almost everywhere, and the order of the voxels inside a phase
     is noise.  With the neighbourhood added, the voxels at interfaces change phase first, so that
-    matching a fraction moves surfaces instead of sowing single voxels.
+    matching a fraction moves surfaces instead of scattering single voxels.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -41,19 +41,19 @@ def settled(x: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
 def match_fractions(
     x: np.ndarray, fractions: np.ndarray, known: np.ndarray | None = None
 ) -> np.ndarray:
-    """Labels of a field whose phase fractions are the given ones, to one voxel.
+    """Return labels of a field with the given phase fractions, to one voxel.
 
-    Two phases: the quantile of the field.  More: arg max of x_p + w_p, where the weights w are
-    those whose counts come out right (the dual of the assignment of voxels to phases that keeps the
-    largest total of x).  Those of a large field are found on a part of it.
+    Two phases: the quantile of the field.  More: arg max of x_p + w_p, with the weights w that give
+    the right counts (the dual of the assignment of voxels to phases with the largest total of x).
+    The weights of a large field are found on a part of it.
 
     Parameters
     ----------
     x : array of float, shape (C, ...)
     fractions : array, shape (P,)
-        Of the whole, known voxels included.
+        Of the whole volume, known voxels included.
     known : array of uint8, shape (...), optional
-        Labels that are given, `UNKNOWN` where they are not: the others make up for them.
+        Given labels, `UNKNOWN` elsewhere; the other voxels compensate for them.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def match_fractions(
     Raises
     ------
     ValueError
-        The known voxels alone hold more of a phase than its fraction.
+        The known voxels alone exceed the fraction of a phase.
     """
     shape = x.shape[1:]
     values = x.reshape(len(x), -1)
@@ -72,19 +72,23 @@ def match_fractions(
     free = labels == UNKNOWN
     counts = left_to_give(fractions, labels)
     if counts.min() < 0:
-        raise ValueError("`known` must hold no more voxels of a phase than its fraction allows")
+        raise _checks.refuse(
+            "known",
+            "hold no more voxels of a phase than its fraction allows",
+            f"{-counts.min()} too many of phase {counts.argmin()}",
+        )
     labels[free] = _match(values[:, free], counts)
     return labels.reshape(shape)
 
 
 def left_to_give(fractions: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Voxels of each phase that those not known must be; negative where too many are known."""
+    """Return how many of the unknown voxels go to each phase; negative if too many are known."""
     given = known[known != UNKNOWN]
     return whole_counts(fractions, known.size) - np.bincount(given, minlength=len(fractions))
 
 
 def whole_counts(fractions: np.ndarray, n: int) -> np.ndarray:
-    """Voxel counts nearest to the fractions that sum to n (largest remainders)."""
+    """Return the voxel counts with sum n nearest to the fractions (largest remainders)."""
     exact = np.asarray(fractions, dtype=np.float64) * n
     counts = np.floor(exact).astype(np.int64)
     short = n - int(counts.sum())
@@ -93,7 +97,7 @@ def whole_counts(fractions: np.ndarray, n: int) -> np.ndarray:
 
 
 def _match(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Labels (n,) of a field (C, n) with the given counts of each phase."""
+    """Return labels (n,) of a field (C, n) with the given counts of each phase."""
     n = x.shape[1]
     if n == 0:
         return np.empty(0, dtype=np.uint8)
@@ -114,7 +118,7 @@ def _match(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
         scores = x[present].astype(np.float32, copy=False)
     scores += weights[:, None]
     flat = scores.argmax(axis=0).astype(np.uint8)
-    # What ties and the last iterations left over: move the voxels that lose least.
+    # Ties and unfinished iterations leave a remainder: move the voxels that lose least.
     won = np.bincount(flat, minlength=len(present))
     while (won != wanted).any():
         to, source = int(np.argmax(wanted - won)), int(np.argmax(won - wanted))
@@ -128,7 +132,7 @@ def _match(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def _weights(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """w (P,) for which the arg max of values + w, values (P, n), comes near the wanted counts."""
+    """Return w (P,) for which the arg max of values + w, values (P, n), nears the wanted counts."""
     n = values.shape[1]
     weights = np.zeros(len(wanted))
     for _ in range(200):  # each weight in turn takes the value that gives its phase its count
@@ -147,15 +151,15 @@ def _weights(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 
 def _spread(n: int) -> np.ndarray:
-    """At most `_SAMPLE` of n indices: one of each stride, at random places, so that none is
-    aligned with the rows of the volume; always the same."""
+    """Return at most `_SAMPLE` of n indices, always the same: one per stride, at random places, so
+    that they are not aligned with the rows of the volume."""
     stride = -(-n // _SAMPLE)
     at = np.arange(0, n - stride + 1, stride)
     return at + np.random.default_rng(0).integers(stride, size=len(at))
 
 
 def _share(counts: np.ndarray, n: int) -> np.ndarray:
-    """The counts of n voxels in the same proportion, at least one of each phase."""
+    """Return counts of n voxels in the same proportion, at least one of each phase."""
     share = np.maximum(whole_counts(counts / counts.sum(), n), 1)
     share[share.argmax()] -= share.sum() - n
     return share
@@ -165,10 +169,10 @@ def _share(counts: np.ndarray, n: int) -> np.ndarray:
 
 
 def _neighbours(labels: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
-    """Labels of the face neighbours, one array each; beyond a face that does not repeat, one's own.
+    """Return the labels of the face neighbours, one array each.
 
-    So a voxel at such a face is no island: it may belong to something beyond.  An axis of one voxel
-    has no neighbours.
+    Beyond a face that is not periodic a voxel has its own label as neighbour, so that it is no
+    island: it may continue outside.  An axis of one voxel has no neighbours.
     """
     out = []
     for axis, n in enumerate(labels.shape):
@@ -183,7 +187,7 @@ def _neighbours(labels: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
 
 
 def islands(labels: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
-    """Voxels that share a face with no voxel of their own phase, as a mask."""
+    """Return a mask of the voxels that share a face with no voxel of their own phase."""
     beside = _neighbours(labels, periodic)
     if not len(beside):
         return np.zeros(labels.shape, dtype=bool)
@@ -199,21 +203,21 @@ def final_labels(
     known: np.ndarray | None = None,
     remove_islands: bool = False,
 ) -> tuple[np.ndarray, int]:
-    """Labels of the final field, and how many single-voxel islands were removed from them.
+    """Return the labels of the final field, and the number of single-voxel islands removed.
 
-    An island goes to the phase of most of its neighbours.  Where fractions are matched they are
-    matched again over the rest, until no island is left (which a few rounds reach; what the eighth
-    leaves stays).
+    An island goes to the phase of most of its neighbours.  Matched fractions are then matched again
+    over the other voxels, until no island is left (a few rounds suffice; after the eighth the rest
+    stays).
 
     Parameters
     ----------
     x : array of float32, shape (C, nz, ny, nx)
     n_phases : int
     target : array, shape (P,), or None
-        Fractions to match; None takes the field as it is.
+        Fractions to match; None leaves the field as it is.
     periodic : (bool, bool, bool)
     known : array of uint8, shape (nz, ny, nx), optional
-        Voxels that stay as they are, `UNKNOWN` elsewhere.
+        Voxels that keep their label, `UNKNOWN` elsewhere.
     remove_islands : bool
 
     Returns
@@ -221,7 +225,7 @@ def final_labels(
     labels : array of uint8, shape (nz, ny, nx)
     removed : int
     """
-    smooth = None if target is None else settled(x, periodic)
+    smooth = None if target is None else smoothed(x, periodic)
 
     def labelled(fixed: np.ndarray | None) -> np.ndarray:
         if smooth is not None and target is not None:
@@ -250,7 +254,7 @@ def final_labels(
 
 
 def face_mismatch(labels: Any, axis: int | str) -> tuple[float, float]:
-    """How much more the faces of an axis differ, wrapped onto each other, than slices inside do.
+    """Return how much more opposite faces differ than neighbouring slices inside.
 
     Parameters
     ----------
@@ -264,13 +268,13 @@ def face_mismatch(labels: Any, axis: int | str) -> tuple[float, float]:
         Share of voxels that differ between the last slice and the first, over its mean between
         neighbouring slices inside; 1 for a volume that is periodic along the axis.
     noise : float
-        Standard deviation of the same ratio over the pairs inside: what 1 scatters by.  Both are
-        nan where no slices differ inside.
+        Standard deviation of the same ratio over the pairs inside.  Both are nan if no slices
+        inside differ.
     """
     number = _checks.axis_number(axis, 3)
     slices = np.moveaxis(_checks.as_labels(labels, ndim=3), number, 0)
     if len(slices) < 3:
-        raise ValueError(f"`labels` must have at least 3 voxels along {axis!r}, got {len(slices)}")
+        raise _checks.refuse("labels", f"have at least 3 voxels along {axis!r}", str(len(slices)))
     inside = np.array([(a != b).mean() for a, b in itertools.pairwise(slices)])
     if not inside.any():
         return float("nan"), float("nan")

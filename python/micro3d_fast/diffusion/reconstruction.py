@@ -19,7 +19,7 @@ import numpy as np
 from .. import _checks
 from ..microstructure import Microstructure
 from . import recipe
-from .checkpoint import Model
+from .model import Model
 from .field import Field, working_shape
 from .labelling import UNKNOWN, final_labels, labels_of, left_to_give
 from .network_pass import NetworkPass

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _checks
 
 if TYPE_CHECKING:
-    from .checkpoint import Model
+    from .model import Model
 
 Repeats = int | tuple[int, ...]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import _checks
 from .._planes import PLANES
-from .checkpoint import Model, mean_field
+from .model import Model, mean_field
 from .labelling import labels_of
 from .reconstruction import check_model, requested_fractions
 

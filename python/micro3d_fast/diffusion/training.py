@@ -24,7 +24,7 @@ import numpy as np
 
 from .. import _checks
 from .._atomic import atomic_write, sweep
-from .checkpoint import Model, encode, load_model
+from .model import Model, encode, load_model
 from .schedule import PREDICTIONS, Schedule
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from .. import _checks
 from ..microstructure import Microstructure
-from .checkpoint import Model
+from .model import Model
 from .progress import as_one_job
 from .reconstruction import Reconstruction
 from .sampling import Callback

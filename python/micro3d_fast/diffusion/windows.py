@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""How a slice is cut into what the network sees at once: whole, or in shifted windows.
+"""Cut slices into the inputs of the network: whole, or in shifted windows.
 
-Windows are laid anew for every pass, at an offset that follows from (seed, draw), so that no voxel
-stays at a border and nothing has to be blended.  Along a periodic axis they wrap; along any other
-the outermost are moved inwards until they lie inside.  Every voxel is kept from one window.
+Every pass has windows at a new offset, a function of (seed, draw), so that no voxel stays at a
+border and nothing has to be blended.  Along a periodic axis they wrap; along others the outermost
+are moved inwards.  Every voxel is taken from one window.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-MARGIN = 16  # that a whole periodic axis wraps by where its length is no multiple of the stride
+MARGIN = 16  # by which a whole periodic axis wraps if its length is no multiple of the stride
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Cell:
     stop: int
 
     def read(self, x: Tensor, axis: int) -> Tensor:
-        """What the network sees of an axis of a slice batch."""
+        """Return the input of the network along an axis of a slice batch."""
         import torch
 
         n = x.shape[axis]
@@ -44,7 +44,7 @@ class Cell:
         return x.index_select(axis, index)
 
     def pieces(self, n: int) -> list[tuple[slice, slice]]:
-        """(where it goes, where it is in what the network said): two where the cell wraps."""
+        """Return (target in the slice, source in the network's output): two pairs if the cell wraps."""
         out = []
         at = self.first
         while at < self.stop:
@@ -56,14 +56,14 @@ class Cell:
 
 
 def whole(n: int, stride: int, periodic: bool) -> list[Cell]:
-    """The axis at once; wrapped by a margin where it repeats and is no multiple of the stride."""
+    """Return one cell for the axis, wrapped by a margin if periodic and no multiple of the stride."""
     if not periodic or n % stride == 0:
         return [Cell(0, n, 0, n)]
     return [Cell(-MARGIN, -(-(n + 2 * MARGIN) // stride) * stride, 0, n)]
 
 
 def cut(n: int, window: int, periodic: bool, offset: int) -> list[Cell]:
-    """Windows over an axis longer than one.
+    """Return windows over an axis longer than one window.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def cut(n: int, window: int, periodic: bool, offset: int) -> list[Cell]:
 
 
 def offsets(seed: int, draw: int, limits: tuple[int, int]) -> tuple[int, int]:
-    """Where the windows of a pass lie, rows and columns: a function of (seed, draw)."""
+    """Return the offsets of the windows of a pass along rows and columns."""
     random = np.random.default_rng((seed, draw))
     rows, columns = (int(random.integers(limit)) for limit in limits)
     return rows, columns
@@ -115,7 +115,7 @@ def layout(
     seed: int,
     draw: int,
 ) -> tuple[Layout, tuple[bool, bool]]:
-    """The windows of a pass over slices of (h, w) pixels, and along which axes convolutions wrap.
+    """Return the windows of a pass over slices (h, w), and along which axes convolutions wrap.
 
     An axis no longer than the window is taken whole.
     """

@@ -4,7 +4,7 @@
 
 A model directory holds ``model.json`` and the weights file that it names.  The name of the weights
 carries their hash and ``model.json`` is renamed into place last, so a directory always holds one
-whole model, whenever the writer was killed.
+whole model, even if the writer was killed.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class Model:
     net : UNet
         The network, weights of the exponential moving average.
     schedule : Schedule
-        The forward process that it was trained on.
+        The forward process of its training.
     prediction : {"noise", "x0", "v"}
-        What its output means.
+        What the network predicts.
     phase_names : tuple of str
-        One name a phase, in the order of the labels.
+        One name per phase, in the order of the labels.
     volume_fractions : tuple of float
-        Phase fractions of the training images, each plane weighing the same.
+        Phase fractions of the training images, mean over the planes.
     patch : int
         Side of the training images, in pixels.
     voxel_size : (dz, dy, dx)
@@ -78,10 +78,8 @@ class Model:
             return
         repeats = _checks.repeats(self.harmonize, name="harmonize")
         if len(repeats) > self.schedule.steps:
-            raise ValueError(
-                f"`harmonize` must have at most the {self.schedule.steps} steps of the schedule, "
-                f"got {len(repeats)}"
-            )
+            wanted = f"have at most the {self.schedule.steps} steps of the schedule"
+            raise _checks.refuse("harmonize", wanted, str(len(repeats)))
         object.__setattr__(self, "harmonize", repeats)
 
     @property
@@ -136,13 +134,14 @@ class Model:
 
         directory = Path(directory)
         if directory.exists() and not directory.is_dir():
-            raise ValueError(f"`directory` must be a directory, got the file {directory}")
+            raise _checks.refuse("directory", "be a directory", f"the file {directory}")
         if (directory / "model" / "model.json").exists() and not (
             directory / "model.json"
         ).exists():
-            raise ValueError(
-                "`directory` must be that of a model, got that of a run of train, whose model is "
-                f"in {directory / 'model'}"
+            raise _checks.refuse(
+                "directory",
+                "be that of a model",
+                f"that of a run of train, whose model is in {directory / 'model'}",
             )
         directory.mkdir(parents=True, exist_ok=True)
         state = self.net.state_dict()
@@ -176,7 +175,7 @@ class Model:
         return directory
 
     def with_weights(self, state: dict[str, torch.Tensor]) -> Model:
-        """The same model with other weights."""
+        """Return the same model with other weights."""
         from .unet import UNet
 
         net = UNet(self.config)
@@ -185,12 +184,12 @@ class Model:
 
 
 def bundled_directory(name: str) -> Path:
-    """Where the bundled model of that name lies."""
+    """Return the directory of a bundled model."""
     return Path(str(resources.files("micro3d_fast").joinpath("models", name)))
 
 
 def model_directory(path_or_bundled_name: str | Path) -> Path:
-    """Where model.json lies, or should: the directory itself, its ``model``, or a bundled one."""
+    """Return the directory of model.json: the given one, its ``model``, or a bundled one."""
     directory = Path(path_or_bundled_name)
     if str(path_or_bundled_name) in BUNDLED and not directory.exists():
         directory = bundled_directory(str(path_or_bundled_name))
@@ -200,7 +199,7 @@ def model_directory(path_or_bundled_name: str | Path) -> Path:
 
 
 def keep_harmonize(directory: Path, harmonize: tuple[int, ...]) -> None:
-    """Write what `calibrate` found into a model's record; the weights stay as they are."""
+    """Write the repeats that `calibrate` found into a model's record, not its weights."""
     record = json.loads((directory / "model.json").read_text(encoding="utf-8"))
     with atomic_write(directory / "model.json") as path:
         text = json.dumps({**record, "harmonize": list(harmonize)}, indent=2)
@@ -223,27 +222,24 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
     Raises
     ------
     FileNotFoundError
-        There is no such model; the sentence lists the bundled ones.
+        There is no such model; the message lists the bundled ones.
     ModelFileError
         The files are damaged or of another format (a ValueError).
     """
-    import torch
     from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    from .unet import UNet, UNetConfig
 
     if not isinstance(path_or_bundled_name, str | Path):
-        raise TypeError(
-            "`path_or_bundled_name` must be a path or the name of a bundled model, got "
-            f"{type(path_or_bundled_name).__name__}"
+        raise _checks.refuse_type(
+            "path_or_bundled_name",
+            "be a path or the name of a bundled model",
+            type(path_or_bundled_name).__name__,
         )
     directory = model_directory(path_or_bundled_name)
     file = directory / "model.json"
     if not file.exists() and (directory / "checkpoint.safetensors").exists():
         raise FileNotFoundError(
             f"`path_or_bundled_name` must be a finished run of train, got {directory}, whose "
-            "training goes on with the same train"
+            "training is not finished: run train again to resume it"
         )
     if not file.exists():
         raise FileNotFoundError(
@@ -262,46 +258,7 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
                 f"{directory / record['weights']} must have the hash that model.json gives, "
                 "but its content differs: the file is damaged"
             )
-        config = UNetConfig(**record["config"])
-        _checks.choice(record["prediction"], PREDICTIONS, name="prediction")
-        phases = len(record["phase_names"])
-        if len(record["volume_fractions"]) != phases or len(record["voxel_size"]) != 3:
-            raise ModelFileError(
-                f"{file} must give one volume fraction a phase and three voxel sizes, got "
-                f"{record['volume_fractions']} and {record['voxel_size']}"
-            )
-        if config.channels != (1 if phases == 2 else phases):
-            raise ModelFileError(
-                f"{file} must have as many channels as its phases need, got {config.channels} for "
-                f"{phases} phases"
-            )
-        if config.fractions not in (0, phases):
-            raise ModelFileError(
-                f"{file} must have a fraction condition of all its {phases} phases or of none, "
-                f"got {config.fractions}"
-            )
-        schedule = Schedule(**record["schedule"])
-        if record["prediction"] == "noise" and schedule.alpha_bar[-1] == 0:
-            raise ModelFileError(
-                f"{file} must predict 'x0' or 'v' on a schedule whose last step holds no signal, "
-                "got 'noise', which says nothing of the image there"
-            )
-        with torch.device("meta"):
-            net = UNet(config)
-        state = {k: v.to(torch.float32) for k, v in load(data).items()}
-        net.load_state_dict(state, assign=True)
-        return Model(
-            net=net.eval().requires_grad_(False),
-            config=config,
-            schedule=schedule,
-            prediction=record["prediction"],
-            phase_names=tuple(record["phase_names"]),
-            volume_fractions=tuple(record["volume_fractions"]),
-            patch=int(record["patch"]),
-            voxel_size=tuple(record["voxel_size"]),
-            details=record["details"],
-            harmonize=record.get("harmonize"),  # absent in older files
-        )
+        return _built(record, data, file)
     except ModelFileError:
         raise
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
@@ -310,8 +267,68 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
         ) from error
 
 
+def _built(record: dict[str, Any], data: bytes, file: Path) -> Model:
+    """Return the model of a record and the bytes of its weights."""
+    import torch
+    from safetensors.torch import load
+
+    from .unet import UNet, UNetConfig
+
+    config, schedule = UNetConfig(**record["config"]), Schedule(**record["schedule"])
+    _check_record(record, config, schedule, file)
+    with torch.device("meta"):
+        net = UNet(config)
+    state = {k: v.to(torch.float32) for k, v in load(data).items()}
+    net.load_state_dict(state, assign=True)
+    return Model(
+        net=net.eval().requires_grad_(False),
+        config=config,
+        schedule=schedule,
+        prediction=record["prediction"],
+        phase_names=tuple(record["phase_names"]),
+        volume_fractions=tuple(record["volume_fractions"]),
+        patch=int(record["patch"]),
+        voxel_size=tuple(record["voxel_size"]),
+        details=record["details"],
+        harmonize=record.get("harmonize"),  # absent in older files
+    )
+
+
+def _check_record(
+    record: dict[str, Any], config: UNetConfig, schedule: Schedule, file: Path
+) -> None:
+    """Refuse a record whose parts contradict each other."""
+    _checks.choice(record["prediction"], PREDICTIONS, name="prediction")
+    phases = len(record["phase_names"])
+    if len(record["volume_fractions"]) != phases or len(record["voxel_size"]) != 3:
+        raise ModelFileError(
+            f"{file} must give one volume fraction per phase and three voxel sizes, got "
+            f"{record['volume_fractions']} and {record['voxel_size']}"
+        )
+    if config.channels != channel_count(phases):
+        raise ModelFileError(
+            f"{file} must have as many channels as its phases need, got {config.channels} for "
+            f"{phases} phases"
+        )
+    if config.fractions not in (0, phases):
+        raise ModelFileError(
+            f"{file} must have a fraction condition of all its {phases} phases or of none, "
+            f"got {config.fractions}"
+        )
+    if record["prediction"] == "noise" and schedule.alpha_bar[-1] == 0:
+        raise ModelFileError(
+            f"{file} must predict 'x0' or 'v' on a schedule whose last step holds no signal, "
+            "got 'noise', which determines no image there"
+        )
+
+
+def channel_count(n_phases: int) -> int:
+    """Return the number of network channels: one for two phases, else one per phase."""
+    return 1 if n_phases == 2 else n_phases
+
+
 def encode(labels: torch.Tensor, n_phases: int) -> torch.Tensor:
-    """Labels (B, H, W) to network channels: -1 / +1 for two phases, else one-hot in -1 / +1."""
+    """Encode labels (B, H, W) as channels: -1 / +1 for two phases, else one-hot in -1 / +1."""
     import torch
 
     if n_phases == 2:
@@ -321,6 +338,6 @@ def encode(labels: torch.Tensor, n_phases: int) -> torch.Tensor:
 
 
 def mean_field(volume_fractions: tuple[float, ...] | np.ndarray) -> np.ndarray:
-    """Mean of the encoded image, one number a channel."""
+    """Return the mean of the encoded image, one number per channel."""
     fractions = np.asarray(volume_fractions, dtype=np.float64)
     return 2 * (fractions[1:] if len(fractions) == 2 else fractions) - 1
