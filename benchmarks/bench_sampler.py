@@ -26,8 +26,8 @@ from torch._inductor import config as inductor_config
 import micro3d_fast as m3
 from _measure import row
 from micro3d_fast.diffusion import copies
-from micro3d_fast.diffusion.model import mean_field
 from micro3d_fast.diffusion.device import cpu_has_bfloat16, kept_memory
+from micro3d_fast.diffusion.model import mean_field
 
 EDGE = 64
 # (C, z, y, x) from the axes of a slice batch [S, C, H, W], and back

@@ -41,9 +41,9 @@ from torch.nn import functional as F
 
 import micro3d_fast as m3
 from micro3d_fast._atomic import atomic_write
-from micro3d_fast.diffusion.model import encode, mean_field
 from micro3d_fast.diffusion.labelling import face_mismatch, final_labels, labels_of
 from micro3d_fast.diffusion.mean_hold import tilted
+from micro3d_fast.diffusion.model import encode, mean_field
 from micro3d_fast.diffusion.schedule import Schedule
 from study import (
     MATERIALS,

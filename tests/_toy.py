@@ -7,9 +7,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from micro3d_fast.diffusion.model import Model
 from micro3d_fast.diffusion.copies import make
 from micro3d_fast.diffusion.field import Field
+from micro3d_fast.diffusion.model import Model
 from micro3d_fast.diffusion.network_pass import NetworkPass
 from micro3d_fast.diffusion.schedule import Schedule
 from micro3d_fast.diffusion.unet import PRESETS, UNet, UNetConfig

@@ -14,10 +14,10 @@ import micro3d_fast as m3
 from _toy import GAIN, LinearNet, field_and_network, linear_model, tiny_model
 from micro3d_fast._planes import PLANES
 from micro3d_fast.diffusion import SamplerSettings, reconstruct, sample_slices
-from micro3d_fast.diffusion.model import Model
 from micro3d_fast.diffusion.field import Field
 from micro3d_fast.diffusion.labelling import match_fractions, smoothed
 from micro3d_fast.diffusion.mean_hold import MeanHold
+from micro3d_fast.diffusion.model import Model
 from micro3d_fast.diffusion.sampling import sample
 from micro3d_fast.diffusion.schedule import Schedule
 from micro3d_fast.diffusion.settings import fast_settings, paper_settings

@@ -373,7 +373,7 @@ FIBRE = m3.TransverselyIsotropic(9, 3, 1, 0.2, 0.3)
         ({"materials": [SOFT, 3.0]}, TypeError, r"`materials\[1\]` must be Isotropic, .*got float"),
         ({"tol": 0}, ValueError, "`tol`"),
         ({"tol": 2.0}, ValueError, "`tol`"),
-        ({"device": "mps"}, ValueError, "`device` must be None, 'cpu' or 'cuda'"),
+        ({"device": "mps"}, ValueError, "`device` must be None, 'cpu', 'cuda' or"),
         ({"voxel_size": (1, 2)}, ValueError, "`voxel_size` must be a positive number or three"),
         ({"precision": "float16"}, ValueError, "`precision`"),
         ({"bbar": "yes"}, TypeError, "`bbar` must be True or False"),

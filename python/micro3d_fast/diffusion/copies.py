@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Copies of a model's network that compute: on a device, in a precision, perhaps compiled.
+"""Compute copies of a model's network: on a device, in a precision, perhaps compiled.
 
-A copy is made once and lent to one user at a time, so that a second volume neither copies the
-weights again nor compiles again.  It is made anew where the model's own weights have changed.
+A copy is lent to one user at a time and reused, so that a second volume neither copies the weights
+nor compiles again.  It is replaced when the model's own weights have changed.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any
 
 import torch
 
-from .model import Model
 from .device import channels_last
+from .model import Model
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A network that computes, and the call that runs it (compiled or the network itself)."""
+    """A compute copy, and the callable that runs it (compiled or the network itself)."""
 
     net: Any
     forward: Callable[..., torch.Tensor]
@@ -34,12 +34,12 @@ class Copy:
 Key = tuple[torch.device, torch.dtype, bool]  # the last: whether it is compiled
 _idle: weakref.WeakKeyDictionary[Any, dict[Key, Copy]] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
-_MOST = 3  # copies kept a model, each of another device, precision or kind
+_MOST = 3  # copies kept per model, which differ in device, precision or compilation
 _COMPILATIONS = 64  # of one network: which axes wrap (4), slices and windows, sizes of batches
 
 
 def make(model: Model, device: torch.device, dtype: torch.dtype, compiled: bool = False) -> Copy:
-    """A copy of its own; the model keeps its network."""
+    """Return a new copy; the model keeps its network."""
     net = channels_last(copy.deepcopy(model.net).to(device, dtype)).eval()
     if compiled:
         _allow_compilations()
@@ -59,7 +59,7 @@ def _allow_compilations() -> None:
 def borrowed(
     model: Model, device: torch.device, dtype: torch.dtype, compiled: bool = False
 ) -> Iterator[Copy]:
-    """A copy for this block alone, kept for the next that asks for the same."""
+    """Lend a copy to this block alone and keep it for the next of the same kind."""
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", torch.cuda.current_device())
     key = (device, dtype, compiled)
@@ -83,8 +83,7 @@ def borrowed(
 
 
 def _content(net: Any) -> tuple[Any, ...]:
-    """What tells whether the network is still what was copied: its modules, norm and sum of each
-    of its weights."""
+    """Return what identifies the copied state: the modules, norm and sum of each weight."""
     with torch.inference_mode():
         weights = [t.float() for t in net.state_dict().values()]
         numbers = [(float(torch.linalg.vector_norm(t)), float(t.sum())) for t in weights]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Where the network runs and with what precision."""
+"""Precision, compilation and memory of the network's device."""
 
 from __future__ import annotations
 
@@ -17,36 +17,12 @@ from typing import Any
 
 import torch
 
-from .._checks import choice
-
-
-def find_device(device: str | None) -> torch.device:
-    """The device of that name; None is CUDA where there is one, else the CPU.
-
-    A request for CUDA that cannot be met is refused, never answered by the CPU.
-    """
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    wanted = f"`device` must be 'cpu', 'cuda' or 'cuda:N', got {device!r}"
-    if not isinstance(device, str | torch.device):
-        raise TypeError(wanted)
-    try:
-        found = torch.device(device)
-    except RuntimeError:
-        raise ValueError(wanted) from None
-    if found.type not in ("cpu", "cuda"):
-        raise ValueError(wanted)
-    if found.type == "cuda":
-        if not torch.cuda.is_available():
-            raise ValueError(f"{wanted}, but torch finds no CUDA device here")
-        if found.index is not None and found.index >= torch.cuda.device_count():
-            raise ValueError(f"{wanted}, but there are {torch.cuda.device_count()} CUDA devices")
-    return found
+from .. import _checks
 
 
 def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The network's arithmetic: bfloat16 where the processor has instructions for it."""
-    choice(precision, ("auto", "bfloat16", "float32"), name="precision")
+    """Return the precision of the network: bfloat16 if the processor supports it natively."""
+    _checks.choice(precision, ("auto", "bfloat16", "float32"), name="precision")
     if precision == "float32":
         return torch.float32
     if precision == "bfloat16":
@@ -61,7 +37,7 @@ def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 def cpu_has_bfloat16() -> bool:
-    """Whether the CPU multiplies bfloat16 natively (AVX512-BF16 or AMX), so that it pays."""
+    """Return whether the CPU multiplies bfloat16 natively (AVX512-BF16 or AMX)."""
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         if getattr(torch.cpu, name, lambda: False)():
             return True
@@ -79,12 +55,12 @@ _keepers_lock = threading.Lock()
 
 @contextmanager
 def kept_memory() -> Iterator[None]:
-    """Inside the with block, freed memory stays with the process (GNU libc; else no effect).
+    """Keep freed memory in the process inside the with block (GNU libc; else no effect).
 
-    A pass of the network allocates and frees tensors of some megabytes.  Left alone, malloc gives
-    them back to the system each time, and the pass spends a fifth of its time on page faults.  At
-    the end what was kept is given back, and malloc's thresholds are left where its own adjustment
-    would have taken them.
+    A pass of the network allocates and frees tensors of some megabytes.  By default malloc returns
+    them to the system each time, and the pass spends a fifth of its time on page faults.  At the
+    end the kept memory is returned, and malloc's thresholds are set to where its own adjustment
+    would have moved them.
     """
     global _keepers
     malloc = _gnu_malloc()
@@ -111,7 +87,7 @@ def kept_memory() -> Iterator[None]:
 
 @functools.cache
 def _gnu_malloc() -> Any:
-    """The C library, if it is GNU's."""
+    """Return the C library if it is GNU's."""
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return None
     library = ctypes.CDLL(None)
@@ -119,31 +95,31 @@ def _gnu_malloc() -> Any:
 
 
 def should_compile(wanted: bool | str, device: torch.device) -> bool:
-    """Whether to compile the network: "auto" does on CUDA, if Triton is there.
+    """Return whether to compile the network: "auto" compiles on CUDA if Triton is installed.
 
-    On a CPU compiled passes are no faster, so it happens only when asked for.  Asking where no
-    compiler is found is refused.
+    On a CPU compiled passes are no faster, so they are compiled only on request.  A request without
+    a compiler is refused.
     """
     if wanted == "auto":
         return device.type == "cuda" and find_spec("triton") is not None
     if not isinstance(wanted, bool):
-        raise ValueError(f"`compile` must be 'auto', True or False, got {wanted!r}")
+        raise _checks.refuse("compile", "be 'auto', True or False", repr(wanted))
     found = find_spec("triton") if device.type == "cuda" else shutil.which("c++")
     if wanted and not found:
         tool = "Triton" if device.type == "cuda" else "a C++ compiler (c++)"
-        raise ValueError(f"`compile` must be 'auto' or False where {tool} is not found, got True")
+        raise _checks.refuse("compile", f"be 'auto' or False where {tool} is not found", "True")
     return wanted
 
 
 def memory_bytes(device: torch.device) -> int:
-    """Physical memory of the device."""
+    """Return the physical memory of the device."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def free_memory_bytes(device: torch.device) -> int:
-    """Memory of the device that nobody uses now, what torch keeps for itself included."""
+    """Return the free memory of the device, including what torch has cached."""
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + kept
@@ -158,7 +134,7 @@ def free_memory_bytes(device: torch.device) -> int:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether this says that memory, of the host or of a device, ran out."""
+    """Return whether the error means that the memory of the host or a device is exhausted."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     words = str(error).lower()
@@ -174,5 +150,5 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def channels_last(net: Any) -> Any:
-    """The same network with its convolution weights channels last in memory."""
+    """Return the network with its convolution weights in the channels-last layout."""
     return net.to(memory_format=torch.channels_last)

@@ -13,8 +13,8 @@ import numpy as np
 
 from .. import _checks, ops
 from .._planes import NORMAL, PLANES, SLICE_AXES, TO_FIELD
-from .model import Model, encode, mean_field
 from .labelling import UNKNOWN
+from .model import Model, encode, mean_field
 
 if TYPE_CHECKING:
     import torch

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _checks
+from .._device import find_device
 from ..microstructure import Microstructure
 from . import recipe
-from .model import Model
 from .field import Field, working_shape
 from .labelling import UNKNOWN, final_labels, labels_of, left_to_give
+from .model import Model
 from .network_pass import NetworkPass
 from .recipe import OMIT, Recipe, Record
 from .sampling import Callback, sample
@@ -85,7 +86,7 @@ class Reconstruction:
         return frozenset(fields | {"runtime"}) - {"volume_shape", "model"}
 
     def __post_init__(self) -> None:
-        from .device import compute_dtype, find_device, should_compile
+        from .device import compute_dtype, should_compile
 
         def put(**checked: Any) -> None:
             for name, value in checked.items():

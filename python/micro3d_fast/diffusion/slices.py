@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
+from .._device import find_device
 from .._planes import PLANES
-from .model import Model, mean_field
 from .labelling import labels_of
+from .model import Model, mean_field
 from .reconstruction import check_model, requested_fractions
 
 
@@ -60,7 +61,7 @@ def sample_slices(
     import torch
 
     from .copies import borrowed
-    from .device import compute_dtype, find_device
+    from .device import compute_dtype
     from .unet import NO_PLANE
 
     check_model(model)

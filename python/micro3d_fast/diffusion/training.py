@@ -24,6 +24,7 @@ import numpy as np
 
 from .. import _checks
 from .._atomic import atomic_write, sweep
+from .._device import find_device
 from .model import Model, encode, load_model
 from .schedule import PREDICTIONS, Schedule
 
@@ -168,7 +169,7 @@ def train(
     Crops are flipped vertically and horizontally, never rotated (paper, Section 2.5).  On one
     device and thread count a run repeats bit for bit, also when it was killed and resumed.
     """
-    from .device import compute_dtype, current_device, find_device
+    from .device import compute_dtype, current_device
     from .unet import PRESETS
 
     _checks.choice(preset, tuple(RECIPES), name="preset")

@@ -7,7 +7,6 @@ The native operators accept the arrays of either; allocation, transfer and trans
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +15,7 @@ import numpy as np
 
 from .. import ops
 from .._arrays import Array, framework, is_cuda
-from .._checks import refuse
-from .._errors import CudaUnavailableError
+from .._device import device_name, torch_device
 from . import _box_transforms
 
 
@@ -196,19 +194,9 @@ def compute_for(labels: Any, device: Any, threads: int) -> Compute:
             return NumpyCompute(threads)
         kind = framework(labels)
         device = str(labels.device) if kind == "torch" else f"cuda:{labels.device.id}"
-    name = str(device)
+    name = device_name(device)
     if name == "cpu":
         return NumpyCompute(threads)
-    if not re.fullmatch(r"cuda(:\d+)?", name):
-        raise refuse("device", "be None, 'cpu' or 'cuda' (or 'cuda:1', ...)", repr(name))
     ops.require_cuda(f"`device` {name!r}")
-    import torch
-
-    if not torch.cuda.is_available():
-        raise CudaUnavailableError(
-            f"`device` {name!r} asks for CUDA, but torch {torch.__version__} has none"
-        )
-    devices = torch.cuda.device_count()
-    if int(name.partition(":")[2] or 0) >= devices:
-        raise refuse("device", f"be one of the {devices} CUDA devices", repr(name))
+    torch_device(name)
     return TorchCompute(name)

@@ -1,0 +1,51 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The ``device`` argument: None, "cpu", "cuda" or "cuda:N"."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from . import _checks
+
+if TYPE_CHECKING:
+    import torch
+
+_WANTED = "be None, 'cpu', 'cuda' or 'cuda:N'"
+
+
+def device_name(device: Any) -> str:
+    """Check the name of a device, from a string or a torch.device."""
+    if not isinstance(device, str) and type(device).__name__ != "device":
+        raise _checks.refuse_type("device", _WANTED, _checks.shown_with_type(device))
+    name = str(device)
+    if re.fullmatch(r"cpu|cuda(:\d+)?", name) is None:
+        raise _checks.refuse("device", _WANTED, repr(name))
+    return name
+
+
+def torch_device(name: str) -> torch.device:
+    """Return the device of a checked name; refused if torch does not have it."""
+    import torch
+
+    found = torch.device(name)
+    if found.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if count == 0:
+            raise _checks.refuse("device", _WANTED, repr(name), "torch finds no CUDA device here")
+        if (found.index or 0) >= count:
+            raise _checks.refuse("device", f"be one of the {count} CUDA devices", repr(name))
+    return found
+
+
+def find_device(device: Any) -> torch.device:
+    """Check the device of torch work; None is CUDA if it is available, else the CPU.
+
+    A request for CUDA that cannot be met is refused, never run on the CPU instead.
+    """
+    import torch
+
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch_device(device_name(device))
