@@ -44,7 +44,7 @@ class Cell:
         return x.index_select(axis, index)
 
     def pieces(self, n: int) -> list[tuple[slice, slice]]:
-        """Return (target in the slice, source in the network's output): two pairs if the cell wraps."""
+        """Return (target in the slice, source in the output); two pairs if the cell wraps."""
         out = []
         at = self.first
         while at < self.stop:
@@ -56,7 +56,7 @@ class Cell:
 
 
 def whole(n: int, stride: int, periodic: bool) -> list[Cell]:
-    """Return one cell for the axis, wrapped by a margin if periodic and no multiple of the stride."""
+    """Return one cell; with a margin if periodic and no multiple of the stride."""
     if not periodic or n % stride == 0:
         return [Cell(0, n, 0, n)]
     return [Cell(-MARGIN, -(-(n + 2 * MARGIN) // stride) * stride, 0, n)]
