@@ -160,8 +160,7 @@ def reconstruct(
         "keep_raw": report is not None,
         "known": None if known is None else load_volume(known, "known").labels,
     }
-    named = {"sampler": sampler, "quality": quality}
-    options |= {name: value for name, value in named.items() if value is not None}
+    options |= {k: v for k, v in {"sampler": sampler, "quality": quality}.items() if v is not None}
 
     from .. import diffusion
 

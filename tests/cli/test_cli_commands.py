@@ -1,0 +1,193 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The results of every command."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import micro3d_fast as m3
+from micro3d_fast.cli import errors
+from volumes import blobs
+
+
+def test_train_writes_a_run(model, folder):
+    run_folder = Path(model)
+    assert (run_folder / "model" / "model.json").exists()
+    loaded = m3.load_model(model)
+    assert loaded.phase_names == ("pore", "solid")
+    assert loaded.voxel_size == (1e-6, 1e-6, 1e-6)
+    del folder
+
+
+def test_train_refuses_a_run_with_other_settings(run, model, folder):
+    code, _, err = run(
+        "train", "--volume", folder / "v.tif", "--out", model, "--patch", 16, "--steps", 2
+    )
+    assert code == errors.BAD_INPUT
+    assert "batch_size was 2, now 32" in err
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".npz"])
+def test_reconstruct_writes_a_volume(run, model, tmp_path, suffix):
+    out = tmp_path / "new" / f"volume{suffix}"
+    code, said, err = run(
+        "reconstruct", "--model", model, "--shape", "12,16,20", "--passes", 5,
+        "--seed", 3, "--periodic", "x", "--out", out,
+    )  # fmt: skip
+    assert code == 0
+    assert str(out) in said
+    assert "reconstructing 5/5" in err
+    made = m3.Microstructure.load(out)
+    assert made.shape == (12, 16, 20)
+    assert made.voxel_size == pytest.approx((1e-6, 1e-6, 1e-6))
+    assert made.provenance["seed"] == 3
+    assert made.provenance["periodic"] == [False, False, True]
+    assert made.provenance["model_name"] == model
+
+
+def test_reconstruct_writes_many_volumes_around_known_voxels(run, model, folder, tmp_path):
+    known = np.full((12, 16, 20), 255, dtype=np.uint8)
+    known[5] = m3.Microstructure.load(folder / "v.tif").labels[5, :16, :20]
+    m3.Microstructure(known).save(tmp_path / "known.tif")
+    code, said, err = run(
+        "reconstruct", "--model", model, "--shape", "12,16,20", "--passes", 5,
+        "--count", 2, "--seed", 7, "--known", tmp_path / "known.tif", "--window", "none",
+        "--remove-islands", "--out", tmp_path / "many.tif",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "reconstructing 10/10" in err
+    for seed in (7, 8):
+        assert f"many-{seed}.tif." in said
+        made = m3.Microstructure.load(tmp_path / f"many-{seed}.tif")
+        assert made.provenance["seed"] == seed
+        np.testing.assert_array_equal(made.labels[5], known[5])
+
+
+def test_the_fraction_condition_is_trained_and_used(run, model, folder, tmp_path):
+    code, _, err = run(
+        "train", "--volume", folder / "v.tif", "--patch", 16, "--steps", 1,
+        "--batch-size", 2, "--fraction-condition", "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert code == 0, err
+    assert m3.load_model(tmp_path / "run").fraction_condition
+    for option, told in ((None, False), ("--fraction-condition", True)):
+        code, _, err = run(
+            "reconstruct", "--model", tmp_path / "run", "--shape", 16, "--passes", 2,
+            *([option] if option else []), "--out", tmp_path / "v.npz",
+        )  # fmt: skip
+        assert code == 0, err
+        made = m3.Microstructure.load(tmp_path / "v.npz")
+        assert made.provenance["fraction_condition"] is told
+    code, _, err = run(
+        "reconstruct", "--model", model, "--out", tmp_path / "w.npz", "--shape", 16,
+        "--fraction-condition",
+    )  # fmt: skip
+    assert code == errors.BAD_INPUT
+    assert "--fraction-condition must be 'auto' or False for a model that was trained with" in err
+
+
+def test_calibrate_finds_what_reconstruct_takes(run, model, folder, tmp_path):
+    given = ["--volume", folder / "v.tif", "--images-per-plane", "8"]
+    sizes = ["--shape", "8,8,8"]
+    code, said, followed = run("calibrate", "--model", model, *given, *sizes, "--volumes", "1")
+    assert code == 0
+    assert said.count("passes") == 3
+    assert "<- best" in said
+    assert "calibrating 103/103" in followed  # passes of 22, 43 and 38
+    found = said.split("--harmonize ")[1].split()[0]
+    out = tmp_path / "v.npz"
+    code, *_ = run("reconstruct", "--model", model, *sizes, "--harmonize", found, "--out", out)
+    assert code == 0
+    repeats = m3.Microstructure.load(out).provenance["settings"]["harmonize"]
+    assert ",".join(map(str, repeats)) == found
+
+
+def test_calibrate_keeps_what_it_finds(run, model, folder, tmp_path):
+    mine = tmp_path / "run"
+    shutil.copytree(Path(model, "model"), mine / "model")
+    weights = m3.load_model(mine).save(mine / "model", half=False)  # not to be rounded
+    before = {file.name for file in weights.iterdir()}
+    given = ["--volume", folder / "v.tif", "--shape", "8,8,8", "--volumes", "1", "--save"]
+    code, said, _ = run("calibrate", "--model", mine, *given)
+    assert code == 0
+    assert f"Saved in {mine / 'model'}." in said
+    assert "--harmonize" not in said
+    assert {file.name for file in (mine / "model").iterdir()} == before
+    best = next(line for line in said.splitlines() if "<- best" in line)
+    assert " ".join(map(str, m3.load_model(mine).harmonize)) == best.split(":")[0].strip()
+    code, _, err = run("calibrate", "--model", "separator", *given)
+    assert code == errors.BAD_INPUT
+    assert "--model must be a directory where --save is given, got separator" in err
+
+
+def test_reconstruct_reports(run, model, folder, tmp_path):
+    options = ["--model", model, "--shape", 16, "--passes", 5, "--out", tmp_path / "v.npz"]
+    images = ["--xy", folder / "xy-*.png", "--phases", "0:0,255:1"]
+    code, _, err = run("reconstruct", *options, *images)
+    assert code == errors.BAD_INPUT
+    assert "--report must be given where micrographs are given" in err
+    assert not (tmp_path / "v.npz").exists()
+    code, said, err = run("reconstruct", *options, *images, "--report", tmp_path / "r")
+    assert code == 0, err
+    assert "report.html" in said
+    page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    assert "Slices beside the micrographs" in page
+    assert "--passes 5" in page
+
+
+def test_characterize(run, folder, tmp_path):
+    out = tmp_path / "result"
+    code, said, err = run(
+        "characterize", folder / "v.tif", "--out", out, "--max-lag", 8, "--periodic"
+    )
+    assert code == 0, err
+    assert "report.html" in said
+    assert sorted(p.name for p in out.iterdir()) == ["curves.csv", "report.html", "report.json"]
+    rows = (out / "curves.csv").read_text().splitlines()
+    row = next(r for r in rows if r.startswith("S2,1,solid,y,3,")).split(",")
+    expected = m3.two_point_correlation(
+        blobs((24, 24, 24), (0.6, 0.4)), 1, axis="y", max_lag=8, periodic=True
+    )[3]
+    assert float(row[-1]) == expected
+
+
+def test_characterize_says_where_it_cuts_and_what_does_not_decay(run, tmp_path):
+    labels = np.zeros((12, 4, 12), dtype=np.uint8)
+    labels[:, :, ::4] = labels[:, :, 1::4] = 1  # layers
+    m3.Microstructure(labels, phase_names=("pore", "solid")).save(tmp_path / "v.npz")
+    code, _, err = run("characterize", tmp_path / "v.npz", "--out", tmp_path / "r", "--max-lag", 8)
+    assert code == 0, err
+    assert err == "warning: --max-lag 8 is cut to 3 along y, where the volume has 4 voxels\n"
+    page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    assert "not decayed to 1/e within half the volume: pore along y, pore along z" in page
+
+
+def test_characterize_against_a_reference(run, folder, tmp_path):
+    code, said, err = run(
+        "characterize", folder / "v.tif", "--reference", folder / "v.tif",
+        "--out", tmp_path,
+    )  # fmt: skip
+    assert code == 0, err
+    assert "S2 error 0.00 %" in said
+    assert "Slices beside the reference" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_homogenize(run, tmp_path):
+    labels = np.zeros((4, 4, 4), dtype=np.uint8)
+    labels[:, :, 2:] = 1
+    m3.Microstructure(labels, phase_names=("matrix", "fibre")).save(tmp_path / "v.npz")
+    code, said, err = run(
+        "homogenize", tmp_path / "v.npz", "--materials", "carbon-epoxy", "--diffusivity",
+        "0,1", "--axes", "x", "--out", tmp_path / "out", "--tol", "1e-4",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "Materials carbon-epoxy" in said
+    assert "ElasticProperties" in said
+    assert said.count("Diffusivity of phase") == 2
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Relative diffusivity and tortuosity" in page

@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The demo: its time, its files."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from micro3d_fast.cli.info import bundled_models
+
+
+def test_the_demo_stays_within_the_time(tmp_path):
+    from micro3d_fast import _demo
+
+    def affordable(seconds_left: float, pass_seconds: float) -> tuple[int, int]:
+        demo = _demo.Run(tmp_path, 0, 64, time.monotonic() + seconds_left, print, print)
+        return _demo.affordable(demo, pass_seconds / 38, 38, 0.5)
+
+    assert affordable(300, 100.0) == (64, 38)
+    assert affordable(300, 200.0) == (64, _demo.FEWEST)
+    assert affordable(300, 330.0) == (48, 38)
+    assert affordable(300, 9000.0) == (0, 0)
+    assert affordable(10, 100.0) == (0, 0)
+
+
+def test_the_demo_runs(run, monkeypatch, model, tmp_path):
+    """The whole demo with a model of two steps, at the smallest size."""
+    from micro3d_fast import _demo, diffusion
+
+    tiny = dataclasses.replace(diffusion.load_model(model), patch=16, harmonize=(1, 1, 0))
+    monkeypatch.setattr(diffusion, "load_model", lambda name: tiny)
+    monkeypatch.setattr(_demo, "SPECIMEN", 32)
+    monkeypatch.setattr(_demo, "IMAGES", 4)
+    monkeypatch.setattr(_demo, "FEWEST", 5)
+    monkeypatch.setattr(_demo, "STEPS", 2)
+    monkeypatch.setattr(_demo, "SAMPLES", 2)
+    monkeypatch.setattr(_demo, "PATCH", 16)
+    monkeypatch.setattr(_demo, "BATCH", 2)
+    generators = {k: _demo.GENERATORS[k] for k in ("separator",)}
+    generators["fibre-composite"] = _demo.GENERATORS["fibre-composite"]
+    monkeypatch.setattr(_demo, "GENERATORS", generators)
+    out = tmp_path / "demo"
+    (out / "training").mkdir(parents=True)
+    (out / "training" / "settings.json").write_text("{}")  # of an earlier demo
+    code, said, err = run(
+        "demo", "--out", out, "--edge", 16, "--training-seconds", 0.5, "--minutes", 60
+    )
+    assert code == 0, err
+    assert f"Open {out / 'report.html'} in a browser." in said
+    for file in (
+        "report.html",
+        "report.json",
+        "separator.tif",
+        "training/history.csv",
+        "micrographs/xy-00.png",
+        "fibre-composite/report.html",
+        "fibre-composite/fibre-composite.tif",
+    ):
+        assert (out / file).exists(), file
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "A minute of training" in page
+    assert "The 2D network alone" in page
+
+
+@pytest.mark.slow
+def test_the_demo_with_the_bundled_models(tmp_path):
+    if any(words == "not installed" for words in bundled_models().values()):
+        pytest.skip("the bundled models are not installed")
+    command = [sys.executable, "-m", "micro3d_fast.cli", "demo", "--out", str(tmp_path / "demo")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "demo" / "report.html").exists()
