@@ -14,14 +14,7 @@ import micro3d_fast as m3
 from micro3d_fast.homogenization import ConvergenceError
 from micro3d_fast.homogenization.connectivity import percolating
 from micro3d_fast.reference import seven_point as reference
-
-
-def blobs(rng, shape, fraction):
-    """A random image with features of a few voxels."""
-    noise = rng.standard_normal(shape)
-    for axis in range(len(shape)):
-        noise = noise + np.roll(noise, 1, axis) + np.roll(noise, 2, axis)
-    return (noise > np.quantile(noise, 1 - fraction)).astype(np.uint8)
+from volumes import blobs
 
 
 def strip(axis=0):
@@ -72,7 +65,7 @@ def test_layers_in_series_and_parallel():
 def test_equals_reference(shape, sides, rng):
     wrap = (sides == "periodic",) * 2
     for fraction in (0.5, 0.7, 0.9):
-        image = blobs(rng, shape, fraction)
+        image = blobs(shape, (1 - fraction, fraction), rng)
         for axis in range(3):
             moved = np.moveaxis(image, axis, 0)
             want = reference.relative_diffusivity(moved == 1, wrap)
@@ -118,7 +111,7 @@ def test_blocked_and_absent_phases():
     assert m3.relative_diffusivity(diagonal, 1, axis="y").relative == 0.0
 
 
-def test_clusters_percolate_across_periodic_sides_only_if_these_are():
+def test_clusters_percolate_across_sides_only_if_these_are_periodic():
     mask = np.zeros((4, 5, 5), dtype=np.uint8)
     mask[:2, 2, 0] = 1
     mask[1:, 2, 4] = 1  # reached around the side x
@@ -131,8 +124,8 @@ def test_clusters_percolate_across_periodic_sides_only_if_these_are():
     assert not through[2, 0, 2]
 
 
-def test_what_does_not_percolate_changes_nothing_but_the_fraction(rng):
-    image = blobs(rng, (12, 12, 12), 0.6)
+def test_blocked_clusters_change_only_the_volume_fraction(rng):
+    image = blobs((12, 12, 12), (0.4, 0.6), rng)
     through = percolating(image != 0, (False, False))
     only = through.astype(np.uint8)
     a = m3.relative_diffusivity(image, 1, axis=0, tol=1e-8)
@@ -143,7 +136,7 @@ def test_what_does_not_percolate_changes_nothing_but_the_fraction(rng):
 
 
 def test_axes_flips_and_side_shifts_are_equivalent(rng):
-    image = blobs(rng, (10, 11, 12), 0.6)
+    image = blobs((10, 11, 12), (0.4, 0.6), rng)
     want = m3.relative_diffusivity(image, 1, axis=0, tol=1e-9, precision="float64").relative
     for order in itertools.permutations(range(3)):
         turned = image.transpose(order)
@@ -163,7 +156,7 @@ def test_axes_flips_and_side_shifts_are_equivalent(rng):
 
 @pytest.mark.parametrize("sides", ["no-flux", "periodic"])
 def test_fields_carry_the_flux(sides, rng):
-    image = blobs(rng, (9, 10, 11), 0.6)
+    image = blobs((9, 10, 11), (0.4, 0.6), rng)
     for axis in range(3):
         got = m3.relative_diffusivity(image, 1, axis=axis, sides=sides, flux=True, tol=1e-9)
         assert got.flux.shape == (*image.shape, 3)
@@ -179,7 +172,7 @@ def test_fields_carry_the_flux(sides, rng):
 
 
 def test_mixed_precision_meets_the_tolerance_truly(rng):
-    image = blobs(rng, (20, 20, 20), 0.5)
+    image = blobs((20, 20, 20), (0.5, 0.5), rng)
     for precision in ("mixed", "float64"):
         got = m3.relative_diffusivity(image, 1, axis=0, tol=1e-10, precision=precision)
         assert 0.0 < got.residual <= 1e-10
@@ -194,7 +187,7 @@ def test_torch_path_is_the_numpy_path(rng, monkeypatch):
     from micro3d_fast.homogenization import _call
     from micro3d_fast.homogenization._compute import TorchCompute
 
-    image = blobs(rng, (8, 9, 10), 0.6)
+    image = blobs((8, 9, 10), (0.4, 0.6), rng)
     for sides in ("no-flux", "periodic"):
         want = m3.relative_diffusivity(image, 1, axis=1, sides=sides, tol=1e-8)
         with monkeypatch.context() as patch:
@@ -206,7 +199,7 @@ def test_torch_path_is_the_numpy_path(rng, monkeypatch):
 
 @pytest.mark.cuda
 def test_cuda_equals_cpu(rng):
-    image = blobs(rng, (20, 21, 22), 0.6)
+    image = blobs((20, 21, 22), (0.4, 0.6), rng)
     for sides, precision in itertools.product(("no-flux", "periodic"), ("mixed", "float64")):
         options = {"axis": 1, "sides": sides, "tol": 1e-8, "precision": precision}
         want = m3.relative_diffusivity(image, 1, **options)
@@ -226,7 +219,7 @@ def test_real_cathode_and_a_2d_image(shared_data):
 
 
 def test_microstructure_brings_its_voxel_size(rng):
-    image = blobs(rng, (6, 6, 6), 0.7)
+    image = blobs((6, 6, 6), (0.3, 0.7), rng)
     volume = m3.Microstructure(image, voxel_size=(1e-6, 2e-6, 2e-6))
     a = m3.relative_diffusivity(volume, 1, axis=0)
     b = m3.relative_diffusivity(image, 1, axis=0, voxel_size=(1.0, 2.0, 2.0))
@@ -235,7 +228,7 @@ def test_microstructure_brings_its_voxel_size(rng):
 
 
 def test_callback_and_convergence_error_with_the_partial_result(rng):
-    image = blobs(rng, (16, 16, 16), 0.5)
+    image = blobs((16, 16, 16), (0.5, 0.5), rng)
     seen = []
     m3.relative_diffusivity(image, 1, axis=0, callback=seen.append)
     assert [s.iteration for s in seen] == list(range(1, len(seen) + 1))
@@ -258,7 +251,7 @@ def test_transforms_are_exact_for_an_open_box():
 @pytest.mark.parametrize("sides", ["no-flux", "periodic"])
 @pytest.mark.parametrize("phases", [1, 2])
 def test_both_preconditioners_agree(shape, sides, phases, rng):
-    labels = blobs(rng, shape, 0.7)
+    labels = blobs(shape, (0.3, 0.7), rng)
     labels[rng.random(shape) < 0.2] = 2
     k = {1: 1.0} if phases == 1 else {1: 1.0, 2: 0.05}
     for axis, precision in itertools.product(range(3), ("mixed", "float64")):
@@ -274,7 +267,7 @@ def test_both_preconditioners_agree(shape, sides, phases, rng):
 
 
 def serpentine(n):
-    """One channel of one voxel, to and fro through every second row of every second plane."""
+    """Return a channel one voxel wide, back and forth through every second row and plane."""
     labels = np.zeros((n, n - 1, n - 1), dtype=np.uint8)
     at_end = False
     for z in range(1, n, 2):
@@ -305,7 +298,7 @@ def test_serpentine_channel_has_the_resistance_of_its_length(preconditioner, pre
 
 
 def test_thin_walled_phase_converges_in_mixed_precision(shared_data):
-    """Chambers and bottlenecks: eigenvalues of 1e-7, which float32 must not round away."""
+    """Chambers and bottlenecks: eigenvalues of 1e-7, lost if the operator rounds in float32."""
     labels = np.load(shared_data / "nmc_cal_cbd_bridge.npz")["labels"][:80, :80, :80]
     mixed = m3.relative_diffusivity(labels, 2, axis="z")
     want = m3.relative_diffusivity(labels, 2, axis="z", precision="float64")
@@ -316,7 +309,7 @@ def test_thin_walled_phase_converges_in_mixed_precision(shared_data):
 
 def test_multigrid_iterations_hardly_depend_on_size(rng):
     counts = []
-    coarse = blobs(rng, (16, 16, 16), 0.6)
+    coarse = blobs((16, 16, 16), (0.4, 0.6), rng)
     for factor in (1, 2, 4):
         image = coarse
         for axis in range(3):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Homogenizers at the door and around: refusals, warnings, fields, errors, printing, torch path."""
+"""Homogenization functions: refusals, local fields, convergence errors, printing, torch path."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import micro3d_fast as m3
-from micro3d_fast.homogenization import PORE, ConvergenceError
-from micro3d_fast.homogenization.connectivity import solid_connectivity
+from micro3d_fast.homogenization import ConvergenceError
 
 SOFT = m3.Isotropic(E=1.0, nu=0.3, alpha=2.0)
 HARD = m3.Isotropic(E=20.0, nu=0.2, alpha=1.0)
@@ -19,114 +18,6 @@ def fibre_along_z(n=6):
     labels = np.zeros((n, n, n), dtype=np.uint8)
     labels[:, 1 : n // 2, 1 : n // 2] = 1
     return labels
-
-
-# --------------------------------------------------------------------------------- connectivity
-
-
-def brute_force_pieces(solid):
-    """Pieces by corners of the periodic solid, by flooding."""
-    left = {tuple(v) for v in np.argwhere(solid)}
-    pieces = []
-    steps = [s for s in np.ndindex(3, 3, 3) if s != (1, 1, 1)]
-    while left:
-        queue, piece = [left.pop()], set()
-        while queue:
-            v = queue.pop()
-            piece.add(v)
-            for s in steps:
-                w = tuple((a + b - 1) % n for a, b, n in zip(v, s, solid.shape, strict=True))
-                if w in left:
-                    left.remove(w)
-                    queue.append(w)
-        pieces.append(piece)
-    return pieces
-
-
-def test_islands_hinges_and_lost_axes():
-    solid = np.zeros((8, 8, 8), dtype=bool)
-    solid[:, 2:4, 2:4] = True  # a column around z
-    found = solid_connectivity(solid)
-    assert (found.islands, found.hanging) == (0, 0)
-    assert found.unconnected_axes == ("y", "x")
-    solid[2:4, 6:8, 6:8] = True  # an island
-    found = solid_connectivity(solid)
-    assert (found.islands, found.island_voxels) == (1, 8)
-    solid[5, 4, 4] = True  # hangs by an edge
-    solid[0, 1, 7] = True  # floats alone
-    found = solid_connectivity(solid)
-    assert (found.hanging, found.hanging_voxels) == (1, 1)
-    assert (found.islands, found.island_voxels) == (2, 9)
-    sentences = found.warnings(int(solid.sum()))
-    assert len(sentences) == 3
-    assert "2 solid islands (9 voxels" in sentences[0]
-    assert "1 solid piece (1 voxels" in sentences[1]
-    assert "along y, x" in sentences[2]
-
-
-def test_pieces_across_the_periodic_faces(rng):
-    ball = np.zeros((6, 6, 6), dtype=bool)
-    ball[np.ix_([5, 0], [5, 0], [5, 0])] = True  # one island in eight corners
-    found = solid_connectivity(ball)
-    assert (found.islands, found.island_voxels, found.hanging) == (1, 8, 0)
-    assert found.unconnected_axes == ("z", "y", "x")
-    diagonal = np.zeros((4, 4, 4), dtype=bool)
-    diagonal[range(4), range(4), 0] = True  # by edges around z and y at once
-    found = solid_connectivity(diagonal)
-    assert found.islands == 0
-    assert (found.hanging, found.unconnected_axes) == (3, ("x",))
-    full = np.ones((1, 2, 3), dtype=bool)
-    assert solid_connectivity(full).unconnected_axes == ()
-    for fraction in (0.05, 0.1, 0.3):
-        solid = rng.random((6, 5, 7)) < fraction
-        if not solid.any():
-            continue
-        pieces = brute_force_pieces(solid)
-        found = solid_connectivity(solid)
-        # a piece smaller than every extent cannot reach around
-        small = [p for p in pieces if len(p) < 5]
-        assert found.islands >= len(small)
-        assert found.islands <= len(pieces)
-        if len(small) == len(pieces):
-            assert found.island_voxels == solid.sum()
-
-
-def test_warnings_and_not_errors_for_what_hangs_and_floats():
-    labels = np.zeros((8, 8, 8), dtype=np.uint8)
-    labels[:, :4, :4] = labels[:4, :, :4] = labels[:4, :4, :] = 1  # a frame around all axes
-    labels[6, 6, 6] = 1  # an island
-    labels[4, 4, 3] = 0
-    labels[5, 4, 4] = 1  # by an edge
-    got = m3.homogenize_elasticity(labels, [PORE, SOFT], tol=1e-6)
-    assert any("float" in w for w in got.warnings)
-    assert any("hang by an edge" in w for w in got.warnings)
-    assert got.E.min() > 0.0
-    assert "warning: " in repr(got)
-    without = labels.copy()
-    without[6, 6, 6] = 0
-    other = m3.homogenize_elasticity(without, [PORE, SOFT], tol=1e-6)
-    np.testing.assert_allclose(got.stiffness, other.stiffness, atol=1e-8)
-
-
-def test_no_stiffness_where_nothing_connects():
-    labels = np.zeros((5, 6, 6), dtype=np.uint8)
-    labels[:, 2:4, 2:4] = 1  # columns along z
-    got = m3.homogenize_elasticity(labels, [PORE, SOFT])
-    assert got.E[2] == pytest.approx(4 / 36, rel=1e-6)
-    assert (got.E[0], got.E[1]) == (0.0, 0.0)
-    assert np.isnan(got.nu["xy"])
-    assert got.nu["zx"] == pytest.approx(0.0, abs=0.31)
-    assert got.thermal_expansion[2, 2] == pytest.approx(2.0, rel=1e-6)
-    assert any("no stiffness there" in w for w in got.warnings)
-    alone = np.pad(np.ones((2, 2, 2), np.uint8), 2)
-    assert any(
-        "100 % of the solid" in w for w in m3.homogenize_elasticity(alone, [PORE, SOFT]).warnings
-    )
-    nothing = m3.homogenize_elasticity(np.zeros((3, 3, 3), np.uint8), [PORE])
-    assert not nothing.stiffness.any()
-    assert nothing.iterations == (0,) * 6
-    insulator = m3.homogenize_conductivity(np.zeros((3, 3, 3), np.uint8), [0.0])
-    assert not insulator.tensor.any()
 
 
 # --------------------------------------------------------------------------------------- fields
@@ -204,7 +95,7 @@ def test_convergence_error_keeps_the_partial_result():
 
 
 def test_convergence_error_names_float64_where_float32_is_the_limit():
-    """Almost incompressible: beside the bulk modulus, float32 loses the shear stiffness."""
+    """Almost incompressible: next to the bulk modulus, float32 loses the shear stiffness."""
     labels = fibre_along_z()
     rubber = m3.Isotropic(E=1.0, nu=0.4999999)
     with pytest.raises(ConvergenceError, match="precision='float64' gets further"):
@@ -240,7 +131,7 @@ def test_tolerance_of_1e_12_is_met_in_both_precisions(precision):
     assert m3.relative_diffusivity(labels, 0, axis="x", **options).residual <= 1e-12
 
 
-def test_views_are_taken_as_they_are(rng):
+def test_views_that_are_not_contiguous(rng):
     labels = rng.integers(0, 2, (16, 18, 20), dtype=np.uint8)
     for view in (labels[::2, ::-1, 3:17], labels.transpose(2, 0, 1), np.asfortranarray(labels)):
         copy = np.ascontiguousarray(view)
@@ -252,7 +143,7 @@ def test_views_are_taken_as_they_are(rng):
             np.testing.assert_array_equal(function(view), function(copy))
 
 
-def test_callback_is_told_of_every_load():
+def test_callback_gets_every_load():
     seen = []
     got = m3.homogenize_elasticity(fibre_along_z(), [SOFT, HARD], callback=seen.append)
     assert [p.loads[0] for p in seen if p.iteration == 1] == ["xx", "yy", "zz", "yz", "xz", "xy"]
@@ -260,7 +151,7 @@ def test_callback_is_told_of_every_load():
     assert all(p.tol == 1e-6 and p.problem == "elasticity" for p in seen)
 
 
-def test_unreachable_tolerance_is_said_so():
+def test_unreachable_tolerance_is_an_error():
     with pytest.raises(ConvergenceError, match="not `tol` 1e-17"):
         m3.homogenize_conductivity(fibre_along_z(), [1.0, 7.0], tol=1e-17, max_iterations=400)
 
@@ -309,7 +200,7 @@ def test_cuda_equals_cpu(precision, rng):
     np.testing.assert_allclose(b.tensor, a.tensor, rtol=1e-8, atol=1e-8)
 
 
-# ------------------------------------------------------------------------------------- the door
+# --------------------------------------------------------------------- arguments and printing
 
 
 def test_results_print_readably():
@@ -332,7 +223,7 @@ def test_results_print_readably():
     assert "ConductivityProperties" in repr(k)
 
 
-def test_images_of_any_kind_are_taken():
+def test_labels_of_any_kind():
     labels = fibre_along_z()
     want = m3.homogenize_conductivity(labels, [1.0, 5.0], tol=1e-8).tensor
     torch = pytest.importorskip("torch")

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Materials, their refusals, bounds, and the sets that are shipped."""
+"""Materials, their refusals, bounds, and the bundled sets."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_table_a1_is_as_printed_with_the_fibre_along_z():
     assert "swapped" in load_materials("paper-table-a1").note
 
 
-def test_shipped_sets_load_and_print():
+def test_bundled_sets_load_and_print():
     assert set(material_sets()) >= {"paper-table-a1", "carbon-epoxy", "trabecular-bone"}
     for name in material_sets():
         loaded = load_materials(name)
@@ -276,7 +276,7 @@ def test_wrong_files_are_refused_in_one_sentence(tmp_path, text, error, words):
     assert "\n" not in str(caught.value)
 
 
-def test_files_that_are_not_there(tmp_path):
+def test_missing_files(tmp_path):
     with pytest.raises(FileNotFoundError, match="existing file"):
         load_materials(tmp_path / "no.yaml")
     with pytest.raises(ValueError, match="carbon-epoxy"):

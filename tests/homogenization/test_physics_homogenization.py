@@ -13,6 +13,7 @@ import micro3d_fast as m3
 from micro3d_fast.homogenization import PORE
 from micro3d_fast.homogenization._voigt import rotate_stiffness, strain_tensor, strain_voigt
 from micro3d_fast.reference import hex8 as reference
+from volumes import blobs, spheres
 
 TIGHT = {"tol": 1e-9, "precision": "float64", "threads": 1}
 
@@ -28,29 +29,8 @@ def random_tensor(rng):
     return a @ a.T + 0.5 * np.eye(3)
 
 
-def blobs(rng, shape, fractions):
-    """A random periodic image with features of a few voxels."""
-    noise = rng.standard_normal(shape)
-    for axis in range(3):
-        noise = noise + np.roll(noise, 1, axis) + np.roll(noise, 2, axis)
-    edges = np.quantile(noise, np.cumsum(fractions)[:-1])
-    return np.searchsorted(edges, noise.reshape(-1)).reshape(shape).astype(np.uint8)
-
-
-def spheres(n, radius, fraction, seed=0):
-    """Periodic overlapping spheres at about a volume fraction."""
-    rng = np.random.default_rng(seed)
-    grid = np.stack(np.meshgrid(*3 * [np.arange(n)], indexing="ij"), axis=-1)
-    labels = np.zeros((n, n, n), dtype=np.uint8)
-    while labels.mean() < fraction:
-        d = np.abs(grid - rng.uniform(0, n, 3))
-        d = np.minimum(d, n - d)
-        labels[(d**2).sum(axis=-1) <= radius**2] = 1
-    return labels
-
-
 def laminate(coefficients, weights, normal):
-    """Exact effective matrix of layers, and the map of piecewise constant stresses (thermal).
+    """Return the exact effective matrix of layers, and the map of their (thermal) stresses.
 
     ``normal``: components of the stress that are continuous; the other strains are uniform.
     """
@@ -120,7 +100,7 @@ def test_mixed_precision_laminate():
 
 
 def test_levin_on_a_random_image(rng):
-    image = blobs(rng, (7, 8, 9), (0.6, 0.4))
+    image = blobs((7, 8, 9), (0.6, 0.4), rng)
     a, b = random_material(rng), random_material(rng, stiff=4.0)
     got = m3.homogenize_elasticity(image, [a, b], **TIGHT)
     sa, sb = np.linalg.inv(a.stiffness), np.linalg.inv(b.stiffness)
@@ -147,7 +127,7 @@ def test_uniform_image_takes_no_iterations(precision, rng):
 
 
 def test_a_layer_needs_no_iterations_along_it():
-    """Right-hand sides that are zero but for rounding: no 0 / 0, no iteration."""
+    """Right-hand sides that are zero except for rounding: no 0 / 0, no iteration."""
     image = np.zeros((4, 4, 6), dtype=np.uint8)
     image[:, :, 3:] = 1
     got = m3.homogenize_conductivity(image, [1.0 / 3.0, 7.1], tol=1e-10)
@@ -248,7 +228,7 @@ def test_bounds_of_random_images(rng):
 
 
 def test_shifts_change_nothing(rng):
-    image = blobs(rng, (6, 7, 8), (0.5, 0.5))
+    image = blobs((6, 7, 8), (0.5, 0.5), rng)
     materials = [random_material(rng), random_material(rng, stiff=3.0)]
     want = m3.homogenize_elasticity(image, materials, **TIGHT)
     got = m3.homogenize_elasticity(np.roll(image, (2, 3, 5), (0, 1, 2)), materials, **TIGHT)
@@ -258,7 +238,7 @@ def test_shifts_change_nothing(rng):
 
 @pytest.mark.parametrize("case", [*itertools.permutations(range(3)), "flip z", "flip y", "flip x"])
 def test_axis_permutations_and_reflections_turn_the_stiffness(case, rng):
-    image = blobs(rng, (5, 6, 7), (0.5, 0.5))
+    image = blobs((5, 6, 7), (0.5, 0.5), rng)
     materials = [random_material(rng), random_material(rng, stiff=3.0)]
     want = m3.homogenize_elasticity(image, materials, **TIGHT)
     if isinstance(case, str):
@@ -278,7 +258,7 @@ def test_axis_permutations_and_reflections_turn_the_stiffness(case, rng):
 
 
 def test_phase_order_and_unused_labels_change_nothing(rng):
-    image = blobs(rng, (6, 6, 6), (0.5, 0.3, 0.2))
+    image = blobs((6, 6, 6), (0.5, 0.3, 0.2), rng)
     materials = [random_material(rng) for _ in range(3)]
     want = m3.homogenize_elasticity(image, materials, **TIGHT).stiffness
     table = np.array([7, 2, 200], dtype=np.uint8)
@@ -291,7 +271,7 @@ def test_phase_order_and_unused_labels_change_nothing(rng):
 
 
 def test_bricks_are_cubes_of_a_stretched_image(rng):
-    image = blobs(rng, (5, 5, 6), (0.5, 0.5))
+    image = blobs((5, 5, 6), (0.5, 0.5), rng)
     materials = [m3.Isotropic(E=1.0, nu=0.3), m3.Isotropic(E=8.0, nu=0.25)]
     sizes = [(2.0, 1.0, 1.0), (4e-6, 2e-6, 2e-6)]
     a, b = (m3.homogenize_elasticity(image, materials, voxel_size=s, **TIGHT) for s in sizes)
@@ -301,7 +281,7 @@ def test_bricks_are_cubes_of_a_stretched_image(rng):
 
 
 def test_units_scale_out(rng):
-    image = blobs(rng, (6, 6, 6), (0.5, 0.5))
+    image = blobs((6, 6, 6), (0.5, 0.5), rng)
     one = [m3.Isotropic(E=1.0, nu=0.3), m3.Isotropic(E=8.0, nu=0.25)]
     pascal = [m3.Isotropic(E=1e9, nu=0.3), m3.Isotropic(E=8e9, nu=0.25)]
     a, b = m3.homogenize_elasticity(image, one), m3.homogenize_elasticity(image, pascal)
@@ -375,7 +355,7 @@ def test_thermal_expansion_of_a_porous_solid_is_that_of_the_solid():
 
 
 def test_nearly_incompressible_phases_do_not_lock_with_bbar():
-    """Three uniform cells along x cannot tell; a bent geometry can."""
+    """Uniform cells along x do not show locking; a curved geometry does."""
     image = spheres(12, 4.0, 0.3)
     rubber = m3.Isotropic(E=1.0, nu=0.4999)
     stiff = m3.Isotropic(E=10.0, nu=0.3)
@@ -398,7 +378,7 @@ def test_directions_of_fibres(rng):
         alpha_axial=-1.0, alpha_transverse=10.0,
     )  # fmt: skip
     matrix = m3.Isotropic(E=1.0, nu=0.35, alpha=50.0)
-    image = blobs(rng, (6, 6, 6), (0.5, 0.5))
+    image = blobs((6, 6, 6), (0.5, 0.5), rng)
     for axis in ((0, 0, 1), (1, 2, -2)):
         aligned = m3.TransverselyIsotropic(**{**fibre.__dict__, "axis": axis})
         want = m3.homogenize_elasticity(image, [matrix, aligned], **TIGHT)
