@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Checks of what the caller gives for each phase, indexed by label."""
+"""Checks of the materials and conductivities of phases, sequences indexed by label."""
 
 from __future__ import annotations
 

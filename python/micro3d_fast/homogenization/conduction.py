@@ -106,8 +106,8 @@ def homogenize_conductivity(
     labels : array of bool or integers, shape (nz, ny, nx) or (ny, nx), or Microstructure
         Phase of every voxel, one period; a 2D image is a prism along z.
     conductivities : sequence, indexed by label
-        A number, three numbers along (x, y, z), or a symmetric positive definite (3, 3) tensor
-        each; 0 insulates. Must cover every label present.
+        Per phase: a number, three numbers along (x, y, z), or a symmetric positive definite (3, 3)
+        tensor; 0 insulates. Must cover every label present.
     tol : float
         Bound of the true relative residual of every load, in (0, 1).
     device : None, "cpu" or "cuda"

@@ -132,7 +132,7 @@ def relative_diffusivity(
         Bound of the true relative residual, in (0, 1). The error of ``relative`` is of the order of
         its square (it is computed from the energy).
     conductivities : number(s), optional
-        Intrinsic diffusivity of each of ``phase``, in its order or as a mapping; default 1.
+        Intrinsic diffusivities of ``phase``, in its order or as a mapping; default 1.
     voxel_size : float or (dz, dy, dx), optional
         Default: that of the Microstructure, or cubes. Only ratios matter.
     flux : bool

@@ -44,7 +44,7 @@ class ElasticProperties:
     thermal_expansion : array (3, 3)
         Symmetric tensor (tensor shear), components x, y, z, per kelvin. NaN without stiffness.
     E : array (3,)
-        Young's moduli along x, y, z; 0 where there is no stiffness.
+        Young's moduli along x, y, z; 0 without stiffness.
     nu : dict
         Poisson's ratios ``"xy"``, ``"xz"``, ``"yx"``, ...: load along the first axis, contraction
         along the second.

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Elastic materials of phases: a stiffness (6, 6) and a thermal expansion (3, 3) each.
+"""Elastic materials of phases: a stiffness (6, 6) and a thermal expansion (3, 3) per material.
 
 Conventions: tensor indices 1, 2, 3 are x, y, z (component 1 runs along the LAST array axis); Voigt
 order 11, 22, 33, 23, 13, 12 with engineering shear strain; ``nu_ij`` is the contraction along j
