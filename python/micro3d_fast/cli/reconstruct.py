@@ -52,7 +52,8 @@ Sampler = Annotated[
 ]
 Quality = Annotated[str | None, typer.Option(help="Former name of --sampler.", metavar="NAME")]
 Passes = Annotated[
-    int | None, typer.Option(help="Instead: number of passes, rounded to whole steps.")
+    int | None,
+    typer.Option(help="Number of passes; default: that of the sampler."),
 ]
 Harmonize = Annotated[
     str | None,

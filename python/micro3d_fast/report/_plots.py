@@ -120,9 +120,9 @@ def _frame(
         middle = (TOP + bottom) / 2
         turned = _text(10, middle, plot.y_label, "middle")
         parts.append(f'<g transform="rotate(-90 10 {middle:.1f})">{turned}</g>')
-    for x, words in plot.markers:
+    for x, label in plot.markers:
         parts.append(_line("marker", px(x), TOP, px(x), bottom))
-        parts.append(_text(px(x) + 4, TOP + 10, words, "start"))
+        parts.append(_text(px(x) + 4, TOP + 10, label, "start"))
     return parts
 
 
@@ -130,9 +130,9 @@ def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
     return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 
-def _text(x: float, y: float, words: str, anchor: str, kind: str = "t") -> str:
+def _text(x: float, y: float, text: str, anchor: str, kind: str = "t") -> str:
     place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text class="{kind}" {place}>{escape(words)}</text>'
+    return f'<text class="{kind}" {place}>{escape(text)}</text>'
 
 
 def _band(curve: Line, px: Scale, py: Scale) -> list[str]:

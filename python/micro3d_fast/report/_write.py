@@ -13,8 +13,8 @@ from typing import Any
 
 from .. import _checks
 from .._atomic import atomic_write
-from ._contents import gather
 from ._document import Section
+from ._gather import gather
 from ._page import page_of
 from ._record import record_of
 

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 //
 // A closed surface r(n), such as Young's modulus against direction, drawn face by face from back to
-// front on a 2D canvas. Vectors are (x, y, z), z up. Colour says r again (cividis).
+// front on a 2D canvas. Vectors are (x, y, z), z up. The colour shows r too (cividis).
 (() => {
   "use strict";
   const CIVIDIS = [[0, 34, 78], [18, 53, 112], [59, 73, 108], [87, 93, 109], [112, 113, 115],
@@ -57,7 +57,7 @@
       const style = getComputedStyle(figure);
       const pieces = faces.map((f) => ({ f, depth: dot(f.middle, back) }));
       const axes = [[1, 0, 0], [0, 1, 0], [0, 0, 1]];
-      axes.forEach((axis, k) => {                       // short pieces, so that the surface hides them
+      axes.forEach((axis, k) => {                       // short pieces, so that the surface can hide them
         for (let n = 0; n < 24; n++) {
           const from = axis.map((v) => v * (n / 24) * 1.18), to = axis.map((v) => v * ((n + 1) / 24) * 1.18);
           pieces.push({ from, to, name: n === 23 ? "xyz"[k] : "", depth: dot(from, back) });

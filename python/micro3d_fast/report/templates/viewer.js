@@ -3,9 +3,9 @@
 //
 // The 3D view of a report: a labelled volume as one 3D texture, walked ray by ray in WebGL 2.
 //
-// Vectors are (x, y, z), z up. The texture has two bytes a voxel: red says whether its phase is shown
+// Vectors are (x, y, z), z up. The texture has two bytes per voxel: red is set if its phase is shown
 // (filtered, so that 0.5 is a smooth surface), green is the label itself (fetched, never filtered).
-// Everything the page needs without WebGL 2 is there already: a still picture, which this file hides.
+// Without WebGL 2 the page keeps its still picture, which this file hides otherwise.
 (() => {
   "use strict";
   const root = document.getElementById("view-3d");
@@ -213,7 +213,7 @@
     gl.uniform3fv(where.size, size);
   };
 
-  // ---------------------------------------------------------------- camera and the box about it
+  // ---------------------------------------------------------------- camera and the box around it
 
   const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
   const camera = () => {
@@ -248,7 +248,7 @@
 
   const drawBox = (c) => {
     const at = corners.map((b) => project(c, b.map((v, i) => (v - 0.5) * size[i])));
-    const faces = (k, side) => {                         // does the face look at the eye?
+    const faces = (k, side) => {                         // does the face point to the viewer?
       const normal = [0, 0, 0];
       normal[k] = side ? 1 : -1;
       return normal[k] * (c.eye[k] - normal[k] * size[k] / 2) > 0;
@@ -263,7 +263,7 @@
         const one = faces(m, corners[i][m]), two = faces(n, corners[i][n]);
         const line = `<line x1="${at[i][0].toFixed(1)}" y1="${at[i][1].toFixed(1)}" x2="${at[j][0].toFixed(1)}" y2="${at[j][1].toFixed(1)}"/>`;
         if (one || two) front += line; else back += line;
-        if (one !== two) {                               // on the outline: a place for a name
+        if (one !== two) {                               // on the outline: place the name here
           const x = (at[i][0] + at[j][0]) / 2, y = (at[i][1] + at[j][1]) / 2;
           const rank = k === 2 ? -x : y;
           if (!best || rank > best.rank) best = { rank, x, y, i, j };
@@ -277,7 +277,7 @@
         if (normal[0] * dx + normal[1] * dy < 0) normal = normal.map((v) => -v);
         let x = best.x + 12 * normal[0];
         const y = Math.min(Math.max(best.y + 12 * normal[1], 10), stage.clientHeight - 14);
-        if (normal[0] < -0.35) x = Math.max(x, 7.2 * (2 + meta.lengths[k].length));   // keep the words in view
+        if (normal[0] < -0.35) x = Math.max(x, 7.2 * (2 + meta.lengths[k].length));   // keep the text in view
         if (normal[0] > 0.35) x = Math.min(x, stage.clientWidth - 7.2 * (2 + meta.lengths[k].length));
         const anchor = normal[0] > 0.35 ? "start" : normal[0] < -0.35 ? "end" : "middle";
         front += `<text x="${x.toFixed(1)}" y="${(y + 4 + 4 * normal[1]).toFixed(1)}" text-anchor="${anchor}"><tspan class="axis-name">${"xyz"[k]}</tspan> ${meta.lengths[k]}</text>`;
@@ -313,7 +313,7 @@
     const gap = now - last;
     if (moving && last && gap < 1000) {
       view.azimuth += 0.00018 * gap;
-      // Keep the turning fluid on slow machines: coarser pixels while it moves.
+      // Coarser pixels while it moves keep the rotation smooth on slow machines.
       if (gap > 45) share = Math.max(0.3, share * 0.85);
       else if (gap < 22) share = Math.min(1, share * 1.03);
     }
@@ -324,7 +324,7 @@
     if (moving) draw();
     else settle = setTimeout(() => { fine = true; last = 0; draw(); }, 180);
   };
-  // A still view is drawn once more, finer; then nothing runs.
+  // A view at rest is drawn once more, finer; then nothing runs.
   let still = "";
   const draw = () => {
     if (fine) {
