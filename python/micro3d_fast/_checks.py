@@ -3,9 +3,8 @@
 """Argument checks: every public function sends its arguments through here once.
 
 Each function returns the value in its plain form, or raises `ArgumentTypeError` for kinds and
-dtypes and `ArgumentError` for values and shapes: one sentence that names the argument, what it must
-be and what came.  Nothing here imports torch or cupy; arrays of either are recognized by their
-attributes.
+dtypes and `ArgumentError` for values and shapes.  Nothing here imports torch
+or cupy; arrays of either are recognized by their attributes.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ def shown_with_type(value: Any) -> str:
 def integer(
     value: Any, *, name: str, minimum: int | None = None, maximum: int | None = None
 ) -> int:
-    """Plain ``int`` within ``minimum ... maximum``; bool and floats are refused."""
+    """Return a plain ``int`` within ``minimum ... maximum``; bool and floats are refused."""
     wanted = f"be {_integer_range(minimum, maximum)}"
     if isinstance(value, bool | np.bool_) or _is_bool_array(value):
         raise refuse_type(name, wanted, shown_with_type(value))
@@ -72,7 +71,7 @@ def integer(
 
 
 def repeats(value: Any, *, name: str, steps: int | None = None) -> tuple[int, ...]:
-    """Harmonizing passes of each of ``steps`` steps (at least one), 0 for the last, as a tuple."""
+    """Return the harmonizing passes of each of ``steps`` steps (at least one), 0 for the last."""
     each = "per step" if steps is None else f"for each of {steps} steps"
     wanted = f"be one number {each}, 0 ... 1000, and 0 for the last"
     try:
@@ -92,9 +91,9 @@ def real(
     maximum: float | None = None,
     open_ends: bool | tuple[bool, bool] = False,
 ) -> float:
-    """Plain finite ``float`` within the interval; NaN, infinities, complex and bool are refused.
+    """Return a finite ``float`` within the interval; NaN, infinities, complex and bool are refused.
 
-    ``open_ends`` says whether the interval excludes its ends: one bool, or one per end.
+    ``open_ends``: whether the interval excludes its ends, one bool or one per end.
     """
     low_open, high_open = (open_ends, open_ends) if isinstance(open_ends, bool) else open_ends
     wanted = f"be {_real_range(minimum, maximum, low_open, high_open)}"
@@ -119,14 +118,14 @@ def real(
 
 
 def boolean(value: Any, *, name: str) -> bool:
-    """Plain ``bool``; numbers and strings are refused."""
+    """Return a plain ``bool``; numbers and strings are refused."""
     if not isinstance(value, bool | np.bool_):
         raise refuse_type(name, "be True or False", shown_with_type(value))
     return bool(value)
 
 
 def choice(value: Any, options: Iterable[str], *, name: str) -> str:
-    """One of the given strings."""
+    """Return the value, one of the given strings."""
     options = tuple(options)
     wanted = "be " + " or ".join(repr(option) for option in options)
     if not isinstance(value, str):
@@ -137,7 +136,7 @@ def choice(value: Any, options: Iterable[str], *, name: str) -> str:
 
 
 def path(value: Any, *, name: str = "path") -> Path:
-    """``pathlib.Path`` of a string or path-like."""
+    """Return the ``pathlib.Path`` of a string or path-like."""
     if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes):
         raise refuse_type(name, "be a path", shown_with_type(value))
     if not os.fspath(value):
@@ -146,14 +145,14 @@ def path(value: Any, *, name: str = "path") -> Path:
 
 
 def callback(value: Any, *, name: str = "callback") -> Any:
-    """A callable, or None."""
+    """Return a callable, or None."""
     if value is not None and not callable(value):
         raise refuse_type(name, "be callable", type(value).__name__)
     return value
 
 
 def seed_number(seed: Any, *, name: str = "seed") -> int:
-    """Seed of the counter-based generator: an integer ``0 ... 2**64 - 1``."""
+    """Return a seed: an integer ``0 ... 2**64 - 1``."""
     return integer(seed, name=name, minimum=0, maximum=2**64 - 1)
 
 
@@ -161,12 +160,12 @@ def seed_number(seed: Any, *, name: str = "seed") -> int:
 
 
 def phase_number(phase: Any, *, name: str = "phase") -> int:
-    """Phase label ``0 ... 255``."""
+    """Return a phase label ``0 ... 255``."""
     return integer(phase, name=name, minimum=0, maximum=255)
 
 
 def axis_number(axis: Any, ndim: int, *, name: str = "axis") -> int:
-    """Array axis from its number or its name: ``"z"``, ``"y"``, ``"x"`` (2D: ``"y"``, ``"x"``)."""
+    """Return an array axis from its number or name: ``"z"``, ``"y"``, ``"x"``; 2D has no z."""
     names = AXIS_NAMES[3 - ndim :]
     numbers = ", ".join(map(str, range(ndim)))
     wanted = f"be {numbers} or {', '.join(repr(n) for n in names)}"
@@ -184,14 +183,14 @@ def axis_number(axis: Any, ndim: int, *, name: str = "axis") -> int:
 
 
 def lag_limit(max_lag: Any, n: int, *, name: str = "max_lag") -> int:
-    """Longest lag along an axis of ``n`` voxels: ``None`` is ``n // 2``, else ``0 ... n - 1``."""
+    """Return the longest lag of an axis of ``n`` voxels, ``0 ... n - 1``; None is ``n // 2``."""
     if max_lag is None:
         return min(n // 2, n - 1)
     return integer(max_lag, name=name, minimum=0, maximum=n - 1)
 
 
 def shape3(shape: Any, *, name: str = "volume_shape") -> tuple[int, int, int]:
-    """``(nz, ny, nx)``, three positive integers."""
+    """Return ``(nz, ny, nx)``, three positive integers."""
     wanted = "be three positive integers (nz, ny, nx)"
     if isinstance(shape, str | bytes) or not isinstance(shape, Iterable):
         raise refuse_type(name, wanted, shown(shape))
@@ -206,23 +205,28 @@ def shape3(shape: Any, *, name: str = "volume_shape") -> tuple[int, int, int]:
 
 
 def voxel_size3(voxel_size: Any, *, name: str = "voxel_size") -> tuple[float, float, float]:
-    """``(dz, dy, dx)`` in metres, from three positive numbers or from one for all axes."""
-    wanted = "be a positive number or three (dz, dy, dx)"
-    is_one = not isinstance(voxel_size, Iterable) or getattr(voxel_size, "shape", None) == ()
-    sizes = (voxel_size,) * 3 if is_one else tuple(voxel_size)
-    if isinstance(voxel_size, str | bytes):
-        raise refuse_type(name, wanted, shown(voxel_size))
-    if len(sizes) != 3:
-        raise refuse(name, wanted, shown(voxel_size))
+    """Return ``(dz, dy, dx)`` in metres, see `lengths3`."""
+    return lengths3(voxel_size, name=name, axes="(dz, dy, dx)")
+
+
+def lengths3(value: Any, *, name: str, axes: str) -> tuple[float, float, float]:
+    """Return three positive lengths, from one per axis or from one for all axes."""
+    wanted = f"be a positive number or three {axes}"
+    is_one = not isinstance(value, Iterable) or getattr(value, "shape", None) == ()
+    lengths = (value,) * 3 if is_one else tuple(value)
+    if isinstance(value, str | bytes):
+        raise refuse_type(name, wanted, shown(value))
+    if len(lengths) != 3:
+        raise refuse(name, wanted, shown(value))
     try:
-        dz, dy, dx = (real(size, name=name, minimum=0.0, open_ends=True) for size in sizes)
+        z, y, x = (real(length, name=name, minimum=0.0, open_ends=True) for length in lengths)
     except (ArgumentError, ArgumentTypeError) as error:
-        raise type(error)(name, wanted, shown(voxel_size)) from None
-    return dz, dy, dx
+        raise type(error)(name, wanted, shown(value)) from None
+    return z, y, x
 
 
 def per_axis_bool(value: Any, ndim: int = 3, *, name: str = "periodic") -> tuple[bool, ...]:
-    """One bool per axis, from one for all or from a sequence of ``ndim``."""
+    """Return one bool per axis, from one for all or from a sequence of ``ndim``."""
     wanted = f"be True, False or one of them for each of the {ndim} axes"
     if isinstance(value, bool | np.bool_):
         return (bool(value),) * ndim
@@ -242,7 +246,7 @@ def per_axis_bool(value: Any, ndim: int = 3, *, name: str = "periodic") -> tuple
 def as_labels(
     labels: Any, *, name: str = "labels", ndim: int | Sequence[int] = (2, 3)
 ) -> np.ndarray:
-    """Labels on the host as C-contiguous ``uint8``, without a copy where they already are.
+    """Return labels on the host as C-contiguous ``uint8``, without a copy if they already are.
 
     Parameters
     ----------
@@ -289,7 +293,7 @@ def require_labels(array: Any, *, name: str, ndim: int | Sequence[int] = (2, 3))
 
 
 def to_host(array: Any, *, name: str, wanted: str = "be an array") -> np.ndarray:
-    """Any array as a numpy array on the host, dtype untouched."""
+    """Return any array as a numpy array on the host, dtype untouched."""
     if isinstance(array, np.ma.MaskedArray):
         raise refuse_type(name, wanted, "a masked array")
     if isinstance(array, np.ndarray):
@@ -297,7 +301,7 @@ def to_host(array: Any, *, name: str, wanted: str = "be an array") -> np.ndarray
     try:
         if hasattr(array, "detach") and hasattr(array, "cpu"):  # torch
             if getattr(array.dtype, "is_floating_point", False):
-                array = array.float()  # numpy knows no bfloat16
+                array = array.float()  # numpy has no bfloat16
             return np.asarray(array.detach().cpu().numpy())
         if hasattr(array, "__cuda_array_interface__") and hasattr(array, "get"):  # cupy
             return np.asarray(array.get())
