@@ -23,7 +23,7 @@ import numpy as np
 
 from . import diffusion, homogenization, synthetic
 from ._atomic import atomic_write
-from ._planes import PLANES
+from ._planes import AXIS_NAMES, PLANES
 from .diffusion import Model
 from .micrographs import Micrographs
 from .microstructure import Microstructure
@@ -301,7 +301,7 @@ def effective_properties(demo: Run, name: str, made: Microstructure) -> dict[str
                     made, phase, axis=axis, tol=TOLERANCE, callback=progress.solver
                 )
                 for phase in range(made.n_phases)
-                for axis in "xyz"
+                for axis in reversed(AXIS_NAMES)
             ]
             results["Diffusion"] = found
             along = [r for r in found if r.axis == "z"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .._planes import PLANES
 from .errors import fail
 from .options import read_phases, read_threshold
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["IMAGES", "MicrographOptions", "check_output", "load_volume"]
 
 #: Arguments of the library and the options that set them, for `errors.guarded`.
-IMAGES = {f"images[{plane!r}]": plane for plane in ("xy", "xz", "yz")}
+IMAGES = {f"images[{plane!r}]": plane for plane in PLANES}
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class MicrographOptions:
         """Return the micrographs; None if no option names any."""
         from ..micrographs import Micrographs
 
-        planes = {"xy": self.xy, "xz": self.xz, "yz": self.yz}
+        planes = dict(zip(PLANES, (self.xy, self.xz, self.yz), strict=True))
         given = {plane: list(patterns) for plane, patterns in planes.items() if patterns}
         if self.volume is not None:
             if given:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._planes import AXIS_NAMES
 from .errors import Stopped, fail, guarded
 from .files import check_output, load_volume
 from .options import (
@@ -84,7 +85,7 @@ def homogenize(
     """
     if materials is None and diffusivity is None:
         fail("homogenize needs --materials, --diffusivity, or both")
-    if not axes or not set(axes) <= set("xyz") or len(set(axes)) < len(axes):
+    if not axes or not set(axes) <= set(AXIS_NAMES) or len(set(axes)) < len(axes):
         fail(f"--axes must be axes such as xyz, each once, got {axes!r}")
     diffusing = [] if diffusivity is None else read_numbers(diffusivity, "--diffusivity", int)
     if out is not None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .._planes import AXIS_NAMES
 from .errors import fail
 
 __all__ = [
@@ -158,15 +159,15 @@ def read_threshold(text: str | None) -> float | list[float] | str | None:
     return numbers[0] if len(numbers) == 1 else numbers
 
 
-def read_periodic(text: str | None) -> tuple[bool, bool, bool]:
+def read_periodic(text: str | None) -> tuple[bool, ...]:
     """Return ``"all"``, ``"none"`` or axes such as ``"xy"`` as one bool for each of z, y, x."""
     if text in (None, "none"):
         return (False, False, False)
     if text == "all":
         return (True, True, True)
-    if not text or not set(text) <= set("xyz"):
+    if not text or not set(text) <= set(AXIS_NAMES):
         fail(f"--periodic must be all, none, or axes such as xy, got {text!r}")
-    return ("z" in text, "y" in text, "x" in text)
+    return tuple(axis in text for axis in AXIS_NAMES)
 
 
 def read_fractions(text: str) -> str | list[float] | None:
