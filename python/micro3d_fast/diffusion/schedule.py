@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -93,6 +94,17 @@ class Schedule:
         if prediction == "v":  # v = sqrt(bar) eps - sqrt(1 - bar) x0
             return bar**0.5, -((1.0 - bar) ** 0.5)
         return bar**-0.5, -((1.0 - bar) ** 0.5) * bar**-0.5  # Eq. 3 solved for x0
+
+    def target(self, bar: Any, x0: Any, noise: Any, prediction: str) -> Any:
+        """Return what the network predicts, from x0 and the noise: the inverse of `x0_from`.
+
+        ``bar`` is alpha_bar at t, as a tensor that broadcasts against x0 and the noise.
+        """
+        if prediction == "noise":
+            return noise
+        if prediction == "x0":
+            return x0
+        return bar.sqrt() * noise - (1 - bar).sqrt() * x0  # v
 
     def posterior(self, t: int, s: int, *, deterministic: bool = False) -> tuple[float, float]:
         """(a, b) with E[x_s | x_t, x0] = a x_t + b x0.

@@ -1,0 +1,11 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Training of the conditional 2D denoiser."""
+
+from __future__ import annotations
+
+from .learner import DivergedError
+from .run_directory import CHECKPOINT, ResumeError
+from .train import train
+
+__all__ = ["CHECKPOINT", "DivergedError", "ResumeError", "train"]

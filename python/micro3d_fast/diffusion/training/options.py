@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The options of a training run: recipes of the presets, checks, recorded settings."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from ... import _checks
+from ..._device import find_device
+from ..schedule import PREDICTIONS, Schedule
+
+if TYPE_CHECKING:
+    from ...micrographs import Micrographs
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a preset is trained."""
+
+    steps: int
+    learning_rate: float
+    prediction: str
+    schedule: str
+    ema: float  # decay of the moving average of the weights, reached after a warm-up
+    warmup: int  # steps of linear warm-up of the learning rate
+    decay: bool  # cosine decay of the learning rate to 2 % at the end
+    save_every: int
+
+
+RECIPES = {
+    # Table 1 and Section 2.4 of the paper: Adam, constant 1e-4, 60 000 steps, noise prediction.
+    "paper": Recipe(60_000, 1e-4, "noise", "linear", 0.9999, 0, False, 1000),
+    "base": Recipe(20_000, 3e-4, "v", "linear", 0.9995, 500, True, 1000),
+    "small": Recipe(3_000, 6e-3, "v", "linear", 0.998, 100, True, 250),
+}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrainingOptions:
+    """The options of `train`, checked; None is replaced by the value of the preset's recipe."""
+
+    preset: str
+    patch: int
+    steps: Any
+    batch_size: int
+    seed: int
+    prediction: Any
+    schedule: Any  # checked: a Schedule
+    learning_rate: Any
+    condition_dropout: float
+    fraction_condition: bool
+    save_every: Any
+    samples_every: Any
+    device: Any  # checked: a torch.device
+    precision: Any  # checked: a torch.dtype
+    compile: Any
+
+    @property
+    def recipe(self) -> Recipe:
+        return RECIPES[self.preset]
+
+    def __post_init__(self) -> None:
+        from ..device import compute_dtype, should_compile
+        from ..unet import PRESETS
+
+        def put(name: str, check: Any, default: Any = None, **limits: Any) -> None:
+            value = getattr(self, name)
+            value = check(default if value is None else value, name=name, **limits)
+            object.__setattr__(self, name, value)
+
+        put("preset", _checks.choice, options=tuple(RECIPES))
+        recipe, stride = self.recipe, PRESETS[self.preset].stride
+        put("steps", _checks.integer, recipe.steps, minimum=1)
+        put("batch_size", _checks.integer, minimum=1)
+        put("seed", _checks.integer, minimum=0, maximum=2**63 - 1)
+        put("patch", _checks.integer, minimum=stride)
+        if self.patch % stride:
+            wanted = f"be a multiple of {stride} for preset {self.preset!r}"
+            raise _checks.refuse("patch", wanted, str(self.patch))
+        put("prediction", _checks.choice, recipe.prediction, options=PREDICTIONS)
+        object.__setattr__(self, "schedule", Schedule(self.schedule or recipe.schedule))
+        if self.prediction == "noise" and self.schedule.alpha_bar[-1] == 0:
+            wanted = "be 'v' or 'x0' for a schedule whose terminal signal is zero"
+            raise _checks.refuse("prediction", wanted, "'noise'")
+        put("learning_rate", _checks.real, recipe.learning_rate, minimum=0.0, open_ends=True)
+        put("condition_dropout", _checks.real, minimum=0.0, maximum=1.0)
+        put("fraction_condition", _checks.boolean)
+        put("save_every", _checks.integer, recipe.save_every, minimum=1)
+        put("samples_every", _checks.integer, max(self.steps // 4, 1), minimum=0)
+        object.__setattr__(self, "device", find_device(self.device))
+        object.__setattr__(self, "precision", compute_dtype(self.precision, self.device))
+        object.__setattr__(self, "compile", should_compile(self.compile, self.device))
+
+    def settings(self, micrographs: Micrographs) -> dict[str, Any]:
+        """Return what is recorded of a run and must be the same when it is resumed."""
+        return {
+            "preset": self.preset,
+            "patch": self.patch,
+            "steps": self.steps,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "prediction": self.prediction,
+            "schedule": asdict(self.schedule),
+            "learning_rate": self.learning_rate,
+            "condition_dropout": self.condition_dropout,
+            "fraction_condition": self.fraction_condition,
+            "precision": str(self.precision).removeprefix("torch."),
+            "voxel_size": list(micrographs.voxel_size),
+            "phase_names": list(micrographs.phase_names),
+            "data": micrographs.fingerprint(),
+        }

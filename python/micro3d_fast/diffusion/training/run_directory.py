@@ -1,0 +1,124 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The directory of a training run: settings, checkpoint, loss history.
+
+A checkpoint is one safetensors file, network, moving average and optimizer state together, written
+under a temporary name and renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from reprlib import repr as brief  # 256 phase names are too many for a message
+from typing import Any
+
+from ... import _checks
+from ..._atomic import atomic_write, sweep
+from .learner import Learner
+
+CHECKPOINT = "checkpoint.safetensors"
+SETTINGS = "settings.json"
+HISTORY = "history.csv"
+
+
+class ResumeError(ValueError):
+    """``out`` holds a run on other data or settings, or a damaged one."""
+
+
+@dataclass
+class Progress:
+    """How far a run is, apart from the learner's state."""
+
+    loss: float = math.nan  # smoothed
+    seconds: float = 0.0  # spent training, over all resumptions
+    history: list[tuple[int, float]] = field(default_factory=list)
+
+
+class RunDirectory:
+    """The files of a run in ``out``."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    def open(self, settings: dict[str, Any], resume: bool) -> None:
+        """Create the directory, or check that it holds a run with these settings."""
+        if self.out.exists() and not self.out.is_dir():
+            raise _checks.refuse("out", "be a directory", f"the file {self.out}")
+        file = self.out / SETTINGS
+        new = not file.exists()
+        if not new:
+            self._check(file, settings, resume)
+        for directory in (self.out, self.out / "model", self.out / "samples"):
+            directory.mkdir(parents=True, exist_ok=True)
+            sweep(directory)  # temporary files of a killed writer
+        if new:
+            with atomic_write(file) as path:
+                path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+    def _check(self, file: Path, settings: dict[str, Any], resume: bool) -> None:
+        """Refuse a run on other data or settings."""
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ResumeError(
+                f"{file} must be JSON written by train, but is not: {error}"
+            ) from error
+        if not resume:
+            raise ResumeError(
+                f"`out` must be a directory without a run if `resume` is False, got {self.out}"
+            )
+        if not isinstance(found, dict):
+            raise ResumeError(f"{file} must be JSON written by train, got {found!r}")
+        found.setdefault("fraction_condition", False)  # runs older than this setting
+        other = [k for k in settings if found.get(k) != settings[k]]
+        if other:
+            changes = ", ".join(
+                "the micrographs differ"
+                if k == "data"
+                else f"{k} was {brief(found.get(k))}, now {brief(settings[k])}"
+                for k in other
+            )
+            raise ResumeError(
+                f"`out` must hold a run of the same data and settings, got {self.out}, "
+                f"where {changes}"
+            )
+
+    def save(self, learner: Learner, progress: Progress) -> None:
+        """Write the checkpoint and the loss history, each whole or not at all."""
+        from safetensors.torch import save
+
+        meta = {
+            "step": learner.step,
+            "loss": progress.loss,
+            "seconds": progress.seconds,
+            "history": progress.history,
+        }
+        with atomic_write(self.out / CHECKPOINT) as path:
+            path.write_bytes(save(learner.tensors(), metadata={"run": json.dumps(meta)}))
+        with atomic_write(self.out / HISTORY) as path:
+            rows = "".join(f"{step},{loss:.6f}\n" for step, loss in progress.history)
+            path.write_text("step,loss\n" + rows, encoding="utf-8")
+
+    def restore(self, learner: Learner) -> Progress:
+        """Read the checkpoint, if there is one, into the learner."""
+        from safetensors import SafetensorError, safe_open
+
+        file = self.out / CHECKPOINT
+        if not file.exists():
+            return Progress()
+        device = str(learner.options.device)
+        try:
+            with safe_open(file, framework="pt", device=device) as opened:
+                meta = json.loads(opened.metadata()["run"])
+                tensors = {k: opened.get_tensor(k) for k in opened.keys()}  # noqa: SIM118
+            learner.load_tensors(tensors)
+            learner.step = int(meta["step"])
+            history = [(int(a), float(b)) for a, b in meta["history"]]
+            return Progress(float(meta["loss"]), float(meta["seconds"]), history)
+        except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
+            raise ResumeError(
+                f"{file} must be a whole checkpoint of this run, but reading it failed: {error}"
+            ) from error

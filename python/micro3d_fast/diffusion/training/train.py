@@ -1,0 +1,212 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Training of the conditional 2D denoiser (paper, Eq. 6 reparameterized; Section 2.4).
+
+Every random choice of a step (images, crops, flips, times, noise, dropped conditions) is drawn from
+generators seeded by (seed, step), so a resumed run needs no generator state and repeats what the
+uninterrupted run would have done.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ... import _checks
+from ..model import Model, load_model
+from .learner import DivergedError, Learner
+from .options import TrainingOptions
+from .pictures import save_samples
+from .run_directory import Progress, RunDirectory
+
+if TYPE_CHECKING:
+    from ...micrographs import Micrographs
+
+
+def train(
+    micrographs: Micrographs,
+    out: str | Path,
+    *,
+    preset: str = "small",
+    patch: int = 64,
+    steps: int | None = None,
+    batch_size: int = 32,
+    device: str | None = None,
+    seed: int = 0,
+    resume: bool = True,
+    callback: Callable[[dict[str, Any]], None] | None = None,
+    prediction: str | None = None,
+    schedule: str | None = None,
+    learning_rate: float | None = None,
+    condition_dropout: float = 0.1,
+    fraction_condition: bool = False,
+    save_every: int | None = None,
+    samples_every: int | None = None,
+    precision: str = "auto",
+    compile: bool | str = "auto",
+) -> Model:
+    r"""Train the conditional denoiser of the three planes on 2D micrographs.
+
+    Minimizes the squared error of the network's prediction of the noise (Eq. 6 of the paper after
+    the usual reparameterization), of x0, or of v, at uniformly random t, with the plane as the
+    condition, dropped with probability ``condition_dropout`` (Eq. 9, 13-15).
+
+    Parameters
+    ----------
+    micrographs : Micrographs
+        Labelled images of the planes.
+    out : path
+        Directory of the run: settings, checkpoint, loss history, pictures of 2D samples, and the
+        finished model in ``out/model``.
+    preset : {"small", "base", "paper"}
+        Network and recipe.  ``"small"`` has 2.8 million parameters and trains in minutes to half an
+        hour on two CPU cores, ``"base"`` 19 million, ``"paper"`` 253 million.
+    patch : int
+        Side of the training crops, in pixels; a multiple of the network's stride (8).
+    steps : int, optional
+        Optimizer steps; default 3000, 20 000 and 60 000 for the three presets.
+    batch_size : int
+        Crops per step.
+    device : str, optional
+        ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; default: CUDA if it is available.
+    seed : int
+        Seed of all random choices.
+    resume : bool
+        Resume from the checkpoint in ``out`` if it has one.  A run on other data or settings is
+        refused.  With False an ``out`` that holds a run is refused.
+    callback : callable, optional
+        Called after each step with a dict: step, steps, loss (smoothed), seconds, eta.
+    prediction : {"noise", "x0", "v"}, optional
+        What the network predicts; default noise for ``"paper"``, v for the others.
+    schedule : {"linear", "cosine", "cosine-zero"}, optional
+        Noise schedule; default ``"linear"``, the paper's.
+    learning_rate : float, optional
+        Peak learning rate of Adam.
+    condition_dropout : float
+        Probability of dropping the plane.
+    fraction_condition : bool
+        Give the network the phase fractions of each crop as a further condition, dropped with
+        probability one half, so that the model can be used with and without it (see Notes).
+    save_every, samples_every : int, optional
+        Steps between checkpoints, and between pictures of 2D samples (default: a quarter of the
+        run; 0 for none).
+    precision : {"auto", "bfloat16", "float32"}
+        Of the network's arithmetic (weights stay float32).  ``"auto"``: bfloat16 if the
+        processor supports it natively.
+    compile : "auto" or bool
+        Compile the network (torch.compile): ``"auto"`` on CUDA if Triton is installed.
+
+    Returns
+    -------
+    Model
+        With the moving average of the weights; also in ``out/model``.
+
+    Raises
+    ------
+    ResumeError
+        ``out`` holds a run on other data or settings, or a damaged one (a ValueError).
+    DivergedError
+        The loss is no longer finite (a ValueError).
+    ValueError, TypeError
+        An argument is out of range; images are smaller than ``patch``.
+    KeyboardInterrupt
+        Raised again after a checkpoint is written.
+
+    Notes
+    -----
+    The fractions of a condition are those of the crop, not of its image: images of one material
+    hardly differ in their fractions, so only crops show the network what another fraction looks
+    like, as far as crops vary (of 32 x 32 pixels by .03 to .07 in a material whose slices of
+    96 x 96 vary by .01 to .02).  Requested fractions should lie in that range.
+
+    Crops are flipped vertically and horizontally, never rotated (paper, Section 2.5).  On one
+    device and number of threads a run repeats bit for bit, also if it was killed and resumed.
+    """
+    from ..device import current_device
+
+    asked = dict(locals())  # every argument by its name; first statement but the import
+    options = TrainingOptions(
+        **{name: asked[name] for name in TrainingOptions.__dataclass_fields__}
+    )
+    if not hasattr(micrographs, "sample") or not hasattr(micrographs, "fingerprint"):
+        raise _checks.refuse_type("micrographs", "be a Micrographs", type(micrographs).__name__)
+    if micrographs.min_side < options.patch:
+        wanted = f"be at most {micrographs.min_side}, the shortest side of the images"
+        raise _checks.refuse("patch", wanted, str(options.patch))
+    _checks.callback(callback)
+    with current_device(options.device):
+        _Run(micrographs, Path(out), options, resume).finish(callback)
+    return load_model(Path(out) / "model")  # what is on disk, to the last bit
+
+
+class _Run:
+    """One training run, from its directory to the finished model."""
+
+    def __init__(
+        self, micrographs: Micrographs, out: Path, options: TrainingOptions, resume: bool
+    ) -> None:
+        self.micrographs, self.options = micrographs, options
+        self.directory = RunDirectory(out)
+        self.learner = Learner(micrographs, options)
+        self.directory.open(options.settings(micrographs), resume)
+        self.progress: Progress = self.directory.restore(self.learner)
+        self.whole = True  # no step is half done
+
+    def finish(self, callback: Callable[[dict[str, Any]], None] | None) -> None:
+        """Make the steps that are left, and the model."""
+        learner, steps = self.learner, self.options.steps
+        started, before, first = time.monotonic(), self.progress.seconds, learner.step
+        try:
+            while learner.step < steps:
+                self._step()
+                elapsed = time.monotonic() - started
+                self.progress.seconds = before + elapsed
+                self.whole = True
+                if callback is not None:
+                    callback(
+                        {
+                            "step": learner.step,
+                            "steps": steps,
+                            "loss": self.progress.loss,
+                            "seconds": self.progress.seconds,
+                            "eta": elapsed / (learner.step - first) * (steps - learner.step),
+                        }
+                    )
+                self._write_files()
+        except KeyboardInterrupt:
+            if self.whole:  # else the last checkpoint stands, and the step is done again
+                self.directory.save(learner, self.progress)
+            raise
+        model = self.directory.out / "model"
+        if not (model / "model.json").exists() or learner.step > first:
+            self._model().save(model)
+
+    def _step(self) -> None:
+        """Make one step and smooth its loss."""
+        self.whole = False
+        loss, step = self.learner.advance(), self.learner.step
+        weight, before = max(0.01, 1 / step), self.progress.loss
+        self.progress.loss = loss if step == 1 else (1 - weight) * before + weight * loss
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the loss must stay finite, got {loss} at step {step}: lower `learning_rate`, or "
+                "use precision='float32'"
+            )
+        if step % 10 == 0 or step == self.options.steps:
+            self.progress.history.append((step, self.progress.loss))
+
+    def _write_files(self) -> None:
+        """Write the checkpoint and the samples that are due after this step."""
+        step, options = self.learner.step, self.options
+        last = step == options.steps
+        if last or step % options.save_every == 0:
+            self.directory.save(self.learner, self.progress)
+        if options.samples_every and (last or step % options.samples_every == 0):
+            file = self.directory.out / "samples" / f"step-{step:06d}.png"
+            save_samples(file, self._model(), self.micrographs, str(options.device))
+
+    def _model(self) -> Model:
+        return self.learner.model(self.progress.loss, self.progress.seconds)
