@@ -9,17 +9,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from micro3d_fast.diffusion.unet import (
-    NO_PLANE,
-    PRESETS,
-    Condition,
-    Conv,
-    Downsample,
-    UNet,
-    UNetConfig,
-    group_norm,
-    wrapped,
-)
+from micro3d_fast.diffusion.layers import Condition, Conv, Downsample, group_norm, wrapped
+from micro3d_fast.diffusion.unet import NO_PLANE, PRESETS, UNet, UNetConfig
 
 TINY = UNetConfig(
     dim=8,

@@ -175,7 +175,7 @@ class NetworkPass:
         import torch
 
         from .device import out_of_memory
-        from .unet import Condition
+        from .layers import Condition
 
         try:
             images = [self._read(part) for part in parts] * len(embeddings)

@@ -2,20 +2,20 @@
 # SPDX-License-Identifier: MIT
 """The conditional 2D U-Net: one network for the three planes (paper, Section 2.4 and Table 1).
 
-What is the paper's: base width, multiples, attention and cross-attention per level, heads, the
+From the paper: base width, multiples, attention and cross-attention per level, heads, the
 width of the conditional embedding, positional encoding of t, the pooled condition added to the time
-embedding, and keys and values of the condition concatenated to those of self-attention.  What is
-our reading: the details that Table 1 leaves open follow the public architecture whose vocabulary it
+embedding, and keys and values of the condition concatenated to those of self-attention.  Our
+reading: the details that Table 1 leaves open follow the public architecture whose vocabulary it
 uses (Imagen's efficient-free U-Net: GroupNorm 8, scale-shift, global-context gates, multi-query
 self-attention with normalised queries and keys, pixel-(un)shuffle resampling), and the plane is one
 learned token where that architecture has text.
 
-Conditioning depends on (t, plane) alone, so `UNet.condition` is a call of its own: a sampler
-computes it once a pass for a batch of one and `UNet.forward` broadcasts it over the slices.
+Conditioning depends on (t, plane) alone, so `UNet.condition` is a separate call: a sampler computes
+it once per pass for a batch of one, and `UNet.forward` broadcasts it over the slices.
 
 Beyond the paper, the phase fractions of the image can join the plane as a condition
 (`UNetConfig.fractions`): their embedding is added to that of the time, and a learned null embedding
-stands for fractions that are not given.
+replaces fractions that are not given.
 
 Shapes: image batches are (B, C, H, W) with H and W multiples of `UNetConfig.stride`.
 """
@@ -23,7 +23,7 @@ Shapes: image batches are (B, C, H, W) with H and W multiples of `UNetConfig.str
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -31,7 +31,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-PLANES = ("xy", "xz", "yz")
+from .. import _checks
+from .._planes import PLANES
+from .layers import (
+    Condition,
+    Conv,
+    CrossAttention,
+    Downsample,
+    FractionEmbedding,
+    ResnetBlock,
+    Transformer,
+    Upsample,
+    Widen,
+)
+
 NO_PLANE = len(PLANES)  # the dropped condition of classifier-free guidance
 
 
@@ -42,7 +55,7 @@ class UNetConfig:
     channels: int = 1
     dim: int = 128  # base width
     multipliers: tuple[int, ...] = (1, 2, 4, 8)  # output width of a level is dim * multiplier
-    blocks: tuple[int, ...] = (4, 4, 4, 4)  # residual blocks a level, the entry block included
+    blocks: tuple[int, ...] = (4, 4, 4, 4)  # residual blocks per level, the entry block included
     attention: tuple[bool, ...] = (False, True, True, True)  # self-attention at the end of a level
     cross_attention: tuple[bool, ...] = (False, True, True, True)  # in the entry block of a level
     mid_attention: bool = True
@@ -54,7 +67,7 @@ class UNetConfig:
     stem: tuple[int, ...] = (3, 7, 15)  # kernel sizes of the first convolution
     global_context: bool = True  # squeeze-excite gate with a soft-max pool
     final_block: bool = True  # one more residual block at full width before the output
-    tapered: bool = False  # a level runs at its own width dim * multiplier (else at its input's)
+    tapered: bool = False  # a level works at its own width dim * multiplier (else at its input's)
     fractions: int = 0  # phases whose fractions are a condition; 0 for a network without it
 
     def __post_init__(self) -> None:
@@ -100,320 +113,6 @@ PRESETS: dict[str, UNetConfig] = {
 }
 
 
-@dataclass(frozen=True)
-class Condition:
-    """What (t, plane) contribute to a pass; batch 1 or B."""
-
-    embedding: Tensor  # (1 or B, 4 dim), after its SiLU: feeds every scale and shift
-    tokens: Tensor  # (1 or B, n, cond_dim): context of the attention layers
-
-    @staticmethod
-    def side_by_side(conditions: Sequence[Condition], images: int) -> Condition:
-        """Of a batch that holds the same images once a condition, one block behind the other."""
-        return Condition(
-            torch.cat([c.embedding.expand(images, -1) for c in conditions]),
-            torch.cat([c.tokens.expand(images, -1, -1) for c in conditions]),
-        )
-
-
-class FractionEmbedding(nn.Module):
-    """Phase fractions (B, P), each from 0 to 1, to an embedding; those dropped get a learned null.
-
-    The features are sines and cosines of pi f, 2 pi f, 4 pi f and 8 pi f: a change of a hundredth
-    turns the last by a quarter of a radian, and nothing is fine enough to tell single images apart.
-    """
-
-    def __init__(self, phases: int, dim: int) -> None:
-        super().__init__()
-        self.phases = phases
-        self.project = nn.Sequential(
-            nn.Linear(8 * phases, dim), nn.SiLU(), nn.Linear(dim, dim, bias=False)
-        )
-        self.null = nn.Parameter(torch.zeros(dim))
-        nn.init.zeros_(cast(nn.Linear, self.project[2]).weight)  # at first it says nothing
-
-    def forward(self, fractions: Tensor | None, kept: Tensor | None = None) -> Tensor:
-        """Embeddings (B, dim); without fractions, and where ``kept`` (B,) is False, the null."""
-        if fractions is None:
-            return self.null
-        octave = 2.0 ** torch.arange(4, device=fractions.device)
-        angle = (math.pi * fractions.float()[..., None] * octave).flatten(1)
-        features = torch.cat((angle.sin(), angle.cos()), dim=1).to(self.null.dtype)
-        embedding = self.project(features)
-        return embedding if kept is None else torch.where(kept[:, None], embedding, self.null)
-
-
-class Conv(nn.Conv2d):
-    """3 x 3 (or k x k) convolution of unchanged size whose border can wrap.
-
-    `periodic` = (rows, columns): a wrapped direction sees the opposite edge where it would see
-    zeros.
-    """
-
-    def __init__(self, in_dim: int, out_dim: int, kernel: int) -> None:
-        super().__init__(in_dim, out_dim, kernel, padding=kernel // 2)
-        self.periodic = (False, False)  # of the instance: a new attribute would compile it again
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not any(self.periodic) or self.kernel_size[0] == 1:
-            return super().forward(x)
-        p, (rows, columns) = self.kernel_size[0] // 2, self.periodic
-        if rows:
-            x = wrapped(x, 2, p)
-        if columns:
-            x = wrapped(x, 3, p)
-        return F.conv2d(x, self.weight, self.bias, padding=(0 if rows else p, 0 if columns else p))
-
-
-def wrapped(x: Tensor, axis: int, p: int) -> Tensor:
-    """An axis continued by p pixels of its other end on both sides, perhaps several times around.
-
-    `torch.nn.functional.pad` does it once around at most, and gives images that are channels last
-    back in the other order, which every convolution then pays for.
-    """
-    n = x.shape[axis]
-    if p <= n:
-        return torch.cat((x.narrow(axis, n - p, p), x, x.narrow(axis, 0, p)), axis)
-    turns = -(-p // n)
-    return torch.cat((x,) * (2 * turns + 1), axis).narrow(axis, turns * n - p, n + 2 * p)
-
-
-def group_norm(
-    x: Tensor, norm: nn.GroupNorm, scale_shift: tuple[Tensor, Tensor] | None = None
-) -> Tensor:
-    """GroupNorm, then a scale and a shift (1 or B, C) from the condition: one affine map a channel.
-
-    On a CPU torch normalizes channels-last images of less than 1024 pixels by strided sums of C /
-    groups numbers, ten times slower than the sums over whole pixels written here.
-    """
-    b, c, h, w = x.shape
-    scale, shift = (None, None) if scale_shift is None else scale_shift
-    weight, bias = norm.weight, norm.bias
-    if not x.is_cpu or h * w >= 1024 or not x.is_contiguous(memory_format=torch.channels_last):
-        if scale is None or shift is None:
-            return F.group_norm(x, norm.num_groups, weight, bias, norm.eps)
-        if len(scale) == 1:  # the same for all images: a matter of the weights
-            gain = scale[0] + 1
-            scaled, shifted = (weight * gain).to(x.dtype), (bias * gain + shift[0]).to(x.dtype)
-            return F.group_norm(x, norm.num_groups, scaled, shifted, norm.eps)
-        x = F.group_norm(x, norm.num_groups, weight, bias, norm.eps)
-        scale, shift = scale[..., None, None], shift[..., None, None]
-        return torch.addcmul(shift.to(x.dtype), x, (scale + 1).to(x.dtype))
-    grouped = (b, norm.num_groups, c // norm.num_groups)
-    count = h * w * grouped[2]
-    mean = x.sum((2, 3), dtype=torch.float32).view(grouped).sum(2, keepdim=True) / count
-    square = (x * x).sum((2, 3), dtype=torch.float32).view(grouped).sum(2, keepdim=True) / count
-    deviation = ((square - mean * mean).clamp(min=0) + norm.eps).rsqrt()
-    gain = deviation * weight.float().view(grouped[1:])
-    offset = bias.float().view(grouped[1:]) - mean * gain
-    if scale is not None and shift is not None:
-        factor = scale.float().view(-1, *grouped[1:]) + 1
-        gain, offset = gain * factor, offset * factor + shift.float().view(-1, *grouped[1:])
-    return torch.addcmul(offset.view(b, c, 1, 1).to(x.dtype), x, gain.view(b, c, 1, 1).to(x.dtype))
-
-
-class Block(nn.Module):
-    """GroupNorm, scale and shift, SiLU, 3 x 3 convolution."""
-
-    def __init__(self, in_dim: int, out_dim: int, groups: int = 8) -> None:
-        super().__init__()
-        self.norm = nn.GroupNorm(groups, in_dim)
-        self.conv = Conv(in_dim, out_dim, 3)
-
-    def forward(self, x: Tensor, scale_shift: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        x = group_norm(x, self.norm, scale_shift)
-        return self.conv(F.silu(x, inplace=not torch.is_grad_enabled()))
-
-
-class GlobalContext(nn.Module):
-    """Squeeze-excite gate whose pool is a soft-max over the pixels."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        hidden = max(3, dim // 2)
-        self.to_weight = nn.Conv2d(dim, 1, 1)
-        self.gate = nn.Sequential(
-            nn.Conv2d(dim, hidden, 1), nn.SiLU(), nn.Conv2d(hidden, dim, 1), nn.Sigmoid()
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        weight = self.to_weight(x).flatten(2).softmax(dim=-1)  # (B, 1, HW)
-        pooled = torch.einsum("bin,bcn->bci", weight, x.flatten(2))
-        return self.gate(pooled[..., None])
-
-
-class ResnetBlock(nn.Module):
-    """Two `Block`s around an optional cross-attention; the time enters the second."""
-
-    def __init__(
-        self,
-        in_dim: int,
-        out_dim: int,
-        embedding_dim: int,
-        *,
-        cross: CrossAttention | None = None,
-        global_context: bool = False,
-    ) -> None:
-        super().__init__()
-        self.modulation = nn.Linear(embedding_dim, 2 * out_dim)
-        self.block1 = Block(in_dim, out_dim)
-        self.cross = cross
-        self.block2 = Block(out_dim, out_dim)
-        self.gate = GlobalContext(out_dim) if global_context else None
-        self.residual = nn.Conv2d(in_dim, out_dim, 1) if in_dim != out_dim else nn.Identity()
-
-    def forward(self, x: Tensor, cond: Condition) -> Tensor:
-        scale, shift = self.modulation(cond.embedding).chunk(2, dim=1)
-        h = self.block1(x)
-        if self.cross is not None:
-            h = h + self.cross(h, cond.tokens)
-        h = self.block2(h, (scale, shift))
-        if self.gate is not None:
-            h = h * self.gate(h)
-        return h + self.residual(x)
-
-
-def _pixels(x: Tensor) -> Tensor:
-    """(B, C, H, W) to (B, HW, C)."""
-    return x.flatten(2).transpose(1, 2)
-
-
-def _image(tokens: Tensor, like: Tensor) -> Tensor:
-    """(B, HW, C) back to (B, C, H, W), channels last in memory."""
-    b, _, h, w = like.shape
-    return tokens.view(b, h, w, -1).permute(0, 3, 1, 2)
-
-
-class _Attention(nn.Module):
-    """Cosine-similarity attention with a learned null key and value.
-
-    ``kv_heads`` is 1 for the multi-query self-attention, ``heads`` for the cross-attention.
-    """
-
-    def __init__(self, dim: int, heads: int, head_dim: int, kv_heads: int) -> None:
-        super().__init__()
-        self.heads, self.head_dim, self.kv_heads = heads, head_dim, kv_heads
-        self.norm = nn.LayerNorm(dim)
-        self.null_kv = nn.Parameter(torch.randn(2, head_dim))
-        self.to_q = nn.Linear(dim, heads * head_dim, bias=False)
-        self.q_scale = nn.Parameter(torch.ones(head_dim))
-        self.k_scale = nn.Parameter(torch.ones(head_dim))
-        self.to_out = nn.Sequential(nn.Linear(heads * head_dim, dim, bias=False), nn.LayerNorm(dim))
-
-    def split(self, kv: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, n, 2 * kv_heads * head_dim) to keys and values (B, kv_heads, n, head_dim)."""
-        b, n, _ = kv.shape
-        k, v = kv.view(b, n, 2, self.kv_heads, self.head_dim).permute(2, 0, 3, 1, 4)
-        return k, v
-
-    def attend(self, x: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        b, n, _ = x.shape
-        q = self.to_q(x).view(b, n, self.heads, self.head_dim).transpose(1, 2)
-        null_k, null_v = self.null_kv.to(k.dtype).expand(b, self.kv_heads, 1, 2, -1).unbind(3)
-        k = torch.cat((null_k, k.expand(b, -1, -1, -1)), dim=2)
-        v = torch.cat((null_v, v.expand(b, -1, -1, -1)), dim=2)
-        q = F.normalize(q, dim=-1) * self.q_scale.to(q.dtype)
-        k = F.normalize(k, dim=-1) * self.k_scale.to(k.dtype)
-        k = k.expand(b, self.heads, -1, -1)
-        v = v.expand(b, self.heads, -1, -1)
-        out = F.scaled_dot_product_attention(q, k, v.to(q.dtype), scale=8.0)
-        return self.to_out(out.transpose(1, 2).flatten(2))
-
-
-class SelfAttention(_Attention):
-    """Multi-query self-attention; keys and values of the condition join those of the pixels."""
-
-    def __init__(self, dim: int, heads: int, head_dim: int, cond_dim: int | None) -> None:
-        super().__init__(dim, heads, head_dim, kv_heads=1)
-        self.to_kv = nn.Linear(dim, 2 * head_dim, bias=False)
-        self.context = (
-            nn.Sequential(nn.LayerNorm(cond_dim), nn.Linear(cond_dim, 2 * head_dim))
-            if cond_dim
-            else None
-        )
-
-    def forward(self, image: Tensor, tokens: Tensor) -> Tensor:
-        x = self.norm(_pixels(image))
-        k, v = self.split(self.to_kv(x))
-        if self.context is not None:
-            ck, cv = self.split(self.context(tokens))
-            k = torch.cat((ck.expand(k.shape[0], -1, -1, -1), k), dim=2)
-            v = torch.cat((cv.expand(v.shape[0], -1, -1, -1), v), dim=2)
-        return _image(self.attend(x, k, v), image)
-
-
-class CrossAttention(_Attention):
-    """Pixels ask, the condition's tokens answer."""
-
-    def __init__(self, dim: int, heads: int, head_dim: int, cond_dim: int) -> None:
-        super().__init__(dim, heads, head_dim, kv_heads=heads)
-        self.to_kv = nn.Linear(cond_dim, 2 * heads * head_dim, bias=False)
-
-    def forward(self, image: Tensor, tokens: Tensor) -> Tensor:
-        k, v = self.split(self.to_kv(tokens))
-        return _image(self.attend(self.norm(_pixels(image)), k, v), image)
-
-
-class Transformer(nn.Module):
-    """Self-attention and a two-layer feed-forward, each residual."""
-
-    def __init__(self, dim: int, heads: int, head_dim: int, cond_dim: int | None) -> None:
-        super().__init__()
-        self.attention = SelfAttention(dim, heads, head_dim, cond_dim)
-        self.feed_forward = nn.Sequential(
-            nn.LayerNorm(dim),
-            nn.Linear(dim, 2 * dim, bias=False),
-            nn.GELU(),
-            nn.LayerNorm(2 * dim),
-            nn.Linear(2 * dim, dim, bias=False),
-        )
-
-    def forward(self, x: Tensor, cond: Condition) -> Tensor:
-        x = x + self.attention(x, cond.tokens)
-        return x + _image(self.feed_forward(_pixels(x)), x)
-
-
-class Downsample(nn.Sequential):
-    """Halve the image: pixel-unshuffle and a 1 x 1 convolution, done as one 2 x 2 of stride 2.
-
-    The channels of an unshuffled image are (channel, row, column), so the weights only have to be
-    read in another shape; an image need not be written in another order.
-    """
-
-    def __init__(self, in_dim: int, out_dim: int) -> None:
-        super().__init__(nn.PixelUnshuffle(2), nn.Conv2d(4 * in_dim, out_dim, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        conv = cast(nn.Conv2d, self[1])
-        weight = conv.weight.view(conv.out_channels, -1, 2, 2)
-        return F.conv2d(x, weight, conv.bias, stride=2)
-
-
-class Upsample(nn.Sequential):
-    """Double the image: 1 x 1 convolution, SiLU, pixel-shuffle."""
-
-    def __init__(self, in_dim: int, out_dim: int) -> None:
-        conv = nn.Conv2d(in_dim, 4 * out_dim, 1, bias=True)
-        # The four sub-pixels start equal, so that no checkerboard has to be unlearnt.
-        weight = torch.empty(out_dim, *conv.weight.shape[1:])
-        nn.init.kaiming_uniform_(weight)
-        with torch.no_grad():
-            conv.weight.copy_(weight.repeat_interleave(4, dim=0))
-            nn.init.zeros_(cast(Tensor, conv.bias))
-        super().__init__(conv, nn.SiLU(), nn.PixelShuffle(2))
-
-
-class _Widen(nn.Module):
-    """The last level's change of width without a change of size: 3 x 3 plus 1 x 1 convolution."""
-
-    def __init__(self, in_dim: int, out_dim: int) -> None:
-        super().__init__()
-        self.conv3, self.conv1 = Conv(in_dim, out_dim, 3), nn.Conv2d(in_dim, out_dim, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv3(x) + self.conv1(x)
-
-
 class _Level(nn.Module):
     """Residual blocks, an optional transformer, and a resampling."""
 
@@ -436,6 +135,22 @@ class UNet(nn.Module):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         self.config = c = config
+        # The order of the parts is that of their random initialization.
+        self._add_conditioning()
+        widths = [c.dim * m for m in c.multipliers]
+        first = widths[0] if c.tapered else c.dim
+        shares = [first // 2**i for i in range(1, len(c.stem))]
+        shares.append(first - sum(shares))
+        in_channels = c.channels * c.patch**2
+        self.stem = nn.ModuleList(
+            Conv(in_channels, n, k) for n, k in zip(shares, sorted(c.stem), strict=True)
+        )
+        self._add_output(self._add_levels(widths, first))
+        self.fraction = FractionEmbedding(c.fractions, 4 * c.dim) if c.fractions else None
+
+    def _add_conditioning(self) -> None:
+        """Add the embeddings of the time and the plane."""
+        c = self.config
         embedding_dim = 4 * c.dim
         self.time = nn.Sequential(nn.Linear(c.dim, embedding_dim), nn.SiLU())
         self.time_embedding = nn.Linear(embedding_dim, embedding_dim)
@@ -449,64 +164,57 @@ class UNet(nn.Module):
         )
         self.token_norm = nn.LayerNorm(c.cond_dim)
 
-        widths = [c.dim * m for m in c.multipliers]
-        first = widths[0] if c.tapered else c.dim
-        in_channels = c.channels * c.patch**2
-        shares = [first // 2**i for i in range(1, len(c.stem))]
-        shares.append(first - sum(shares))
-        self.stem = nn.ModuleList(
-            Conv(in_channels, n, k) for n, k in zip(shares, sorted(c.stem), strict=True)
-        )
+    def _block(self, i: int, in_dim: int, out_dim: int, *, entry: bool) -> ResnetBlock:
+        """Return a residual block of level i; the entry block may have cross-attention."""
+        c = self.config
+        cross = None
+        if entry and c.cross_attention[i]:
+            cross = CrossAttention(out_dim, c.heads, c.head_dim, c.cond_dim)
+        context = c.global_context and not entry
+        return ResnetBlock(in_dim, out_dim, 4 * c.dim, cross=cross, global_context=context)
 
-        def block(i: int, in_dim: int, out_dim: int, entry: bool) -> ResnetBlock:
-            cross = entry and c.cross_attention[i]
-            return ResnetBlock(
-                in_dim,
-                out_dim,
-                embedding_dim,
-                cross=CrossAttention(out_dim, c.heads, c.head_dim, c.cond_dim) if cross else None,
-                global_context=c.global_context and not entry,
-            )
+    def _attention(self, i: int, dim: int) -> Transformer | None:
+        c = self.config
+        return Transformer(dim, c.heads, c.head_dim, c.cond_dim) if c.attention[i] else None
 
-        def attention(i: int, dim: int) -> Transformer | None:
-            return Transformer(dim, c.heads, c.head_dim, c.cond_dim) if c.attention[i] else None
-
+    def _add_levels(self, widths: list[int], dim: int) -> int:
+        """Add the levels down, the middle and the levels up; return the width at the end."""
+        c, last, skips = self.config, len(widths) - 1, []
         self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
-        last, dim, skips = len(widths) - 1, first, []
         for i, out_dim in enumerate(widths):
             # A plain level works at its input's width and widens on the way down (the paper's);
             # a tapered one works at its own width.
             next_dim = widths[min(i + 1, last)] if c.tapered else out_dim
-            blocks = [block(i, dim, dim, entry=j == 0) for j in range(c.blocks[i])]
+            blocks = [self._block(i, dim, dim, entry=j == 0) for j in range(c.blocks[i])]
             down: nn.Module
             if i < last:
                 down = Downsample(dim, next_dim)
             else:
-                down = nn.Identity() if c.tapered else _Widen(dim, next_dim)
-            self.downs.append(_Level(blocks, attention(i, dim), down))
+                down = nn.Identity() if c.tapered else Widen(dim, next_dim)
+            self.downs.append(_Level(blocks, self._attention(i, dim), down))
             skips.append(dim)
             dim = next_dim
 
-        self.mid1 = block(last, dim, dim, entry=True)
+        self.mid1 = self._block(last, dim, dim, entry=True)
         self.mid_attention = (
             Transformer(dim, c.heads, c.head_dim, None) if c.mid_attention else None
         )
-        self.mid2 = block(last, dim, dim, entry=True)
+        self.mid2 = self._block(last, dim, dim, entry=True)
 
         for i in reversed(range(len(widths))):
-            skip = skips[i]
-            own = dim
-            blocks = [block(i, own + skip, own, entry=j == 0) for j in range(c.blocks[i])]
+            blocks = [self._block(i, dim + skips[i], dim, entry=j == 0) for j in range(c.blocks[i])]
             next_dim = skips[i - 1] if c.tapered else skips[i]
-            up = Upsample(own, next_dim) if i > 0 else nn.Identity()
-            self.ups.append(_Level(blocks, attention(i, own), up))
-            dim = next_dim if i > 0 else own
+            up = Upsample(dim, next_dim) if i > 0 else nn.Identity()
+            self.ups.append(_Level(blocks, self._attention(i, dim), up))
+            dim = next_dim if i > 0 else dim
+        return dim
 
-        self.final = (
-            ResnetBlock(dim, c.dim, embedding_dim, global_context=c.global_context)
-            if c.final_block
-            else None
-        )
+    def _add_output(self, dim: int) -> None:
+        """Add the last block and the head, which starts at zero."""
+        c = self.config
+        self.final = None
+        if c.final_block:
+            self.final = ResnetBlock(dim, c.dim, 4 * c.dim, global_context=c.global_context)
         if c.patch > 1:  # back to full resolution, beside the noisy image itself
             self.unpatch = nn.Sequential(
                 nn.Conv2d(dim, c.fine * c.patch**2, 1), nn.SiLU(), nn.PixelShuffle(c.patch)
@@ -519,7 +227,6 @@ class UNet(nn.Module):
             self.head = Conv(c.dim, c.channels, 3)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(cast(Tensor, self.head.bias))
-        self.fraction = FractionEmbedding(c.fractions, embedding_dim) if c.fractions else None
 
     def condition(
         self,
@@ -530,11 +237,12 @@ class UNet(nn.Module):
     ) -> Condition:
         """Embed time steps ``t`` (B,), planes (B,) of 0, 1, 2 or `NO_PLANE`, and phase fractions.
 
-        ``fractions`` (B, P) need a network that has them as a condition; None, and rows where
-        ``kept`` (B,) is False, stand for "not given".
+        ``fractions`` (B, P) need a network with a fraction condition; None, and rows where ``kept``
+        (B,) is False, mean "not given".
         """
         if fractions is not None and self.fraction is None:
-            raise ValueError("`fractions` must be None for a network without a fraction condition")
+            wanted = "be None for a network without a fraction condition"
+            raise _checks.refuse("fractions", wanted, "an array")
         weight = self.time_embedding.weight
         half = self.config.dim // 2
         frequency = torch.exp(

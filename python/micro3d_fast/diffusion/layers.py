@@ -1,0 +1,331 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Layers of the conditional U-Net: convolutions that wrap, normalization, attention, resampling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Condition:
+    """The embedding of (t, plane, fractions); batch 1 or B."""
+
+    embedding: Tensor  # (1 or B, 4 dim), after its SiLU: feeds every scale and shift
+    tokens: Tensor  # (1 or B, n, cond_dim): context of the attention layers
+
+    @staticmethod
+    def side_by_side(conditions: Sequence[Condition], images: int) -> Condition:
+        """Return the condition of a batch with the same images once per condition, in blocks."""
+        return Condition(
+            torch.cat([c.embedding.expand(images, -1) for c in conditions]),
+            torch.cat([c.tokens.expand(images, -1, -1) for c in conditions]),
+        )
+
+
+class FractionEmbedding(nn.Module):
+    """Embedding of phase fractions (B, P), each from 0 to 1; dropped ones get a learned null.
+
+    The features are sines and cosines of pi f, 2 pi f, 4 pi f and 8 pi f: a change of a hundredth
+    turns the last by a quarter of a radian, too coarse to identify single images.
+    """
+
+    def __init__(self, phases: int, dim: int) -> None:
+        super().__init__()
+        self.phases = phases
+        self.project = nn.Sequential(
+            nn.Linear(8 * phases, dim), nn.SiLU(), nn.Linear(dim, dim, bias=False)
+        )
+        self.null = nn.Parameter(torch.zeros(dim))
+        nn.init.zeros_(cast(nn.Linear, self.project[2]).weight)  # no effect at first
+
+    def forward(self, fractions: Tensor | None, kept: Tensor | None = None) -> Tensor:
+        """Return embeddings (B, dim); the null if absent, and where ``kept`` (B,) is False."""
+        if fractions is None:
+            return self.null
+        octave = 2.0 ** torch.arange(4, device=fractions.device)
+        angle = (math.pi * fractions.float()[..., None] * octave).flatten(1)
+        features = torch.cat((angle.sin(), angle.cos()), dim=1).to(self.null.dtype)
+        embedding = self.project(features)
+        return embedding if kept is None else torch.where(kept[:, None], embedding, self.null)
+
+
+class Conv(nn.Conv2d):
+    """3 x 3 (or k x k) convolution of unchanged size whose border can wrap.
+
+    `periodic` = (rows, columns): a wrapped direction is padded with the opposite edge instead of
+    zeros.
+    """
+
+    def __init__(self, in_dim: int, out_dim: int, kernel: int) -> None:
+        super().__init__(in_dim, out_dim, kernel, padding=kernel // 2)
+        self.periodic = (
+            False,
+            False,
+        )  # set here: a new attribute would cause a recompilation
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not any(self.periodic) or self.kernel_size[0] == 1:
+            return super().forward(x)
+        p, (rows, columns) = self.kernel_size[0] // 2, self.periodic
+        if rows:
+            x = wrapped(x, 2, p)
+        if columns:
+            x = wrapped(x, 3, p)
+        return F.conv2d(x, self.weight, self.bias, padding=(0 if rows else p, 0 if columns else p))
+
+
+def wrapped(x: Tensor, axis: int, p: int) -> Tensor:
+    """Return an axis padded periodically by p pixels on both sides, also for p > n.
+
+    `torch.nn.functional.pad` wraps at most once, and returns channels-last images in the other
+    memory order, which slows down every convolution after it.
+    """
+    n = x.shape[axis]
+    if p <= n:
+        return torch.cat((x.narrow(axis, n - p, p), x, x.narrow(axis, 0, p)), axis)
+    turns = -(-p // n)
+    return torch.cat((x,) * (2 * turns + 1), axis).narrow(axis, turns * n - p, n + 2 * p)
+
+
+def group_norm(
+    x: Tensor, norm: nn.GroupNorm, scale_shift: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """Apply GroupNorm, then a scale and a shift (1 or B, C): one affine map per channel.
+
+    On a CPU torch normalizes channels-last images of less than 1024 pixels by strided sums of C /
+    groups numbers, ten times slower than the sums over whole pixels written here.
+    """
+    b, c, h, w = x.shape
+    scale, shift = (None, None) if scale_shift is None else scale_shift
+    weight, bias = norm.weight, norm.bias
+    if not x.is_cpu or h * w >= 1024 or not x.is_contiguous(memory_format=torch.channels_last):
+        if scale is None or shift is None:
+            return F.group_norm(x, norm.num_groups, weight, bias, norm.eps)
+        if len(scale) == 1:  # the same for all images: fold it into the weights
+            gain = scale[0] + 1
+            scaled, shifted = (weight * gain).to(x.dtype), (bias * gain + shift[0]).to(x.dtype)
+            return F.group_norm(x, norm.num_groups, scaled, shifted, norm.eps)
+        x = F.group_norm(x, norm.num_groups, weight, bias, norm.eps)
+        scale, shift = scale[..., None, None], shift[..., None, None]
+        return torch.addcmul(shift.to(x.dtype), x, (scale + 1).to(x.dtype))
+    grouped = (b, norm.num_groups, c // norm.num_groups)
+    count = h * w * grouped[2]
+    mean = x.sum((2, 3), dtype=torch.float32).view(grouped).sum(2, keepdim=True) / count
+    square = (x * x).sum((2, 3), dtype=torch.float32).view(grouped).sum(2, keepdim=True) / count
+    deviation = ((square - mean * mean).clamp(min=0) + norm.eps).rsqrt()
+    gain = deviation * weight.float().view(grouped[1:])
+    offset = bias.float().view(grouped[1:]) - mean * gain
+    if scale is not None and shift is not None:
+        factor = scale.float().view(-1, *grouped[1:]) + 1
+        gain, offset = gain * factor, offset * factor + shift.float().view(-1, *grouped[1:])
+    return torch.addcmul(offset.view(b, c, 1, 1).to(x.dtype), x, gain.view(b, c, 1, 1).to(x.dtype))
+
+
+class Block(nn.Module):
+    """GroupNorm, scale and shift, SiLU, 3 x 3 convolution."""
+
+    def __init__(self, in_dim: int, out_dim: int, groups: int = 8) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(groups, in_dim)
+        self.conv = Conv(in_dim, out_dim, 3)
+
+    def forward(self, x: Tensor, scale_shift: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        x = group_norm(x, self.norm, scale_shift)
+        return self.conv(F.silu(x, inplace=not torch.is_grad_enabled()))
+
+
+class GlobalContext(nn.Module):
+    """Squeeze-excite gate whose pool is a soft-max over the pixels."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        hidden = max(3, dim // 2)
+        self.to_weight = nn.Conv2d(dim, 1, 1)
+        self.gate = nn.Sequential(
+            nn.Conv2d(dim, hidden, 1), nn.SiLU(), nn.Conv2d(hidden, dim, 1), nn.Sigmoid()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.to_weight(x).flatten(2).softmax(dim=-1)  # (B, 1, HW)
+        pooled = torch.einsum("bin,bcn->bci", weight, x.flatten(2))
+        return self.gate(pooled[..., None])
+
+
+class ResnetBlock(nn.Module):
+    """Two `Block`s around an optional cross-attention; the time enters the second."""
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        embedding_dim: int,
+        *,
+        cross: CrossAttention | None = None,
+        global_context: bool = False,
+    ) -> None:
+        super().__init__()
+        self.modulation = nn.Linear(embedding_dim, 2 * out_dim)
+        self.block1 = Block(in_dim, out_dim)
+        self.cross = cross
+        self.block2 = Block(out_dim, out_dim)
+        self.gate = GlobalContext(out_dim) if global_context else None
+        self.residual = nn.Conv2d(in_dim, out_dim, 1) if in_dim != out_dim else nn.Identity()
+
+    def forward(self, x: Tensor, cond: Condition) -> Tensor:
+        scale, shift = self.modulation(cond.embedding).chunk(2, dim=1)
+        h = self.block1(x)
+        if self.cross is not None:
+            h = h + self.cross(h, cond.tokens)
+        h = self.block2(h, (scale, shift))
+        if self.gate is not None:
+            h = h * self.gate(h)
+        return h + self.residual(x)
+
+
+def _pixels(x: Tensor) -> Tensor:
+    """Reshape (B, C, H, W) to (B, HW, C)."""
+    return x.flatten(2).transpose(1, 2)
+
+
+def _image(tokens: Tensor, like: Tensor) -> Tensor:
+    """Reshape (B, HW, C) back to (B, C, H, W), channels last in memory."""
+    b, _, h, w = like.shape
+    return tokens.view(b, h, w, -1).permute(0, 3, 1, 2)
+
+
+class Attention(nn.Module):
+    """Cosine-similarity attention with a learned null key and value.
+
+    ``kv_heads`` is 1 for the multi-query self-attention, ``heads`` for the cross-attention.
+    """
+
+    def __init__(self, dim: int, heads: int, head_dim: int, kv_heads: int) -> None:
+        super().__init__()
+        self.heads, self.head_dim, self.kv_heads = heads, head_dim, kv_heads
+        self.norm = nn.LayerNorm(dim)
+        self.null_kv = nn.Parameter(torch.randn(2, head_dim))
+        self.to_q = nn.Linear(dim, heads * head_dim, bias=False)
+        self.q_scale = nn.Parameter(torch.ones(head_dim))
+        self.k_scale = nn.Parameter(torch.ones(head_dim))
+        self.to_out = nn.Sequential(nn.Linear(heads * head_dim, dim, bias=False), nn.LayerNorm(dim))
+
+    def split(self, kv: Tensor) -> tuple[Tensor, Tensor]:
+        """Split (B, n, 2 * kv_heads * head_dim) into keys and values (B, kv_heads, n, head_dim)."""
+        b, n, _ = kv.shape
+        k, v = kv.view(b, n, 2, self.kv_heads, self.head_dim).permute(2, 0, 3, 1, 4)
+        return k, v
+
+    def attend(self, x: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        b, n, _ = x.shape
+        q = self.to_q(x).view(b, n, self.heads, self.head_dim).transpose(1, 2)
+        null_k, null_v = self.null_kv.to(k.dtype).expand(b, self.kv_heads, 1, 2, -1).unbind(3)
+        k = torch.cat((null_k, k.expand(b, -1, -1, -1)), dim=2)
+        v = torch.cat((null_v, v.expand(b, -1, -1, -1)), dim=2)
+        q = F.normalize(q, dim=-1) * self.q_scale.to(q.dtype)
+        k = F.normalize(k, dim=-1) * self.k_scale.to(k.dtype)
+        k = k.expand(b, self.heads, -1, -1)
+        v = v.expand(b, self.heads, -1, -1)
+        out = F.scaled_dot_product_attention(q, k, v.to(q.dtype), scale=8.0)
+        return self.to_out(out.transpose(1, 2).flatten(2))
+
+
+class SelfAttention(Attention):
+    """Multi-query self-attention; keys and values of the condition join those of the pixels."""
+
+    def __init__(self, dim: int, heads: int, head_dim: int, cond_dim: int | None) -> None:
+        super().__init__(dim, heads, head_dim, kv_heads=1)
+        self.to_kv = nn.Linear(dim, 2 * head_dim, bias=False)
+        self.context = (
+            nn.Sequential(nn.LayerNorm(cond_dim), nn.Linear(cond_dim, 2 * head_dim))
+            if cond_dim
+            else None
+        )
+
+    def forward(self, image: Tensor, tokens: Tensor) -> Tensor:
+        x = self.norm(_pixels(image))
+        k, v = self.split(self.to_kv(x))
+        if self.context is not None:
+            ck, cv = self.split(self.context(tokens))
+            k = torch.cat((ck.expand(k.shape[0], -1, -1, -1), k), dim=2)
+            v = torch.cat((cv.expand(v.shape[0], -1, -1, -1), v), dim=2)
+        return _image(self.attend(x, k, v), image)
+
+
+class CrossAttention(Attention):
+    """Cross-attention: queries of the pixels, keys and values of the condition's tokens."""
+
+    def __init__(self, dim: int, heads: int, head_dim: int, cond_dim: int) -> None:
+        super().__init__(dim, heads, head_dim, kv_heads=heads)
+        self.to_kv = nn.Linear(cond_dim, 2 * heads * head_dim, bias=False)
+
+    def forward(self, image: Tensor, tokens: Tensor) -> Tensor:
+        k, v = self.split(self.to_kv(tokens))
+        return _image(self.attend(self.norm(_pixels(image)), k, v), image)
+
+
+class Transformer(nn.Module):
+    """Self-attention and a two-layer feed-forward, each residual."""
+
+    def __init__(self, dim: int, heads: int, head_dim: int, cond_dim: int | None) -> None:
+        super().__init__()
+        self.attention = SelfAttention(dim, heads, head_dim, cond_dim)
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(dim),
+            nn.Linear(dim, 2 * dim, bias=False),
+            nn.GELU(),
+            nn.LayerNorm(2 * dim),
+            nn.Linear(2 * dim, dim, bias=False),
+        )
+
+    def forward(self, x: Tensor, cond: Condition) -> Tensor:
+        x = x + self.attention(x, cond.tokens)
+        return x + _image(self.feed_forward(_pixels(x)), x)
+
+
+class Downsample(nn.Sequential):
+    """Halve the image: pixel-unshuffle and a 1 x 1 convolution, computed as one 2 x 2 of stride 2.
+
+    The channels of an unshuffled image are (channel, row, column), so only the weights are viewed
+    in another shape; the image is not rearranged.
+    """
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__(nn.PixelUnshuffle(2), nn.Conv2d(4 * in_dim, out_dim, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv = cast(nn.Conv2d, self[1])
+        weight = conv.weight.view(conv.out_channels, -1, 2, 2)
+        return F.conv2d(x, weight, conv.bias, stride=2)
+
+
+class Upsample(nn.Sequential):
+    """Double the image: 1 x 1 convolution, SiLU, pixel-shuffle."""
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        conv = nn.Conv2d(in_dim, 4 * out_dim, 1, bias=True)
+        # The four sub-pixels start equal, which avoids a checkerboard pattern.
+        weight = torch.empty(out_dim, *conv.weight.shape[1:])
+        nn.init.kaiming_uniform_(weight)
+        with torch.no_grad():
+            conv.weight.copy_(weight.repeat_interleave(4, dim=0))
+            nn.init.zeros_(cast(Tensor, conv.bias))
+        super().__init__(conv, nn.SiLU(), nn.PixelShuffle(2))
+
+
+class Widen(nn.Module):
+    """The last level's change of width without a change of size: 3 x 3 plus 1 x 1 convolution."""
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.conv3, self.conv1 = Conv(in_dim, out_dim, 3), nn.Conv2d(in_dim, out_dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv3(x) + self.conv1(x)
