@@ -1,27 +1,27 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""How far generated microstructures lie from their reference, beside what chance alone gives.
+"""Errors of generated microstructures against a reference, and the errors expected by chance.
 
 Each (phase, plane, in-plane direction) has a curve of S2, of the lineal path L and of the scaled
 autocovariance on either side, averaged over every row of every slice and never periodic, so that
 images of any size compare.  The error of a curve is ``Σ_r |f_gen - f_ref| / Σ_r |f_ref|`` over
 lags 0 … half the (smaller) image.
 
-Two yardsticks stand beside it, both from the reference alone:
+Two errors to compare it with come from the reference alone:
 
 floor
-    The split-half floor: the same error between two random halves of the reference, averaged
-    over many random halvings.  Of a set of 2D images the halves are images.  Of a volume they
-    cannot be slices, because neighbouring slices show the same grains; they are disjoint blocks
-    of the size of the generated volume.  Where fewer than `MIN_UNITS` blocks fit, the blocks are
+    The split-half floor: the error between two random halves of the reference, averaged over
+    many random halvings.  The halves of a set of 2D images are images.  Those of a volume cannot
+    be slices, because neighbouring slices show the same grains; they are disjoint blocks of the
+    size of the generated volume.  Where fewer than `MIN_UNITS` blocks fit, the blocks are
     made thinner across the direction of the curve, never along it.
 scatter
     The error of as many *real* blocks as volumes were generated, against the rest of the
-    reference: what a perfect generator would show.  Only where the blocks have the generated
-    size and there are more of them than generated volumes.
+    reference: that of a perfect generator.  It needs blocks of the generated size, more of them
+    than generated volumes.
 
-Blocks of one sample may depend on each other: structure longer than a block makes both yardsticks
-too small, which a single volume cannot show.
+Blocks of one sample may depend on each other: structure longer than a block makes both errors too
+small, which cannot be detected from a single volume.
 """
 
 from __future__ import annotations
@@ -68,21 +68,21 @@ def compare(
     Parameters
     ----------
     generated, reference : volume, sequence of volumes, Micrographs, or dict of planes
-        Labels (nz, ny, nx) or Microstructure; several of them, pooled; or sets of 2D images of
-        planes: anything with ``images``, or a dict from ``"xy"``, ``"xz"``, ``"yz"`` to sequences
-        of 2D labels.  Sizes may differ.  A 2D array is one xy image.
+        Labels (nz, ny, nx) or Microstructure; several of them, which are pooled; or sets of 2D
+        images of planes: an object with ``images``, or a dict from ``"xy"``, ``"xz"``, ``"yz"`` to
+        sequences of 2D labels.  Sizes may differ.  A 2D array is one xy image.
     phases : iterable of int, optional
         Phases to compare; default: all that occur on either side.
     max_lag : int, optional
-        Longest lag; default, and at most, half the smallest image on either side, by direction.
+        Longest lag; default and maximum: half the smallest image on either side, per direction.
     splits : int
-        Random halvings behind the floor (and choices of blocks behind the scatter).
+        Number of random halvings for the floor, and of random choices of blocks for the scatter.
     bootstrap : int
-        Resamplings behind the intervals.
+        Number of resamplings for the intervals.
     confidence : float
         Level of the intervals.
     seed : int
-        Seed of all of these.
+        Seed of the random halvings, choices and resamplings.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def compare(
     Raises
     ------
     TypeError, ValueError
-        A side is not labels, or the two sides share no plane.
+        A side does not hold labels, or the two sides share no plane.
 
     Examples
     --------

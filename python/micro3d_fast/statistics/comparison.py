@@ -39,11 +39,11 @@ class Curve:
     error : float
         ``Σ |generated - reference| / Σ |reference|``.
     floor : float
-        The same between two random halves of the reference; nan if it cannot be halved.
+        The error between two random halves of the reference; nan if it cannot be halved.
     scatter : float
-        The same of real blocks against the rest of the reference; nan where not available.
+        The error of real blocks against the rest of the reference; nan where not available.
     interval : tuple of float
-        Bootstrap interval of ``error`` (both sides resampled, so it leans upward).
+        Bootstrap interval of ``error``; both sides are resampled, so it is biased upwards.
     """
 
     function: str
@@ -74,13 +74,13 @@ class Comparison:
     Attributes
     ----------
     curves : tuple of Curve
-        Everything that was compared, for tables and figures.
+        All curves, for tables and figures.
     generated, reference : str
         Number and size of the volumes or images of each side.
     units : dict of str to str
         What the floor halves, for each plane.
     fractions_generated, fractions_reference : array, shape (P,)
-        Volume fractions; planes of a set of images weigh the same.
+        Volume fractions; the planes of a set of images have equal weights.
     phase_names : tuple of str
     confidence : float
         Level of the bootstrap intervals.
