@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Lineal paths and chords against numpy, PoreSpy and the speed of reading the volume.
+"""Run lengths, lineal paths and chords against numpy, PoreSpy and one reading of the volume.
 
 pytest benchmarks/bench_lineal_path.py --benchmark-only -s
 """
@@ -8,6 +8,7 @@ pytest benchmarks/bench_lineal_path.py --benchmark-only -s
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import micro3d_fast as m3
 from _measure import (
@@ -24,13 +25,20 @@ from _measure import (
     version,
     volume,
 )
-from micro3d_fast import statistics
+from micro3d_fast import ops, statistics
+from micro3d_fast._planes import AXIS_NAMES
+from micro3d_fast.reference.run_lengths import run_lengths as reference
 
 BENCH = "lineal_path"
 
 
+def three_axes(labels: np.ndarray) -> list[np.ndarray]:
+    """Return L of phase 1 along z, y and x."""
+    return [m3.lineal_path(labels, 1, axis=a, max_lag=LAG, threads=THREADS) for a in range(3)]
+
+
 def numpy_lineal_path(inside: np.ndarray, axis: int, max_lag: int) -> np.ndarray:
-    """Run lengths by diff, histogram by bincount, segments by two sums."""
+    """Compute L by numpy: run lengths by diff, histogram by bincount, segments by two sums."""
     lines = np.moveaxis(inside, axis, -1)
     n = lines.shape[-1]
     padded = np.zeros((*lines.shape[:-1], n + 2), dtype=np.int8)
@@ -44,13 +52,41 @@ def numpy_lineal_path(inside: np.ndarray, axis: int, max_lag: int) -> np.ndarray
     return segments[: max_lag + 1] / ((n - r) * (inside.size // n))
 
 
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+@pytest.mark.parametrize("axis", [0, 1, 2], ids=AXIS_NAMES)
+def test_run_lengths(benchmark, axis, masked):
+    labels = volume()
+    mask = np.ascontiguousarray(labels[::-1]) if masked else None
+    small = np.s_[:9, :21, :70]
+    for got, want in zip(
+        ops.run_lengths(labels[small], axis=axis, n_phases=2),
+        reference(labels[small], axis=axis, n_phases=2),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(got, want)
+    counts, _ = ops.run_lengths(labels, axis=axis, n_phases=2)
+    voxels = (counts * np.arange(counts.shape[1])).sum(axis=1)
+    np.testing.assert_array_equal(voxels, np.bincount(labels.ravel(), minlength=2))
+
+    seconds = timed(
+        benchmark,
+        lambda: ops.run_lengths(labels, axis=axis, n_phases=2, mask=mask, threads=THREADS),
+    )
+    read = reading_seconds(labels)
+    case = f"all phases along {AXIS_NAMES[axis]}, {SIZE}^3" + (", masked" if masked else "")
+    more = {"bench": "run_lengths", "precision": "integer"}
+    row(case, "time", seconds, "s", tolerance="exact", **more)
+    row(case, "readings of the volume", seconds / read, "1",
+        notes=f"one reading {1e3 * read:.3g} ms; goal at most 8", **more)  # fmt: skip
+
+
 def test_three_axes(benchmark):
     labels = volume()
     inside = labels == 1
     case = f"L on three axes to lag {LAG}, {SIZE}^3"
 
     def ours():
-        return [m3.lineal_path(labels, 1, axis=a, max_lag=LAG, threads=THREADS) for a in range(3)]
+        return three_axes(labels)
 
     def theirs():
         return [numpy_lineal_path(inside, a, LAG) for a in range(3)]
@@ -100,14 +136,14 @@ def test_diagonals(benchmark):
 
 
 def test_lineal_path_of_porespy(benchmark):
-    """PoreSpy's distance_transform_lin is not L yet, but it is what its L is made from."""
+    """Compare with PoreSpy's distance_transform_lin, from which L follows by counting."""
     porespy = peer("porespy")
     labels = volume()
     inside = labels == 1
     case = f"L on three axes, {SIZE}^3"
 
     def ours():
-        return [m3.lineal_path(labels, 1, axis=a, max_lag=LAG, threads=THREADS) for a in range(3)]
+        return three_axes(labels)
 
     def theirs():
         return [

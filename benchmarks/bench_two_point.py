@@ -2,10 +2,18 @@
 # SPDX-License-Identifier: MIT
 """Two-point correlations against bare scipy, PyMKS and PoreSpy: agreement first, then seconds.
 
-pytest benchmarks/bench_two_point.py --benchmark-only -s
+    pytest benchmarks/bench_two_point.py --benchmark-only -s
+    M3D_BENCH_SLOW=1 pytest benchmarks/bench_two_point.py --benchmark-only -s -k scaling
+
+M3D_BENCH_PLOT   file to which `test_scaling` draws seconds against the size of the volume
 """
 
 from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,13 +33,15 @@ from _measure import (
     version,
     volume,
 )
+from bench_lineal_path import numpy_lineal_path
 from micro3d_fast import statistics
 
 BENCH = "two_point"
+SCALING_SIZES = (64, 128, 256, 512)
 
 
 def bare_scipy(labels: np.ndarray, shape: tuple[int, ...], workers: int = THREADS) -> np.ndarray:
-    """rfftn -> |F|^2 -> irfftn, nothing else: the practical limit of a full map."""
+    """Compute rfftn -> |F|^2 -> irfftn, nothing else: the practical limit of a full map."""
     from scipy import fft
 
     f = fft.rfftn(labels.astype(np.float64), s=shape, workers=workers)
@@ -114,7 +124,7 @@ def test_map_against_pymks(benchmark):
     ],
 )
 def test_definitions_of_pymks(benchmark, case, shape):
-    """Both signs of the lag, both boundaries, with and without a mask."""
+    """Compare both signs of the lag, both boundaries, with and without a mask."""
     pymks = peer("pymks")
     rng = np.random.default_rng(3)
     labels = rng.integers(0, 3, shape).astype(np.uint8)
@@ -201,7 +211,7 @@ def test_map_open(benchmark):
 
 @pytest.mark.parametrize("max_lag", [SIZE // 16, SIZE // 4])
 def test_map_open_with_max_lag(benchmark, max_lag):
-    """max_lag saves time and memory, not only output."""
+    """Check that max_lag saves time and memory, not only output."""
     labels = volume()
     case = f"map {SIZE}^3 open to lag {max_lag}"
 
@@ -270,7 +280,7 @@ def test_radial_against_porespy(benchmark):
 
 
 def bins_of_porespy(full: np.ndarray, last: int) -> np.ndarray:
-    """Mean of a whole map over lags of length [k, k + 1), every lag alike."""
+    """Return the mean of a whole map over lags of length [k, k + 1), every lag alike."""
     squares = [np.r_[: (m + 1) // 2, -(m // 2) : 0] ** 2 for m in full.shape]
     sums, lags = np.zeros(last), np.zeros(last)
     for square, plane in zip(squares[0], full, strict=True):
@@ -298,7 +308,7 @@ def test_matrix_of_three_phases(benchmark):
     row(case, "time", timed(benchmark, ours, rounds=2), "s", bench=BENCH, tolerance="exact counts")
 
 
-@pytest.mark.skipif(not SLOW, reason="M3D_BENCH_SLOW=1 asks for what takes minutes")
+@pytest.mark.skipif(not SLOW, reason="takes minutes: M3D_BENCH_SLOW=1")
 def test_open_512_in_24_gigabytes(benchmark):
     labels = volume(512)
     case = "map 512^3 open"
@@ -324,3 +334,59 @@ def test_open_512_in_24_gigabytes(benchmark):
     peak = peak_memory(lambda: measured.append(once(radial)))
     row("radial 512^3 open", "time", measured.pop()[0], "s", bench=BENCH, tolerance="exact counts")
     row("radial 512^3 open", "peak memory", peak, "B", bench=BENCH)
+
+
+def scaling_cases(n: int) -> dict[str, Callable[[], Any]]:
+    """Return the calls to time at n^3 voxels by name; peers are named in brackets."""
+    labels = volume(n)
+    lag = min(128, n // 2)
+    return {
+        "S2 map, periodic": lambda: m3.two_point_map(labels, 1, periodic=True),
+        "S2 radial, periodic": lambda: m3.two_point_radial(labels, 1, periodic=True),
+        "S2, three axes": lambda: [
+            m3.two_point_correlation(labels, 1, axis=a, max_lag=lag) for a in range(3)
+        ],
+        "L, three axes": lambda: [m3.lineal_path(labels, 1, axis=a, max_lag=lag) for a in range(3)],
+        "S2 map, periodic (bare scipy)": lambda: bare_scipy(labels, labels.shape),
+        "L, three axes (numpy)": lambda: [numpy_lineal_path(labels == 1, a, lag) for a in range(3)],
+    }
+
+
+@pytest.mark.skipif(not SLOW, reason="takes minutes: M3D_BENCH_SLOW=1")
+def test_scaling(benchmark):
+    seconds: dict[str, list[float]] = {}
+    for n in SCALING_SIZES:
+        for name, call in scaling_cases(n).items():
+            value = best(call, rounds=3 if n <= 256 else 2, least=0.2)
+            seconds.setdefault(name, []).append(value)
+            library = next((m for m in ("scipy", "numpy") if m in name), None)
+            row(f"{name}, {n}^3", "time", value, "s", bench="scaling",
+                peer=version(library) if library else "")  # fmt: skip
+        volume.cache_clear()
+    benchmark.pedantic(lambda: None, rounds=1)
+    if plot := os.environ.get("M3D_BENCH_PLOT"):
+        plot_scaling(seconds, Path(plot))
+
+
+def plot_scaling(seconds: dict[str, list[float]], file: Path) -> None:
+    """Draw seconds against the size of the volume, ours and a peer's in one colour."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    ax = figure.subplots()
+    colours: dict[str, str] = {}
+    for name, values in seconds.items():
+        key = name.split(" (")[0]
+        (line,) = ax.loglog(
+            SCALING_SIZES, values, "s--" if "(" in name else "o-", color=colours.get(key),
+            markersize=4, linewidth=1.4, label=name,
+        )  # fmt: skip
+        colours.setdefault(key, line.get_color())
+    ax.set_xticks(SCALING_SIZES, [f"{n}³" for n in SCALING_SIZES])
+    ax.minorticks_off()
+    ax.set_xlabel("voxels")
+    ax.set_ylabel(f"seconds, {THREADS} CPU threads")
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=8, frameon=False)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file)
