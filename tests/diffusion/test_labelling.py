@@ -1,0 +1,151 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Labels of the final field: matched fractions, islands, faces."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from micro3d_fast.diffusion import (
+    labelling,
+)
+from micro3d_fast.diffusion.labelling import (
+    UNKNOWN,
+    face_mismatch,
+    final_labels,
+    islands,
+    match_fractions,
+    smoothed,
+)
+
+OPEN = (False,) * 3
+
+
+@pytest.mark.parametrize("phases", [2, 3, 4])
+def test_matched_fractions_are_exact(phases, rng):
+    x = rng.standard_normal((1 if phases == 2 else phases, 11, 13, 7)).astype(np.float32)
+    x[0] += 0.7
+    fractions = rng.dirichlet(np.ones(phases))
+    labels = match_fractions(x, fractions)
+    counts = np.bincount(labels.ravel(), minlength=phases)
+    assert np.abs(counts - fractions * labels.size).max() < 1
+    assert labels.shape == (11, 13, 7)
+
+
+@pytest.mark.parametrize("fractions", [(1.0, 0.0), (0.0, 1.0), (0.25, 0.75)])
+def test_matched_fractions_two_phases_take_the_largest(fractions, rng):
+    x = rng.standard_normal((1, 6, 6, 6)).astype(np.float32)
+    labels = match_fractions(x, np.array(fractions))
+    assert labels.mean() == fractions[1]
+    if 0 < fractions[1] < 1:
+        assert x[0][labels == 1].min() > x[0][labels == 0].max()
+
+
+def test_matched_fractions_of_ties_and_absent_phases():
+    x = np.zeros((3, 4, 4, 4), dtype=np.float32)
+    labels = match_fractions(x, np.array([0.5, 0.0, 0.5]))
+    assert np.bincount(labels.ravel(), minlength=3).tolist() == [32, 0, 32]
+
+
+def test_matching_moves_surfaces_and_sows_no_voxels(rng):
+    """A saturated field whose fraction is off by a fifth: what changes is close to the phase."""
+    from scipy.ndimage import binary_dilation
+
+    x = np.full((1, 20, 20, 20), -1.0, dtype=np.float32)
+    x[0, :, :10] = 1
+    x += 0.05 * rng.standard_normal(x.shape).astype(np.float32)
+    labels = match_fractions(smoothed(x, (False,) * 3), np.array([0.4, 0.6]))
+    assert labels.mean() == 0.6
+    changed = labels.astype(bool) & (x[0] < 0)
+    near = binary_dilation(x[0] > 0, iterations=3)
+    assert changed.sum() == 800
+    assert not (changed & ~near).any()
+
+
+def test_matching_keeps_the_arg_max_where_fractions_are_right(rng):
+    x = rng.standard_normal((3, 12, 12, 12)).astype(np.float32)
+    raw = x.argmax(axis=0)
+    fractions = np.bincount(raw.ravel(), minlength=3) / raw.size
+    assert (match_fractions(x, fractions) == raw).mean() > 0.995
+
+
+def test_matching_over_the_rest(rng):
+    x = rng.standard_normal((3, 6, 6, 6)).astype(np.float32)
+    known = np.full((6, 6, 6), UNKNOWN, dtype=np.uint8)
+    known[0] = 2
+    labels = match_fractions(x, np.array([0.5, 0.3, 0.2]), known)
+    assert (labels[0] == 2).all()
+    assert np.bincount(labels.ravel()).tolist() == [108, 65, 43]
+    with pytest.raises(ValueError, match="`known` must hold no more voxels"):
+        match_fractions(x, np.array([0.5, 0.45, 0.05]), known)
+
+
+@pytest.mark.parametrize(
+    "target", [(0.5, 0.3, 0.2), (0.02, 0.0, 0.98), (0.0002, 0.4998, 0.5)], ids=str
+)
+def test_weights_of_a_large_field_come_from_a_part_of_it(target, rng, monkeypatch):
+    """Exact fractions, and the labels that the whole field gives but for a few voxels."""
+    from scipy.ndimage import gaussian_filter
+
+    x = rng.standard_normal((3, 32, 32, 32))
+    x = np.stack([np.tanh(20 * gaussian_filter(c, 2.0)) for c in x]).astype(np.float32)
+    target = np.array(target)
+    whole = match_fractions(x, target)
+    monkeypatch.setattr(labelling, "_SAMPLE", 2**12)
+    part = match_fractions(x, target)
+    counts = np.bincount(part.ravel(), minlength=3)
+    assert counts.tolist() == labelling.whole_counts(target, part.size).tolist()
+    assert (part == whole).mean() > 0.99
+    assert (part == match_fractions(x, target)).all()
+    assert part.dtype == np.uint8
+    gain = np.take_along_axis(x, part[None].astype(np.int64), 0).sum(dtype=np.float64)
+    best = np.take_along_axis(x, whole[None].astype(np.int64), 0).sum(dtype=np.float64)
+    assert gain > best - 1e-3 * part.size
+    ties = match_fractions(np.zeros_like(x), target)
+    assert np.bincount(ties.ravel(), minlength=3).tolist() == counts.tolist()
+
+
+def test_islands_are_voxels_alone():
+    labels = np.zeros((5, 5, 5), dtype=np.uint8)
+    labels[2, 2, 2] = labels[0, 2, 2] = 1
+    assert np.argwhere(islands(labels, OPEN)).tolist() == [[2, 2, 2]]
+    assert islands(labels, (True, False, False)).sum() == 2
+    labels[2, 2, 3] = 1
+    assert not islands(labels, OPEN).any()
+    flat = np.zeros((1, 5, 5), dtype=np.uint8)
+    flat[0, 2, 2] = 2
+    assert islands(flat, OPEN).sum() == 1
+
+
+@pytest.mark.parametrize("phases", [2, 3])
+def test_without_islands_fractions_stay_exact(phases, rng):
+    from scipy.ndimage import gaussian_filter
+
+    x = rng.standard_normal((1 if phases == 2 else phases, 24, 24, 24)).astype(np.float32)
+    x = np.stack([3 * gaussian_filter(c, 2.0) for c in x])
+    sown = rng.random(x.shape[1:]) < 0.01
+    x[0][sown] *= -8
+    target = np.array([0.6, 0.4] if phases == 2 else [0.5, 0.3, 0.2])
+    with_them, none = final_labels(x, phases, target, periodic=OPEN)
+    labels, removed = final_labels(x, phases, target, periodic=OPEN, remove_islands=True)
+    assert none == 0
+    assert removed >= islands(with_them, OPEN).sum() > 0
+    assert not islands(labels, OPEN).any()
+    counts = np.bincount(labels.ravel(), minlength=phases)
+    assert np.abs(counts - target * labels.size).max() < 1
+    raw, removed = final_labels(x, phases, None, periodic=OPEN, remove_islands=True)
+    assert removed > 0
+    assert not islands(raw, OPEN).any()
+
+
+def test_face_mismatch_of_known_volumes():
+    ramp = np.zeros((8, 4, 6), dtype=np.uint8)
+    ramp[:, :2] = 1  # two slabs: the faces of y differ, inside one pair of three does
+    assert face_mismatch(ramp, "y") == face_mismatch(ramp, 1)
+    assert face_mismatch(ramp, 1)[0] == pytest.approx(3)
+    assert np.isnan(face_mismatch(ramp, "z")).all()
+    with pytest.raises(ValueError, match="`axis` must be"):
+        face_mismatch(ramp, "w")
+    with pytest.raises(ValueError, match="at least 3 voxels along 'x'"):
+        face_mismatch(ramp[:, :, :2], "x")

@@ -1,0 +1,116 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Named samplers and their settings, former keywords."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+
+import pytest
+
+import micro3d_fast as m3
+from _toy import field_and_network, linear_model, tiny_model
+from micro3d_fast.diffusion import (
+    Reconstruction,
+    SamplerSettings,
+    reconstruct,
+    settings,
+)
+from micro3d_fast.diffusion.sampling import sample
+from micro3d_fast.diffusion.settings import fast_settings, paper_settings
+
+
+def test_quality_is_a_number_of_passes():
+    model, shape = tiny_model(), (16,) * 3
+    for quality, passes in settings.QUALITY.items():
+        found = Reconstruction.of(shape, model, sampler=quality).settings
+        assert found.passes == passes
+        assert found == settings.fast_settings(passes)
+    assert Reconstruction.of(shape, model).settings.passes == settings.QUALITY["standard"]
+    former = m3.reconstruct((8, 8, 8), model, quality="draft")
+    volume = m3.reconstruct((8, 8, 8), model, sampler="draft")
+    assert (former.labels == volume.labels).all()
+    for made in (former, volume):
+        assert (made.provenance["sampler"], made.provenance["quality"]) == ("fast", "draft")
+        assert made.provenance["passes"] == settings.QUALITY["draft"]
+
+
+def test_former_keywords_are_what_replaced_them():
+    model, custom = tiny_model(), settings.SamplerSettings(3, 1, 0.7, rotate=True)
+    former = m3.reconstruct((8, 16, 24), model, settings=custom, window=8, precision="float32")
+    runtime = m3.Runtime(window=8, precision="float32")
+    volume = m3.reconstruct((8, 16, 24), model, sampler=custom, runtime=runtime)
+    times = ("seconds", "network_seconds")
+    records = [
+        {key: value for key, value in made.provenance.items() if key not in times}
+        for made in (former, volume)
+    ]
+    assert records[0] == records[1]
+    assert records[0]["sampler"] == "custom"
+    assert (former.labels == volume.labels).all()
+    raw = m3.reconstruct((8, 8, 8), model, sampler="paper", settings=custom)
+    assert raw.provenance["asked_volume_fractions"] is None
+
+
+def test_defaults_are_written_once():
+    public = inspect.signature(m3.reconstruct).parameters
+    assert len(public) == 16
+    fields = {f.name: f.default for f in dataclasses.fields(Reconstruction) if f.init}
+    runtime = {f.name: f.default for f in dataclasses.fields(m3.Runtime)}
+    for name in fields.keys() & public.keys() - {"volume_shape", "model"}:
+        assert fields[name] == public[name].default
+    assert runtime.items() <= fields.items()
+    assert fields.keys() <= public.keys() | runtime.keys()
+
+
+@pytest.mark.parametrize("passes", [1, 2, 12, 22, 43, 91, 250])
+def test_fast_passes_come_near_what_is_asked_for(passes):
+    settings = fast_settings(passes)
+    assert abs(settings.passes - passes) <= max(1, passes // 10)
+    assert settings.harmonize <= 5
+
+
+def test_the_repeats_of_the_default_rise():
+    assert fast_settings().harmonize == (1, 2, 3, 5, 7, 7, 5, 0)
+    assert fast_settings(38) == fast_settings()
+    assert fast_settings().passes == 38
+
+
+def test_repeats_of_each_step():
+    model = linear_model(60)
+    repeats = (1, 2, 0, 3, 0)
+    settings = fast_settings(harmonize=repeats)
+    assert (settings.steps, settings.passes) == (5, 11)
+    field, network = field_and_network(model, (16, 16, 16))
+    sample(field, network, settings)
+    times = model.schedule.respaced(5, 2.0)
+    assert [t for t, _ in network.net.seen] == [
+        t for t, n in zip(times, repeats, strict=True) for _ in range(1 + n)
+    ]
+    volume = reconstruct((8, 8, 8), tiny_model(), harmonize=[2, 1, 0])
+    assert volume.provenance["passes"] == 6
+    for wrong in ((1, 1), (1, 1, 1)):
+        with pytest.raises(ValueError, match="`harmonize` must be one number for each of 3"):
+            SamplerSettings(3, wrong, 1.0)
+    for options in ({"sampler": "paper"}, {"passes": 22}, {"quality": "draft"}):
+        with pytest.raises(ValueError, match="`harmonize` must be one number where"):
+            reconstruct((8, 8, 8), tiny_model(), harmonize=(1, 0), **options)
+
+
+def test_paper_passes_are_the_paper_s():
+    assert paper_settings(tiny_model()).passes == 1000 * 5 - 4
+
+
+@pytest.mark.parametrize(
+    ("knob", "words"),
+    [
+        ({"temperature": -0.5}, "`temperature`"),
+        ({"spacing": 0.0}, "`spacing`"),
+        ({"variance": "alpha"}, "`variance`"),
+        ({"gamma_end": 2.0}, "`gamma_end`"),
+    ],
+)
+def test_settings_out_of_range_are_refused(knob, words):
+    with pytest.raises(ValueError, match=words):
+        settings.SamplerSettings(8, 5, 1.0, **knob)
