@@ -43,20 +43,20 @@ class Plates:
         table = np.zeros(256, dtype=np.uint8)
         for code, label in enumerate(conductivities, start=1):
             table[label] = code
-        self.codes = table[np.ascontiguousarray(voxels.labels.transpose(self.order))]
-        through = percolating(self.codes != 0, self.periodic)
-        self.codes[~through] = 0
+        self.phase_codes = table[np.ascontiguousarray(voxels.labels.transpose(self.order))]
+        through = percolating(self.phase_codes != 0, self.periodic)
+        self.phase_codes[~through] = 0
         self.percolating = int(through.sum())
-        self.grid: tuple[int, int, int] = self.codes.shape
+        self.grid: tuple[int, int, int] = self.phase_codes.shape
         self.scale = max(conductivities.values())
         self.k = np.array([0.0, *(v / self.scale for v in conductivities.values())])
         self.binary = bool(np.isin(self.k, (0.0, 1.0)).all())
 
     def fields(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Return concentration and flux at the centres: the mean of the two faces of each axis."""
-        k = self.k[self.codes]
+        k = self.k[self.phase_codes]
         back = np.argsort(self.order)
-        concentration = np.where(self.codes != 0, x, np.nan).transpose(back)
+        concentration = np.where(self.phase_codes != 0, x, np.nan).transpose(back)
         flux = np.zeros((*concentration.shape, 3), dtype=np.float32)
         for a in range(3):
             with np.errstate(invalid="ignore", divide="ignore"):
@@ -93,7 +93,7 @@ class PlateSystem(ABC):
     def __init__(self, plates: Plates, compute: Compute, options: SolverOptions) -> None:
         self.plates, self.compute, self.storage = plates, compute, options.storage
         self.loads: tuple[str, ...] = (AXIS_NAMES[plates.axis],)
-        self.codes = compute.send(plates.codes)
+        self.phase_codes = compute.send(plates.phase_codes)
         self.table = compute.send(plates.k.astype(self.storage))
         self.table64 = compute.send(plates.k)
         self.partials = compute.partials(ops.REDUCE_PARTIALS)
@@ -126,7 +126,7 @@ class PlateSystem(ABC):
         kind: str,
     ) -> None:
         ops.seven_point(
-            self.codes,
+            self.phase_codes,
             table,
             out=self.cells(out),
             weights=self.plates.weights,
@@ -149,7 +149,7 @@ class PlateSystem(ABC):
         """
         c, work = self.compute, self.compute.zeros((1,), "float64")
         plates = self.plates
-        inlet = 2.0 * plates.weights[0] * plates.k[plates.codes[0]]
+        inlet = 2.0 * plates.weights[0] * plates.k[plates.phase_codes[0]]
         energy = float(inlet.sum())
         for part in (solution.x, solution.low):
             if part is None:
@@ -175,11 +175,11 @@ class TransformSystem(PlateSystem):
 
     def __init__(self, plates: Plates, compute: Compute, options: SolverOptions) -> None:
         super().__init__(plates, compute, options)
-        self.mask = self.codes
+        self.mask = self.phase_codes
         self.shape = (1, *plates.grid)
         nz, ny, nx = plates.grid
         # with the mean conductivity of the conducting cells
-        mean = float(plates.k[plates.codes].sum() / max(plates.percolating, 1))
+        mean = float(plates.k[plates.phase_codes].sum() / max(plates.percolating, 1))
         eigen = [2.0 - 2.0 * np.cos(np.pi * np.arange(1, nz + 1) / nz)]
         for n, wraps in zip((ny, nx), plates.periodic, strict=True):
             eigen.append(2.0 - 2.0 * np.cos((2.0 if wraps else 1.0) * np.pi * np.arange(n) / n))
@@ -188,7 +188,7 @@ class TransformSystem(PlateSystem):
             for w, e in zip(plates.weights, eigen, strict=True)
         )
         self.eigen = (z, y, x)
-        self.extra_bytes = 2 * plates.codes.size * np.dtype(self.storage).itemsize
+        self.extra_bytes = 2 * plates.phase_codes.size * np.dtype(self.storage).itemsize
 
     def cells(self, field: Array) -> Array:
         return field[0]
@@ -215,7 +215,7 @@ class MultigridSystem(PlateSystem):
             "binary": plates.binary,
         }
         buffer = np.empty(floats, np.float32)
-        levels = ops.multigrid_setup(plates.codes, plates.k, **self.matrix, buffer=buffer)
+        levels = ops.multigrid_setup(plates.phase_codes, plates.k, **self.matrix, buffer=buffer)
         self.levels = compute.send(levels)
         self.z = compute.zeros(self.shape, "float32")
         self.r = compute.zeros(self.shape, "float32") if self.storage == "float64" else None

@@ -197,7 +197,7 @@ def relative_diffusivity(
         relative=system.conductance(solution),
         iterations=solution.iterations,
         residual=float(solution.residuals[0]),
-        nbytes=solution.nbytes + system.extra_bytes + plates.codes.size,
+        nbytes=solution.nbytes + system.extra_bytes + plates.phase_codes.size,
         fields=plates.fields(system.concentration(solution)) if flux else {},
     )
     if not solution.converged:
