@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from _report import Page
+from micro3d_fast import report
 from micro3d_fast.report import (
     Line,
     Plot,
@@ -24,6 +25,11 @@ from micro3d_fast.report import _format as numbers
 from micro3d_fast.report import _pictures as pictures
 from micro3d_fast.report import _plots as plots
 from micro3d_fast.report._palette import phase_rgb
+
+
+def test_the_former_name_of_line_stays():
+    assert report.Curve is Line
+    assert "Curve" in report.__all__
 
 
 def test_label_png_has_the_colours_of_the_phases():

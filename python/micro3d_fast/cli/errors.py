@@ -31,6 +31,9 @@ __all__ = [
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 
+_MAPPING = re.compile(r"\{([\d.]+: \d+(?:, [\d.]+: \d+)*)\}")
+_NONE = re.compile(r"(--[\w-]+ must be) None\b")
+
 Rename = Callable[[str], str]
 
 
@@ -59,10 +62,7 @@ def guarded(**arguments: str) -> Callable[[Callable[..., None]], Callable[..., N
     def decorated(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(*args: Any, **options: Any) -> None:
-            debug = bool(options.get("debug")) or os.environ.get("MICRO3D_DEBUG", "") not in (
-                "",
-                "0",
-            )
+            debug = options.get("debug") or os.environ.get("MICRO3D_DEBUG", "0") not in ("", "0")
             try:
                 with _plain_warnings(command, arguments):
                     command(*args, **options)
@@ -152,7 +152,3 @@ def _as_typed(message: str) -> str:
     """Write mappings and None as they are typed in options: ``0:0,255:1``, "left out"."""
     message = _MAPPING.sub(lambda found: found[1].replace(" ", ""), message)
     return _NONE.sub(r"\1 left out", message)
-
-
-_MAPPING = re.compile(r"\{([\d.]+: \d+(?:, [\d.]+: \d+)*)\}")
-_NONE = re.compile(r"(--[\w-]+ must be) None\b")
