@@ -242,10 +242,12 @@ def test_arguments_of_the_library_are_written_as_options():
     def written(error, command, arguments):
         return errors.sentence(error, errors.renaming(command, arguments))
 
-    words = "`path` and `n_phases`=2 and `images` of `.partial`; m.yaml: `phases` in `phases`"
+    words = "`path` and `n_phases`=2 and `images` of `.partial` in `phases`"
     assert written(ValueError(words), cli.train, {"path": "volume"}) == (
-        "--volume and --n-phases=2 and `images` of `.partial`; m.yaml: `phases` in --phases"
+        "--volume and --n-phases=2 and `images` of `.partial` in --phases"
     )
+    of_file = _checks.refuse("phases", "be a list", "3").in_source("m.yaml")
+    assert written(of_file, cli.train, {}) == "m.yaml: `phases` must be a list, got 3"
     assert written(ValueError("`volume`, `tol`"), cli.homogenize, {}) == "VOLUME, --tol"
     words = "`tol` must be None where `bbar`; `T` must be None"
     assert written(ValueError(words), cli.homogenize, {}) == (

@@ -113,9 +113,7 @@ def sentence(error: BaseException, rename: Rename) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.strerror}: {error.filename}"
     message = str(error).removesuffix("; the partial result is in `.partial`")  # no result here
-    of_file = re.compile(r"(: )?(`[^`]+`)")  # a name after "FILE: " belongs to the file
-    message = of_file.sub(lambda m: m[0] if m[1] else rename_arguments(m[2], rename), message)
-    return _as_typed(message) or type(error).__name__
+    return _as_typed(rename_arguments(message, rename)) or type(error).__name__
 
 
 def renaming(command: Callable[..., None], arguments: Mapping[str, str]) -> Rename:
