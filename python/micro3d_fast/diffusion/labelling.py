@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
+from .._phases import phase_counts
 
 UNKNOWN = 255  # in an array of known labels
 
@@ -84,7 +85,7 @@ def match_fractions(
 def left_to_give(fractions: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Return how many of the unknown voxels go to each phase; negative if too many are known."""
     given = known[known != UNKNOWN]
-    return whole_counts(fractions, known.size) - np.bincount(given, minlength=len(fractions))
+    return whole_counts(fractions, known.size) - phase_counts(given, len(fractions))
 
 
 def whole_counts(fractions: np.ndarray, n: int) -> np.ndarray:

@@ -18,6 +18,7 @@ import numpy as np
 
 from .. import _checks
 from .._device import find_device
+from .._phases import phase_counts
 from ..microstructure import Microstructure
 from . import recipe
 from .field import Field, working_shape
@@ -143,7 +144,7 @@ class Reconstruction:
         if known.shape != self.volume_shape:
             wanted = f"have the shape of the volume {self.volume_shape}"
             raise _checks.refuse("known", wanted, str(known.shape))
-        counts = np.bincount(known.ravel(), minlength=UNKNOWN + 1)
+        counts = phase_counts(known, UNKNOWN + 1)
         wrong = np.flatnonzero(counts[n_phases:UNKNOWN])
         if len(wrong):
             raise _checks.refuse(
@@ -247,8 +248,7 @@ class Reconstruction:
             known = {"voxels": int((self.known != UNKNOWN).sum()), "sha256": digest}
 
         def fractions(labels: np.ndarray) -> list[float]:
-            counts = np.bincount(labels.ravel(), minlength=model.n_phases)
-            return [float(f) for f in counts / labels.size]
+            return [float(f) for f in phase_counts(labels, model.n_phases) / labels.size]
 
         return {
             "made_by": "micro3d_fast.reconstruct",

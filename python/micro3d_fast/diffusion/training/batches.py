@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..._phases import phase_counts
 from ..model import encode
 from .options import TrainingOptions
 
@@ -69,5 +70,5 @@ def make_batch(micrographs: Micrographs, options: TrainingOptions, step: int) ->
 
 def fractions_of(images: np.ndarray, n_phases: int) -> np.ndarray:
     """Return the phase fractions of each image (B, H, W), float32, shape (B, P)."""
-    counts = [np.bincount(image.ravel(), minlength=n_phases) for image in images]
+    counts = [phase_counts(image, n_phases) for image in images]
     return (np.stack(counts) / images[0].size).astype(np.float32)
