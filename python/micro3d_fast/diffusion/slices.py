@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +16,12 @@ from .._planes import PLANES
 from .labelling import labels_of
 from .model import Model, mean_field
 from .reconstruction import check_model, requested_fractions
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from .copies import Copy
 
 
 def sample_slices(
@@ -58,21 +65,15 @@ def sample_slices(
     array of uint8, shape (n, height, width)
         Raw labels; no fraction is matched.
     """
-    import torch
-
     from .copies import borrowed
     from .device import compute_dtype
-    from .unet import NO_PLANE
 
     check_model(model)
-    index = PLANES.index(_checks.choice(plane, PLANES, name="plane"))
+    _checks.choice(plane, PLANES, name="plane")
     guidance = _checks.real(guidance, name="guidance", minimum=0.0)
     if volume_fractions is not None and not model.fraction_condition:
-        raise _checks.refuse(
-            "volume_fractions",
-            "be None for a model that was trained without `fraction_condition`",
-            repr(volume_fractions),
-        )
+        wanted = "be None for a model that was trained without `fraction_condition`"
+        raise _checks.refuse("volume_fractions", wanted, repr(volume_fractions))
     fractions = requested_fractions(volume_fractions, model)
     seed = _checks.integer(seed, name="seed", minimum=0, maximum=2**63 - 1)
     n = _checks.integer(n, name="n", minimum=1)
@@ -84,40 +85,77 @@ def sample_slices(
     )
     where = find_device(device)
     dtype = compute_dtype(precision, where)
-
-    schedule, stride = model.schedule, model.config.stride
-    times = schedule.respaced(steps)
-    generator = torch.Generator().manual_seed(seed)
-    padded = (-(-h // stride) * stride, -(-w // stride) * stride)
-    z = torch.randn((n, model.config.channels, *padded), generator=generator).to(where)
-    bar = float(schedule.alpha_bar[times[0]])
-    mean = mean_field(model.volume_fractions if fractions is None else fractions)
-    mean_image = torch.from_numpy(mean).float().to(where)[None, :, None, None]
-    x = bar**0.5 * mean_image + (1 - bar) ** 0.5 * z
-    given = None if fractions is None else torch.from_numpy(fractions[None]).float().to(where)
-    with borrowed(model, where, dtype) as network, torch.inference_mode():
-
-        def output(t: int, plane: int) -> torch.Tensor:
-            embedding = network.net.condition(
-                torch.tensor([t], device=where),
-                torch.tensor([plane], device=where),
-                None if plane == NO_PLANE else given,  # Eq. 9: without any condition
-            )
-            images = x.to(dtype).contiguous(memory_format=torch.channels_last)
-            return network.net(images, embedding).float()
-
+    times = model.schedule.respaced(steps)
+    x = _terminal_images(model, (n, h, w), times[0], seed, fractions, where)
+    with borrowed(model, where, dtype) as network:
+        predict = _predictor(network, plane, guidance, fractions, dtype)
         for t, s in itertools.pairwise([*times, 0]):
-            net = output(t, index)
-            if guidance != 1:
-                net = guidance * net + (1 - guidance) * output(t, NO_PLANE)
-            p, q = schedule.x0_from(t, model.prediction)
-            x0 = p * x + q * net
-            if s > 0:
-                # `Schedule.posterior(deterministic=True)` written with the noise that x holds: the
-                # other form rounds differently, and a seed would give other samples.
-                bar_t, bar_s = float(schedule.alpha_bar[t]), float(schedule.alpha_bar[s])
-                x0 = x0.clamp(-1, 1)
-                noise = (x - bar_t**0.5 * x0) / (1 - bar_t) ** 0.5
-                x0 = bar_s**0.5 * x0 + (1 - bar_s) ** 0.5 * noise
-            x = x0
+            x = _step(model, x, predict(x, t), t, s)
     return np.stack([labels_of(image, model.n_phases) for image in x[..., :h, :w].cpu().numpy()])
+
+
+def _terminal_images(
+    model: Model,
+    size: tuple[int, int, int],
+    t: int,
+    seed: int,
+    fractions: np.ndarray | None,
+    device: torch.device,
+) -> Tensor:
+    """Draw x_T of n images whose sides are rounded up to the network's stride (Eq. 3)."""
+    import torch
+
+    n, *sides = size
+    padded = [-(-side // model.config.stride) * model.config.stride for side in sides]
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.randn((n, model.config.channels, *padded), generator=generator).to(device)
+    bar = float(model.schedule.alpha_bar[t])
+    mean = mean_field(model.volume_fractions if fractions is None else fractions)
+    mean_image = torch.from_numpy(mean).float().to(device)[None, :, None, None]
+    return bar**0.5 * mean_image + (1 - bar) ** 0.5 * z
+
+
+def _predictor(
+    network: Copy,
+    plane: str,
+    guidance: float,
+    fractions: np.ndarray | None,
+    dtype: torch.dtype,
+) -> Callable[[Tensor, int], Tensor]:
+    """Return the network's output for images and a step, with guidance (Eq. 9)."""
+    import torch
+
+    from .unet import NO_PLANE
+
+    def output(x: Tensor, t: int, condition: int) -> Tensor:
+        given = None
+        if fractions is not None and condition != NO_PLANE:
+            given = torch.from_numpy(fractions[None]).float().to(x.device)
+        embedding = network.net.condition(
+            torch.tensor([t], device=x.device), torch.tensor([condition], device=x.device), given
+        )
+        images = x.to(dtype).contiguous(memory_format=torch.channels_last)
+        return network.net(images, embedding).float()
+
+    def predict(x: Tensor, t: int) -> Tensor:
+        with torch.inference_mode():
+            net = output(x, t, PLANES.index(plane))
+            if guidance != 1:
+                net = guidance * net + (1 - guidance) * output(x, t, NO_PLANE)
+            return net
+
+    return predict
+
+
+def _step(model: Model, x: Tensor, net: Tensor, t: int, s: int) -> Tensor:
+    """Return x_s from x_t without noise; at s = 0 the predicted x0."""
+    p, q = model.schedule.x0_from(t, model.prediction)
+    x0 = p * x + q * net
+    if s == 0:
+        return x0
+    # `Schedule.posterior(deterministic=True)`, written with the noise that x holds: the other form
+    # rounds differently, and a seed would give other samples.
+    bar_t, bar_s = float(model.schedule.alpha_bar[t]), float(model.schedule.alpha_bar[s])
+    x0 = x0.clamp(-1, 1)
+    noise = (x - bar_t**0.5 * x0) / (1 - bar_t) ** 0.5
+    return bar_s**0.5 * x0 + (1 - bar_s) ** 0.5 * noise
