@@ -38,6 +38,14 @@ def refuse_type(name: str, wanted: str, got: str, hint: str = "") -> ArgumentTyp
     return ArgumentTypeError(name, wanted, got, hint)
 
 
+def refuse_content(source: Any, wanted: str, got: str, hint: str = "") -> ArgumentError:
+    """Return the error for the content of a file or of one of several images, to be raised.
+
+    The message is "source must ``wanted``, got ``got``: ``hint``".
+    """
+    return ArgumentError("", wanted, got, hint, source=str(source))
+
+
 def shown(value: Any) -> str:
     """Return a short text of a value, for the ``got`` of a refusal."""
     if hasattr(value, "shape") and getattr(value, "shape", ()) != ():

@@ -43,10 +43,13 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from micro3d_fast import _checks, _images
 from micro3d_fast._atomic import atomic_directory, atomic_write, restore_directory
 from micro3d_fast._errors import ArgumentError, ArgumentTypeError
 from micro3d_fast.microstructure import Microstructure, phase_names_for
+
+from . import _checks
+from ._grey_images import GreyImage, read, tifffile_log
+from ._phase_rules import label_images
 
 _VERSION = 1
 
@@ -163,9 +166,7 @@ def _made(
     if values.ndim != 3 or values.size == 0:
         raise ValueError(f"{path} must hold a volume (nz, ny, nx), got shape {values.shape}")
     if phases is not None:
-        images, count = _images.label_images(
-            {"": [_images.Image(values, str(path))]}, phases, None, None
-        )
+        images, count = label_images({"": [GreyImage(values, str(path))]}, phases, None, None)
         values = images[""][0]
         known = tuple(meta.get("phase_names") or ())
         meta = {**meta, "phase_names": known if len(known) == count else None}
@@ -310,10 +311,10 @@ def _write_tif(path: Path, m: Microstructure) -> None:
 def _read_tif(path: Path, name: str | None) -> Any:
     import tifffile
 
-    with _images.complaints(), tifffile.TiffFile(path) as file:
+    with tifffile_log(), tifffile.TiffFile(path) as file:
         meta = _tif_meta(file)
     try:
-        images = _images.read(path)
+        images = read(path)
     except ValueError as error:
         raise _Refused(str(error)) from error
     shapes = {image.values.shape for image in images}

@@ -19,7 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from micro3d_fast import _checks
+from . import _checks
+from ._checks import refuse, refuse_type, shown
+from ._phases import phase_counts
+
+__all__ = ["Microstructure"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -34,8 +38,8 @@ class Microstructure:
     voxel_size : float or (dz, dy, dx)
         In metres; the default 1.0 means "in voxels".
     phase_names : sequence of str, optional
-        One distinct name per phase; also fixes the number of phases where the last ones do not
-        occur.  Default ``"phase 0"``, ``"phase 1"``, ...
+        One distinct name per phase; also fixes the number of phases if the last do not occur.
+        Default ``"phase 0"``, ``"phase 1"``, ...
     provenance : mapping, optional
         Where the volume comes from; anything JSON can hold, numpy scalars and arrays too.
     fields : mapping of str to array, optional
@@ -93,24 +97,24 @@ class Microstructure:
     @cached_property
     def volume_fractions(self) -> np.ndarray:
         """Volume fraction of every phase, shape (P,), dimensionless; exact counts divided once."""
-        return count_labels(self.labels, self.n_phases) / self.labels.size
+        return phase_counts(self.labels, self.n_phases) / self.labels.size
 
     # --------------------------------------------------------------------------------- methods
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """The labels; read-only unless a copy is asked for."""
+        """Return the labels; read-only unless a copy is requested."""
         return np.array(self.labels, dtype=dtype, copy=copy)
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> Path:
         """Write to a file in the format of its suffix; see :func:`micro3d_fast.io.save`."""
-        from micro3d_fast import io
+        from . import io
 
         return io.save(path, self, **options)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], **options: Any) -> Microstructure:
         """Read from a file in the format of its suffix; see :func:`micro3d_fast.io.load`."""
-        from micro3d_fast import io
+        from . import io
 
         return io.load(path, **options)
 
@@ -125,17 +129,8 @@ class Microstructure:
 # ------------------------------------------------------------------------------------- helpers
 
 
-def count_labels(labels: np.ndarray, n_phases: int) -> np.ndarray:
-    """Exact number of voxels per phase, int64, shape (n_phases,)."""
-    flat = labels.reshape(-1)
-    counts = np.zeros(256, dtype=np.int64)
-    for start in range(0, flat.size, 1 << 22):  # bincount widens its input to 8 bytes
-        counts += np.bincount(flat[start : start + (1 << 22)], minlength=256)
-    return counts[:n_phases]
-
-
 def read_only(array: np.ndarray) -> np.ndarray:
-    """The array itself if nobody can write to it, else a read-only copy."""
+    """Return the array itself if nobody can write to it, else a read-only copy."""
     owner: Any = array
     while isinstance(owner, np.ndarray):
         if owner.flags.writeable:
@@ -143,35 +138,33 @@ def read_only(array: np.ndarray) -> np.ndarray:
             break
         owner = owner.base
     else:
-        if owner is not None:  # memory of another library: somebody else may write to it
+        if owner is not None:  # memory of another library, which may write to it
             array = array.copy()
     array.flags.writeable = False
     return array
 
 
 def phase_names_for(n_phases: int, names: Iterable[str] | None) -> tuple[str, ...]:
-    """Checked phase names, or the default ones."""
-    wanted = "one distinct, non-empty name for each phase"
+    """Return checked phase names, or the default ones."""
     if isinstance(names, str | bytes) or (names is not None and not isinstance(names, Iterable)):
-        raise TypeError(f"`phase_names` must be a sequence of names, got {names!r}")
+        raise refuse_type("phase_names", "be a sequence of names", shown(names))
     names = tuple(names or ())
     if not names:
         return tuple(f"phase {phase}" for phase in range(n_phases))
     if not all(isinstance(name, str) for name in names):
-        raise TypeError(f"`phase_names` must be a sequence of names, got {names!r}")
+        raise refuse_type("phase_names", "be a sequence of names", shown(names))
+    wanted = "hold one distinct, non-empty name for each phase"
     if len(names) < n_phases:
-        raise ValueError(
-            f"`phase_names` must hold {wanted}, got {len(names)} names for {n_phases} phases"
-        )
+        raise refuse("phase_names", wanted, f"{len(names)} names for {n_phases} phases")
     if len(names) > 256:
-        raise ValueError(f"`phase_names` must hold at most 256 names, got {len(names)}")
+        raise refuse("phase_names", "hold at most 256 names", str(len(names)))
     if len(set(names)) != len(names) or not all(name.strip() for name in names):
-        raise ValueError(f"`phase_names` must hold {wanted}, got {names!r}")
+        raise refuse("phase_names", wanted, shown(names))
     return tuple(str(name) for name in names)
 
 
 def describe_voxel_size(voxel_size: Sequence[float]) -> str:
-    """``" of 1e-06 m"``, ``" of 1e-06 x 2e-06 x 2e-06 m"``, or nothing for the default 1.0."""
+    """Return ``" of 1e-06 m"`` or ``" of 1e-06 x 2e-06 x 2e-06 m"``; empty for 1.0."""
     if all(size == 1.0 for size in voxel_size):
         return ""
     if len(set(voxel_size)) == 1:
@@ -180,18 +173,18 @@ def describe_voxel_size(voxel_size: Sequence[float]) -> str:
 
 
 def describe_fractions(names: Sequence[str], fractions: Sequence[float] | np.ndarray) -> str:
-    """``"matrix 0.5500, fibre 0.4500"``; of many phases those that occur, eight at most."""
+    """Return ``"matrix 0.5500, fibre 0.4500"``; of many phases those that occur, at most eight."""
     pairs = list(zip(names, fractions, strict=True))
     if len(pairs) > 8:
         pairs = [pair for pair in pairs if pair[1] > 0]
-    words = [f"{name} {fraction:.4f}" for name, fraction in pairs[:8]]
+    parts = [f"{name} {fraction:.4f}" for name, fraction in pairs[:8]]
     if len(pairs) > 8:
-        words.append(f"... ({len(pairs)} phases)")
-    return ", ".join(words)
+        parts.append(f"... ({len(pairs)} phases)")
+    return ", ".join(parts)
 
 
 def plain_json(value: Any, *, name: str) -> Any:
-    """A deep copy in plain JSON types; numpy values become lists and numbers, NaN and inf words."""
+    """Return a deep copy in plain JSON types; arrays become lists, NaN and infinity strings."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, np.generic):
@@ -204,37 +197,35 @@ def plain_json(value: Any, *, name: str) -> Any:
         return os.fspath(value)
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
-            raise TypeError(f"`{name}` must have strings as keys, got {list(value)!r}")
+            raise refuse_type(name, "have strings as keys", shown(list(value)))
         return {str(key): plain_json(item, name=name) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain_json(item, name=name) for item in value]
-    raise TypeError(f"`{name}` must hold what JSON can hold, got {type(value).__name__}")
+    raise refuse_type(name, "hold what JSON can hold", type(value).__name__)
 
 
 def _checked_provenance(provenance: Any) -> dict[str, Any]:
     if provenance is not None and not isinstance(provenance, Mapping):
-        raise TypeError(f"`provenance` must be a mapping, got {type(provenance).__name__}")
+        raise refuse_type("provenance", "be a mapping", type(provenance).__name__)
     return plain_json(provenance or {}, name="provenance")
 
 
 def _checked_fields(fields: Any, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
     if not isinstance(fields, Mapping):
-        raise TypeError(f"`fields` must be a mapping of arrays, got {type(fields).__name__}")
+        raise refuse_type("fields", "be a mapping of arrays", type(fields).__name__)
     checked = {}
     for key, value in fields.items():
         if not isinstance(key, str) or not key.isprintable() or not key.strip() or "/" in key:
-            raise ValueError(f"`fields` must have printable names without '/', got {key!r}")
+            raise refuse("fields", "have printable names without '/'", repr(key))
         if key == "labels":
-            raise ValueError("`fields` must not be named 'labels'")
-        array = _checks.to_host(value, name=f"fields[{key!r}]")
+            raise refuse("fields", "have names other than 'labels'", "'labels'")
+        name = f"fields[{key!r}]"
+        array = _checks.to_host(value, name=name)
         if array.dtype.kind not in "buif":
-            raise TypeError(f"`fields[{key!r}]` must hold real numbers, got dtype {array.dtype}")
+            raise refuse_type(name, "hold real numbers", f"dtype {array.dtype}")
         if array.shape[:3] != shape or array.ndim not in (3, 4) or array.size == 0:
-            nz, ny, nx = shape
-            raise ValueError(
-                f"`fields[{key!r}]` must have shape ({nz}, {ny}, {nx}) or ({nz}, {ny}, {nx}, k), "
-                f"got {array.shape}"
-            )
+            axes = ", ".join(map(str, shape))
+            raise refuse(name, f"have shape ({axes}) or ({axes}, k)", str(array.shape))
         if array.dtype.kind == "f" and array.dtype.itemsize > 8:
             array = array.astype(np.float64)  # no file format agrees on long double
         checked[key] = read_only(np.ascontiguousarray(array))

@@ -1,0 +1,24 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Micrographs: 2D labelled images of up to three orthogonal planes, the source of training patches.
+
+Conventions: plane ``"xy"`` has normal z and image axes (rows, columns) = (y, x); ``"xz"`` normal y
+and (z, x); ``"yz"`` normal x and (z, y).  Row 0 of a file is the first voxel of its row axis.
+Images are uint8 labels ``0 ... P-1``, C-contiguous, read-only; their sizes may differ.  Grey
+values become labels only by an explicit map from value to phase, or by a threshold.  Planes that
+were not given are borrowed:
+
+* one plane: the material is isotropic, all three planes show the same images;
+* two planes: it is transversely isotropic about the normal of one of them.  Let A = (a, s) and
+  B = (b, s) share the direction s; the missing plane is (a, b).  If B is the isotropic plane
+  (symmetry axis a), s and b are alike, so (a, b) shows the images of A with s read as b,
+  transposed where the axis order asks for it; if A is, the other way round.
+"""
+
+from __future__ import annotations
+
+from ._borrowing import correlation_length
+from ._micrographs import Micrographs
+from ._report import AxisReport, MicrographReport, PlaneReport
+
+__all__ = ["AxisReport", "MicrographReport", "Micrographs", "PlaneReport", "correlation_length"]

@@ -1,0 +1,376 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The class: loading from files, arrays and volumes; fractions, fingerprint, random patches."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import _checks
+from .._checks import refuse, refuse_type
+from .._grey_images import gather
+from .._phase_rules import label_images
+from .._phases import phase_counts
+from .._planes import NORMAL, PLANES
+from ..microstructure import (
+    Microstructure,
+    describe_fractions,
+    describe_voxel_size,
+    phase_names_for,
+)
+from ._borrowing import complete_planes
+from ._report import MicrographReport, check, describe_sizes
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Micrographs:
+    """Labelled images of the planes ``"xy"``, ``"xz"`` and ``"yz"``.
+
+    Made by :meth:`load` (files or arrays) or :meth:`from_volume` (slices of a tomogram).
+
+    Attributes
+    ----------
+    images : dict of str to list of array
+        Plane to its images, each uint8 of shape (rows, columns), read-only; all three planes,
+        borrowed ones included.
+    n_phases : int
+        Number of phases P.
+    phase_names : tuple of str
+        One per phase.
+    voxel_size : (dz, dy, dx)
+        In metres; 1.0 means "in voxels".
+    borrowed : dict of str to str
+        Missing plane to what it shows instead, such as ``{"yz": "xz with x read as y"}``.
+    sources : dict of str to list of str
+        Where each image comes from, image by image.
+    """
+
+    images: dict[str, list[np.ndarray]]
+    n_phases: int
+    phase_names: tuple[str, ...]
+    voxel_size: tuple[float, float, float]
+    borrowed: dict[str, str]
+    sources: dict[str, list[str]]
+
+    # ----------------------------------------------------------------------------- construction
+
+    @classmethod
+    def load(
+        cls,
+        images: Mapping[str, Any],
+        phases: Mapping[Any, int] | str | None = None,
+        *,
+        voxel_size: Any = 1.0,
+        phase_names: Sequence[str] | None = None,
+        threshold: float | Sequence[float] | str | None = None,
+        n_phases: int | None = None,
+        symmetry_axis: str = "auto",
+    ) -> Micrographs:
+        """Load images of one, two or three planes, from files or arrays.
+
+        Parameters
+        ----------
+        images : dict
+            Plane (``"xy"``, ``"xz"``, ``"yz"``) to a glob pattern or path (.png, .tif with all its
+            pages, .jpg, .bmp, .npy, .npz; found files in natural order), an array
+            (rows, columns) or (n, rows, columns), or a list of these.  Sizes may differ.
+        phases : dict or "labels", optional
+            Grey value to phase, one map for all planes, such as ``{0: 0, 255: 1}``; several
+            values may share a phase.  ``"labels"``: the values are phases ``0 ... P-1`` already.
+            Boolean arrays need neither this nor a threshold.  One-bit files hold 0 and 1, or 0 and
+            255 if those are in the map.  Palette images give grey values, or indices where the
+            palette is coloured.
+        voxel_size : float or (dz, dy, dx)
+            In metres; 1.0 means "in voxels".
+        phase_names : sequence of str, optional
+            One per phase.
+        threshold : float, increasing floats, "otsu" or "multi-otsu", optional
+            For grey images: class = number of thresholds that the value exceeds, so 0 is the
+            darkest; ``phases`` may then map class to phase, such as ``{0: 1, 1: 0}``.  The two
+            Otsu methods take the histogram of all images of all planes together.
+        n_phases : int, optional
+            Number of phases; needed by ``"multi-otsu"``.
+        symmetry_axis : {"auto", "x", "y", "z"}
+            The axis of transverse isotropy if two planes are given, normal to one of them.
+            ``"auto"``: the isotropic plane is the one whose autocorrelation has the more equal
+            lengths along rows and columns.  See the head of this module for how the missing
+            plane is borrowed; ``borrowed`` and :meth:`check` report it.
+
+        Returns
+        -------
+        Micrographs
+
+        Warns
+        -----
+        UserWarning
+            The planes contradict each other or the symmetry assumed; see :meth:`check`.
+
+        Raises
+        ------
+        FileNotFoundError
+            A pattern matches no file.
+        ValueError, TypeError
+            Unknown grey values, planes with different phases, colours, transparency, lossy
+            labels, unreadable files.
+        """
+        if not isinstance(images, Mapping):
+            wanted = "be a dict of 'xy', 'xz', 'yz' to patterns, paths or arrays"
+            raise refuse_type("images", wanted, type(images).__name__)
+        planes = _plane_names(list(images), name="images")
+        found = {plane: gather(images[plane], plane) for plane in planes}
+        given, count = label_images(found, phases, threshold, n_phases)
+        names = phase_names_for(count, phase_names)
+        if len(names) != count:
+            wanted = f"hold one name for each of {count} phases"
+            raise refuse("phase_names", wanted, str(len(names)))
+        _refuse_different_phases(given, count)
+        sources = {plane: [image.source for image in found[plane]] for plane in planes}
+        made = cls._complete(given, sources, names, voxel_size, symmetry_axis)
+        for warning in made.check().warnings:
+            warnings.warn(warning, UserWarning, stacklevel=2)
+        return made
+
+    @classmethod
+    def from_volume(
+        cls,
+        labels: Any,
+        images_per_plane: int = 300,
+        seed: int = 0,
+        planes: Sequence[str] = PLANES,
+        *,
+        voxel_size: Any = None,
+        phase_names: Sequence[str] | None = None,
+        symmetry_axis: str = "auto",
+    ) -> Micrographs:
+        """Take random whole slices of a volume, without repetition: the paper's protocol.
+
+        Parameters
+        ----------
+        labels : array of bool or integers, shape (nz, ny, nx), or Microstructure
+            The tomogram; a ``Microstructure`` brings its voxel size and phase names.
+        images_per_plane : int
+            Upper bound; all slices are taken of a volume thinner than this.
+        seed : int
+            Decides which slices are taken.
+        planes : sequence of str
+            Which of ``"xy"``, ``"xz"``, ``"yz"`` to take; the others are borrowed.
+        voxel_size : float or (dz, dy, dx), optional
+            In metres.
+        phase_names : sequence of str, optional
+            One per phase.
+        symmetry_axis : {"auto", "x", "y", "z"}
+            As in :meth:`load`, where two planes are taken.
+
+        Returns
+        -------
+        Micrographs
+        """
+        volume = _checks.as_labels(labels, ndim=3)
+        count = _checks.integer(images_per_plane, name="images_per_plane", minimum=1)
+        rng = np.random.default_rng(_checks.seed_number(seed))
+        if isinstance(labels, Microstructure):
+            voxel_size = labels.voxel_size if voxel_size is None else voxel_size
+            phase_names = labels.phase_names if phase_names is None else phase_names
+        if set(np.unique(volume)) == {0, 255}:
+            warnings.warn(
+                "`labels` holds only 0 and 255 and is taken as 256 phases; if these are grey "
+                "values, map them to the phases 0 and 1 first",
+                stacklevel=2,
+            )
+        names = phase_names_for(int(volume.max()) + 1, phase_names)
+        given, sources = {}, {}
+        for plane in _plane_names(planes, name="planes"):
+            axis = NORMAL[plane]
+            n = volume.shape[axis]
+            chosen = np.sort(rng.choice(n, size=min(count, n), replace=False))
+            given[plane] = [np.take(volume, index, axis=axis) for index in chosen]
+            sources[plane] = [f"labels[{_slice_text(axis, index)}]" for index in chosen]
+        size = 1.0 if voxel_size is None else voxel_size
+        return cls._complete(given, sources, names, size, symmetry_axis)
+
+    @classmethod
+    def _complete(
+        cls,
+        given: dict[str, list[np.ndarray]],
+        sources: dict[str, list[str]],
+        names: tuple[str, ...],
+        voxel_size: Any,
+        symmetry_axis: Any,
+    ) -> Micrographs:
+        """Return micrographs of all three planes from labelled images of one, two or three."""
+        size = _checks.voxel_size3(voxel_size)
+        images, sources, borrowed = complete_planes(given, sources, size, symmetry_axis)
+        return cls(
+            images=images,
+            n_phases=len(names),
+            phase_names=names,
+            voxel_size=size,
+            borrowed=borrowed,
+            sources=sources,
+        )
+
+    def check(self) -> MicrographReport:
+        """Report counts, sizes and fractions per plane, and contradictions between planes.
+
+        Compared are the volume fractions of the planes given and the autocorrelation along the
+        direction that two planes share, both relative to the scatter between images (between parts
+        of the images of a plane that has fewer than eight).  A plane taken as isotropic is compared
+        with itself, rows against columns.  ``warnings`` is empty if the planes agree.
+        """
+        return check(self)
+
+    # ------------------------------------------------------------------------------- properties
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Planes that have images of their own."""
+        return tuple(plane for plane in PLANES if plane not in self.borrowed)
+
+    @functools.cached_property
+    def min_side(self) -> int:
+        """Shortest image side in pixels: the largest patch that every image can give."""
+        return min(min(image.shape) for images in self.images.values() for image in images)
+
+    def plane_fractions(self, plane: str) -> np.ndarray:
+        """Return volume fractions pooled over the pixels of one plane, shape (P,)."""
+        images = self.images[_checks.choice(plane, PLANES, name="plane")]
+        counts = sum(phase_counts(image, self.n_phases) for image in images)
+        return np.asarray(counts) / sum(image.size for image in images)
+
+    def volume_fractions(self) -> np.ndarray:
+        """Return volume fractions with equal weight for every plane, shape (P,), dimensionless."""
+        return np.mean([self.plane_fractions(plane) for plane in PLANES], axis=0)
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256(f"micrographs 1 phases {self.n_phases}".encode())
+        for plane in PLANES:
+            digest.update(f" plane {plane} images {len(self.images[plane])}".encode())
+            for image in self.images[plane]:
+                digest.update(f" {image.shape[0]}x{image.shape[1]} ".encode())
+                digest.update(image)
+        return digest.hexdigest()
+
+    def fingerprint(self) -> str:
+        """Return the hexadecimal SHA-256 of planes, shapes, pixels and number of phases."""
+        return self._fingerprint
+
+    # ---------------------------------------------------------------------------------- sampling
+
+    def sample(
+        self, rng: np.random.Generator, batch_size: int, patch: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw training patches: random plane, image, crop and flips; never rotated.
+
+        Planes are equally likely; an image of the plane is drawn with probability proportional to
+        its area; every crop of it is equally likely; each axis is flipped with probability 1/2.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            The only source of randomness.
+        batch_size : int
+            Number of patches B.
+        patch : int
+            Side of the square patches in pixels, at most ``min_side``.
+
+        Returns
+        -------
+        labels : array of uint8, shape (B, patch, patch)
+        plane : array of int64, shape (B,)
+            0 is xy, 1 is xz, 2 is yz.
+        """
+        if not isinstance(rng, np.random.Generator):
+            raise refuse_type("rng", "be a numpy.random.Generator", type(rng).__name__)
+        count = _checks.integer(batch_size, name="batch_size", minimum=1)
+        side = _checks.integer(patch, name="patch", minimum=1)
+        if side > self.min_side:
+            self._refuse_patch(side)
+        plane = rng.integers(0, 3, size=count)
+        draw = rng.random((count, 5))  # image, row, column, flip, flip
+        out = np.empty((count, side, side), dtype=np.uint8)
+        for b in range(count):
+            name = PLANES[plane[b]]
+            number = np.searchsorted(self._cumulative_area[name], draw[b, 0], side="right")
+            image = self.images[name][number]
+            row, column = (
+                int(u * (n - side + 1)) for u, n in zip(draw[b, 1:3], image.shape, strict=True)
+            )
+            crop = image[row : row + side, column : column + side]
+            flip = [slice(None, None, -1) if u < 0.5 else slice(None) for u in draw[b, 3:5]]
+            out[b] = crop[flip[0], flip[1]]
+        return out, plane.astype(np.int64, copy=False)
+
+    @functools.cached_property
+    def _cumulative_area(self) -> dict[str, np.ndarray]:
+        cumulative = {}
+        for plane, images in self.images.items():
+            area = np.cumsum([float(image.size) for image in images])
+            cumulative[plane] = area[:-1] / area[-1]  # all but the last: draws lie in [0, 1)
+        return cumulative
+
+    def _refuse_patch(self, side: int) -> None:
+        for plane in self.given:
+            for image, source in zip(self.images[plane], self.sources[plane], strict=True):
+                if min(image.shape) < side:
+                    rows, columns = image.shape
+                    of_plane = f" of plane {plane}"
+                    raise refuse(
+                        "patch",
+                        f"be at most {self.min_side}, the shortest image side",
+                        str(side),
+                        f"{source.removesuffix(of_plane)}{of_plane} has {rows} x {columns} pixels",
+                    )
+
+    def __repr__(self) -> str:
+        planes = []
+        for plane, images in self.images.items():
+            if plane in self.borrowed:
+                planes.append(f"{plane} borrowed ({self.borrowed[plane]})")
+            else:
+                planes.append(f"{plane} {len(images)} of {describe_sizes(images)}")
+        phases = describe_fractions(self.phase_names, self.volume_fractions())
+        size = describe_voxel_size(self.voxel_size).replace(" of ", "; voxel size ")
+        return f"Micrographs: {'; '.join(planes)}{size}; {phases}"
+
+
+def _refuse_different_phases(given: dict[str, list[np.ndarray]], n_phases: int) -> None:
+    """Refuse a phase that does not occur, or not in every plane."""
+    present = {
+        plane: np.flatnonzero(sum(phase_counts(image, n_phases) for image in images))
+        for plane, images in given.items()
+    }
+    everywhere = set().union(*(set(phases.tolist()) for phases in present.values()))
+    if len(everywhere) < n_phases:
+        never = min(set(range(n_phases)) - everywhere)
+        raise refuse("phases", "all occur in the images", f"no pixel of phase {never}")
+    for plane, phases in present.items():
+        absent = everywhere - set(phases.tolist())
+        if absent:
+            other = next(p for p in given if min(absent) in present[p])
+            got = f"phase {min(absent)} in plane {other} and not in plane {plane}"
+            raise refuse("images", "hold the same phases in all planes", got)
+
+
+def _plane_names(planes: Any, *, name: str) -> list[str]:
+    """Return the names of some planes in their fixed order."""
+    wanted = "hold one, two or three of 'xy', 'xz', 'yz'"
+    if isinstance(planes, str) or not isinstance(planes, Iterable):
+        raise refuse_type(name, wanted, _checks.shown(planes))
+    planes = list(planes)
+    known = [plane for plane in PLANES if plane in planes]
+    if not planes or len(known) != len(planes):
+        raise refuse(name, wanted, _checks.shown(planes))
+    return known
+
+
+def _slice_text(axis: int, index: int) -> str:
+    """Return ``":, 3, :"`` for the slice 3 normal to axis 1."""
+    return ", ".join(str(index) if a == axis else ":" for a in range(3))

@@ -1,0 +1,174 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Image files and arrays to micrographs: formats, and contents that are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from _micrographs import GREY, LABELS, MAP, loaded, pillow, refused, write
+from micro3d_fast.micrographs import Micrographs
+
+
+def test_png_pattern_in_natural_order(tmp_path):
+    for number in (10, 9, 100, 1):
+        write(tmp_path / f"slice{number}.png", GREY[number % 40])
+    m = Micrographs.load({"xy": str(tmp_path / "slice*.png")}, phases=MAP)
+    names = [source.rsplit("slice")[-1] for source in m.sources["xy"]]
+    assert names == ["1.png", "9.png", "10.png", "100.png"]
+    np.testing.assert_array_equal(m.images["xy"][2], LABELS[10])
+
+
+def test_a_file_name_with_brackets_is_no_pattern(tmp_path):
+    write(tmp_path / "a[1].png", GREY[0])
+    np.testing.assert_array_equal(loaded(tmp_path / "a[1].png")[0], LABELS[0])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".tiff", ".bmp", ".PNG"])
+def test_lossless_formats(tmp_path, suffix):
+    path = write(tmp_path / f"a{suffix}", GREY[0])
+    np.testing.assert_array_equal(loaded(path)[0], LABELS[0])
+
+
+def test_sixteen_bits_one_bit_and_float(tmp_path):
+    path = write(tmp_path / "a.png", GREY[0].astype(np.uint16) * 257)
+    np.testing.assert_array_equal(loaded(path, phases={0: 0, 65535: 1})[0], LABELS[0])
+    one_bit = tmp_path / "one.png"
+    pillow().fromarray(GREY[0]).convert("1").save(one_bit)
+    for phases in (MAP, {0: 0, 1: 1}, {False: 0, True: 1}, None):
+        np.testing.assert_array_equal(loaded(one_bit, phases=phases)[0], LABELS[0])
+    np.testing.assert_array_equal(loaded(one_bit, phases={0: 1, 255: 0})[0], 1 - LABELS[0])
+    np.testing.assert_array_equal(loaded(one_bit, phases=None, threshold=128)[0], LABELS[0])
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "f.tif", LABELS[0].astype(np.float32))
+    np.testing.assert_array_equal(loaded(tmp_path / "f.tif", phases={0: 0, 1: 1})[0], LABELS[0])
+
+
+def test_grey_in_colour_files(tmp_path):
+    rgb = write(tmp_path / "rgb.png", np.dstack([GREY[0]] * 3))
+    np.testing.assert_array_equal(loaded(rgb)[0], LABELS[0])
+    rgba = write(tmp_path / "rgba.png", np.dstack([GREY[0]] * 3 + [np.full_like(GREY[0], 255)]))
+    np.testing.assert_array_equal(loaded(rgba)[0], LABELS[0])
+
+
+def test_palettes(tmp_path):
+    image = pillow().fromarray(GREY[0]).convert("P")
+    image.save(tmp_path / "grey.png")
+    np.testing.assert_array_equal(loaded(tmp_path / "grey.png")[0], LABELS[0])
+    image = pillow().fromarray(LABELS[0])
+    image.putpalette([200, 0, 0, 0, 0, 200] + [0] * 762)
+    image.save(tmp_path / "colours.png")  # the index is the label
+    np.testing.assert_array_equal(loaded(tmp_path / "colours.png", phases="labels")[0], LABELS[0])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"compression": "zlib", "photometric": "minisblack"},
+        {"imagej": True, "metadata": {"axes": "ZYX"}},
+        {"ome": True, "metadata": {"axes": "ZYX"}, "photometric": "minisblack"},
+    ],
+    ids=str,
+)
+def test_tiff_stacks(tmp_path, options):
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "a.tif", GREY[:5], **options)
+    got = loaded(tmp_path / "a.tif")
+    assert len(got) == 5
+    np.testing.assert_array_equal(got, LABELS[:5])
+
+
+def test_tiff_that_only_pillow_can_decompress(tmp_path):
+    first, second = (pillow().fromarray(GREY[i]) for i in (0, 1))
+    first.save(tmp_path / "a.tif", compression="tiff_lzw", save_all=True, append_images=[second])
+    np.testing.assert_array_equal(loaded(tmp_path / "a.tif"), LABELS[:2])
+
+
+def test_numpy_files_and_arrays(tmp_path, backend):
+    np.save(tmp_path / "a.npy", LABELS[:3])
+    np.savez(tmp_path / "a.npz", labels=LABELS[:3], other=LABELS)
+    np.savez(tmp_path / "b.npz", volume=LABELS[:3])
+    send, _ = backend
+    for given in (
+        tmp_path / "a.npy",
+        tmp_path / "a.npz",
+        tmp_path / "b.npz",
+        send(LABELS[:3].copy()),
+        list(LABELS[:3]),
+        [LABELS[0], LABELS[1:3]],
+        LABELS[:3] > 0,
+    ):
+        np.testing.assert_array_equal(loaded(given, phases={0: 0, 1: 1}), LABELS[:3])
+    np.testing.assert_array_equal(loaded(LABELS[:3] > 0, phases=None), LABELS[:3])
+
+
+def test_sizes_may_differ(tmp_path):
+    paths = [
+        write(tmp_path / "a.png", GREY[0]),
+        write(tmp_path / "b.png", GREY[1][:30]),
+        write(tmp_path / "c.png", GREY[2][:, :20]),
+    ]
+    m = Micrographs.load({"xy": paths}, phases=MAP)
+    assert [image.shape for image in m.images["xy"]] == [(44, 48), (30, 48), (44, 20)]
+    assert "3 of 30 x 20 to 44 x 48" in repr(m)
+    assert m.min_side == 20
+
+
+def test_exif_rotation_is_obeyed(tmp_path):
+    image = pillow().fromarray(GREY[0])
+    exif = image.getexif()
+    exif[0x0112] = 6  # to be shown turned by 90 degrees
+    image.save(tmp_path / "a.png", exif=exif)
+    assert loaded(tmp_path / "a.png")[0].shape == (48, 44)
+
+
+def test_refusals_of_the_pixels(tmp_path):
+    colours = np.dstack([GREY[0], GREY[1], GREY[2]])
+    path = write(tmp_path / "colours.png", colours)
+    refused(ValueError, "colours.png must hold grey values or labels, got colours", {"xy": path})
+    refused(ValueError, "which looks like a colour image", {"xy": colours}, phases=MAP)
+    clear = np.dstack([GREY[0]] * 3 + [GREY[1]])
+    path = write(tmp_path / "clear.png", clear)
+    refused(ValueError, "clear.png must be opaque, got an alpha channel", {"xy": path}, phases=MAP)
+    refused(
+        ValueError, "must hold finite grey values", {"xy": np.full((4, 4), np.nan)}, threshold=0
+    )
+    refused(ValueError, "must hold real numbers, got dtype complex", {"xy": GREY * 1j}, threshold=0)
+    refused(ValueError, r"shape \(rows, columns\) or \(n, rows", {"xy": GREY[None]}, phases=MAP)
+    refused(ValueError, "must not be empty", {"xy": GREY[:0]}, phases=MAP)
+    np.savez(tmp_path / "two.npz", a=GREY, b=GREY)
+    words = r"two.npz must hold one array, or one named 'labels' or 'images', got \['a', 'b'\]"
+    refused(ValueError, words, {"xy": tmp_path / "two.npz"}, phases=MAP)
+    (tmp_path / "a.gif").write_bytes(b"GIF")
+    refused(ValueError, r"a.gif must end in one of .png, .tif", {"xy": tmp_path / "a.gif"})
+
+
+def test_refusals_of_tiff(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "white.tif", GREY[0], photometric="miniswhite")
+    refused(
+        ValueError, "white.tif must store black as 0, got white", {"xy": tmp_path / "white.tif"}
+    )
+    tifffile.imwrite(
+        tmp_path / "rgb.tif", np.dstack([GREY[0], GREY[1], GREY[2]]), photometric="rgb"
+    )
+    refused(ValueError, "rgb.tif must hold grey values or labels", {"xy": tmp_path / "rgb.tif"})
+    two = np.stack([GREY[0], GREY[1]])
+    tifffile.imwrite(tmp_path / "c.tif", two, imagej=True, metadata={"axes": "CYX"})
+    refused(
+        ValueError, "c.tif must hold one grey value per pixel, got 2", {"xy": tmp_path / "c.tif"}
+    )
+    tifffile.imwrite(tmp_path / "s.tif", GREY[:5], imagej=True, metadata={"axes": "ZYX"})
+    content = (tmp_path / "s.tif").read_bytes()
+    (tmp_path / "s.tif").write_bytes(content[: 3 * len(content) // 5])
+    refused(ValueError, "s.tif must be a whole TIFF file", {"xy": tmp_path / "s.tif"}, phases=MAP)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".npy", ".npz", ".bmp"])
+def test_broken_files_are_refused_by_name(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    for content in (b"", b"this is no image"):
+        path.write_bytes(content)
+        refused(ValueError, rf"a\{suffix} cannot be read as an image: ", {"xy": path}, phases=MAP)

@@ -1,0 +1,139 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Grey values to phases: maps, thresholds, labels, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from _micrographs import GREY, LABELS, MAP, loaded, refused, write
+from micro3d_fast import synthetic
+from micro3d_fast.micrographs import Micrographs
+
+
+def test_several_values_may_share_a_phase():
+    image = np.array([[0, 10, 20], [30, 10, 0]] * 4)
+    got = loaded(image, phases={0: 0, 10: 1, 20: 0, 30: 2})
+    np.testing.assert_array_equal(got[0][:2], [[0, 1, 0], [2, 1, 0]])
+
+
+def test_thresholds():
+    image = np.array([[0, 99, 100, 101, 200, 255]])
+    assert loaded(image, phases=None, threshold=100)[0][0].tolist() == [0, 0, 0, 1, 1, 1]
+    assert loaded(image, phases=None, threshold=[99.5, 200])[0][0].tolist() == [0, 0, 1, 1, 1, 2]
+    swapped = loaded(image, phases={0: 1, 1: 0}, threshold=100)
+    assert swapped[0][0].tolist() == [1, 1, 1, 0, 0, 0]
+    merged = loaded(image, phases={0: 0, 1: 1, 2: 0}, threshold=[99.5, 200])
+    assert merged[0][0].tolist() == [0, 0, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_otsu_finds_the_gap_of_all_images_together(dtype):
+    rng = np.random.default_rng(0)
+    grey = np.where(LABELS[:6] == 1, 180, 60) + rng.normal(0, 8, LABELS[:6].shape)
+    scale = {np.uint8: 1, np.uint16: 200, np.float32: 1e-3}[dtype]
+    images = (grey.clip(0, 255) * scale).astype(dtype)
+    np.testing.assert_array_equal(loaded(images, phases=None, threshold="otsu"), LABELS[:6])
+
+
+def test_multi_otsu():
+    truth = synthetic.level_cut((6, 40, 40), (0.3, 0.4, 0.3), 3.0, seed=2).labels
+    rng = np.random.default_rng(0)
+    images = (np.array([40, 128, 220])[truth] + rng.normal(0, 8, truth.shape)).astype(np.uint8)
+    got = loaded(images, phases=None, threshold="multi-otsu", n_phases=3)
+    np.testing.assert_array_equal(got, truth)
+
+
+def test_jpeg_needs_a_threshold(tmp_path):
+    path = write(tmp_path / "a.jpg", GREY[0], quality=90)
+    np.testing.assert_array_equal(loaded(path, phases=None, threshold="otsu")[0], LABELS[0])
+    words = (
+        r"a.jpg must hold only the grey values 0, 255 of `phases`, got also .* values\): JPEG "
+        r"compression blurs labels, give a `threshold` instead or lossless images$"
+    )
+    with pytest.raises(ValueError, match=words):
+        loaded(path)
+    with (
+        pytest.warns(UserWarning, match=r"values of .*a.jpg and others for phases, but JPEG"),
+        pytest.raises(ValueError, match="without a gap"),
+    ):
+        Micrographs.load({"xy": path}, phases="labels")
+
+
+def test_grey_values_are_never_guessed():
+    words = (
+        "`phases` must be a map such as .* unless `threshold` is given, got None: the meaning of "
+        "the grey values 0, 255 is not guessed$"
+    )
+    refused(ValueError, words, {"xy": GREY})
+    words = r"the grey values 0 \.\.\. 255 is not guessed"
+    refused(ValueError, words, {"xy": np.arange(256).reshape(16, 16)})
+
+
+def test_unknown_grey_values_are_refused_by_name(tmp_path):
+    odd = GREY[0].copy()
+    odd[3, 3], odd[4, 4] = 7, 9
+    path = write(tmp_path / "odd.png", odd)
+    words = (
+        r"/odd.png must hold only the grey values 0, 255 of `phases`, got also 7, 9: "
+        r"give each of them a phase$"
+    )
+    refused(ValueError, words, {"xy": path, "xz": GREY}, phases=MAP)
+    refused(ValueError, "image 2 of plane xz must hold only", {"xz": [*GREY[:2], odd]}, phases=MAP)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"phases": {}}, ValueError, "`phases` must map at least one grey value"),
+        ({"phases": {0: 0, 255: 2}}, ValueError, r"0 ... P-1 without a gap, got \[0, 2\]"),
+        ({"phases": {0: 0, 255: 300}}, ValueError, r"`phases\[255\]` must be an integer 0 ... 255"),
+        ({"phases": {"0": 0}}, TypeError, "`key of phases` must be a finite number"),
+        ({"phases": [0, 255]}, TypeError, "`phases` must be a map of grey value to phase or 'lab"),
+        ({"phases": "grey"}, ValueError, "`phases` must be 'labels', got 'grey'"),
+        (
+            {"phases": "labels"},
+            ValueError,
+            "got 'labels' with the labels 0, 255: give a map such as {0: 0, ",
+        ),
+        (
+            {"phases": {0: 0, 255: 1, 7: 2}},
+            ValueError,
+            "must all occur in the images, got no pixel of phase 2",
+        ),
+        ({"phases": MAP, "n_phases": 3}, ValueError, "`n_phases` must be .* 2, got 3"),
+        ({"phases": MAP, "phase_names": "ab"}, TypeError, "`phase_names` must be a sequence"),
+        (
+            {"phases": MAP, "phase_names": ("a", "b", "c")},
+            ValueError,
+            "one name for each of 2 phases, got 3",
+        ),
+        ({"phases": MAP, "voxel_size": -1}, ValueError, "`voxel_size` must be a positive number"),
+        ({"threshold": 300}, ValueError, "got 300, which leaves phase 1 without a pixel"),
+        ({"threshold": [9, 3]}, ValueError, r"in increasing order, got \[9.0, 3.0\]"),
+        ({"threshold": []}, ValueError, "in increasing order"),
+        ({"threshold": "foo"}, ValueError, "`threshold` must be 'otsu' or 'multi-otsu', got 'foo'"),
+        ({"threshold": float("nan")}, ValueError, "`threshold` must be a finite number"),
+        (
+            {"threshold": "multi-otsu"},
+            ValueError,
+            "`n_phases` must be given for `threshold`='multi-otsu', got None",
+        ),
+        (
+            {"threshold": "multi-otsu", "n_phases": 3},
+            ValueError,
+            "'multi-otsu' of at least 3 grey values",
+        ),
+        (
+            {"threshold": "otsu", "n_phases": 3},
+            ValueError,
+            "2 for `threshold`='otsu', got 3",
+        ),
+        ({"threshold": 9, "phases": MAP}, ValueError, "map the classes 0 ... 1, darkest first"),
+        ({"threshold": 9, "phases": "labels"}, TypeError, "must be a map of class"),
+    ],
+    ids=lambda x: str(x)[:40],
+)
+def test_refusals_of_the_rule(options, error, words):
+    refused(error, words, {"xy": GREY[:4]}, **options)
