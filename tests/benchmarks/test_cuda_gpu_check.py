@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""benchmarks/gpu_check.py --toy: every section that measures, at sizes that say nothing."""
+"""benchmarks/gpu_check.py --toy: every section that measures, at toy sizes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ pytestmark = pytest.mark.cuda
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
-@pytest.mark.filterwarnings("ignore")  # what torch's profiler and compiler have to say
+@pytest.mark.filterwarnings("ignore")  # of torch's profiler and compiler
 @pytest.mark.parametrize("section", ["operators", "statistics", "homogenize", "sampler", "train"])
 def test_section_at_toy_sizes(section, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    gpu_check = importlib.import_module("gpu_check")
+    gpu_check = importlib.import_module("gpu_check.command")
     if shutil.which("nvidia-smi") is None:
-        monkeypatch.setattr(
-            importlib.import_module("_gpu.job"), "card", lambda: {"text": "a card, driver 0"}
-        )
+        job = importlib.import_module("gpu_check.job")
+        monkeypatch.setattr(job, "gpu_info", lambda: {"text": "a GPU, driver 0"})
     arguments = ["--out", str(tmp_path), "--toy", "--section", section]
     assert gpu_check.main(arguments, isolate=False) == 0, (tmp_path / "report.txt").read_text()
     with (tmp_path / "results.csv").open(newline="") as file:
@@ -35,5 +34,5 @@ def test_section_at_toy_sizes(section, tmp_path, monkeypatch):
         assert row["gpu"]
         assert row["notes"].startswith("rehearsal at toy sizes")
         assert math.isfinite(float(row["value"]))
-    # such rows do not get among the results
+    # such rows cannot be adopted
     assert gpu_check.adopt(tmp_path / "results.csv", tmp_path / "house.csv") == 1

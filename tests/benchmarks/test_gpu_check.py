@@ -20,9 +20,9 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 @pytest.fixture
 def gpu_check(monkeypatch):
-    """The module, with its folder on the path."""
+    """Return the module of the command, with benchmarks/ on the path."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("gpu_check")
+    return importlib.import_module("gpu_check.command")
 
 
 def rows_of(folder):
@@ -55,15 +55,15 @@ def test_rehearsal_runs_every_section_once(gpu_check, tmp_path, capsys):
     assert rehearse(gpu_check, tmp_path) == 0
     assert capsys.readouterr().out.count("passed before") == len(gpu_check.DEFAULT)
     assert rows_of(tmp_path) == rows
-    # ... unless told otherwise
+    # ... except with --again
     assert rehearse(gpu_check, tmp_path, "--section", "build", "--again") == 0
     assert len(rows_of(tmp_path)) == len(rows) + 1
-    # and its rows can not get among the results
+    # and its rows cannot be adopted
     assert gpu_check.adopt(tmp_path / "results.csv", tmp_path / "results of the house.csv") == 1
 
 
 class Section:
-    """A section of a few steps, of which some go wrong."""
+    """A section of three steps; those named in `wrong` fail."""
 
     def __init__(self, wrong=()):
         self.wrong = set(wrong)
@@ -80,10 +80,10 @@ class Section:
             raise RuntimeError(f"{name} went wrong")
 
 
-def test_a_failure_is_told_and_stops_nothing_else(gpu_check, tmp_path, monkeypatch, capsys):
+def test_a_failure_is_reported_and_stops_nothing_else(gpu_check, tmp_path, monkeypatch, capsys):
     bad, good = Section(wrong={"two"}), Section()
-    monkeypatch.setitem(sys.modules, "_gpu.operators", bad)
-    monkeypatch.setitem(sys.modules, "_gpu.statistics", good)
+    monkeypatch.setitem(sys.modules, "gpu_check.operators", bad)
+    monkeypatch.setitem(sys.modules, "gpu_check.statistics", good)
     sections = ("--section", "operators,statistics")
     assert rehearse(gpu_check, tmp_path, *sections) == 1
     assert bad.ran == good.ran == ["one", "two", "three"]
@@ -103,9 +103,9 @@ def test_a_failure_is_told_and_stops_nothing_else(gpu_check, tmp_path, monkeypat
     assert good.ran == []
 
 
-def test_what_there_is_no_time_for_is_left(gpu_check, tmp_path, monkeypatch):
+def test_steps_without_time_are_left(gpu_check, tmp_path, monkeypatch):
     section = Section()
-    monkeypatch.setitem(sys.modules, "_gpu.operators", section)
+    monkeypatch.setitem(sys.modules, "gpu_check.operators", section)
     assert rehearse(gpu_check, tmp_path, "--section", "operators", "--seconds", "1") == 3
     assert section.ran == []
     assert "one, two, three" in state_of(tmp_path)["operators"]["message"]
@@ -113,8 +113,8 @@ def test_what_there_is_no_time_for_is_left(gpu_check, tmp_path, monkeypatch):
     assert section.ran == ["one", "two", "three"]
 
 
-def test_a_section_that_can_not_start_fails(gpu_check, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "_gpu.operators", object())
+def test_a_section_that_cannot_start_fails(gpu_check, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gpu_check.operators", object())
     assert rehearse(gpu_check, tmp_path, "--section", "operators") == 1
     assert "no attribute 'run'" in state_of(tmp_path)["operators"]["message"]
 
@@ -126,11 +126,11 @@ def program(*arguments, **env):
     )
 
 
-def test_without_a_gpu_it_fails_in_words_and_writes_no_row(tmp_path):
-    said = program("--out", tmp_path, "--section", "build", PATH=str(tmp_path))
-    assert said.returncode == 1
-    assert "build: failed" in said.stdout
-    assert "must be there to build with CUDA" in said.stdout
+def test_without_a_gpu_it_reports_the_missing_tools_and_writes_no_row(tmp_path):
+    run = program("--out", tmp_path, "--section", "build", PATH=str(tmp_path))
+    assert run.returncode == 1
+    assert "build: failed" in run.stdout
+    assert "must be there to build with CUDA" in run.stdout
     assert not (tmp_path / "results.csv").exists()
 
 
@@ -187,7 +187,7 @@ def test_rows_of_a_gpu_are_adopted_once(gpu_check, tmp_path):
     source, target = tmp_path / "results.csv", tmp_path / "house.csv"
     keys = {"bench": "gpu_operators", "metric": "seconds", "unit": "s"}
     results.record(case="ours", value=2.0, path=target, **keys)
-    results.record(case="theirs", value=1.0, gpu="a card, driver 1", path=source, **keys)
+    results.record(case="theirs", value=1.0, gpu="a GPU, driver 1", path=source, **keys)
     for _ in range(2):
         assert gpu_check.adopt(source, target) == 0
         with target.open(newline="") as file:
@@ -199,12 +199,12 @@ JUNIT = """<testsuites><testsuite>
 <testcase classname="a" name="bad"><failure message="no">trace</failure></testcase>
 <testcase classname="a" name="torn"><error message="no">trace</error></testcase>
 <testcase classname="a" name="idle"><skipped message="cupy is absent"/></testcase>
-<testcase classname="a" name="big"><skipped message="this card is too small: 28 GB"/></testcase>
+<testcase classname="a" name="big"><skipped message="this GPU is too small: 28 GB"/></testcase>
 </testsuite></testsuites>"""
 
 
-def test_skips_count_as_failures_but_for_small_cards(gpu_check, tmp_path):
-    tests = importlib.import_module("_gpu.tests")
+def test_skips_count_as_failures_but_for_small_gpus(gpu_check, tmp_path):
+    tests = importlib.import_module("gpu_check.tests")
     file = tmp_path / "junit.xml"
     file.write_text(JUNIT)
     outcome = tests.read_junit(file)
@@ -222,6 +222,6 @@ ptxas info    : Used 40 registers, used 1 barriers, 21120 bytes smem
 
 
 def test_registers_and_spills_are_read_from_the_log(gpu_check):
-    build = importlib.import_module("_gpu.build")
+    build = importlib.import_module("gpu_check.build")
     (use,) = build.ptxas_table(PTXAS).values()
     assert use == {"registers": 40, "stack": 16, "spill": 8, "shared": 21120}

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""How the sections of gpu_check.py measure: events and graphs on a GPU, a clock on the CPU."""
+"""How the sections measure: events and graphs on a GPU, a clock on the CPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Call = Callable[[], Any]
 
 
 def seconds_of(call: Call, device: str, *, budget: float = 0.5, least: int = 3) -> float:
-    """Median seconds of a call, as its caller sees it; two calls warm up."""
+    """Return the median seconds of a call, launch included; two calls warm up."""
     import torch
 
     if device == "cpu":
@@ -38,9 +38,9 @@ def seconds_of(call: Call, device: str, *, budget: float = 0.5, least: int = 3) 
 
 
 def graph_seconds(calls: Sequence[Call], device: str, *, budget: float = 0.3) -> float:
-    """Median seconds of one of the calls without launch gaps: they are replayed as one CUDA graph.
+    """Return the median seconds per call without launch gaps: a replayed CUDA graph.
 
-    Give calls on different memory, so many that the cache can not hold it.
+    The calls should use different memory, more than the cache can hold.
     """
     import torch
 
@@ -60,9 +60,9 @@ def graph_seconds(calls: Sequence[Call], device: str, *, budget: float = 0.3) ->
 
 
 def kernel_seconds(call: Call, device: str) -> float:
-    """Seconds that the GPU is busy with kernels and its own copies during one call.
+    """Return the seconds that the GPU spends on kernels and copies within its memory in a call.
 
-    What moves between host and card is left out: it is neither the kernel's doing nor its floor.
+    Transfers between host and GPU are excluded: neither the kernels nor the floor have them.
     """
     import torch
 
@@ -87,7 +87,7 @@ def kernel_seconds(call: Call, device: str) -> float:
 
 
 def copies_for(bytes_each: int, device: str, most: int = 64) -> int:
-    """Sets of arrays that a timing should walk through to leave the cache out of it."""
+    """Return the number of sets of arrays that together exceed the cache."""
     if device == "cpu":
         return 1
     import torch
@@ -97,7 +97,7 @@ def copies_for(bytes_each: int, device: str, most: int = 64) -> int:
 
 
 def copy_rate(size: int, device: str) -> float:
-    """Bytes read and written per second by a copy on the card of ``size`` bytes."""
+    """Return the bytes read and written per second by a copy of ``size`` bytes on the GPU."""
     import torch
 
     sets = copies_for(2 * size, device)
@@ -110,7 +110,7 @@ def copy_rate(size: int, device: str) -> float:
 
 
 def measured_ceilings(device: str, toy: bool) -> dict[str, float]:
-    """The largest copy and bf16 matrix product, on random data."""
+    """Measure a large copy and a large bf16 matrix product, on random data."""
     import torch
 
     n = 64 if toy else 8192

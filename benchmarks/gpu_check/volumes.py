@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Labelled volumes of any size in no time, made where they are used."""
+"""Labelled volumes of any size, made quickly on the device that uses them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def blobs(n: int, device: str, *, scale: int = 8, seed: int = 0) -> Any:
-    """Two phases, runs of some `scale` voxels: random values, interpolated, cut; torch, uint8."""
+    """Return two phases with runs of about ``scale`` voxels, as a torch tensor of uint8."""
     import torch
     from torch.nn.functional import interpolate
 
@@ -31,7 +31,7 @@ def blobs(n: int, device: str, *, scale: int = 8, seed: int = 0) -> Any:
 
 
 def spheres(n: int, *, cell: int = 64, fraction: float = 0.31, seed: int = 0) -> np.ndarray:
-    """Spheres in a periodic cell, repeated to n voxels; the fraction of the cell is exact."""
+    """Return spheres in a periodic cell of exact fraction, repeated to n voxels."""
     cell = min(cell, n)
     rng = np.random.default_rng(seed)
     grid = np.stack(np.meshgrid(*[np.arange(cell)] * 3, indexing="ij"), axis=-1) + 0.5

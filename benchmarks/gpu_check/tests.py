@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 from .job import Job
 
-#: what the sanitizer runs: every kernel on small odd shapes
+#: files that the sanitizer runs: every kernel on small odd shapes
 SMALL = [
     f"tests/{folder}/test_{name}.py"
     for folder, names in {
@@ -30,13 +30,13 @@ SMALL = [
     }.items()
     for name in names
 ]
-#: a skip with these words is no failure: the test needs more memory than the card has
-EXCUSED = "this card is too small"
+#: a skip with this reason is no failure: the test needs more memory than the GPU has
+EXCUSED = "is too small:"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run of pytest came to."""
+    """The outcome of a run of pytest."""
 
     passed: int
     failed: list[str]
@@ -63,6 +63,7 @@ def run(job: Job) -> None:
 
 
 def read_junit(file: Path) -> Outcome:
+    """Read the outcome from pytest's report."""
     passed, failed, skipped, excused = 0, [], [], []
     for case in ElementTree.parse(file).iter("testcase"):
         name = f"{case.get('classname', '')}::{case.get('name', '')}"
@@ -78,7 +79,7 @@ def read_junit(file: Path) -> Outcome:
 
 
 def pytest(job: Job, name: str, *words: str, prefix: tuple[str, ...] = (), **env: str) -> Outcome:
-    """Run pytest as a program of its own; the log of this section gets what it says."""
+    """Run pytest in a new process; its output goes to the log of this section."""
     junit = job.out / f"{name}.xml"
     junit.unlink(missing_ok=True)
     command = [*prefix, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
@@ -99,7 +100,7 @@ def pytest(job: Job, name: str, *words: str, prefix: tuple[str, ...] = (), **env
 
 
 def judge(job: Job, case: str, outcome: Outcome) -> None:
-    """Rows, then an error unless every test ran and passed."""
+    """Record the tests passed, then raise unless every test ran and passed."""
     job.row(case, "tests passed", outcome.passed, "1")
     if outcome.failed or outcome.skipped or outcome.passed == 0:
         first = [*outcome.failed, *outcome.skipped, "no test was found"][0]
@@ -107,12 +108,12 @@ def judge(job: Job, case: str, outcome: Outcome) -> None:
 
 
 def everything(job: Job) -> None:
-    what = "tests/cuda/test_cuda_streams.py" if job.toy else "tests"
-    judge(job, "pytest -m cuda", pytest(job, "pytest", "-m", "cuda", what, M3D_REQUIRE_CUDA="1"))
+    path = "tests/cuda/test_cuda_streams.py" if job.toy else "tests"
+    judge(job, "pytest -m cuda", pytest(job, "pytest", "-m", "cuda", path, M3D_REQUIRE_CUDA="1"))
 
 
 def sanitize(job: Job, sanitizer: str | None, tool: str) -> None:
-    """memcheck finds bad accesses, racecheck hazards in shared memory."""
+    """Run a tool: memcheck finds bad accesses, racecheck hazards in shared memory."""
     if sanitizer is None:
         raise RuntimeError("compute-sanitizer must be on the PATH")
     options = sanitizer_options(sanitizer, tool)
@@ -126,31 +127,31 @@ def sanitize(job: Job, sanitizer: str | None, tool: str) -> None:
         *[file for file in SMALL if (job.root / file).exists()],
         prefix=(sanitizer, *options),
         M3D_REQUIRE_CUDA="1",
-        PYTORCH_NO_CUDA_MEMORY_CACHING="1",  # every array an allocation of its own, with a true end
+        PYTORCH_NO_CUDA_MEMORY_CACHING="1",  # one allocation per array: its true end is known
     )
     judge(job, f"compute-sanitizer {tool}", outcome)
 
 
 def sanitizer_options(sanitizer: str, tool: str) -> list[str]:
-    """Only what this version of it knows: an unknown option ends it before anything runs."""
-    said = subprocess.run([sanitizer, "--help"], capture_output=True, text=True, timeout=60).stdout
+    """Return the options that this version knows: an unknown one would end it at once."""
+    known = subprocess.run([sanitizer, "--help"], capture_output=True, text=True, timeout=60).stdout
     options = ["--tool", tool, "--error-exitcode", "86", "--print-limit", "20"]
-    wished = {
+    wanted = {
         "--kernel-name": "kernel_substring=micro3d",  # those of other libraries cost minutes
         "--launch-timeout": "120",  # until the tests have loaded torch
     }
     if tool == "memcheck":
-        wished["--leak-check"] = "no"
+        wanted["--leak-check"] = "no"
         # torch asks the driver for functions that it may lack; launches are checked by ourselves
-        wished["--report-api-errors"] = "no"
-    for option, value in wished.items():
-        if option in said:
+        wanted["--report-api-errors"] = "no"
+    for option, value in wanted.items():
+        if option in known:
             options += [option, value]
     return options
 
 
 def rehearsal(job: Job) -> None:
-    """The same way, one file: every test of it is skipped without a GPU."""
+    """Run one file without a GPU: every test of it is skipped."""
     outcome = pytest(
         job, "pytest", "-m", "cuda", "tests/cuda/test_cuda_streams.py", M3D_REQUIRE_CUDA="0"
     )

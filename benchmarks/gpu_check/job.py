@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""What every section of gpu_check.py uses: steps, rows, files, the card."""
+"""What every section uses: steps, rows, files, the GPU."""
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import os
@@ -17,9 +18,9 @@ from typing import Any
 
 import _results
 
-CONTEXT_LOST = 4  # exit status of a section whose CUDA context died: go on in a new process
+CONTEXT_LOST = 4  # exit status of a section whose CUDA context died: continue in a new process
 LEFT = 3  # exit status of a section that had no time for all of its steps
-#: words of errors after which a CUDA context answers nothing any more
+#: parts of error messages after which a CUDA context is unusable
 DEADLY = (
     "illegal memory access",
     "unspecified launch failure",
@@ -33,18 +34,18 @@ DEADLY = (
 
 
 class State:
-    """state.json: what became of each section."""
+    """The state of each section, kept in state.json."""
 
     def __init__(self, file: Path, *, kind: str) -> None:
         self.file, self.kind = file, kind
         self.sections: dict[str, dict[str, Any]] = {}
         if file.exists():
-            there = json.loads(file.read_text())
-            if there["kind"] != kind:
+            stored = json.loads(file.read_text())
+            if stored["kind"] != kind:
                 raise SystemExit(
-                    f"--out must be another folder: {file.parent} holds {there['kind']}"
+                    f"--out must be another folder: {file.parent} holds {stored['kind']}"
                 )
-            self.sections = there["sections"]
+            self.sections = stored["sections"]
 
     def get(self, section: str) -> dict[str, Any]:
         return self.sections.get(section, {})
@@ -55,17 +56,17 @@ class State:
 
 
 class Job:
-    """One section at work.
+    """A running section.
 
-    A step is a function with a name: what it raises is written down and the next one goes on, and a
-    step that passed is not run again.  Rows of a step are written when it has passed.
+    A step is a function with a name: an exception is recorded and the next step runs, and a step
+    that passed is not run again. Rows of a step are written when it has passed.
     """
 
     def __init__(self, section: str, chosen: Any, root: Path) -> None:
         self.section, self.root = section, root
         self.out: Path = chosen.out
         self.rehearse: bool = chosen.rehearse  # on the CPU
-        self.toy: bool = chosen.toy or chosen.rehearse  # so small that no number says anything
+        self.toy: bool = chosen.toy or chosen.rehearse  # sizes without meaning for timings
         self.chosen = chosen
         self.deadline: float = chosen.deadline
         self.run_id: str = chosen.run
@@ -74,22 +75,22 @@ class Job:
         self._steps_file = self.out / f"{section}.steps.json"
         self._steps: dict[str, dict[str, Any]] = {}
         if self._steps_file.exists():
-            there = json.loads(self._steps_file.read_text())
-            # what failed or was left in an earlier call is tried again
-            keep = {k: v for k, v in there.items() if v["status"] == "passed"}
-            self._steps = keep | {k: v for k, v in there.items() if v["run"] == self.run_id}
+            stored = json.loads(self._steps_file.read_text())
+            # steps that failed or were left in an earlier call run again
+            keep = {k: v for k, v in stored.items() if v["status"] == "passed"}
+            self._steps = keep | {k: v for k, v in stored.items() if v["run"] == self.run_id}
         self._rows: list[dict[str, Any]] = []
         self._lost = False
 
     # ------------------------------------------------------------------------------------ steps
 
     def step(self, name: str, function: Callable[..., Any], *args: Any, expect: float = 5) -> Any:
-        """Run a step unless it passed before, there is no time for it, or nothing can run."""
+        """Run a step unless it passed before, no time is left, or the CUDA context is lost."""
         before = self._steps.get(name, {})
         if before.get("status") == "passed":
             return None
         if before.get("status") in ("failed", "running"):
-            if before["status"] == "running":  # of this call: a process died in it
+            if before["status"] == "running":  # the process of this call died in it
                 self._note(name, status="failed", message="the process died in this step")
             return None
         if self._lost:
@@ -114,14 +115,14 @@ class Job:
         return result
 
     def fail(self, name: str, error: BaseException) -> None:
-        """Write down that a step failed, and why."""
+        """Record that a step failed, and why."""
         traceback.print_exception(error)
         text = f"{type(error).__name__}: {error}".strip()
         self._note(name, status="failed", message=text.splitlines()[0][:300])
-        self._lost = self._lost or any(words in text for words in DEADLY)
+        self._lost = self._lost or any(part in text for part in DEADLY)
 
     def close(self) -> int:
-        """Exit status of the section's process."""
+        """Return the exit status of the section's process."""
         if self._lost:
             return CONTEXT_LOST
         found = [entry["status"] for entry in self._steps.values()]
@@ -134,7 +135,7 @@ class Job:
         write_json(self._steps_file, self._steps)
 
     def _tidy(self) -> None:
-        """Give the card's memory back."""
+        """Free cached GPU memory."""
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_initialized() and not self._lost:
             gc.collect()
@@ -149,7 +150,7 @@ class Job:
     def row(
         self, case: str, metric: str, value: float, unit: str, *, notes: str = "", **more: Any
     ) -> None:
-        """A row of results.csv; written when the step has passed."""
+        """Add a row to results.csv, written when the step has passed."""
         print(f"{case:44s} {metric:34s} {value:11.5g} {unit}  {notes}", flush=True)
         self._rows.append(
             {"case": case, "metric": metric, "value": value, "unit": unit, "notes": notes, **more}
@@ -162,15 +163,15 @@ class Job:
             row["notes"] = f"rehearsal at toy sizes; {row['notes']}".rstrip("; ")
         _results.record(
             bench=f"gpu_{self.section}",
-            gpu="" if self.rehearse else self.card["text"],
+            gpu="" if self.rehearse else self.gpu["text"],
             path=self.out / "results.csv",
             **row,
         )
 
-    # --------------------------------------------------------------------------------- the card
+    # ---------------------------------------------------------------------------------- the GPU
 
-    def require_card(self) -> None:
-        """Stop here if the native operators and torch do not both see a GPU."""
+    def require_gpu(self) -> None:
+        """Raise unless both the native operators and torch find a GPU."""
         if self.rehearse:
             return
         import torch
@@ -184,30 +185,28 @@ class Job:
             raise RuntimeError(f"a GPU is needed, but torch {torch.__version__} finds none")
         print(f"{cuda_status()} torch {torch.__version__}", flush=True)
 
-    @property
-    def card(self) -> dict[str, Any]:
-        """Name, compute capability and driver of the card."""
-        if not hasattr(self, "_card"):
-            self._card = card()
-        return self._card
+    @functools.cached_property
+    def gpu(self) -> dict[str, Any]:
+        """Name, compute capability and driver of the GPU."""
+        return gpu_info()
 
     def ceilings(self) -> dict[str, float]:
-        """What the card copies (bytes/s) and multiplies (bf16 FLOP/s), measured once a run."""
+        """Return the copy (bytes/s) and bf16 matrix (FLOP/s) rates, measured once per run."""
         from .timing import measured_ceilings
 
         file = self.out / "ceilings.json"
-        there = json.loads(file.read_text()) if file.exists() else {}
-        if there.get("run") != self.run_id:
-            there = {**measured_ceilings(self.device, self.toy), "run": self.run_id}
-            write_json(file, there)
-        return there
+        stored = json.loads(file.read_text()) if file.exists() else {}
+        if stored.get("run") != self.run_id:
+            stored = {**measured_ceilings(self.device, self.toy), "run": self.run_id}
+            write_json(file, stored)
+        return stored
 
 
-def card() -> dict[str, Any]:
-    """The first GPU, asked of nvidia-smi: it answers without a CUDA context."""
+def gpu_info() -> dict[str, Any]:
+    """Describe the first GPU by nvidia-smi, which needs no CUDA context."""
     fields = "name,compute_cap,driver_version,memory.total"
     try:
-        said = subprocess.run(
+        printed = subprocess.run(
             ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"],
             capture_output=True,
             text=True,
@@ -216,7 +215,7 @@ def card() -> dict[str, Any]:
         ).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise RuntimeError(f"a GPU is needed, but nvidia-smi does not answer: {error}") from error
-    name, capability, driver, memory = (part.strip() for part in said.splitlines()[0].split(","))
+    name, capability, driver, memory = (part.strip() for part in printed.splitlines()[0].split(","))
     return {
         "name": name,
         "capability": capability,
@@ -227,7 +226,7 @@ def card() -> dict[str, Any]:
 
 
 def write_json(file: Path, value: Any) -> None:
-    """The whole file or none of it."""
+    """Write the whole file or none of it."""
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_text(json.dumps(value, indent=1) + "\n")
     temporary.replace(file)

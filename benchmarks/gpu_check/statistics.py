@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Correlations on the card.  Goals: S2 map within twice the floor of its FFT passes, lineal path at
+"""Correlations on the GPU.  Goals: S2 map within twice the floor of its FFT passes, lineal path at
 half of copy speed.
 
-Seconds of kernels leave out what moves between host and card; seconds of a call hold everything.
+Seconds of kernels exclude transfers between host and GPU; seconds of a call include everything.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from micro3d_fast._planes import AXIS_NAMES
+
 from .job import Job
 from .timing import kernel_seconds, seconds_of
 from .volumes import blobs
 
-#: bytes a voxel that six passes of a real transform forth and back must move: each reads and writes
-#: half a complex volume, which is as large as a real one
+#: bytes per voxel that six passes of a real transform forth and back must move: each reads and
+#: writes half a complex volume, which is as large as a real one
 PASSES = {"float64": 6 * 2 * 8, "float32": 6 * 2 * 4}
 
 
@@ -38,8 +40,8 @@ def run(job: Job) -> None:
         job.step(f"curves {n}", curves, job, n, expect=10 if n < 1024 else 40)
 
 
-def on_card(job: Job, call: Any, labels: Any) -> None:
-    """A CUDA array must be worked on where it is: a path over the host would fail here."""
+def check_on_gpu(job: Job, call: Any, labels: Any) -> None:
+    """Check that a CUDA array is processed on the GPU, not copied to the host."""
     if job.rehearse:
         return
     import torch
@@ -49,11 +51,11 @@ def on_card(job: Job, call: Any, labels: Any) -> None:
     before = torch.cuda.memory_allocated()
     call()
     if torch.cuda.max_memory_allocated() - before < labels.numel() // 16:
-        raise AssertionError("nothing was allocated on the card: the labels went to the host")
+        raise AssertionError("nothing was allocated on the GPU: the labels went to the host")
 
 
 def agreement(job: Job, n: int) -> None:
-    """The same numbers as on the host, for every public function."""
+    """Compare every public function with its result on the host."""
     import micro3d_fast as m3
 
     labels = blobs(n, job.device, scale=4)
@@ -82,7 +84,7 @@ def two_point_map(job: Job, n: int, dtype: str, periodic: bool) -> None:
     import micro3d_fast as m3
 
     labels = blobs(n, job.device)
-    copy = job.ceilings()["copy"]  # before the peak of memory is looked for
+    copy = job.ceilings()["copy"]  # before the peak of memory is measured
     padded = n if periodic else 2 * n
 
     def ours() -> np.ndarray:
@@ -113,7 +115,7 @@ def two_point_map(job: Job, n: int, dtype: str, periodic: bool) -> None:
         del field
         _cupy(job, case, labels, padded, dtype)
     case = f"S2 map {n}^3 {dtype} {'periodic' if periodic else 'open'}"
-    on_card(job, ours, labels)
+    check_on_gpu(job, ours, labels)
     kernels = kernel_seconds(ours, job.device)
     started = time.perf_counter()
     ours()
@@ -134,7 +136,7 @@ def _cupy(job: Job, case: str, labels: Any, padded: int, dtype: str) -> None:
     try:
         import cupy
     except ImportError:
-        print("cupy is not there to compare with")
+        print("cupy is not installed")
         return
     n = labels.shape[0]
     field = cupy.zeros((padded,) * 3, dtype=dtype)
@@ -152,7 +154,7 @@ def _cupy(job: Job, case: str, labels: Any, padded: int, dtype: str) -> None:
 
 
 def curves(job: Job, n: int) -> None:
-    """Directional S2, radial S2, and lineal paths of all phases from one scan an axis."""
+    """Time directional S2, radial S2, and lineal paths of all phases from one scan per axis."""
     import micro3d_fast as m3
     from micro3d_fast import statistics
 
@@ -167,10 +169,10 @@ def curves(job: Job, n: int) -> None:
             m3.lineal_path(labels, 1, axis=a, max_lag=lags) for a in range(3)
         ],
     }.items():
-        on_card(job, call, labels)
+        check_on_gpu(job, call, labels)
         job.row(f"{name}, {n}^3", "call", seconds_of(call, job.device), "s")
         job.row(f"{name}, {n}^3", "kernels", kernel_seconds(call, job.device), "s")
-    for axis, name in enumerate("zyx"):
+    for axis, name in enumerate(AXIS_NAMES):
         kernels = kernel_seconds(lambda a=axis: statistics.lineal_paths(labels, axis=a), job.device)
         case = f"lineal paths of all phases, {n}^3 along {name}"
         share = n**3 / kernels / copy

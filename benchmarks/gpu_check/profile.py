@@ -26,8 +26,8 @@ METRICS = {
 ONCE = """
 import torch
 from micro3d_fast import ops
-from _gpu.operators import STEP, arrays_for
-from _gpu.volumes import blobs
+from gpu_check.operators import STEP, arrays_for
+from gpu_check.volumes import blobs
 n, device = {n}, "{device}"
 for here, there in (("xy", "xy"), ("xy", "xz"), ("yz", "xy")):
     for noise in (0.0, 0.6):
@@ -54,14 +54,14 @@ def counters(job: Job) -> None:
     if not job.rehearse:
         if ncu is None:
             raise RuntimeError("ncu (Nsight Compute) must be on the PATH")
-        # the clocks of the card stay as they are
+        # the clocks of the GPU stay as they are
         command = [
             *(ncu, "--clock-control", "none", "--csv", "--page", "raw"),
             *("--metrics", ",".join(METRICS), "--kernel-name-base", "demangled"),
             *("--kernel-name", "regex:micro3d", *command),
         ]
     paths = [str(job.root / "benchmarks"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    said = subprocess.run(
+    process = subprocess.run(
         command,
         cwd=job.root / "benchmarks",
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
@@ -69,11 +69,11 @@ def counters(job: Job) -> None:
         text=True,
         timeout=max(job.time_left, 1),
     )
-    (job.out / "counters.csv").write_text(said.stdout)
-    print(said.stderr[-4000:])
-    if said.returncode:
-        raise RuntimeError(f"profiling ended with status {said.returncode}")
-    lines = [line for line in said.stdout.splitlines() if line.startswith('"')]
+    (job.out / "counters.csv").write_text(process.stdout)
+    print(process.stderr[-4000:])
+    if process.returncode:
+        raise RuntimeError(f"profiling ended with status {process.returncode}")
+    lines = [line for line in process.stdout.splitlines() if line.startswith('"')]
     for entry in list(csv.DictReader(lines))[1:]:  # the first row holds the units
         name = entry.get("Kernel Name", "")
         if "micro3d" in name:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Build the package with CUDA for the card into DIR/site, without network."""
+"""Build the package with CUDA for this GPU into DIR/site, without network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 
-from .job import Job, card
+from .job import Job, gpu_info
 
 
 def run(job: Job) -> None:
@@ -25,18 +25,16 @@ def run(job: Job) -> None:
 
 
 def tools(job: Job) -> None:
-    """Say what there is to build with."""
+    """Print the tools to build with."""
     for name in ("cmake", "ninja", "nvcc", "c++"):
         path = shutil.which(name)
-        said = (
-            ""
-            if path is None
-            else subprocess.run([path, "--version"], capture_output=True, text=True).stdout
-        )
-        line = [text for text in said.splitlines() if re.search(r"\d+\.\d+", text)]
+        printed = ""
+        if path is not None:
+            printed = subprocess.run([path, "--version"], capture_output=True, text=True).stdout
+        line = [text for text in printed.splitlines() if re.search(r"\d+\.\d+", text)]
         print(f"{name}: {path} {line[0] if line else ''}")
     for module in ("scikit_build_core", "pybind11", "pip", "torch", "cupy"):
-        print(f"{module}: {'there' if importlib.util.find_spec(module) else 'absent'}")
+        print(f"{module}: {'found' if importlib.util.find_spec(module) else 'absent'}")
     if job.rehearse:
         return
     missing = [name for name in ("cmake", "nvcc") if shutil.which(name) is None]
@@ -45,11 +43,12 @@ def tools(job: Job) -> None:
 
 
 def architecture(job: Job) -> str:
-    """The card's own: machine code for it and nothing else."""
-    return job.chosen.arch or card()["capability"].replace(".", "") + "-real"
+    """Return the architecture to build for: this GPU's, as machine code only."""
+    return job.chosen.arch or gpu_info()["capability"].replace(".", "") + "-real"
 
 
 def definitions(job: Job) -> dict[str, str]:
+    """Return the CMake variables of the build."""
     return {
         "MICRO3D_CUDA": "ON",
         "CMAKE_CUDA_ARCHITECTURES": architecture(job),
@@ -60,7 +59,7 @@ def definitions(job: Job) -> dict[str, str]:
 
 
 def build(job: Job) -> None:
-    """By pip and scikit-build-core where they are, else by CMake alone."""
+    """Build by pip and scikit-build-core if installed, else by CMake alone."""
     shutil.rmtree(job.out / "site", ignore_errors=True)
     have = all(importlib.util.find_spec(name) for name in ("pip", "scikit_build_core"))
     attempts = [by_pip, by_cmake] if have else [by_cmake]
@@ -71,21 +70,14 @@ def build(job: Job) -> None:
         except subprocess.CalledProcessError as error:
             if attempt is attempts[-1]:
                 raise
-            print(f"{attempt.__name__} failed ({error}); CMake alone is tried", flush=True)
+            print(f"{attempt.__name__} failed ({error}); trying CMake alone", flush=True)
 
 
 def by_pip(job: Job) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--verbose",
-        "--no-build-isolation",
-        "--no-deps",
-    ]
-    command += ["--no-index", "--disable-pip-version-check", "--no-compile", "--upgrade"]
-    command += ["--target", str(job.out / "site"), "-C", f"build-dir={job.out / 'build'}"]
+    command = [sys.executable, "-m", "pip", "install", "--verbose"]
+    command += ["--no-build-isolation", "--no-deps", "--no-index", "--disable-pip-version-check"]
+    command += ["--no-compile", "--upgrade", "--target", str(job.out / "site")]
+    command += ["-C", f"build-dir={job.out / 'build'}"]
     for name, value in definitions(job).items():
         if name == "CMAKE_BUILD_TYPE":
             continue  # a setting of scikit-build-core, Release by default
@@ -131,7 +123,7 @@ def execute(job: Job, command: list[str]) -> None:
 
 
 def resources(job: Job) -> None:
-    """Registers and spills of every kernel, from what ptxas said."""
+    """Print registers and spills of every kernel, from the output of ptxas."""
     table = ptxas_table((job.out / "build.txt").read_text())
     for name, use in sorted(table.items()):
         print(f"{name:76.76s} {use}")
@@ -140,7 +132,7 @@ def resources(job: Job) -> None:
 
 
 def ptxas_table(text: str) -> dict[str, dict[str, int]]:
-    """Kernel -> registers, bytes of stack, spilled bytes, bytes of static shared memory."""
+    """Return registers, stack, spilled and static shared bytes of each kernel."""
     table: dict[str, dict[str, int]] = {}
     name = ""
     for line in text.splitlines():
@@ -162,12 +154,12 @@ def demangled(symbol: str) -> str:
     tool = shutil.which("c++filt") or shutil.which("cu++filt")
     if tool is None:
         return symbol
-    said = subprocess.run([tool, symbol], capture_output=True, text=True).stdout.strip()
-    said = re.sub(r"\(anonymous namespace\)::|micro3d::|^void ", "", said)
-    return re.sub(r"\(.*$", "", said) or symbol
+    name = subprocess.run([tool, symbol], capture_output=True, text=True).stdout.strip()
+    name = re.sub(r"\(anonymous namespace\)::|micro3d::|^void ", "", name)
+    return re.sub(r"\(.*$", "", name) or symbol
 
 
-#: into site/sitecustomize.py, which Python runs when it starts
+#: text of site/sitecustomize.py, which Python runs when it starts
 SHIELD = """# The package beside this file comes before an editable installation of it.
 import sys
 
@@ -176,23 +168,23 @@ sys.meta_path = [f for f in sys.meta_path if "ScikitBuild" not in type(f).__name
 
 
 def imports(job: Job) -> None:
-    """The built package, in a process of its own."""
+    """Import the built package in a new process."""
     (job.out / "site" / "sitecustomize.py").write_text(SHIELD)
     code = (
         "import micro3d_fast as m3, micro3d_fast._core as c;"
         "print(m3.__file__); print(m3.cuda_status()); assert c.BUILT_WITH_CUDA"
     )
     env = dict(os.environ, PYTHONPATH=str(job.out / "site"))
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], env=env, cwd=job.out, capture_output=True, text=True
     )
-    print(said.stdout + said.stderr)
-    if said.returncode or str(job.out) not in said.stdout:
-        raise RuntimeError(f"the built package does not import: {said.stderr.strip()[-300:]}")
+    print(process.stdout + process.stderr)
+    if process.returncode or str(job.out) not in process.stdout:
+        raise RuntimeError(f"the built package does not import: {process.stderr.strip()[-300:]}")
 
 
 def package(job: Job) -> None:
-    """Rehearsal: the package that is installed is taken; nothing is built."""
+    """Use the installed package, for a rehearsal; build nothing."""
     import micro3d_fast as m3
     from micro3d_fast import _core
 

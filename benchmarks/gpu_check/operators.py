@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The native operators as a share of what the card copies.  Goals at 256^3: reverse step 80 %, run
-lengths 50 %.
+"""The native operators as a share of copy speed.  Goals at 256^3: reverse step 80 %, run lengths
+50 %.
 
-Bytes are counted once: what must be read and what must be written.  Times are of replayed CUDA
-graphs over so many arrays that the cache can not hold them.
+Bytes are counted once: those that must be read and written.  Times are of replayed CUDA graphs
+over more arrays than the cache can hold.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from micro3d_fast._planes import AXIS_NAMES, TO_FIELD
+
 from .job import Job
 from .timing import copies_for, copy_rate, graph_seconds, seconds_of
 from .volumes import blobs
 
-TO_FIELD = {"xy": (1, 0, 2, 3), "xz": (1, 2, 0, 3), "yz": (1, 2, 3, 0)}
 STEP = {"a": 0.9, "b": 0.4, "seed": 4, "draw": 3}
 TOLERANCE = {"rtol": 2e-6, "atol": 4e-6}
 
@@ -53,7 +54,7 @@ def ceilings(job: Job) -> None:
 
 
 def batch_of(field: Any, plane: str, dtype: Any = None, *, channels_last: bool = False) -> Any:
-    """The slice batch of a plane that holds a field (C, z, y, x), as a view of its shape."""
+    """Store a field (C, z, y, x) as the slice batch of a plane; return a view of its shape."""
     import torch
 
     order = TO_FIELD[plane]
@@ -63,7 +64,7 @@ def batch_of(field: Any, plane: str, dtype: Any = None, *, channels_last: bool =
 
 
 def arrays_for(n: int, element: str, here: str, there: str, device: str, channels: int = 1) -> dict:
-    """What the sampler gives the operator: the state, the network's batch, and where both go."""
+    """Make the arrays of a step as the sampler does: state, network output, and both outputs."""
     import torch
 
     dtype = getattr(torch, element)
@@ -79,7 +80,7 @@ def arrays_for(n: int, element: str, here: str, there: str, device: str, channel
 
 
 def check(arrays: dict, **keys: Any) -> None:
-    """The result on the card against the CPU's, on a slab of it."""
+    """Compare the GPU's result with the CPU's on a slab."""
     from micro3d_fast import ops
 
     ops.reverse_step(**arrays, **keys)
@@ -98,7 +99,7 @@ def bytes_of(arrays: dict) -> int:
 
 
 def reverse_step(job: Job, n: int, element: str, noise: float) -> None:
-    """Every transition from the batch of one plane to that of another."""
+    """Time every transition from the batch of one plane to that of another."""
     from micro3d_fast import ops
 
     keys = {**STEP, "noise": noise}
@@ -136,7 +137,7 @@ def reverse_step(job: Job, n: int, element: str, noise: float) -> None:
 
 
 def modes(job: Job, n: int) -> None:
-    """Guidance, blending and three channels: more arrays, the same pass."""
+    """Time guidance, blending, clipping and three channels: more arrays, the same pass."""
     import torch
 
     from micro3d_fast import ops
@@ -159,7 +160,7 @@ def modes(job: Job, n: int) -> None:
 
 
 def eager(job: Job, n: int) -> None:
-    """The same step and change of plane in eager torch."""
+    """Compare with the same step and change of plane in eager torch."""
     import torch
 
     from micro3d_fast import ops
@@ -194,7 +195,7 @@ def run_lengths(job: Job, n: int) -> None:
     copy = job.ceilings()["copy"]
     sets = [blobs(n, job.device, seed=s) for s in range(copies_for(n**3, job.device, most=16))]
     slab = sets[0][: min(n, 64)]
-    for axis, name in enumerate("zyx"):
+    for axis, name in enumerate(AXIS_NAMES):
         got = ops.run_lengths(slab, axis=axis, n_phases=2)[0].cpu().numpy()
         want = ops.run_lengths(slab.cpu().numpy(), axis=axis, n_phases=2)[0]
         np.testing.assert_array_equal(got, want)
@@ -214,7 +215,7 @@ def bits(job: Job, n: int) -> None:
 
     labels = blobs(n, job.device)
     host = labels.cpu().numpy()
-    for axis, name in enumerate("zyx"):
+    for axis, name in enumerate(AXIS_NAMES):
         keys = {"direction": tuple(int(k == axis) for k in range(3)), "max_lag": n // 2}
         for kind, count, phases in (
             ("pairs", ops.pair_counts, (1, 1)),

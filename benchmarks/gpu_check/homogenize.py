@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Effective properties on the card.  Goal: an iteration within 2.5 times its floor from 256^3 on.
+"""Effective properties on the GPU.  Goal: an iteration within 2.5 times its floor from 256^3 on.
 
-The image is a periodic cell of spheres (31 %, stiffness 10 : 1), repeated to size, so the number of
-iterations does not depend on the size and the result is that of the cell.
+The image is a periodic cell of spheres (31 %, stiffness 10 : 1), repeated to size, so neither
+the number of iterations nor the result depends on the size.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from .job import Job
 from .timing import kernel_seconds
 from .volumes import spheres
 
-#: float32 bytes that one load moves for each voxel and component in an iteration of the conjugate
-#: gradients, everything read once and written once: operator 8, transforms forth and back 6 x 8,
+#: float32 bytes that one load moves per voxel and component in an iteration of the conjugate
+#: gradients, each array read once and written once: operator 8, transforms forth and back 6 x 8,
 #: Green operator 8, update of x and r 24, direction 12
 ITERATION = 8 + 48 + 8 + 24 + 12
 
@@ -45,7 +45,7 @@ def phases() -> list[Any]:
 
 
 def agreement(job: Job, n: int) -> None:
-    """The same properties as on the CPU, at the tolerance of the solver."""
+    """Compare the properties with those of the CPU, at the tolerance of the solver."""
     import micro3d_fast as m3
 
     labels = spheres(n)
@@ -72,7 +72,7 @@ def agreement(job: Job, n: int) -> None:
 
 
 def timed(call: Any) -> tuple[Any, float]:
-    """The result of the second call, and its seconds; the first one warms up."""
+    """Return the result of a second call and its seconds; the first one warms up."""
     call()
     started = time.perf_counter()
     result = call()
@@ -80,16 +80,16 @@ def timed(call: Any) -> tuple[Any, float]:
 
 
 def record(job: Job, case: str, n: int, call: Any, components: int) -> Any:
-    """Seconds, iterations, memory, and the share of the floor that bytes and copy speed set."""
-    copy = job.ceilings()["copy"]  # before the peak of memory is looked for
+    """Record seconds, iterations, memory and the ratio to the floor of memory traffic."""
+    copy = job.ceilings()["copy"]  # before the peak of memory is measured
     reset(job)
     result, seconds = timed(call)
     keys = {"tolerance": "1e-6"}
-    iterations = np.atleast_1d(result.iterations)  # one number a load
+    iterations = np.atleast_1d(result.iterations)  # one number per load
     notes = f"iterations {iterations.tolist()}, host and transfers included"
     job.row(case, "seconds", seconds, "s", notes=notes, **keys)
     floor = iterations.sum() * components * ITERATION * n**3 / copy
-    notes = f"floor {floor:.3g} s, {ITERATION * components} bytes a voxel, load and iteration"
+    notes = f"floor {floor:.3g} s, {ITERATION * components} bytes per voxel, load and iteration"
     job.row(case, "times the floor, whole call", seconds / floor, "1", notes=notes, **keys)
     if not job.rehearse:
         import torch
@@ -136,11 +136,11 @@ def diffusivity(job: Job, n: int) -> None:
 
 
 def taufactor(job: Job, case: str, labels: np.ndarray, ours: float) -> None:
-    """The peer on the same card, at its own tolerance."""
+    """Time TauFactor on the same GPU, at its own tolerance."""
     try:
         import taufactor
     except ImportError:
-        print("taufactor is not there to compare with")
+        print("taufactor is not installed")
         return
     started = time.perf_counter()
     solver = taufactor.Solver((labels == 0).astype(np.uint8), device=job.device)

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The samplers with untrained networks: seconds a pass, share outside the network, share of the
-card's bf16 matrix rate.  Goals: 2 % outside, 40 % of the rate for `base` and `paper`.
+"""The samplers with untrained networks: seconds per pass, share outside the network, share of the
+bf16 matrix rate.  Goals: 2 % outside, 40 % of the rate for `base` and `paper`.
 
-A few passes are timed and times of whole volumes are computed from them (and say so).
+A few passes are timed; times of whole volumes are computed from them, as their notes state.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def run(job: Job) -> None:
 
 
 def untrained(preset: str) -> Any:
-    """A model whose network says something; zeros would be timed too fast."""
+    """Return a model whose output is not zero: zeros would be timed too fast."""
     import torch
 
     from micro3d_fast.diffusion.model import Model
@@ -55,7 +55,7 @@ def untrained(preset: str) -> Any:
 
 
 def flops_of(net: Any, slices: int, n: int, device: Any, dtype: Any) -> float:
-    """Floating-point operations of one pass, counted by torch on one slice."""
+    """Count the floating-point operations of one pass, by torch on one slice."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -78,33 +78,58 @@ def field_and_network(model: Any, n: int, device: Any, dtype: Any) -> tuple[Any,
 
 
 def passes(job: Job, preset: str, n: int, way: str) -> None:
+    """Time passes of the default sampler; compute whole volumes from them."""
     import torch
-
-    from micro3d_fast.diffusion.sampling import sample
-    from micro3d_fast.diffusion.settings import fast_settings, paper_settings
 
     device = torch.device(job.device)
     full = way == "float32" or job.rehearse
     dtype = torch.float32 if full else torch.bfloat16
     torch.backends.cudnn.allow_tf32 = False  # float32 means float32 here
     model = untrained(preset)
-    matmul = job.ceilings()["matmul"]  # before the peak of memory is looked for
+    matmul = job.ceilings()["matmul"]  # before the peak of memory is measured
     if not job.rehearse:
         torch.cuda.reset_peak_memory_stats()
     field, network = field_and_network(model, n, device, dtype)
     flops = flops_of(network.net, n, n, device, dtype)
-    case = f"{preset} {n}^3 {way}"
-    if way in ("compiled", "max-autotune"):
+    compiled = way in ("compiled", "max-autotune")
+    if compiled:
         torch._dynamo.reset()  # recompilations are counted by code, which all networks share
         options: dict[str, Any] = {} if way == "compiled" else {"mode": "max-autotune"}
         backend = "eager" if job.toy else "inductor"
         network.forward = torch.compile(network.net, backend=backend, **options)
-    # so many outer steps of the default sampler that some seconds go by
-    steps = 2 if job.toy or n > 128 else 6
+    steps = 2 if job.toy or n > 128 else 6  # a few seconds
+    count, first, seconds, inside = timed_passes(job, field, network, steps)
+    each = seconds / count
+    case, keys = f"{preset} {n}^3 {way}", {"precision": str(dtype).removeprefix("torch.")}
+    job.row(case, "seconds a pass", each, "s", notes=f"mean of {count} passes", **keys)
+    job.row(case, "share outside the network", 1 - inside / seconds, "1", notes="goal 0.02", **keys)
+    notes = f"{flops / 1e12:.3g} TFLOP per pass"
+    job.row(case, "rate", flops / each / 1e12, "TFLOP/s", notes=notes, **keys)
+    if not full:
+        share = flops / each / matmul
+        job.row(case, "share of the bf16 matrix rate", share, "1", notes="goal 0.4", **keys)
+    if compiled:
+        job.row(case, "first run, with compilation", first, "s", **keys)
+    whole_volumes(job, case, model, each, notes=f"computed from {count} passes", **keys)
+    if not job.rehearse:
+        peak = torch.cuda.max_memory_allocated() / 1e9
+        job.row(case, "peak memory", peak, "GB", **keys)
+
+
+def timed_passes(job: Job, field: Any, network: Any, steps: int) -> tuple[int, float, float, float]:
+    """Run some outer steps of the default sampler twice.
+
+    Returns the number of passes, the seconds of the first run, which warms up and compiles, and
+    those of the second in all and in the network.
+    """
+    import torch
+
+    from micro3d_fast.diffusion.sampling import sample
+    from micro3d_fast.diffusion.settings import fast_settings
+
     settings = fast_settings(harmonize=(5,) * (steps - 1) + (0,))
 
-    def sampled() -> tuple[float, float]:
-        """Seconds of the passes in all, and in the network."""
+    def run() -> tuple[float, float]:
         before, started = network.seconds, time.perf_counter()
         sample(field, network, settings)
         inside = network.seconds - before  # waits for the last pass of the network
@@ -112,49 +137,22 @@ def passes(job: Job, preset: str, n: int, way: str) -> None:
             torch.cuda.synchronize()
         return time.perf_counter() - started, inside
 
-    first, _ = sampled()  # warms up, compiles
+    first, _ = run()
     field.draw = 0
-    seconds, inside = sampled()
-    count = settings.passes
-    each = seconds / count
-    precision = str(dtype).removeprefix("torch.")
-    keys = {"precision": precision}
-    job.row(case, "seconds a pass", each, "s", notes=f"mean of {count} passes", **keys)
-    job.row(case, "share outside the network", 1 - inside / seconds, "1", notes="goal 0.02", **keys)
-    job.row(
-        case,
-        "rate",
-        flops / each / 1e12,
-        "TFLOP/s",
-        notes=f"{flops / 1e12:.3g} TFLOP a pass",
-        **keys,
-    )
-    if not full:
-        share = flops / each / matmul
-        job.row(case, "share of the bf16 matrix rate", share, "1", notes="goal 0.4", **keys)
-    if way in ("compiled", "max-autotune"):
-        job.row(case, "first run, with compilation", first, "s", **keys)
-    for name, whole_settings in (
-        ("fast", fast_settings()),
-        ("paper", paper_settings(model)),
-    ):
-        total = whole_settings.passes * each
-        notes = f"computed from {count} passes"
-        job.row(
-            case,
-            f"a volume, {name}, {whole_settings.passes} passes",
-            total,
-            "s",
-            notes=notes,
-            **keys,
-        )
-    if not job.rehearse:
-        peak = torch.cuda.max_memory_allocated() / 1e9
-        job.row(case, "peak memory", peak, "GB", **keys)
+    return settings.passes, first, *run()
+
+
+def whole_volumes(job: Job, case: str, model: Any, each: float, **keys: Any) -> None:
+    """Record the seconds of whole volumes, from those of a pass."""
+    from micro3d_fast.diffusion.settings import fast_settings, paper_settings
+
+    for name, settings in (("fast", fast_settings()), ("paper", paper_settings(model))):
+        metric = f"a volume, {name}, {settings.passes} passes"
+        job.row(case, metric, settings.passes * each, "s", **keys)
 
 
 def kernels(job: Job, preset: str, n: int) -> None:
-    """Which kernels the time of the passes goes to: a table in the log."""
+    """Print the kernels that take the time of the passes."""
     import torch
     from torch.profiler import ProfilerActivity, profile
 
@@ -177,7 +175,7 @@ def kernels(job: Job, preset: str, n: int) -> None:
 
 
 def whole(job: Job) -> None:
-    """m3.reconstruct to its end, fractions matched on the way."""
+    """Time m3.reconstruct as a whole, matched fractions included."""
     import micro3d_fast as m3
 
     preset, n = ("small", 16) if job.toy else ("base", 64)
