@@ -19,7 +19,7 @@ static void require_slabs(const Array& bits, Index slabs) {
 
 static void pack_bits(const py::object& labels, const py::object& mask, const py::object& out,
                       int phase, bool any, Index words, Index all_rows, Index all_columns,
-                      std::optional<std::uintptr_t> stream, int threads, bool walk_on_host) {
+                      std::optional<std::uintptr_t> stream, int threads, bool) {
   const Array l(labels, "labels", Access::read, stream);
   const Array to(out, "out", Access::write, stream);
   l.require_ndim(3);
@@ -62,14 +62,10 @@ static void pack_bits(const py::object& labels, const py::object& mask, const py
   }
   if (l.size() == 0)
     return;
-  if (walk_on_host && l.is_cuda())
-    throw py::value_error("`labels` must be on the CPU");
   const py::gil_scoped_release no_gil; // from here on no Python object is touched
   if (l.is_cuda()) {
     const DeviceGuard guard(l.device_id());
     pack_bits_cuda(op, stream.value_or(1));
-  } else if (walk_on_host) {
-    pack_bits_walk_on_host(op);
   } else {
     pack_bits_cpu(op, threads);
   }
@@ -99,21 +95,17 @@ static BitLattice lattice_of(const Array& a, const Array& b, const Array& counts
 
 static void bit_pairs(const py::object& a, const py::object& b, const py::object& counts,
                       Index rows, Index words, const Steps& steps, bool wrap_o, bool wrap_i,
-                      std::optional<std::uintptr_t> stream, int threads, bool phases_on_host) {
+                      std::optional<std::uintptr_t> stream, int threads, bool) {
   const Array first(a, "a", Access::read, stream), second(b, "b", Access::read, stream);
   const Array to(counts, "counts", Access::write, stream);
   const BitLattice lattice = lattice_of(first, second, to, rows, words, steps, wrap_o, wrap_i);
   const BitPairs op{lattice, reinterpret_cast<const Word*>(first.data<const std::int64_t>()),
                     reinterpret_cast<const Word*>(second.data<const std::int64_t>()),
                     to.data<std::int64_t>()};
-  if (phases_on_host && first.is_cuda())
-    throw py::value_error("`a` must be on the CPU");
   const py::gil_scoped_release no_gil;
   if (first.is_cuda()) {
     const DeviceGuard guard(first.device_id());
     bit_pairs_cuda(op, stream.value_or(1));
-  } else if (phases_on_host) {
-    bit_pairs_phases_on_host(op);
   } else {
     bit_pairs_cpu(op, threads);
   }

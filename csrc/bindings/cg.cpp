@@ -3,11 +3,8 @@
 #include "ops/cg.hpp"
 
 #include "bindings/bindings.hpp"
-#include "core/device.hpp"  // for DeviceGuard
-#include "core/divisor.hpp" // for divisor
-#include "core/reduce.hpp"  // for reduce_partials
-
-#include <array> // for array
+#include "core/device.hpp" // for DeviceGuard
+#include "core/reduce.hpp" // for reduce_partials
 
 namespace micro3d {
 
@@ -159,15 +156,7 @@ static void dot(const py::object& x, const py::object& y, const py::object& sum,
   });
 }
 
-/// Quotient and remainder by core/divisor.hpp, for its test.
-static std::array<Index, 2> divide(Index n, Index by) {
-  std::array<Index, 2> result{};
-  divisor(by).split(n, result[0], result[1]);
-  return result;
-}
-
 static void bind_cg(py::module_& m) {
-  m.def("divide", &divide, py::arg("n"), py::arg("by"));
   m.def("cg_update", &cg_update, py::arg("x"), py::arg("r"), py::arg("p"), py::arg("q"),
         py::arg("rz"), py::arg("pq"), py::arg("rr"), py::arg("partials"), py::arg("stream"),
         py::arg("threads"));

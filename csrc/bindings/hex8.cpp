@@ -101,7 +101,7 @@ struct Arrays {
 
 template <class S, class T>
 void run(const Arrays& a, int model, double sign, const std::string& dot_kind, Stream stream,
-         int threads, bool phases_on_host) {
+         int threads) {
   const auto pointer = [](const std::optional<Array>& from, auto* type) {
     return from ? from->data<std::remove_pointer_t<decltype(type)>>() : nullptr;
   };
@@ -134,8 +134,6 @@ void run(const Arrays& a, int model, double sign, const std::string& dot_kind, S
   if (a.out.is_cuda()) {
     const DeviceGuard guard(a.out.device_id());
     hex8_cuda(op, model, partials, stream.value_or(1));
-  } else if (phases_on_host) {
-    hex8_phases_on_host(op, model);
   } else {
     hex8_cpu(op, model, threads);
   }
@@ -148,7 +146,7 @@ static void hex8(const py::object& u, const py::object& u_low, const py::object&
                  const py::object& rest, const py::object& directions, const py::object& fibre,
                  const py::object& macro, double sign, const std::string& dot_kind,
                  const py::object& dot, const py::object& partials, Stream stream, int threads,
-                 bool phases_on_host) {
+                 bool) {
   const int index = model_index(model);
   const ModelRow& m = models()[std::size_t(index)];
   if (m.float_only)
@@ -156,11 +154,11 @@ static void hex8(const py::object& u, const py::object& u_low, const py::object&
   const Arrays a(u, u_low, out, labels, mean, rest, directions, fibre, macro, dot, partials, m,
                  stream);
   if (a.out.dtype() == DType::f32 && a.mean.dtype() == DType::f32 && !a.u_low)
-    return run<float, float>(a, index, sign, dot_kind, stream, threads, phases_on_host);
+    return run<float, float>(a, index, sign, dot_kind, stream, threads);
   if (a.out.dtype() == DType::f32 && a.mean.dtype() == DType::f64)
-    return run<float, double>(a, index, sign, dot_kind, stream, threads, phases_on_host);
+    return run<float, double>(a, index, sign, dot_kind, stream, threads);
   if (a.out.dtype() == DType::f64 && a.mean.dtype() == DType::f64 && !a.u_low)
-    return run<double, double>(a, index, sign, dot_kind, stream, threads, phases_on_host);
+    return run<double, double>(a, index, sign, dot_kind, stream, threads);
   throw py::type_error(
       "`out` and `mean` must be float32 and float32, float32 and float64 or float64 "
       "and float64 (`u_low`: the second), got " +

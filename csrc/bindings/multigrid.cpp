@@ -80,7 +80,7 @@ static void setup(const py::object& codes_in, const py::object& conductivity_in,
 static void cycle(const py::object& buffer_in, const Shape& shape, bool binary,
                   const Weights& weights, const Periodic& periodic, const py::object& z_in,
                   const py::object& r_in, int visits, const py::object& rz_in,
-                  const py::object& partials_in, Stream stream, int threads, bool walk_on_host) {
+                  const py::object& partials_in, Stream stream, int threads, bool) {
   const Array buffer(buffer_in, "buffer", Access::write, stream);
   const Array z(z_in, "z", Access::write, stream), r(r_in, "r", Access::read, stream);
   const Array rz(rz_in, "rz", Access::write, stream);
@@ -110,8 +110,6 @@ static void cycle(const py::object& buffer_in, const Shape& shape, bool binary,
   if (buffer.is_cuda()) {
     const DeviceGuard guard(buffer.device_id());
     multigrid_cycle_cuda(h, to, from, visits, sum, scratch, stream.value_or(1));
-  } else if (walk_on_host) {
-    multigrid_cycle_walk_on_host(h, to, from, visits, sum);
   } else {
     multigrid_cycle_cpu(h, to, from, visits, sum, threads);
   }

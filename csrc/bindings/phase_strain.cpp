@@ -13,7 +13,7 @@ using Stream = std::optional<std::uintptr_t>;
 template <class S>
 static void phase_strain_as(const Array& u, const std::optional<Array>& low, const Array& labels,
                             const Array& sum, const std::optional<Array>& partials, Stream stream,
-                            int threads, bool walk_on_host) {
+                            int threads) {
   const PhaseStrain<S> op{u.data<const S>(),
                           low ? low->data<const S>() : nullptr,
                           u.extent(0),
@@ -29,8 +29,6 @@ static void phase_strain_as(const Array& u, const std::optional<Array>& low, con
   if (u.is_cuda()) {
     const DeviceGuard guard(u.device_id());
     phase_strain_cuda(op, scratch, stream.value_or(1));
-  } else if (walk_on_host) {
-    phase_strain_walk_on_host(op);
   } else {
     phase_strain_cpu(op, threads);
   }
@@ -38,8 +36,7 @@ static void phase_strain_as(const Array& u, const std::optional<Array>& low, con
 
 static void phase_strain(const py::object& u_in, const py::object& low_in,
                          const py::object& labels_in, const py::object& sum_in,
-                         const py::object& partials_in, Stream stream, int threads,
-                         bool walk_on_host) {
+                         const py::object& partials_in, Stream stream, int threads, bool) {
   const Array u(u_in, "u", Access::read, stream);
   const Array labels(labels_in, "labels", Access::read, stream);
   const Array sum(sum_in, "sum", Access::write, stream);
@@ -73,9 +70,9 @@ static void phase_strain(const py::object& u_in, const py::object& low_in,
   if (u.is_cuda() && (!partials || partials->size() < u.extent(0) * (reduce_partials + 1)))
     throw py::value_error("`partials` must hold the scratch space of the sums");
   if (u.dtype() == DType::f32)
-    phase_strain_as<float>(u, low, labels, sum, partials, stream, threads, walk_on_host);
+    phase_strain_as<float>(u, low, labels, sum, partials, stream, threads);
   else
-    phase_strain_as<double>(u, low, labels, sum, partials, stream, threads, walk_on_host);
+    phase_strain_as<double>(u, low, labels, sum, partials, stream, threads);
 }
 
 static void bind_phase_strain(py::module_& m) {

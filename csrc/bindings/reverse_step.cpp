@@ -19,14 +19,12 @@ static Field field_of(const Array& a) {
   return {a.data_untyped(), {a.stride(0), a.stride(1), a.stride(2), a.stride(3)}, element_of(a)};
 }
 
-/// walk: "" for the tuned one, or a name, for tests (all give the result of the same equation).
 static void reverse_step(const py::object& x, const py::object& net, const py::object& net_uncond,
                          const py::object& h0, const py::object& out, const py::object& out_net,
                          double a, double b, double noise, double h, double guidance,
                          std::optional<std::array<double, 2>> clip, std::uint64_t seed,
                          std::uint32_t draw, std::array<std::int64_t, 3> origin,
-                         std::optional<std::uintptr_t> stream, int threads,
-                         const std::string& walk) {
+                         std::optional<std::uintptr_t> stream, int threads, const std::string&) {
   using R = ReverseStep;
   const py::object* given[R::roles] = {&x, &net, &net_uncond, &h0, &out, &out_net};
   constexpr const char* names[R::roles] = {"x", "net", "net_uncond", "h0", "out", "out_net"};
@@ -87,43 +85,14 @@ static void reverse_step(const py::object& x, const py::object& net, const py::o
   if (first.size() == 0)
     return;
 
-  Simd simd = Simd::best;
-  if (walk == "base")
-    simd = Simd::base;
-  if (walk == "avx2")
-    simd = Simd::avx2;
-  if (walk == "avx512")
-    simd = Simd::avx512;
-  if (!simd_available(simd))
-    throw py::value_error("`walk` is not available on this processor");
   const bool cuda = first.is_cuda();
-  if (cuda && !walk.empty())
-    throw py::value_error("`walk` chooses among the walks of the CPU");
-
   const py::gil_scoped_release no_gil; // from here on no Python object is touched
   if (cuda) {
     const DeviceGuard guard(first.device_id());
     reverse_step_cuda(op, stream.value_or(1));
-  } else if (walk == "plain") {
-    reverse_step_plain_on_host(op);
-  } else if (walk == "phases") {
-    reverse_step_phases_on_host(op);
   } else {
-    reverse_step_cpu(op, threads, simd);
+    reverse_step_cpu(op, threads);
   }
-}
-
-/// The words of Philox4x32-10, for the known-answer test.
-static std::array<std::uint32_t, 4> philox_words(std::array<std::uint32_t, 4> counter,
-                                                 std::uint64_t key) {
-  const PhiloxWords words = philox(counter[0], counter[1], counter[2], counter[3], key);
-  return {words.w[0], words.w[1], words.w[2], words.w[3]};
-}
-
-static std::array<float, 2> box_muller_of(std::uint32_t v, std::uint32_t w) {
-  float first = 0, second = 0;
-  box_muller(v, w, first, second);
-  return {first, second};
 }
 
 static void bind_reverse_step(py::module_& m) {
@@ -132,8 +101,6 @@ static void bind_reverse_step(py::module_& m) {
         py::arg("noise"), py::arg("h"), py::arg("guidance"), py::arg("clip"), py::arg("seed"),
         py::arg("draw"), py::arg("origin"), py::arg("stream"), py::arg("threads"),
         py::arg("walk") = "");
-  m.def("philox_words", &philox_words, py::arg("counter"), py::arg("key"));
-  m.def("box_muller", &box_muller_of, py::arg("v"), py::arg("w"));
 }
 M3D_BINDING(bind_reverse_step);
 

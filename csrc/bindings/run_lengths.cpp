@@ -9,7 +9,7 @@ namespace micro3d {
 
 static void run_lengths(const py::object& labels, const py::object& mask, const py::object& counts,
                         const py::object& full, int axis, bool periodic,
-                        std::optional<std::uintptr_t> stream, int threads, bool phases_on_host) {
+                        std::optional<std::uintptr_t> stream, int threads, bool) {
   const Array l(labels, "labels", Access::read, stream);
   const Array c(counts, "counts", Access::write, stream);
   const Array f(full, "full", Access::write, stream);
@@ -58,14 +58,10 @@ static void run_lengths(const py::object& labels, const py::object& mask, const 
   }
   if (l.size() == 0)
     return;
-  if (phases_on_host && (l.is_cuda() || !packs(op)))
-    throw py::value_error("`labels` must be on the CPU, with at most 65536 voxels along `axis`");
   const py::gil_scoped_release no_gil; // from here on no Python object is touched
   if (l.is_cuda()) {
     const DeviceGuard guard(l.device_id());
     run_lengths_cuda(op, stream.value_or(1));
-  } else if (phases_on_host) {
-    run_lengths_phases_on_host(op);
   } else {
     run_lengths_cpu(op, threads);
   }

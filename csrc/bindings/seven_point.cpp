@@ -19,7 +19,7 @@ void run(const std::optional<Array>& u, const std::optional<Array>& low, const A
          const Array& codes, const Array& conductivity, const std::array<double, 3>& weights,
          const std::array<bool, 2>& periodic, bool binary, double plate, double sign,
          const std::string& dot_kind, const std::optional<Array>& dot,
-         const std::optional<Array>& partials, Stream stream, int threads, bool walk_on_host) {
+         const std::optional<Array>& partials, Stream stream, int threads) {
   const SevenPoint<S, T> op{u ? u->data<const S>() : nullptr,
                             low ? low->data<const S>() : nullptr,
                             out.data<S>(),
@@ -49,8 +49,6 @@ void run(const std::optional<Array>& u, const std::optional<Array>& low, const A
   if (out.is_cuda()) {
     const DeviceGuard guard(out.device_id());
     seven_point_cuda(op, scratch, stream.value_or(1));
-  } else if (walk_on_host) {
-    seven_point_walk_on_host(op);
   } else {
     seven_point_cpu(op, threads);
   }
@@ -63,7 +61,7 @@ static void seven_point(const py::object& u_in, const py::object& low_in, const 
                         const std::array<double, 3>& weights, const std::array<bool, 2>& periodic,
                         bool binary, double plate, double sign, const std::string& dot_kind,
                         const py::object& dot_in, const py::object& partials_in, Stream stream,
-                        int threads, bool walk_on_host) {
+                        int threads, bool) {
   const Array out(out_in, "out", Access::write, stream);
   const Array codes(codes_in, "codes", Access::read, stream);
   const Array conductivity(conductivity_in, "conductivity", Access::read, stream);
@@ -108,13 +106,13 @@ static void seven_point(const py::object& u_in, const py::object& low_in, const 
     throw py::value_error("`partials` must hold the scratch space of the dot");
   if (out.dtype() == DType::f32 && conductivity.dtype() == DType::f32 && !low)
     return run<float, float>(u, low, out, codes, conductivity, weights, periodic, binary, plate,
-                             sign, dot_kind, dot, partials, stream, threads, walk_on_host);
+                             sign, dot_kind, dot, partials, stream, threads);
   if (out.dtype() == DType::f32 && conductivity.dtype() == DType::f64)
     return run<float, double>(u, low, out, codes, conductivity, weights, periodic, binary, plate,
-                              sign, dot_kind, dot, partials, stream, threads, walk_on_host);
+                              sign, dot_kind, dot, partials, stream, threads);
   if (out.dtype() == DType::f64 && conductivity.dtype() == DType::f64 && !low)
     return run<double, double>(u, low, out, codes, conductivity, weights, periodic, binary, plate,
-                               sign, dot_kind, dot, partials, stream, threads, walk_on_host);
+                               sign, dot_kind, dot, partials, stream, threads);
   throw py::type_error(
       "`out` and `conductivity` must be float32 and float32, float32 and float64 or "
       "float64 and float64 (`u_low`: the second)");

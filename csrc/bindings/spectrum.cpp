@@ -191,7 +191,7 @@ static void sum_radially(const py::object& planes, const py::object& hits, const
                          const py::object& lags, Index first, Index size_z, const Lags& y,
                          const Lags& x, double scale, const py::object& pair_factors,
                          const py::object& squares, double width, bool mirrored,
-                         const Stream& stream, int threads, bool walk_on_host) {
+                         const Stream& stream, int threads, bool) {
   const Array in(planes, "planes", Access::read, stream), h(hits, "hits", Access::write, stream);
   check_planes(in, first, size_z, y, x);
   std::optional<Array> more[2];
@@ -227,8 +227,7 @@ static void sum_radially(const py::object& planes, const py::object& hits, const
                             more[1] ? more[1]->data<std::int64_t>() : nullptr};
     const Index n = in.extent(0);
     walk(
-        in, stream,
-        [&] { walk_on_host ? sum_radially_walk_on_host(n, op) : sum_radially_cpu(n, op, threads); },
+        in, stream, [&] { sum_radially_cpu(n, op, threads); },
         [&](std::uintptr_t s) { sum_radially_cuda(n, op, s); });
   };
   in.dtype() == DType::f32 ? run(float{}) : run(double{});

@@ -14,22 +14,21 @@
 //   void scale_cpu(Index n, const Scale& op, int threads);
 //   void scale_cuda(Index n, const Scale& op, std::uintptr_t stream);
 //
-// and walked twice. The two entry points have two names, never one overloaded name:
+// and looped over twice. The two entry points have two names, never one overloaded name:
 //
 //   scale.cpp       void scale_cpu(...)  { for_each(Cpu{threads}, n, op); }
 //   scale.cu        void scale_cuda(...) { for_each(cuda_on(stream), n, op); }
 //   no_cuda.cpp     void scale_cuda(...) { absent("scale"); }     // built INSTEAD of the .cu files
 //   bindings/scale.cpp   checks the arrays, fills the struct, releases the GIL, calls one of them
 //
-// A tuned walk (cache-blocked, SIMD, shared-memory tile, warp ballot) replaces either loop below
-// when that matters, and still calls value(). A tuned CUDA walk is written as phases between
-// barriers: M3D_HD functors of (block, thread) with the shared memory passed as an argument, so
-// that
+// A tuned loop (cache-blocked, SIMD, shared-memory tile, warp ballot) replaces either loop below
+// where that matters, and still calls value(). A tuned CUDA loop is best written as phases between
+// barriers, M3D_HD functors of (block, thread) with the shared memory passed as an argument:
 //
-//   device:  phase_1(block, thread, shared); __syncthreads(); phase_2(block, thread, shared);
-//   test:    for block: for thread: phase_1(...);   for thread: phase_2(...);
+//   phase_1(block, thread, shared); __syncthreads(); phase_2(block, thread, shared);
 //
-// run the same code, and the host can check a CUDA schedule where there is no GPU.
+// Without a GPU the kernels are tested by tests/emulated_cuda, which runs the .cu files on the
+// host.
 //
 // Rules: results do not depend on the number of threads. Launch on the caller's stream, check every
 // launch (M3D_CUDA_CHECK), never synchronise, never cudaMalloc: scratch space comes from Python.
@@ -71,7 +70,7 @@ struct Cuda {
 
 inline Cuda cuda_on(std::uintptr_t stream) { return {reinterpret_cast<cudaStream_t>(stream)}; }
 
-/// Enough blocks to fill any card; the kernels stride over the rest.
+/// Enough blocks to fill any GPU; the kernels stride over the rest.
 inline unsigned grid_for(Index n, unsigned block = 256) {
   const Index blocks = (n + block - 1) / block;
   return static_cast<unsigned>(blocks < 65535 ? blocks : 65535);

@@ -3,45 +3,20 @@
 #include "ops/bit_correlation.hpp"
 
 #include "core/for_each.hpp" // for for_each, omp_threads
+#include "core/simd.hpp"     // for best_isa, in_best_isa
 
 #include <algorithm> // for fill, min
-#include <cstdlib>   // for getenv
-#include <cstring>   // for memcpy, strcmp
+#include <cstring>   // for memcpy
 #include <numeric>   // for accumulate
 #include <vector>    // for vector
 
-// Three copies of the same loops, for what the CPU turns out to have when the program runs.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang_analyzer__)
-#define M3D_X86 1
+#if M3D_X86
 #include <immintrin.h> // for _mm512_popcnt_epi64
-#define M3D_AVX2 __attribute__((target("avx2,popcnt")))
-#define M3D_AVX512 __attribute__((target("avx512f,avx512bw,avx512vpopcntdq,popcnt")))
 #endif
 
 namespace micro3d {
 
 namespace {
-
-enum class Isa { plain, avx2, avx512 };
-
-/// What this CPU has; the environment variable MICRO3D_ISA (plain, avx2) asks for less, for tests.
-Isa isa() {
-#ifdef M3D_X86
-  static const Isa found = [] {
-    const char* wish = std::getenv("MICRO3D_ISA");
-    const bool plain = wish && std::strcmp(wish, "plain") == 0;
-    const bool avx2 = wish && std::strcmp(wish, "avx2") == 0;
-    if (plain || !__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("popcnt"))
-      return Isa::plain;
-    if (avx2 || !__builtin_cpu_supports("avx512vpopcntdq") || !__builtin_cpu_supports("avx512bw"))
-      return Isa::avx2;
-    return Isa::avx512;
-  }();
-  return found;
-#else
-  return Isa::plain;
-#endif
-}
 
 int team(Index tasks, Index work, int threads) {
   const Index worth = 1 + work / (1 << 22); // about a millisecond for each
@@ -57,7 +32,7 @@ inline Word equal_plain(const std::uint8_t* in, std::uint8_t phase, Index n) {
     bits |= Word(in[c] == phase) << c;
   return bits;
 }
-#ifdef M3D_X86
+#if M3D_X86
 M3D_AVX2 inline Word equal_avx2(const std::uint8_t* in, std::uint8_t phase) {
   const __m256i p = _mm256_set1_epi8(static_cast<char>(phase));
   const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in));
@@ -73,8 +48,8 @@ M3D_AVX512 inline Word equal_avx512(const std::uint8_t* in, std::uint8_t phase) 
 
 /// n contiguous bytes (n <= 64) to bits.
 inline Word equal(const std::uint8_t* in, std::uint8_t phase, Index n, Isa level) {
-#ifdef M3D_X86
-  if (level != Isa::plain) {
+#if M3D_X86
+  if (level != Isa::baseline) {
     std::uint8_t part[bits_per_word];
     const bool whole = n == bits_per_word;
     if (!whole) {
@@ -110,29 +85,16 @@ template <int J> M3D_HD void transpose_step(Word* m) {
       m[k + J] ^= t;
     }
 }
-M3D_HD void transpose_all(Word* m) {
-  transpose_step<32>(m);
-  transpose_step<16>(m);
-  transpose_step<8>(m);
-  transpose_step<4>(m);
-  transpose_step<2>(m);
-  transpose_step<1>(m);
-}
-void transpose_plain(Word* m) { transpose_all(m); }
-#ifdef M3D_X86
-M3D_AVX2 void transpose_avx2(Word* m) { transpose_all(m); }
-M3D_AVX512 void transpose_avx512(Word* m) { transpose_all(m); }
-#endif
-void transpose64(Word* m, Isa level) {
-#ifdef M3D_X86
-  if (level == Isa::avx512)
-    return transpose_avx512(m);
-  if (level == Isa::avx2)
-    return transpose_avx2(m);
-#endif
-  (void)level;
-  transpose_plain(m);
-}
+struct Transpose {
+  static M3D_BODY void run(Word* m) {
+    transpose_step<32>(m);
+    transpose_step<16>(m);
+    transpose_step<8>(m);
+    transpose_step<4>(m);
+    transpose_step<2>(m);
+    transpose_step<1>(m);
+  }
+};
 
 /// The columns wrap: bits from `columns` on repeat those of the start.
 void wrap_columns(const PackBits& op, Word* row) {
@@ -182,7 +144,7 @@ void pack_columns(const PackBits& op, Index o, Isa level) {
         block[c] = bits_of(op, labels + b * op.stride_b + i,
                            mask ? mask + b * op.mask_b + i : nullptr, n, level);
       }
-      transpose64(block, level);
+      in_best_isa<Transpose>(static_cast<Word*>(block));
       for (Index k = 0; k < n; ++k)
         out[(i + k) * op.words + w] = block[k];
     }
@@ -201,27 +163,32 @@ void pack_ends(const PackBits& op, Index o) {
 
 // -------------------------------------------------------------------------------------- pairs
 
-/// Pairs in n words: a[j] AND (b shifted)[j].
-inline std::int64_t pairs_plain(const Word* a, const Word* b, Index n, BitShift shift) {
-  std::int64_t sum = 0;
-  for (Index j = 0; j < n; ++j)
-    sum += bit_count(a[j] & shift.of(b, j));
-  return sum;
-}
-#ifdef M3D_X86
-M3D_AVX2 std::int64_t pairs_avx2(const Word* a, const Word* b, Index n, BitShift shift) {
-  std::int64_t sum = 0;
-  if (shift.bits == 0) {
-    const Word* at = b + shift.words;
-    for (Index j = 0; j < n; ++j)
-      sum += __builtin_popcountll(a[j] & at[j]);
-  } else {
-    for (Index j = 0; j < n; ++j)
-      sum += __builtin_popcountll(a[j] & shift.of(b, j));
-  }
-  return sum;
+/// Number of set bits; one instruction where the processor has it.
+M3D_BODY int set_bits(Word x) {
+#if defined(__GNUC__) || defined(__clang__)
+  return __builtin_popcountll(x);
+#else
+  return bit_count(x);
+#endif
 }
 
+/// Pairs in n words: a[j] AND (b shifted)[j].
+struct Pairs {
+  static M3D_BODY void run(const Word* a, const Word* b, Index n, BitShift shift,
+                           std::int64_t* sum) {
+    std::int64_t s = 0;
+    if (shift.bits == 0) {
+      const Word* at = b + shift.words;
+      for (Index j = 0; j < n; ++j)
+        s += set_bits(a[j] & at[j]);
+    } else {
+      for (Index j = 0; j < n; ++j)
+        s += set_bits(a[j] & shift.of(b, j));
+    }
+    *sum = s;
+  }
+};
+#if M3D_X86
 M3D_AVX512 inline __m512i load_shifted(const Word* at, int bits) {
   const __m512i x = _mm512_loadu_si512(at);
   if (bits == 0)
@@ -258,43 +225,28 @@ M3D_AVX512 std::int64_t pairs_avx512(const Word* a, const Word* b, Index n, BitS
 // ----------------------------------------------------------------------------------- segments
 
 /// Groups of 8 words: they stay in registers from lag to lag, until no segment is left.
-void segments_plain(const BitSegments& op, Index o, Index j, Index n, Word* sums) {
-  Word alive[8];
-  for (Index r = 0; r < op.lattice.lags; ++r) {
-    const BitShift shift = op.lattice.shift(o, r);
-    if (shift.slab < 0 || j >= op.lattice.extent(r))
-      return;
-    const Word* b = op.b + shift.slab * op.lattice.slab;
-    Word any = 0;
-    for (Index k = 0; k < n; ++k) {
-      alive[k] = r == 0 ? op.a[o * op.lattice.slab + j + k] : alive[k] & shift.of(b, j + k);
-      any |= alive[k];
-      sums[8 * r] += Word(bit_count(alive[k]));
+struct Segments {
+  static M3D_BODY void run(const BitSegments* given, Index o, Index j, Index n, Word* sums) {
+    const BitSegments& op = *given;
+    Word alive[8];
+    for (Index r = 0; r < op.lattice.lags; ++r) {
+      const BitShift shift = op.lattice.shift(o, r);
+      if (shift.slab < 0 || j >= op.lattice.extent(r))
+        return;
+      const Word* b = op.b + shift.slab * op.lattice.slab;
+      Word any = 0, sum = 0;
+      for (Index k = 0; k < n; ++k) {
+        alive[k] = r == 0 ? op.a[o * op.lattice.slab + j + k] : alive[k] & shift.of(b, j + k);
+        any |= alive[k];
+        sum += Word(set_bits(alive[k]));
+      }
+      sums[8 * r] += sum;
+      if (any == 0)
+        return;
     }
-    if (any == 0)
-      return;
   }
-}
-#ifdef M3D_X86
-M3D_AVX2 void segments_avx2(const BitSegments& op, Index o, Index j, Index n, Word* sums) {
-  Word alive[8];
-  for (Index r = 0; r < op.lattice.lags; ++r) {
-    const BitShift shift = op.lattice.shift(o, r);
-    if (shift.slab < 0 || j >= op.lattice.extent(r))
-      return;
-    const Word* b = op.b + shift.slab * op.lattice.slab;
-    Word any = 0, sum = 0;
-    for (Index k = 0; k < n; ++k) {
-      alive[k] = r == 0 ? op.a[o * op.lattice.slab + j + k] : alive[k] & shift.of(b, j + k);
-      any |= alive[k];
-      sum += Word(__builtin_popcountll(alive[k]));
-    }
-    sums[8 * r] += sum;
-    if (any == 0)
-      return;
-  }
-}
-
+};
+#if M3D_X86
 M3D_AVX512 void segments_avx512(const BitSegments& op, Index o, Index j, Index n, Word* sums) {
   const BitLattice& l = op.lattice;
   const auto mine = static_cast<__mmask8>(n >= 8 ? 0xffu : (1u << n) - 1);
@@ -337,7 +289,7 @@ M3D_AVX512 void segments_avx512(const BitSegments& op, Index o, Index j, Index n
 } // namespace
 
 void pack_bits_cpu(const PackBits& op, int threads) {
-  const Isa level = isa();
+  const Isa level = best_isa();
   const Index voxels = op.slabs * op.rows * op.columns;
   if (contiguous(op.stride_b, op.mask, op.mask_b)) {
     // in the order of memory: the bits written are few, the voxels read are many
@@ -362,7 +314,6 @@ void pack_bits_cpu(const PackBits& op, int threads) {
 
 void bit_pairs_cpu(const BitPairs& op, int threads) {
   const BitLattice& l = op.lattice;
-  const Isa level = isa();
   const Index chunk = l.slabs >= 64 ? l.lags : 1; // few slabs: share out the lags too
   const Index chunks = (l.lags + chunk - 1) / std::max<Index>(chunk, 1);
   const Index tasks = l.slabs * chunks;
@@ -377,43 +328,20 @@ void bit_pairs_cpu(const BitPairs& op, int threads) {
       if (shift.slab >= 0) {
         const Word* b = op.b + shift.slab * l.slab;
         const Index n = l.extent(r);
-#ifdef M3D_X86
-        if (level == Isa::avx512)
+#if M3D_X86
+        if (best_isa() == Isa::avx512)
           sum = pairs_avx512(a, b, n, shift);
-        else if (level == Isa::avx2)
-          sum = pairs_avx2(a, b, n, shift);
         else
 #endif
-          sum = pairs_plain(a, b, n, shift);
+          in_best_isa<Pairs>(a, b, n, shift, &sum);
       }
       op.counts[o * l.lags + r] = sum;
     }
   }
-  (void)level;
-}
-
-void pack_bits_walk_on_host(const PackBits& op) {
-  pack_bits_walk(op, [](Index n, const auto& body) { for_each(Cpu{1}, n, body); });
-}
-
-void bit_pairs_phases_on_host(const BitPairs& op) {
-  const BitPairsBlock block{op};
-  std::int64_t shared[BitPairsBlock::threads];
-  for (Index o = 0; o < op.lattice.slabs; ++o)
-    for (Index r = 0; r < op.lattice.lags; ++r) {
-      for (int t = 0; t < block.threads; ++t)
-        block.partial(o, r, t, shared, bit_count);
-      for (int width = block.threads / 2; width > 0; width /= 2)
-        for (int t = 0; t < block.threads; ++t)
-          block.halve(width, t, shared);
-      for (int t = 0; t < block.threads; ++t)
-        block.store(o, r, t, shared);
-    }
 }
 
 void bit_segments_cpu(const BitSegments& op, int threads) {
   const BitLattice& l = op.lattice;
-  const Isa level = isa();
   const Index words = l.rows * l.words;
   [[maybe_unused]] const int workers = team(l.slabs, l.slabs * words * 32, threads);
 #pragma omp parallel num_threads(workers)
@@ -424,17 +352,12 @@ void bit_segments_cpu(const BitSegments& op, int threads) {
       std::fill(sums.begin(), sums.end(), Word(0));
       for (Index j = 0; j < words; j += 8) {
         const Index n = std::min<Index>(8, words - j);
-#ifdef M3D_X86
-        if (level == Isa::avx512) {
+#if M3D_X86
+        if (best_isa() == Isa::avx512)
           segments_avx512(op, o, j, n, sums.data());
-          continue;
-        }
-        if (level == Isa::avx2) {
-          segments_avx2(op, o, j, n, sums.data());
-          continue;
-        }
+        else
 #endif
-        segments_plain(op, o, j, n, sums.data());
+          in_best_isa<Segments>(&op, o, j, n, sums.data());
       }
       for (Index r = 0; r < l.lags; ++r) {
         Word sum = 0;
@@ -444,7 +367,6 @@ void bit_segments_cpu(const BitSegments& op, int threads) {
       }
     }
   }
-  (void)level;
 }
 
 } // namespace micro3d

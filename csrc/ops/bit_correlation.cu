@@ -8,27 +8,64 @@ namespace micro3d {
 
 namespace {
 
-constexpr int block_size = BitPairsBlock::threads;
+constexpr int block_size = 256;
 constexpr Index shared_lags = 8192; // 32 kB of counters a block
 constexpr unsigned whole_warp = 0xffffffffu;
 
-struct DeviceCount {
-  __device__ Index operator()(Word x) const { return __popcll(x); }
+/// Columns contiguous in memory: a thread packs half a word, n = 2 (o * slab + j) + half.
+struct PackHalves {
+  PackBits op;
+
+  M3D_HD std::uint32_t value(Index n) const {
+    const Index o = n / (2 * op.slab), j = n % (2 * op.slab) / 2;
+    const Index row = j / op.words, first = (j % op.words * 2 + n % 2) * 32;
+    if (row < op.all_rows && first + 32 <= op.columns) {
+      const Index i = row % op.rows;
+      const std::uint8_t* l = op.labels + o * op.stride_o + i * op.stride_i + first;
+      const std::uint8_t* m = op.mask ? op.mask + o * op.mask_o + i * op.mask_i + first : nullptr;
+      if (is_aligned(l, 8) && (m == nullptr || (op.mask_b == 1 && is_aligned(m, 8))))
+        return op.half_word(l, m);
+    }
+    return static_cast<std::uint32_t>(op.word(o, j) >> (n % 2 * 32));
+  }
+  M3D_HD void operator()(Index n) const { // little-endian: the low half comes first
+    reinterpret_cast<std::uint32_t*>(op.out)[n] = value(n);
+  }
 };
 
-__global__ void __launch_bounds__(block_size) pairs_kernel(BitPairsBlock block) {
+/// Rows nearest in memory: neighbouring threads take neighbouring rows.
+struct PackRowsFirst {
+  PackBits op;
+  Index rows; // of a slab, the spare words included
+
+  M3D_HD void operator()(Index n) const {
+    const Index o = n / (rows * op.words), j = n % rows * op.words + n / rows % op.words;
+    if (j < op.slab)
+      op.out[o * op.slab + j] = op.word(o, j);
+  }
+};
+
+/// A block counts one (slab, lag) at a time: each thread a share of the words, then a tree of sums.
+__global__ void __launch_bounds__(block_size) pairs_kernel(BitPairs op) {
   __shared__ std::int64_t shared[block_size];
-  const Index lags = block.op.lattice.lags, jobs = block.op.lattice.slabs * lags;
+  const Index lags = op.lattice.lags, jobs = op.lattice.slabs * lags;
   const int thread = static_cast<int>(threadIdx.x);
   for (Index job = blockIdx.x; job < jobs; job += gridDim.x) {
     const Index o = job / lags, r = job % lags;
-    block.partial(o, r, thread, shared, DeviceCount{});
+    const BitShift shift = op.lattice.shift(o, r);
+    std::int64_t sum = 0;
+    if (shift.slab >= 0)
+      for (Index j = thread; j < op.lattice.extent(r); j += block_size)
+        sum += __popcll(op.value(shift, o, j));
+    shared[thread] = sum;
     for (int width = block_size / 2; width > 0; width /= 2) {
       __syncthreads();
-      block.halve(width, thread, shared);
+      if (thread < width)
+        shared[thread] += shared[thread + width];
     }
     __syncthreads();
-    block.store(o, r, thread, shared);
+    if (thread == 0)
+      op.counts[o * lags + r] = shared[0];
     __syncthreads();
   }
 }
@@ -73,14 +110,22 @@ unsigned blocks_for(Index jobs) { return static_cast<unsigned>(jobs < 65535 ? jo
 } // namespace
 
 void pack_bits_cuda(const PackBits& op, std::uintptr_t stream) {
-  pack_bits_walk(op, [&](Index n, const auto& body) { for_each(cuda_on(stream), n, body); });
+  const Cuda cuda = cuda_on(stream);
+  if (op.stride_b == 1) {
+    for_each(cuda, 2 * op.slabs * op.slab, PackHalves{op});
+  } else if (op.stride_i == 1) {
+    const Index rows = (op.slab + op.words - 1) / op.words;
+    for_each(cuda, op.slabs * op.words * rows, PackRowsFirst{op, rows});
+  } else {
+    for_each(cuda, op.slabs * op.slab, op);
+  }
 }
 
 void bit_pairs_cuda(const BitPairs& op, std::uintptr_t stream) {
   const Index jobs = op.lattice.slabs * op.lattice.lags;
   if (jobs == 0)
     return;
-  pairs_kernel<<<blocks_for(jobs), block_size, 0, cuda_on(stream).stream>>>(BitPairsBlock{op});
+  pairs_kernel<<<blocks_for(jobs), block_size, 0, cuda_on(stream).stream>>>(op);
   M3D_CUDA_CHECK(cudaGetLastError());
 }
 

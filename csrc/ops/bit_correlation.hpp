@@ -84,51 +84,6 @@ struct PackBits {
   }
 };
 
-/// CUDA, columns contiguous in memory: a thread packs half a word, n = 2 (o * slab + j) + half.
-struct PackHalves {
-  PackBits op;
-
-  M3D_HD std::uint32_t value(Index n) const {
-    const Index o = n / (2 * op.slab), j = n % (2 * op.slab) / 2;
-    const Index row = j / op.words, first = (j % op.words * 2 + n % 2) * 32;
-    if (row < op.all_rows && first + 32 <= op.columns) {
-      const Index i = row % op.rows;
-      const std::uint8_t* l = op.labels + o * op.stride_o + i * op.stride_i + first;
-      const std::uint8_t* m = op.mask ? op.mask + o * op.mask_o + i * op.mask_i + first : nullptr;
-      if (is_aligned(l, 8) && (m == nullptr || (op.mask_b == 1 && is_aligned(m, 8))))
-        return op.half_word(l, m);
-    }
-    return static_cast<std::uint32_t>(op.word(o, j) >> (n % 2 * 32));
-  }
-  M3D_HD void operator()(Index n) const { // little-endian: the low half comes first
-    reinterpret_cast<std::uint32_t*>(op.out)[n] = value(n);
-  }
-};
-
-/// CUDA, rows nearest in memory: neighbouring threads take neighbouring rows.
-struct PackRowsFirst {
-  PackBits op;
-  Index rows; // of a slab, the spare words included
-
-  M3D_HD void operator()(Index n) const {
-    const Index o = n / (rows * op.words), j = n % rows * op.words + n / rows % op.words;
-    if (j < op.slab)
-      op.out[o * op.slab + j] = op.word(o, j);
-  }
-};
-
-/// run(n, body) with the body that CUDA walks over 0 ... n - 1.
-template <class Run> void pack_bits_walk(const PackBits& op, const Run& run) {
-  if (op.stride_b == 1) {
-    run(2 * op.slabs * op.slab, PackHalves{op});
-  } else if (op.stride_i == 1) {
-    const Index rows = (op.slab + op.words - 1) / op.words;
-    run(op.slabs * op.words * rows, PackRowsFirst{op, rows});
-  } else {
-    run(op.slabs * op.slab, op);
-  }
-}
-
 /// Number of set bits, for host and device alike.
 M3D_HD Index bit_count(Word x) {
   x -= (x >> 1) & 0x5555555555555555u;
@@ -184,16 +139,6 @@ struct BitPairs {
   M3D_HD Word value(const BitShift& shift, Index o, Index j) const {
     return a[o * lattice.slab + j] & shift.of(b + shift.slab * lattice.slab, j);
   }
-
-  M3D_HD Index count(Index o, Index r) const {
-    const BitShift shift = lattice.shift(o, r);
-    if (shift.slab < 0)
-      return 0;
-    Index sum = 0;
-    for (Index j = 0; j < lattice.extent(r); ++j)
-      sum += bit_count(value(shift, o, j));
-    return sum;
-  }
 };
 
 /// counts[o, r] = voxels x of slab o with x, x + d, ..., x + r d all in `a` = `b` (see BitPairs).
@@ -223,39 +168,10 @@ struct BitSegments {
   }
 };
 
-/// Pairs on CUDA, as phases between barriers; a test runs them thread by thread on the host.
-///
-/// One block counts one (slab, lag): every thread a share of the words, then a tree over the sums.
-struct BitPairsBlock {
-  BitPairs op;
-  static constexpr int threads = 256;
-
-  template <class Count>
-  M3D_HD void partial(Index o, Index r, int thread, std::int64_t* shared,
-                      const Count& count) const {
-    const BitShift shift = op.lattice.shift(o, r);
-    std::int64_t sum = 0;
-    if (shift.slab >= 0)
-      for (Index j = thread; j < op.lattice.extent(r); j += threads)
-        sum += count(op.value(shift, o, j));
-    shared[thread] = sum;
-  }
-  M3D_HD void halve(int width, int thread, std::int64_t* shared) const {
-    if (thread < width)
-      shared[thread] += shared[thread + width];
-  }
-  M3D_HD void store(Index o, Index r, int thread, const std::int64_t* shared) const {
-    if (thread == 0)
-      op.counts[o * op.lattice.lags + r] = shared[0];
-  }
-};
-
 void pack_bits_cpu(const PackBits& op, int threads);            // bit_correlation.cpp
 void pack_bits_cuda(const PackBits& op, std::uintptr_t stream); // bit_correlation.cu
-void pack_bits_walk_on_host(const PackBits& op);                // for tests
 void bit_pairs_cpu(const BitPairs& op, int threads);
 void bit_pairs_cuda(const BitPairs& op, std::uintptr_t stream);
-void bit_pairs_phases_on_host(const BitPairs& op); // for tests
 void bit_segments_cpu(const BitSegments& op, int threads);
 void bit_segments_cuda(const BitSegments& op, std::uintptr_t stream);
 

@@ -271,42 +271,13 @@ template <class Model, class S, class T> void walk(const Hex8<S, T>& op, int thr
   }
 }
 
-template <class Model, class S, class T> void phases(const Hex8<S, T>& op) {
-  using Tile = Hex8Tile<Model, S, T>;
-  const Tile tile = hex8_tile<Model>(op);
-  std::vector<typename Tile::Thread> state(Tile::threads);
-  std::vector<T> shared(Tile::shared_values);
-  if (op.dot_kind != Hex8Dot::none)
-    std::fill_n(op.dot, op.loads, 0.0);
-  for (Index block = 0; block < tile.blocks(); ++block) {
-    for (int t = 0; t < Tile::threads; ++t)
-      tile.begin(block, t, state[std::size_t(t)]);
-    for (Index layer = state[0].z0 - 1; layer < state[0].z1; ++layer) {
-      for (int t = 0; t < Tile::threads; ++t)
-        tile.element(layer, t, state[std::size_t(t)], shared.data());
-      for (int t = 0; t < Tile::threads; ++t)
-        tile.gather(layer, t, state[std::size_t(t)], shared.data());
-    }
-    if (op.dot_kind != Hex8Dot::none)
-      for (const auto& thread : state)
-        op.dot[thread.load] += thread.dot;
-  }
-}
-
 } // namespace
 
 template <class S, class T> void hex8_cpu(const Hex8<S, T>& op, int model, int threads) {
   with_model<T>(model, [&](auto m) { walk<decltype(m)>(op, threads); });
 }
-template <class S, class T> void hex8_phases_on_host(const Hex8<S, T>& op, int model) {
-  with_model<T>(model, [&](auto m) { phases<decltype(m)>(op); });
-}
-
 template void hex8_cpu(const Hex8<float, float>&, int, int);
 template void hex8_cpu(const Hex8<float, double>&, int, int);
 template void hex8_cpu(const Hex8<double, double>&, int, int);
-template void hex8_phases_on_host(const Hex8<float, float>&, int);
-template void hex8_phases_on_host(const Hex8<float, double>&, int);
-template void hex8_phases_on_host(const Hex8<double, double>&, int);
 
 } // namespace micro3d

@@ -278,7 +278,7 @@ template <class S, class T> struct Hex8 {
   M3D_HD Index voxels() const { return nz * ny * nx; }
 };
 
-/// CUDA: what a block does, as phases between barriers; a test runs them thread by thread.
+/// CUDA: what a block does, as phases between barriers.
 ///
 /// A block of 32 x 8 threads owns a column of elements, one per thread, and marches along z. A
 /// thread keeps the four corners of the last plane in registers, loads those of the next, and
@@ -416,7 +416,7 @@ inline Hex8Tile<Model, S, T> hex8_tile(const Hex8<S, T>& op) {
   using Tile = Hex8Tile<Model, S, T>;
   const Index tiles_x = (op.nx + Tile::out_x - 1) / Tile::out_x;
   const Index tiles_y = (op.ny + Tile::out_y - 1) / Tile::out_y;
-  // blocks enough for the largest card, chunks long enough that their first layer costs little
+  // blocks enough for the largest GPU, chunks long enough that their first layer costs little
   const Index wanted = 2048 / (tiles_x * tiles_y * op.loads) + 1;
   Index chunk = (op.nz + wanted - 1) / wanted;
   if (chunk < 8)
@@ -431,6 +431,5 @@ constexpr Index hex8_partials = 1 << 20;
 template <class S, class T> void hex8_cpu(const Hex8<S, T>& op, int model, int threads);
 template <class S, class T>
 void hex8_cuda(const Hex8<S, T>& op, int model, double* partials, std::uintptr_t stream);
-template <class S, class T> void hex8_phases_on_host(const Hex8<S, T>& op, int model);
 
 } // namespace micro3d

@@ -1,9 +1,8 @@
 // SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 // SPDX-License-Identifier: MIT
-#include "ops/multigrid_bodies.hpp"
+#include "ops/multigrid.hpp"
 
 #include "core/for_each.hpp" // for omp_threads
-#include "core/reduce.hpp"   // for reduce
 #include "core/simd.hpp"     // for in_best_isa
 
 #include <algorithm> // for min, max, fill_n
@@ -411,14 +410,6 @@ void multigrid_cycle_cpu(const PlatesHierarchy& h, float* z, const float* r, int
   own.levels[0].x = z;
   own.levels[0].b = const_cast<float*>(r); // read alone
   multigrid_visit(own, 0, visits, true, CpuWalk{omp_threads(threads), &own.levels[0], rz});
-}
-
-void multigrid_cycle_walk_on_host(const PlatesHierarchy& h, float* z, const float* r, int visits,
-                                  double* rz) {
-  multigrid_body_cycle(h, z, r, visits,
-                       [](Index n, const auto& body) { for_each(Cpu{1}, n, body); });
-  const PlatesLevel& l = h.levels[0];
-  reduce(Cpu{1}, 1, l.last() - l.first(), multigrid_product(l, z, r), rz);
 }
 
 } // namespace micro3d

@@ -77,8 +77,6 @@ void multigrid_cycle_cpu(const PlatesHierarchy& h, float* z, const float* r, int
                          int threads);
 void multigrid_cycle_cuda(const PlatesHierarchy& h, float* z, const float* r, int visits,
                           double* rz, double* partials, std::uintptr_t stream);
-void multigrid_cycle_walk_on_host(const PlatesHierarchy& h, float* z, const float* r, int visits,
-                                  double* rz); // for tests
 
 // ---------------------------------------------------------------------------------- the schedule
 

@@ -3,7 +3,6 @@
 #include "ops/phase_strain.hpp"
 
 #include "core/for_each.hpp" // for omp_threads
-#include "core/reduce.hpp"   // for reduce
 #include "core/simd.hpp"     // for in_best_isa
 
 #include <algorithm> // for min
@@ -85,18 +84,7 @@ template <class S> void phase_strain_cpu(const PhaseStrain<S>& op, int threads) 
     }
 }
 
-template <class S> void phase_strain_walk_on_host(const PhaseStrain<S>& op) {
-  std::vector<double> sums(std::size_t(op.loads));
-  phase_strain_walk(op, [&](const PhaseStrainTerm<S>& body, double* place, Index step) {
-    reduce(Cpu{1}, op.loads, op.voxels(), body, sums.data());
-    for (Index load = 0; load < op.loads; ++load)
-      place[load * step] = sums[std::size_t(load)];
-  });
-}
-
 template void phase_strain_cpu(const PhaseStrain<float>&, int);
 template void phase_strain_cpu(const PhaseStrain<double>&, int);
-template void phase_strain_walk_on_host(const PhaseStrain<float>&);
-template void phase_strain_walk_on_host(const PhaseStrain<double>&);
 
 } // namespace micro3d

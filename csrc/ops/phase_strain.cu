@@ -9,6 +9,15 @@ namespace micro3d {
 
 namespace {
 
+/// One component of one phase, as a body for reduce().
+template <class S> struct Term {
+  PhaseStrain<S> op;
+  int phase, q;
+  M3D_HD double operator()(Index load, Index voxel) const {
+    return op.labels[voxel] == phase ? op.component(load, voxel, q) : 0.0;
+  }
+};
+
 struct Place { // sums of one (phase, q) for all loads, to their places
   const double* from;
   double* to;
@@ -18,14 +27,17 @@ struct Place { // sums of one (phase, q) for all loads, to their places
 
 } // namespace
 
-/// One reduction a phase and component: a few reads of the field, once a solve.
+/// One reduction per phase and component: a few reads of the field, once per solve.
 template <class S>
 void phase_strain_cuda(const PhaseStrain<S>& op, double* partials, std::uintptr_t stream) {
   double* const sums = partials + op.loads * reduce_partials;
-  phase_strain_walk(op, [&](const PhaseStrainTerm<S>& body, double* place, Index step) {
-    reduce(cuda_on(stream), op.loads, op.voxels(), body, sums, partials);
-    for_each(cuda_on(stream), op.loads, Place{sums, place, step});
-  });
+  const Cuda cuda = cuda_on(stream);
+  const int strains = op.strains();
+  for (int p = 0; p < op.phases; ++p)
+    for (int q = 0; q < strains; ++q) {
+      reduce(cuda, op.loads, op.voxels(), Term<S>{op, p, q}, sums, partials);
+      for_each(cuda, op.loads, Place{sums, op.sum + p * strains + q, Index(op.phases) * strains});
+    }
 }
 
 template void phase_strain_cuda(const PhaseStrain<float>&, double*, std::uintptr_t);

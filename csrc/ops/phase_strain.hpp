@@ -55,28 +55,9 @@ template <class S> struct PhaseStrain {
   }
 };
 
-/// One component of one phase, as a body for reduce().
-template <class S> struct PhaseStrainTerm {
-  PhaseStrain<S> op;
-  int phase, q;
-  M3D_HD double operator()(Index load, Index voxel) const {
-    return op.labels[voxel] == phase ? op.component(load, voxel, q) : 0.0;
-  }
-};
-
-/// The sums of every phase and component, one after the other: sum_of(body, place, step) puts the
-/// sum of load l to place[l * step].
-template <class S, class Sum> void phase_strain_walk(const PhaseStrain<S>& op, const Sum& sum_of) {
-  const int strains = op.strains();
-  for (int p = 0; p < op.phases; ++p)
-    for (int q = 0; q < strains; ++q)
-      sum_of(PhaseStrainTerm<S>{op, p, q}, op.sum + p * strains + q, Index(op.phases) * strains);
-}
-
 template <class S> void phase_strain_cpu(const PhaseStrain<S>& op, int threads);
 /// `partials`: loads * (reduce_partials + 1) doubles.
 template <class S>
 void phase_strain_cuda(const PhaseStrain<S>& op, double* partials, std::uintptr_t stream);
-template <class S> void phase_strain_walk_on_host(const PhaseStrain<S>& op); // for tests
 
 } // namespace micro3d

@@ -77,40 +77,11 @@ struct ReverseStep {
     const Index* s = field[role].stride;
     return c * s[0] + z * s[1] + y * s[2] + x * s[3];
   }
-
-  /// The plain walk, a quad of x at a time; the tuned walks are compared with it.
-  M3D_HD Index quads_of_row() const { return ((origin[3] & 3) + extent[3] + 3) / 4; }
-  M3D_HD Index quads() const { return extent[0] * extent[1] * extent[2] * quads_of_row(); }
-  M3D_HD void operator()(Index quad) const {
-    const Index per_row = quads_of_row();
-    const Index x0 = quad % per_row * 4 - (origin[3] & 3);
-    const Index y = quad / per_row % extent[2];
-    const Index z = quad / (per_row * extent[2]) % extent[1];
-    const Index c = quad / (per_row * extent[2] * extent[1]);
-    float normal[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-    if (noise != 0.0f)
-      normals_of_block(seed, draw, static_cast<std::uint32_t>(c),
-                       origin[1] + static_cast<std::uint32_t>(z),
-                       origin[2] + static_cast<std::uint32_t>(y),
-                       (origin[3] + static_cast<std::uint32_t>(x0)) >> 2, normal);
-    for (int lane = 0; lane < 4; ++lane) {
-      const Index x = x0 + lane;
-      if (x < 0 || x >= extent[3])
-        continue;
-      const float v =
-          value(field[X].load(at(X, c, z, y, x)), field[Net].load(at(Net, c, z, y, x)),
-                field[Uncond].present() ? field[Uncond].load(at(Uncond, c, z, y, x)) : 0,
-                field[H0].present() ? field[H0].load(at(H0, c, z, y, x)) : 0, normal[lane],
-                field[Uncond].present(), field[H0].present(), noise != 0.0f);
-      field[Out].store(at(Out, c, z, y, x), v);
-      if (field[OutNet].present())
-        field[OutNet].store(at(OutNet, c, z, y, x), v);
-    }
-  }
 };
 
-/// Which axes a tiled walk blocks: rows run along `r`, the axis in which most bytes are contiguous;
-/// fields that are contiguous along `s` instead are transposed through the tile; `o` is the third.
+/// Which axes the CUDA tiles block: rows run along `r`, the axis in which most bytes are
+/// contiguous; fields that are contiguous along `s` instead are transposed through the tile; `o` is
+/// the third.
 struct TileAxes {
   int r, s, o;                      // 1, 2, 3 = z, y, x
   bool columns[ReverseStep::roles]; // contiguous along s: to be transposed
@@ -162,8 +133,7 @@ inline TileAxes tile_axes(const ReverseStep& op) {
   return axes;
 }
 
-/// The CUDA schedule: tiles of 32 x 32 voxels, three phases between two barriers. A test runs the
-/// same phases thread by thread on the host.
+/// The CUDA schedule: tiles of 32 x 32 voxels, three phases between two barriers.
 ///
 ///   load     fields contiguous along s are read along s into shared memory
 ///   compute  every thread takes the four voxels of one Philox block, reads what is contiguous
@@ -182,7 +152,7 @@ struct ReverseStepTiles {
   static constexpr int tiles_in_shared = 5; // x, net, net_uncond, h0, the result
   static constexpr int shared_floats = tiles_in_shared * side * pitch;
 
-  /// At most 2^31 - 1, or CUDA can not launch them.
+  /// At most 2^31 - 1, or CUDA cannot launch them.
   Index blocks() const { return op.extent[axes.o] * channels.by * tiles_r.by * tiles_s.by; }
 
   struct Tile { // channel, place along o, first voxel along s and r
@@ -405,13 +375,7 @@ inline ReverseStepTiles reverse_step_tiles(const ReverseStep& op) {
   return t;
 }
 
-/// Which machine code the CPU walk uses; the bits of the result are the same.
-enum class Simd : int { best, base, avx2, avx512 };
-bool simd_available(Simd simd);
-
-void reverse_step_cpu(const ReverseStep& op, int threads, Simd simd); // reverse_step.cpp
-void reverse_step_plain_on_host(const ReverseStep& op);               // for tests
-void reverse_step_phases_on_host(const ReverseStep& op);              // for tests
+void reverse_step_cpu(const ReverseStep& op, int threads);            // reverse_step.cpp
 void reverse_step_cuda(const ReverseStep& op, std::uintptr_t stream); // reverse_step.cu
 
 } // namespace micro3d

@@ -234,18 +234,4 @@ void run_lengths_cpu(const RunLengths& given, int threads) {
   }
 }
 
-void run_lengths_phases_on_host(const RunLengths& given) {
-  RunLengths op = given;
-  nearest_rows_inside(op);
-  const Tally tally{op.counts, op.full};
-  const RunLengthsPacked schedule = packed(op);
-  std::vector<std::uint32_t> shared(RunLengthsPacked::max_words);
-  for (Index tile = 0; tile < schedule.tiles(); ++tile) {
-    for (int t = 0; t < schedule.threads; ++t)
-      schedule.pack(tile, t, shared.data());
-    for (int t = 0; t < schedule.threads; ++t)
-      schedule.count(tile, t, shared.data(), tally);
-  }
-}
-
 } // namespace micro3d

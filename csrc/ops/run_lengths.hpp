@@ -81,7 +81,7 @@ struct RunLengths {
   }
 };
 
-/// Rows on CUDA, as two phases between barriers; a test runs them thread by thread.
+/// Rows on CUDA, as two phases with a barrier between them.
 ///
 /// A block takes `rows` rows at a time. Phase 1 packs "this voxel begins a new run" into one bit a
 /// voxel, 32 voxels a word, in shared memory. Phase 2 hands every word to a thread that counts the
@@ -293,6 +293,5 @@ inline RunLengthsPacked packed(const RunLengths& op) {
 
 void run_lengths_cpu(const RunLengths& op, int threads);            // run_lengths.cpp
 void run_lengths_cuda(const RunLengths& op, std::uintptr_t stream); // run_lengths.cu
-void run_lengths_phases_on_host(const RunLengths& op);              // run_lengths.cpp, for tests
 
 } // namespace micro3d

@@ -3,7 +3,6 @@
 #include "ops/seven_point.hpp"
 
 #include "core/for_each.hpp" // for omp_threads
-#include "core/reduce.hpp"   // for reduce
 #include "core/simd.hpp"     // for in_best_isa
 
 #include <algorithm> // for min, fill_n
@@ -132,17 +131,8 @@ template <class S, class T> void seven_point_cpu(const SevenPoint<S, T>& op, int
   *op.dot = sum;
 }
 
-template <class S, class T> void seven_point_walk_on_host(const SevenPoint<S, T>& op) {
-  const SevenPointCells<S, T> cells{op, box_index(op.ny, op.nx)};
-  double* const sum = op.dot_kind == SevenPointDot::none ? nullptr : op.dot;
-  reduce(Cpu{1}, 1, op.nz * op.ny * op.nx, cells, sum);
-}
-
 template void seven_point_cpu(const SevenPoint<float, float>&, int);
 template void seven_point_cpu(const SevenPoint<float, double>&, int);
 template void seven_point_cpu(const SevenPoint<double, double>&, int);
-template void seven_point_walk_on_host(const SevenPoint<float, float>&);
-template void seven_point_walk_on_host(const SevenPoint<float, double>&);
-template void seven_point_walk_on_host(const SevenPoint<double, double>&);
 
 } // namespace micro3d

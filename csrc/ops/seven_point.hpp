@@ -95,7 +95,7 @@ template <class S, class T> struct SevenPoint {
   }
 };
 
-/// Cells one by one: the CUDA walk.
+/// Cells one by one, for CUDA.
 template <class S, class T> struct SevenPointCells {
   SevenPoint<S, T> op;
   BoxIndex box;
@@ -109,6 +109,5 @@ template <class S, class T> struct SevenPointCells {
 template <class S, class T> void seven_point_cpu(const SevenPoint<S, T>& op, int threads);
 template <class S, class T>
 void seven_point_cuda(const SevenPoint<S, T>& op, double* partials, std::uintptr_t stream);
-template <class S, class T> void seven_point_walk_on_host(const SevenPoint<S, T>& op); // for tests
 
 } // namespace micro3d

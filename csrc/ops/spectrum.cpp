@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: MIT
 #include "ops/spectrum.hpp"
 
-#include "core/divisor.hpp"  // for BoxIndex
 #include "core/for_each.hpp" // for for_each
 
 #include <algorithm> // for min
@@ -72,30 +71,6 @@ template <class T> void sum_radially_cpu(Index planes, const SumRadially<T>& op,
   }
 }
 
-template <class T> void sum_radially_walk_on_host(Index planes, const SumRadially<T>& op) {
-  const auto add_word = [](std::uint32_t* p, std::uint32_t n) {
-    const std::uint32_t before = *p;
-    *p += n;
-    return before;
-  };
-  std::vector<std::uint32_t> words(6 * std::size_t(op.bins));
-  const SplitSums<decltype(add_word)> sums{words.data(), op.bins, add_word};
-  const StoreCounts<T>& p = op.planes;
-  const BoxIndex box = box_index(p.y.size, p.x.size);
-  for (Index e = 0; e < planes * p.y.size * p.x.size; ++e) {
-    Index k, j, i;
-    box.split(e, k, j, i);
-    op.sum(k, j, i, sums);
-  }
-  for (Index b = 0; b < op.bins; ++b) {
-    op.hits[b] += sums.total(b);
-    if (op.pairs)
-      op.pairs[b] += sums.total(op.bins + b);
-    if (op.lags)
-      op.lags[b] += sums.total(2 * op.bins + b);
-  }
-}
-
 template void load_phase_cpu(Index, const LoadPhase<float>&, int);
 template void load_phase_cpu(Index, const LoadPhase<double>&, int);
 template void multiply_spectra_cpu(Index, const MultiplySpectra<float>&, int);
@@ -104,7 +79,5 @@ template void store_counts_cpu(Index, const StoreCounts<float>&, int);
 template void store_counts_cpu(Index, const StoreCounts<double>&, int);
 template void sum_radially_cpu(Index, const SumRadially<float>&, int);
 template void sum_radially_cpu(Index, const SumRadially<double>&, int);
-template void sum_radially_walk_on_host(Index, const SumRadially<float>&);
-template void sum_radially_walk_on_host(Index, const SumRadially<double>&);
 
 } // namespace micro3d

@@ -158,7 +158,5 @@ void store_counts_cuda(Index planes, const StoreCounts<T>& op, std::uintptr_t st
 template <class T> void sum_radially_cpu(Index planes, const SumRadially<T>& op, int threads);
 template <class T>
 void sum_radially_cuda(Index planes, const SumRadially<T>& op, std::uintptr_t stream);
-template <class T>
-void sum_radially_walk_on_host(Index planes, const SumRadially<T>& op); // for tests
 
 } // namespace micro3d

@@ -19,7 +19,6 @@ def run_lengths(
     periodic: bool,
     stream: int | None,
     threads: int,
-    phases_on_host: bool = ...,
 ) -> None: ...
 def reverse_step(
     x: Any,
@@ -39,11 +38,7 @@ def reverse_step(
     origin: tuple[int, int, int],
     stream: int | None,
     threads: int,
-    walk: str = ...,
 ) -> None: ...
-def divide(n: int, by: int) -> list[int]: ...
-def philox_words(counter: tuple[int, int, int, int], key: int) -> list[int]: ...
-def box_muller(v: int, w: int) -> list[float]: ...
 
 # homogenization
 HEX8_PARTIALS: int
@@ -67,7 +62,6 @@ def hex8(
     partials: Any,
     stream: int | None,
     threads: int,
-    phases_on_host: bool = ...,
 ) -> None: ...
 def green(
     spectrum: Any,
@@ -118,7 +112,6 @@ def seven_point(
     partials: Any,
     stream: int | None,
     threads: int,
-    walk_on_host: bool = ...,
 ) -> None: ...
 def cg_update(
     x: Any,
@@ -145,7 +138,6 @@ def phase_strain(
     partials: Any,
     stream: int | None,
     threads: int,
-    walk_on_host: bool = ...,
 ) -> None: ...
 
 # statistics
@@ -162,7 +154,6 @@ def pack_bits(
     all_columns: int,
     stream: int | None,
     threads: int,
-    walk_on_host: bool = ...,
 ) -> None: ...
 def bit_pairs(
     a: Any,
@@ -175,7 +166,6 @@ def bit_pairs(
     wrap_i: bool,
     stream: int | None,
     threads: int,
-    phases_on_host: bool = ...,
 ) -> None: ...
 def bit_segments(
     a: Any,
@@ -221,7 +211,6 @@ def sum_radially(
     mirrored: bool,
     stream: int | None,
     threads: int,
-    walk_on_host: bool = ...,
 ) -> None: ...
 def multigrid_layout(
     shape: tuple[int, int, int], binary: bool
@@ -247,5 +236,4 @@ def multigrid_cycle(
     partials: Any,
     stream: int | None,
     threads: int,
-    walk_on_host: bool = ...,
 ) -> None: ...

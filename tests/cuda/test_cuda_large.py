@@ -23,13 +23,13 @@ def torch():
 
 
 def need(torch, gigabytes):
-    """Skip on a card that is too small."""
+    """Skip on a GPU with too little memory."""
     if DEVICE == "cpu":
         return
     torch.cuda.empty_cache()
     free = torch.cuda.mem_get_info()[0] / 1e9
     if free < gigabytes:
-        pytest.skip(f"this card is too small: {gigabytes} GB needed, {free:.0f} GB free")
+        pytest.skip(f"too little GPU memory: {gigabytes} GB needed, {free:.0f} GB free")
 
 
 def nearly_empty(torch):

@@ -12,7 +12,7 @@ import itertools
 import numpy as np
 import pytest
 
-from micro3d_fast import ops
+from micro3d_fast import _core, ops
 
 pytestmark = pytest.mark.cuda
 
@@ -237,7 +237,24 @@ def test_run_lengths(gpu, shape, phases, periodic):
             np.testing.assert_array_equal(fetch(g), w)
 
 
-@pytest.mark.parametrize("view", [np.s_[:, :, ::2], np.s_[::2, 1:, 3:], np.s_[1::3, :, 1:-1]])
+@pytest.mark.parametrize("length", [1, 7, 8, 31, 32, 33, 40, 64, 1100, 20000])
+@pytest.mark.parametrize("across", [4, 8, 9], ids=lambda n: f"{n} rows")
+def test_run_lengths_across_rows_of_any_length(gpu, length, across):
+    """Four rows per thread or one; 256 rows per block down to 3."""
+    send, fetch = gpu
+    labels = np.random.default_rng(length).integers(0, 3, (length, 2, across), dtype=np.uint8)
+    for rows, axis in ((labels, 0), (labels.transpose(1, 2, 0).copy(), 2)):
+        keys = {"axis": axis, "n_phases": 2, "periodic": True}
+        want = ops.run_lengths(rows, **keys)
+        for g, w in zip(ops.run_lengths(send(rows), **keys), want, strict=True):
+            np.testing.assert_array_equal(fetch(g), w)
+
+
+VIEWS = [np.s_[:, :, ::2], np.s_[::2, 1:, 3:], np.s_[1::3, :, 1:-1], np.s_[:, :, 1:]]
+VIEWS += [np.s_[::2, ::2, 4:]]
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=str)
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
 def test_run_lengths_of_views(gpu, view, order):
     send, fetch = gpu
@@ -250,12 +267,15 @@ def test_run_lengths_of_views(gpu, view, order):
     for axis in range(3):
         keys = {"axis": axis, "n_phases": 3, "periodic": True}
         want = ops.run_lengths(turned(labels), mask=turned(mask), **keys)
-        got = ops.run_lengths(turned(send(labels)), mask=turned(send(mask)), **keys)
-        for g, w in zip(got, want, strict=True):
-            np.testing.assert_array_equal(fetch(g), w)
+        unlike = send(np.ascontiguousarray(turned(mask)))  # a mask in another layout
+        for there in (turned(send(mask)), unlike):
+            got = ops.run_lengths(turned(send(labels)), mask=there, **keys)
+            for g, w in zip(got, want, strict=True):
+                np.testing.assert_array_equal(fetch(g), w)
 
 
-DIRECTIONS = [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, -1), (1, -1, 2), (-1, 0, 1), (3, 0, -2)]
+DIRECTIONS = [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, -1), (0, -1, 0), (1, 1, 0), (0, -1, 1)]
+DIRECTIONS += [(1, -1, 2), (-1, 0, 1), (1, 1, 1), (3, 0, -2)]
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS, ids=str)
@@ -267,13 +287,38 @@ def test_pairs_and_segments(gpu, direction, masked, shape):
     mask = mask if masked else None
     there = {"mask": None if mask is None else send(mask)}
     for wrap in [(False,) * 3, (True,) * 3, (True, False, True)]:
-        keys = {"direction": direction, "max_lag": 2, "periodic": wrap}
+        keys = {"direction": direction, "max_lag": 3, "periodic": wrap}
         want = ops.pair_counts(labels, 1, 2, mask=mask, **keys)
         got = ops.pair_counts(send(labels), 1, 2, **there, **keys)
         np.testing.assert_array_equal(fetch(got), want)
         want = ops.segment_counts(labels, 0, mask=mask, **keys)
         got = ops.segment_counts(send(labels), 0, **there, **keys)
         np.testing.assert_array_equal(fetch(got), want)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+@pytest.mark.parametrize("columns", [5, 64, 96, 130])
+def test_packing(order, columns):
+    """Bits of every layout, aligned to eight bytes or not, wrapped around or not, are the CPU's."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(columns)
+    labels = rng.integers(0, 3, (24, columns, 40), dtype=np.uint8).transpose(order)
+    inside = (rng.random((24, columns, 40)) < 0.8).astype(np.uint8).transpose(order)
+    for view, (rows, wrap) in itertools.product(
+        (np.s_[:], np.s_[:, :, 1:], np.s_[::2, 1:, ::3]), ((0, 0), (5, 0), (60, 200))
+    ):
+        voxels = labels[view]
+        slabs, i, b = voxels.shape
+        words = -(-(b + wrap) // 64)
+        shape = (slabs, (i + rows + 1) * words + 16)
+        for phase, mask in itertools.product((1, None), (None, inside)):
+            keys = (phase or 0, phase is None, words, i + rows, b + wrap)
+            want, got = np.full(shape, -1), torch.full(shape, -1, device=DEVICE)
+            _core.pack_bits(voxels, None if mask is None else mask[view], want, *keys, None, 1)
+            there = torch.from_numpy(labels).to(DEVICE)[view]
+            masked = None if mask is None else torch.from_numpy(mask).to(DEVICE)[view]
+            _core.pack_bits(there, masked, got, *keys, ops.current_stream(got), 1)
+            np.testing.assert_array_equal(got.cpu().numpy(), want)
 
 
 def test_pairs_and_segments_of_many_lags(gpu):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""A random walk through the public functions with arrays on a card: what the host says of the same.
+"""Public functions with random arguments: arrays on a GPU against the same on the CPU.
 
 Whole numbers are equal; of the others, counts are exact and one division follows.
 """

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Public correlations of arrays on a GPU: the numbers of the host, computed on the card."""
+"""Public correlations of arrays on a GPU equal those of the CPU."""
 
 from __future__ import annotations
 

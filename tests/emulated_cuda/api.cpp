@@ -126,7 +126,7 @@ std::string about(const Work& work, const std::string& words) {
   return "`" + std::string(work.kernel) + "`: " + words;
 }
 
-/// What a card looks at before it takes a launch.
+/// The checks of a GPU before it accepts a launch.
 cudaError_t look_at(const Work& work, unsigned max_threads, std::string& words) {
   const dim3 g = work.grid, b = work.block;
   const std::uint64_t threads = std::uint64_t(b.x) * b.y * b.z;

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 // A CUDA device for a CPU build of torch: its tensors are true CUDA tensors (device cuda:N, the
 // CUDA dispatch key) whose memory is that of the host.  Whatever has no kernel for CUDA, which in a
-// CPU build is everything, comes to `fallback`: it checks what a card would refuse, runs the
+// CPU build is everything, comes to `fallback`: it checks what a GPU would refuse, runs the
 // operator of the CPU on tensors that share the memory, and hands the results back as CUDA tensors.
 //
 // Streams and graphs are those of the emulated CUDA runtime (api.hpp), so that torch's operators
@@ -240,11 +240,11 @@ void allocated(int device, std::int64_t bytes) {
   }
 }
 
-/// Keeps a storage of the host while a storage of the card uses its memory, or the other way
+/// Keeps a storage of the host while a storage of the GPU uses its memory, or the other way
 /// around.
 struct Keeper {
   c10::Storage storage;
-  int device; // of memory of a card; -1: of the host
+  int device; // of memory of a GPU; -1: of the host
   StreamOf stream;
   std::int64_t bytes;
   Keeper(c10::Storage s, int d) : storage(std::move(s)), device(d) {
@@ -317,12 +317,12 @@ at::Tensor view_of(const at::Tensor& base, const at::Tensor& like) {
                   like);
 }
 
-/// A tensor of the host that shares the memory of one of the card.
+/// A tensor of the host that shares the memory of one of the GPU.
 at::Tensor host_alias(const at::Tensor& t) {
   return with_storage(share(t.storage(), c10::kCPU, -1), c10::DispatchKey::CPU, t);
 }
 
-/// A tensor of the card in the memory of a fresh one of the host.
+/// A tensor of the GPU in the memory of a fresh one of the host.
 at::Tensor on_card(const at::Tensor& host, int device) {
   const Device there(DeviceType::CUDA, DeviceIndex(device));
   return with_storage(share(host.storage(), there, device), c10::DispatchKey::CUDA, host);
@@ -512,7 +512,7 @@ struct CUDAHooks : at::CUDAHooksInterface {
 
 // -------------------------------------------------------------------------------- the operators
 
-/// Where torch takes a tensor of the host beside tensors of the card.
+/// Where torch takes a tensor of the host beside tensors of the GPU.
 bool takes_both(const std::string& name) {
   static const std::set<std::string> names{"aten::copy_", "aten::_copy_from", "aten::set_data",
                                            "aten::_copy_from_and_resize"};
@@ -537,7 +537,7 @@ bool refuses_host_numbers(const std::string& name) {
   return false;
 }
 
-/// What a card can only answer when its stream has come so far.
+/// What a GPU can only answer when its stream has come so far.
 bool waits(const std::string& name) {
   static const std::set<std::string> names{
       "aten::_local_scalar_dense", "aten::equal",   "aten::nonzero",  "aten::is_nonzero",
@@ -558,10 +558,10 @@ void refuse_dtype(const std::string& name, const at::Tensor& t) {
 struct Call {
   const c10::OperatorHandle& op;
   std::string name;
-  int device = -1;                                               // of the tensors of the card
-  std::unordered_map<c10::StorageImpl*, c10::Storage> alias_of;  // card -> host
-  std::unordered_map<c10::StorageImpl*, at::Tensor> original_of; // host -> card
-  std::vector<std::pair<at::Tensor, at::Tensor>> written;        // card, host
+  int device = -1;                                               // of the tensors of the GPU
+  std::unordered_map<c10::StorageImpl*, c10::Storage> alias_of;  // gpu -> host
+  std::unordered_map<c10::StorageImpl*, at::Tensor> original_of; // host -> gpu
+  std::vector<std::pair<at::Tensor, at::Tensor>> written;        // gpu, host
   std::vector<at::Tensor> outs;                                  // given to be written
   std::vector<std::string> hosts;                                // tensors of the host, if any
   bool host_number = false, host_index = false;
@@ -634,7 +634,7 @@ struct Call {
     return value;
   }
 
-  /// Whether a tensor of the host is memory of the card that was given.
+  /// Whether a tensor of the host is memory of the GPU that was given.
   bool is_alias(const at::Tensor& t) const {
     return original_of.count(t.storage().unsafeGetStorageImpl()) != 0;
   }
@@ -664,17 +664,17 @@ struct Call {
 
   /// A written tensor that was resized on the host, or moved to other memory there.
   void settle() {
-    for (auto& [card, host] : written) {
-      c10::StorageImpl* there = card.storage().unsafeGetStorageImpl();
+    for (auto& [gpu, host] : written) {
+      c10::StorageImpl* there = gpu.storage().unsafeGetStorageImpl();
       const c10::Storage& here = host.storage();
       if (there->data() != here.data()) {
-        const int index = card.device().index();
+        const int index = gpu.device().index();
         there->set_data_ptr_noswap(c10::DataPtr(const_cast<void*>(here.data()),
-                                                new Keeper(here, index), drop, card.device()));
+                                                new Keeper(here, index), drop, gpu.device()));
         there->set_nbytes(here.nbytes());
       }
-      if (card.sizes() != host.sizes() || card.strides() != host.strides())
-        card.unsafeGetTensorImpl()->set_sizes_and_strides(host.sizes(), host.strides());
+      if (gpu.sizes() != host.sizes() || gpu.strides() != host.strides())
+        gpu.unsafeGetTensorImpl()->set_sizes_and_strides(host.sizes(), host.strides());
     }
   }
 };
@@ -714,17 +714,17 @@ void run_later(Call& call, StreamOf stream, Stack& stack) {
     if (value.isGenerator() && value.toGenerator().defined())
       generators.emplace_back(value.toGenerator(), value.toGenerator().get_state());
   std::map<void*, std::vector<char>> before;
-  for (const auto& [card, host] : call.written) {
-    auto* const first = static_cast<char*>(const_cast<void*>(card.storage().data()));
-    before.emplace(first, std::vector<char>(first, first + card.storage().nbytes()));
+  for (const auto& [gpu, host] : call.written) {
+    auto* const first = static_cast<char*>(const_cast<void*>(gpu.storage().data()));
+    before.emplace(first, std::vector<char>(first, first + gpu.storage().nbytes()));
   }
   call_on_host(call.op, &stack);
   for (auto& [first, bytes] : before)
     std::memcpy(first, bytes.data(), bytes.size());
-  for (const auto& [card, host] : call.written) { // an output that was resized
-    if (card.storage().data() == host.storage().data())
+  for (const auto& [gpu, host] : call.written) { // an output that was resized
+    if (gpu.storage().data() == host.storage().data())
       continue;
-    TORCH_CHECK(card.storage().nbytes() == 0,
+    TORCH_CHECK(gpu.storage().nbytes() == 0,
                 "a tensor that holds something is resized in a "
                 "capture or behind a sleep, which this emulation does not know");
     if (host.is_floating_point() || host.is_complex())
@@ -815,7 +815,7 @@ void fallback(const c10::OperatorHandle& op, Stack* stack) {
       for (const std::optional<at::Tensor>& t : lowered[i].toOptionalTensorVector())
         if (t && t->defined() && t->scalar_type() == at::kBool)
           wait("an index that is a mask"); // it has as many results as it has ones
-    // random numbers of the card come from generators of its own
+    // random numbers of the GPU come from generators of its own
     if (argument == "generator" && lowered[i].isNone() && call.device >= 0)
       lowered[i] = host_generator(default_generator(call.device));
   }
@@ -959,7 +959,7 @@ int em_attach(const char* path, int devices, std::int64_t bytes, int late) {
 }
 
 void em_give_defaults(int give) { gives_defaults = give != 0; }
-/// Whatever has a kernel of the CPU gets one of the card, before what is composed for all devices.
+/// Whatever has a kernel of the CPU gets one of the GPU, before what is composed for all devices.
 void em_register() {
   static auto& kept = *new std::vector<c10::RegistrationHandleRAII>;
   c10::Dispatcher& dispatcher = c10::Dispatcher::singleton();

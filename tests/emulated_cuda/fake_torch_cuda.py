@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 SOURCE = Path(__file__).with_suffix(".cpp")
-CARD = "an emulation on the host"
+GPU_NAME = "an emulation on the host"
 
 
 def library(folder: Path) -> Path:
@@ -130,7 +130,7 @@ def install(
 
     class Properties:
         def __init__(self, index: int) -> None:
-            self.name = CARD
+            self.name = GPU_NAME
             self.major, self.minor = 9, 0
             self.total_memory = memory
             self.multi_processor_count = 4

@@ -47,9 +47,9 @@ struct SharedArray {
 };
 
 constexpr std::size_t fiber_stack_bytes = 256 * 1024;
-constexpr std::size_t shared_limit = 48 * 1024; // what a card gives without being asked for more
+constexpr std::size_t shared_limit = 48 * 1024; // available on a GPU without opting in
 
-/// The one card's one multiprocessor.
+/// The one multiprocessor of the emulated GPU.
 struct Machine {
   Settings settings;
   const Work* work = nullptr;

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The package with an emulated card: a plugin for pytest, and a way to run scripts.
+"""The package on an emulated GPU: a pytest plugin, and a way to run scripts.
 
     python -m pytest -p tests.emulated_cuda.plugin -m cuda tests
     python tests/emulated_cuda/plugin.py SCRIPT [ARGUMENT ...]
@@ -20,8 +20,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
-#: tests that say something on a card alone, by name without parameters, and why
-ONLY_A_CARD = {
+#: tests that need a real GPU, by name without parameters, and why
+ONLY_A_GPU = {
     "test_runs_on_the_current_stream_of_cupy": "the fake cupy works at once: no stream is late",
 }
 
@@ -87,15 +87,15 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
-    out = [item for item in items if getattr(item, "originalname", "") in ONLY_A_CARD]
+    out = [item for item in items if getattr(item, "originalname", "") in ONLY_A_GPU]
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = [item for item in items if item not in out]
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    terminalreporter.section("what only a card can show")
-    for name, reason in ONLY_A_CARD.items():
+    terminalreporter.section("needs a real GPU")
+    for name, reason in ONLY_A_GPU.items():
         terminalreporter.line(f"{name}: {reason}")
 
 

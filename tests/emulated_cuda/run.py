@@ -3,7 +3,7 @@
 """Build the emulation of CUDA and run the tests of the marker `cuda` on it.
 
 python tests/emulated_cuda/run.py                  # as they are
-python tests/emulated_cuda/run.py --modes all      # and in all ways of MODES, one after the other
+python tests/emulated_cuda/run.py --modes all      # and in every mode of MODES
 python tests/emulated_cuda/run.py --modes access,repeat -- tests/native/test_hex8.py -x
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import build
 
-LARGE = "--ignore=tests/cuda/test_cuda_large.py"  # too slow where every access is looked at
+LARGE = "--ignore=tests/cuda/test_cuda_large.py"  # too slow if every access is checked
 
 #: mode -> (checks of the build, environment variables, further arguments of pytest)
 MODES: dict[str, tuple[str | None, dict[str, str], list[str]]] = {
@@ -33,9 +33,9 @@ MODES: dict[str, tuple[str | None, dict[str, str], list[str]]] = {
         {"M3D_EMULATED_THREADS": "random", "M3D_EMULATED_BLOCKS": "random"},
         [LARGE],
     ),
-    # the device of the arrays is the one that kernels run on
+    # kernels must run on the device of their arrays
     "devices": (None, {"M3D_EMULATED_DEVICES": "2"}, [LARGE]),
-    # nothing runs before somebody waits for it: a missing wait or dependency
+    # work runs only when something waits for it: shows a missing wait or dependency
     "late": (None, {"M3D_EMULATED_LATE": "1"}, [LARGE]),
     # addresses and undefined behaviour, by the compiler's sanitizers
     "address": ("address", {"ASAN_OPTIONS": "detect_leaks=0"}, [LARGE]),

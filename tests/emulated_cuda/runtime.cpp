@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 // SPDX-License-Identifier: MIT
-// How an emulated card runs a kernel: block by block, a block's threads as fibers of one thread of
+// How the emulated GPU runs a kernel: block by block, a block's threads as fibers of one thread of
 // the host. A barrier is a switch to the scheduler, which goes on when all have arrived.
 #include "cuda_runtime.h"
 

@@ -41,7 +41,7 @@ def compiled(folder: Path, checks: bool) -> Path:
     return library
 
 
-class Card:
+class EmulatedGpu:
     def __init__(self, library: Path) -> None:
         self.c = ctypes.CDLL(str(library))
         self.c.emulated_cuda_error_text.restype = ctypes.c_char_p
@@ -77,36 +77,36 @@ class Card:
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory) -> Card:
-    return Card(compiled(tmp_path_factory.mktemp("plain"), False))
+def plain(tmp_path_factory) -> EmulatedGpu:
+    return EmulatedGpu(compiled(tmp_path_factory.mktemp("plain"), False))
 
 
 @pytest.fixture(scope="module")
-def access(tmp_path_factory) -> Card:
-    return Card(compiled(tmp_path_factory.mktemp("access"), True))
+def access(tmp_path_factory) -> EmulatedGpu:
+    return EmulatedGpu(compiled(tmp_path_factory.mktemp("access"), True))
 
 
 @pytest.fixture(params=["plain", "access"])
-def card(request) -> Card:
-    card = request.getfixturevalue(request.param)
-    card.order("forward", "forward")
-    return card
+def gpu(request) -> EmulatedGpu:
+    gpu = request.getfixturevalue(request.param)
+    gpu.order("forward", "forward")
+    return gpu
 
 
 ORDERS = [("forward", "forward"), ("reverse", "reverse"), ("random", "random")]
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda o: o[0])
-def test_right_kernels_give_the_same_in_every_order(card, order):
+def test_right_kernels_give_the_same_in_every_order(gpu, order):
     for seed in range(3):
-        card.order(*order, seed)
+        gpu.order(*order, seed)
         for block in (1, 31, 32, 33, 1000, 1024, (8, 4), (4, 3, 7), (1, 1, 64)):
-            error, text, out = card.launch("right", (3, 2, 5), block, n=30)
+            error, text, out = gpu.launch("right", (3, 2, 5), block, n=30)
             count = int(np.prod(block))
             assert error == 0, text
             np.testing.assert_array_equal(out[:30], count * (count + 1) // 2)
             assert not out[30:].any()
-        error, text, out = card.launch("right_warps", 7, 256, bytes=4)
+        error, text, out = gpu.launch("right_warps", 7, 256, bytes=4)
         assert (error, out[0]) == (0, 7 * 256 * 257 // 2), text
 
 
@@ -182,18 +182,18 @@ def test_access_is_looked_at(access, name, grid, block, words):
         ("beyond_shared", 1, 8, "shared"),
     ],
 )
-def test_a_block_that_goes_wrong_is_reported(card, name, block, bytes, words):
-    error, text, _ = card.launch(name, 1, block, bytes=bytes, n=2)
+def test_a_block_that_goes_wrong_is_reported(gpu, name, block, bytes, words):
+    error, text, _ = gpu.launch(name, 1, block, bytes=bytes, n=2)
     assert error == 719
     assert f"`{name}`" in text
     assert words in text
-    error, text, out = card.launch("right", 1, 256, n=1)  # and the next kernel runs
+    error, text, out = gpu.launch("right", 1, 256, n=1)  # and the next kernel runs
     assert (error, out[0]) == (0, 256 * 257 // 2), text
 
 
-def test_shared_memory_begins_poisoned(card):
+def test_shared_memory_begins_poisoned(gpu):
     for _ in range(2):
-        error, _, out = card.launch("not_initialized", 1, 256)
+        error, _, out = gpu.launch("not_initialized", 1, 256)
         assert error == 0
         assert (out[:256] == -1).all()
 
@@ -217,18 +217,18 @@ def test_shared_memory_begins_poisoned(card):
         ("bounded", {"device": 1}, 700, "points into memory of device 1"),
     ],
 )
-def test_launches_are_looked_at(card, name, given, error, words):
-    card.c.emulated_cuda_register_stream(1, 77)
-    got, text, out = card.launch(name, **given)
+def test_launches_are_checked(gpu, name, given, error, words):
+    gpu.c.emulated_cuda_register_stream(1, 77)
+    got, text, out = gpu.launch(name, **given)
     assert got == error
     assert words in text
     assert not out.any()
-    card.c.emulated_cuda_unregister_stream(ctypes.c_size_t(77))
+    gpu.c.emulated_cuda_unregister_stream(ctypes.c_size_t(77))
 
 
-def test_launches_that_a_card_takes(card):
+def test_launches_that_a_gpu_accepts(gpu):
     for given in ({"block": 256}, {"bytes": 48 * 1024}, {"stream": 2}, {"grid": (1, 65535)}):
-        error, text, _ = card.launch("bounded" if "grid" not in given else "right", **given)
+        error, text, _ = gpu.launch("bounded" if "grid" not in given else "right", **given)
         assert error == 0, text
 
 

@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""hex8, green, phase_strain, cg: kernel = reference on every backend and walk."""
+"""hex8, green, phase_strain, cg: kernel = reference on every backend."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from micro3d_fast import _core, ops
+from micro3d_fast import ops
 from micro3d_fast.homogenization import _hex8
 from micro3d_fast.homogenization._compute import NumpyCompute, TorchCompute
 from micro3d_fast.homogenization._unit_elements import UnitElements
@@ -92,26 +92,16 @@ def test_operator_equals_gauss_points(kind, shape, voxel, precision, rng):
     want = forces_in_units(problem, reference.apply(u, c[labels], spacing, macro))
 
     field = in_units(problem, u)[None].astype(dtype)
-    out, dot = np.empty_like(field), np.zeros(1)
+    out, dot = np.full_like(field, np.nan), np.zeros(1)
     scaled = (macro / el.w)[None]
-    calls = {
-        "walk": lambda: ops.hex8(
-            labels, op.model, op.mean, out=out, macro=scaled.astype(dtype), u=field,
-            dot=dot, threads=1,
-        ),
-        "phases": lambda: _core.hex8(
-            field, None, out, labels, op.model, op.mean, op.mean, None, None,
-            scaled.astype(dtype), 1.0, "input", dot, None, None, 1, True,
-        ),
-    }  # fmt: skip
-    for call in calls.values():
-        out[...] = np.nan
-        call()
-        # absolute: forces cancel at the nodes, so the scale is that of the element forces
-        scale = np.abs(el.c).max() * (np.abs(field).max() * 8 + np.abs(scaled).max())
-        assert np.abs(out[0] - want).max() <= TOL[dtype] * scale
-        terms = np.abs(out.astype(float) * field).sum() + scale * 1e-30
-        assert abs(dot[0] - np.vdot(out.astype(float), field)) <= 1e-12 * terms
+    ops.hex8(
+        labels, op.model, op.mean, out=out, macro=scaled.astype(dtype), u=field, dot=dot, threads=1
+    )
+    # absolute: forces cancel at the nodes, so the scale is that of the element forces
+    scale = np.abs(el.c).max() * (np.abs(field).max() * 8 + np.abs(scaled).max())
+    assert np.abs(out[0] - want).max() <= TOL[dtype] * scale
+    terms = np.abs(out.astype(float) * field).sum() + scale * 1e-30
+    assert abs(dot[0] - np.vdot(out.astype(float), field)) <= 1e-12 * terms
 
 
 @pytest.mark.parametrize("kind", ["conduction_anisotropic", "elasticity_anisotropic"])
@@ -123,14 +113,13 @@ def test_float32_sum_in_float64_arithmetic(kind, rng):
     high = in_units(problem, u)[None].astype(np.float32)
     low = (in_units(problem, u)[None] - high).astype(np.float32)
     r, rr = np.empty_like(high), np.zeros(1)
-    for host_phases in (False, True):
-        _core.hex8(
-            high, low, r, labels, op.model64, op.mean64, op.mean64, None, None,
-            (macro / el.w)[None], -1.0, "output", rr, None, None, 1, host_phases,
-        )  # fmt: skip
-        want = forces_in_units(problem, -reference.apply(u, c[labels], (1, 1, 1), macro))
-        np.testing.assert_allclose(r[0], want, rtol=1e-6, atol=1e-9 * np.abs(want).max())
-        assert rr[0] == pytest.approx((r.astype(float) ** 2).sum(), rel=1e-13)
+    ops.hex8(
+        labels, op.model64, op.mean64, out=r, macro=(macro / el.w)[None], u=high, u_low=low,
+        sign=-1.0, dot=rr, dot_kind="output", threads=1,
+    )  # fmt: skip
+    want = forces_in_units(problem, -reference.apply(u, c[labels], (1, 1, 1), macro))
+    np.testing.assert_allclose(r[0], want, rtol=1e-6, atol=1e-9 * np.abs(want).max())
+    assert rr[0] == pytest.approx((r.astype(float) ** 2).sum(), rel=1e-13)
 
 
 def test_no_field_gives_the_forces_of_the_uniform_strain(rng):
@@ -204,12 +193,11 @@ def test_directions_turn_the_stiffness_voxel_by_voxel(rng):
     want = forces_in_units(problem, reference.apply(u, full, (1, 1, 1), macro))
     out = np.empty((1, 3, *shape))
     field, scaled = in_units(problem, u)[None], (macro / el.w)[None]
-    for host_phases in (False, True):
-        _core.hex8(
-            field, None, out, labels, op.model, op.mean, op.mean, op.fibre_directions,
-            op.fibre, scaled, 1.0, "input", None, None, None, 1, host_phases,
-        )  # fmt: skip
-        np.testing.assert_allclose(out[0], want, rtol=1e-11, atol=1e-12 * np.abs(want).max())
+    ops.hex8(
+        labels, op.model, op.mean, out=out, macro=scaled, u=field, directions=op.fibre_directions,
+        fibre=op.fibre, threads=1,
+    )  # fmt: skip
+    np.testing.assert_allclose(out[0], want, rtol=1e-11, atol=1e-12 * np.abs(want).max())
     mean = el.c_mean * el.scale / el.volume / np.outer(el.w, el.w)
     np.testing.assert_allclose(mean, full.reshape(-1, 6, 6).mean(axis=0), atol=1e-12 * 20)
 

@@ -113,7 +113,7 @@ def test_boundary_says_what_is_wrong():
         )
     with pytest.raises(ValueError, match="must not share memory"):
         ops.multigrid_cycle(plates.buffer, (2, 2, 2), r=field, z=field, rz=one, **plates.options)
-    with pytest.raises(ValueError, match="`visits` must be 1 or 2"):
+    with pytest.raises(ValueError, match=r"`visits` must be an integer 1 ... 2, got 3"):
         ops.multigrid_cycle(
             plates.buffer, (2, 2, 2), r=field, z=field.copy(), rz=one, visits=3, **plates.options
         )

@@ -110,46 +110,6 @@ def reverse_step(
        three-dimensional (3D) anisotropic microstructures from two-dimensional (2D) micrographs".
     .. [2] J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11.
     """
-    return _reverse_step(
-        x,
-        net,
-        out=out,
-        a=a,
-        b=b,
-        noise=noise,
-        net_uncond=net_uncond,
-        guidance=guidance,
-        h0=h0,
-        h=h,
-        clip=clip,
-        out_net=out_net,
-        seed=seed,
-        draw=draw,
-        origin=origin,
-        threads=threads,
-    )
-
-
-def _reverse_step(
-    x: Any,
-    net: Any,
-    *,
-    out: Any,
-    a: float,
-    b: float,
-    noise: float = 0.0,
-    net_uncond: Any = None,
-    guidance: float = 1.0,
-    h0: Any = None,
-    h: float = 0.0,
-    clip: tuple[float, float] | None = None,
-    out_net: Any = None,
-    seed: int = 0,
-    draw: int = 0,
-    origin: tuple[int, int, int] = (0, 0, 0),
-    threads: int = 0,
-    walk: str = "",  # a CPU walk by name, for tests: base, avx2, avx512, plain, phases
-) -> Array:
     guidance = _finite(guidance, "guidance")
     h = _finite(h, "h")
     if guidance != 1.0 and net_uncond is None:
@@ -181,7 +141,6 @@ def _reverse_step(
         (_below(z, 2**32, "origin"), _below(y, 2**32, "origin"), _below(x0, 2**32, "origin")),
         current_stream(x),
         _below(threads, 2**31, "threads"),
-        walk,
     )
     return out
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from .. import _core
 from .._arrays import Array
+from .._checks import integer
 from .device import current_stream
 
 __all__ = [
@@ -142,6 +143,7 @@ def multigrid_cycle(
     those of the same shape and options, and are scratch space too. ``visits``: 1 is a V-cycle, 2 a
     W-cycle.
     """
+    visits = integer(visits, name="visits", minimum=1, maximum=2)
     stream = current_stream(buffer)
     _core.multigrid_cycle(
         buffer, shape, binary, weights, periodic, z, r, visits, rz, partials, stream, threads

@@ -29,7 +29,6 @@ def pair_counts(
     mask: Array | None = None,
     per_slice: bool = False,
     threads: int = 0,
-    phases_on_host: bool = False,
 ) -> Array:
     """Voxel pairs ``x`` in ``phase``, ``x + r d`` in ``other``, for r = 0 ... ``max_lag``.
 
@@ -51,8 +50,6 @@ def pair_counts(
         One row of counts for each slice z; ``direction[0]`` must then be 0.
     threads : int
         CPU threads, 0 for all.  The result does not depend on it.  Ignored on CUDA.
-    phases_on_host : bool
-        Run the CUDA schedule on the host, for tests.
 
     Returns
     -------
@@ -66,9 +63,7 @@ def pair_counts(
     if phase != other or plan.wraps_columns:
         first = plan.pack(phase, wrapped=False, threads=threads)
     counts = zeros_like(plan.labels, (first.shape[0], max_lag + 1), "int64")
-    _core.bit_pairs(
-        first, second, counts, *plan.lattice(), current_stream(counts), threads, phases_on_host
-    )
+    _core.bit_pairs(first, second, counts, *plan.lattice(), current_stream(counts), threads)
     return counts
 
 

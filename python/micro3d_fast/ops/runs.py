@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .. import _core
 from .._arrays import Array, zeros_like
 from .._checks import axis_number, integer, refuse, refuse_type
@@ -71,21 +69,6 @@ def run_lengths(
     array([[0, 0, 0, 1, 0, 0],
            [0, 0, 1, 0, 0, 0]])
     """
-    return _run_lengths(
-        labels, axis, n_phases, periodic=periodic, mask=mask, threads=threads, phases_on_host=False
-    )
-
-
-def _run_lengths(
-    labels: Any,
-    axis: int | str,
-    n_phases: int,
-    *,
-    periodic: bool,
-    mask: Any,
-    threads: int,
-    phases_on_host: bool,  # the CUDA schedule, thread by thread on the host: for tests
-) -> tuple[Array, Array]:
     shape = getattr(labels, "shape", None)
     if shape is None:
         raise refuse_type("labels", "be an array", type(labels).__name__)
@@ -103,7 +86,5 @@ def _run_lengths(
         labels, mask = labels[None], None if mask is None else mask[None]
         axis += 1
     stream = current_stream(labels)
-    _core.run_lengths(
-        labels, mask, counts, full, axis, bool(periodic), stream, threads, phases_on_host
-    )
+    _core.run_lengths(labels, mask, counts, full, axis, bool(periodic), stream, threads)
     return counts, full
