@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Volumes to and from files: what survives, what other programs wrote, what is refused."""
+"""Volumes to and from files: round trips, files of other programs, refusals."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from micro3d_fast import io
+from micro3d_fast.io import _tiff
 from micro3d_fast.microstructure import Microstructure
 
 RNG = np.random.default_rng(20260101)
@@ -25,7 +26,7 @@ PROVENANCE = {"seed": 7, "sampler": 'fast "<&>" ü', "raw": [0.1, 0.25], "nested
 FULL = Microstructure(
     LABELS, (1.1e-6, 2.3e-7, 1 / 3e6), ("pore", "Matrix <&> ü", "fibre"), PROVENANCE, FIELDS
 )
-WITH_WORDS = [".npz", ".tif", ".tiff", ".vti", ".h5", ".hdf5", ".zarr", ".raw"]
+WITH_METADATA = [".npz", ".tif", ".tiff", ".vti", ".h5", ".hdf5", ".zarr", ".raw"]
 WITH_FIELDS = [".npz", ".vti", ".h5", ".hdf5", ".zarr"]
 
 
@@ -38,7 +39,7 @@ def path_for(tmp_path, suffix):
 # ------------------------------------------------------------------------------------ round trips
 
 
-@pytest.mark.parametrize("suffix", [".npy", *WITH_WORDS])
+@pytest.mark.parametrize("suffix", [".npy", *WITH_METADATA])
 def test_round_trip(tmp_path, suffix):
     path = path_for(tmp_path, suffix)
     for _ in range(2):  # the second replaces the first
@@ -46,7 +47,7 @@ def test_round_trip(tmp_path, suffix):
     got = Microstructure.load(path)
     np.testing.assert_array_equal(got.labels, LABELS)
     assert got.labels.dtype == np.uint8
-    if suffix in WITH_WORDS:
+    if suffix in WITH_METADATA:
         assert got.voxel_size == FULL.voxel_size  # to the last bit
         assert got.phase_names == FULL.phase_names
         assert got.provenance == FULL.provenance
@@ -61,7 +62,7 @@ def test_round_trip(tmp_path, suffix):
     assert left <= {path.name, f"{path.name}.json"}
 
 
-@pytest.mark.parametrize("suffix", [".npy", *WITH_WORDS])
+@pytest.mark.parametrize("suffix", [".npy", *WITH_METADATA])
 def test_round_trip_of_every_small_shape(tmp_path, suffix):
     path = path_for(tmp_path, suffix)
     sides = (1, 2, 3, 4) if suffix == ".tif" else (1, 3)
@@ -84,7 +85,7 @@ def test_a_phase_that_does_not_occur_keeps_its_name(tmp_path, suffix):
 
 def test_large_tiff_is_ome(tmp_path, monkeypatch):
     tifffile = pytest.importorskip("tifffile")
-    monkeypatch.setattr(io, "_IMAGEJ_LIMIT", 0)
+    monkeypatch.setattr(_tiff, "_IMAGEJ_LIMIT", 0)
     path = tmp_path / "large.tif"
     FULL.save(path)
     with tifffile.TiffFile(path) as file:
@@ -279,7 +280,7 @@ def test_raw_without_its_words_needs_a_shape(tmp_path):
 def test_raw_with_other_words_is_refused(tmp_path):
     FULL.save(tmp_path / "a.raw")
     LABELS[::-1].tofile(tmp_path / "a.raw")
-    with pytest.raises(ValueError, match=r"must be the bytes that a.raw.json tells of"):
+    with pytest.raises(ValueError, match=r"must hold the bytes that a.raw.json describes"):
         io.load(tmp_path / "a.raw")
     assert json.loads((tmp_path / "a.raw.json").read_text())["shape"] == [5, 6, 7]
 
@@ -360,7 +361,7 @@ def test_refusals_of_paths(tmp_path):
         FULL.save(tmp_path / "dir.npy")
     with pytest.raises(ValueError, match="`path` must be a file, got the directory"):
         io.load(tmp_path / "dir.npy")
-    with pytest.raises(TypeError, match=r"`omit` is not an option of .npy files"):
+    with pytest.raises(TypeError, match=r"`omit` must be left out for .npy files, got \[0\]"):
         FULL.save(tmp_path / "a.npy", omit=[0])
     FULL.save(tmp_path / "a.npz")
     with pytest.raises(ValueError, match=r"`shape` must be None for .npz files"):

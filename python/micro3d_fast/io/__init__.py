@@ -1,0 +1,33 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Volumes to and from files; the format follows from the suffix.
+
+======== ==== ===== ========== =========== ========== ====== ======================================
+suffix   read write voxel size phase names provenance fields notes
+======== ==== ===== ========== =========== ========== ====== ======================================
+.npy     yes  yes                                            labels only
+.npz     yes  yes   yes        yes         yes        yes    compressed; never pickle
+.tif     yes  yes   yes        yes         yes               ImageJ stack (above 2 GB OME BigTIFF)
+.vti     yes  yes   yes        yes         yes        yes    VTK ImageData, cell data, zlib [1]_
+.h5      yes  yes   yes        yes         yes        yes    gzip
+.zarr    yes  yes   yes        yes         yes        yes    a directory; needs the zarr package
+.raw     yes  yes   yes        yes         yes               bytes, x fastest; the rest in .raw.json
+.inp          yes   yes        yes         yes               Abaqus C3D8, one element set per phase
+======== ==== ===== ========== =========== ========== ====== ======================================
+
+.. [1] VTK has no bool and no float16: such fields come back as uint8 and float32.
+
+The suffixes .tiff and .hdf5 are read and written like .tif and .h5.  Array order is ``[z, y, x]``
+in all formats, x fastest.  Lengths are in metres; TIFF also holds micrometres for ImageJ and OME
+readers.  Files of other programs are read if they hold one labelled volume: a voxel size is taken
+from ImageJ, OME and VTK metadata, and is 1.0 ("in voxels") without them.  Every file appears under
+its name whole or not at all (``_atomic``).
+"""
+
+from __future__ import annotations
+
+from ._format import Format
+from ._registry import FORMATS, READABLE, WRITABLE
+from ._volumes import load, save
+
+__all__ = ["FORMATS", "READABLE", "WRITABLE", "Format", "load", "save"]

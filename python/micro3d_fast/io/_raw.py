@@ -1,0 +1,70 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Plain bytes: .raw, with the metadata in a .raw.json beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _checks
+from .._atomic import atomic_write
+from .._checks import refuse, refuse_content
+from .._errors import ArgumentError, ArgumentTypeError
+from ._format import Content, Format, metadata
+
+if TYPE_CHECKING:
+    from ..microstructure import Microstructure
+
+
+def _write_raw(path: Path, volume: Microstructure) -> None:
+    sidecar = {
+        **metadata(volume),
+        "shape": list(volume.shape),
+        "dtype": "uint8",
+        "order": "z, y, x; x fastest",
+        "sha256": hashlib.sha256(volume.labels).hexdigest(),
+    }
+    with atomic_write(path) as temporary, atomic_write(_sidecar(path)) as beside:
+        beside.write_text(json.dumps(sidecar, indent=1, allow_nan=False), encoding="utf-8")
+        with open(temporary, "wb") as file:
+            file.write(volume.labels.data)
+
+
+def _read_raw(path: Path, shape: tuple[int, int, int] | None) -> Content:
+    meta: dict[str, Any] = {}
+    if shape is None:
+        if not _sidecar(path).exists():
+            wanted = f"be given for {path}, because {_sidecar(path).name} does not exist"
+            raise refuse("shape", wanted, "None")
+        meta = json.loads(_sidecar(path).read_text(encoding="utf-8"))
+        try:
+            shape = _checks.shape3(meta["shape"], name="shape")
+        except (ArgumentError, ArgumentTypeError) as error:
+            raise error.in_source(str(_sidecar(path))) from None
+    labels = np.fromfile(path, dtype=np.uint8)
+    nz, ny, nx = shape
+    if labels.size != nz * ny * nx:
+        wanted = f"hold {nz} x {ny} x {nx} = {nz * ny * nx} bytes"
+        raise refuse_content(path, wanted, str(labels.size))
+    if "sha256" in meta and hashlib.sha256(labels).hexdigest() != meta["sha256"]:
+        raise refuse_content(path, f"hold the bytes that {_sidecar(path).name} describes", "others")
+    return Content(labels.reshape(shape), meta)
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
+RAW = Format(
+    (".raw",),
+    _write_raw,
+    _read_raw,
+    ("voxel size", "phase names", "provenance"),
+    "bytes, x fastest; the rest in .raw.json",
+    read_option="shape",
+)

@@ -1,0 +1,168 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Save and load a volume in the format of its suffix."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import _checks
+from .._atomic import restore_directory
+from .._checks import refuse, refuse_content, refuse_type, shown
+from .._errors import ArgumentError, ArgumentTypeError
+from .._grey_images import GreyImage
+from .._phase_rules import label_images
+from ..microstructure import Microstructure, phase_names_for
+from ._format import Content, Format
+from ._registry import READERS, WRITERS
+
+
+def save(path: str | os.PathLike[str], microstructure: Any, **options: Any) -> Path:
+    """Write a volume to a file in the format of its suffix, atomically.
+
+    Parameters
+    ----------
+    path : path
+        Ending in .npy, .npz, .tif, .tiff, .vti, .h5, .hdf5, .zarr, .raw or .inp; an existing file
+        is replaced.  See the table of `micro3d_fast.io` for what each format carries.
+    microstructure : Microstructure or array of labels
+        The volume.
+    omit : sequence of int
+        For .inp only: phases without elements, such as the pores.
+
+    Returns
+    -------
+    pathlib.Path
+        The path written.
+    """
+    path = _checks.path(path)
+    if not isinstance(microstructure, Microstructure):
+        microstructure = Microstructure(microstructure)
+    form = _format_of(path, WRITERS)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"`path` must lie in an existing directory, got {path}")
+    _refuse_directory(path, form)
+    for option, value in options.items():
+        if option not in form.write_options:
+            raise refuse_type(option, f"be left out for {form.suffixes[0]} files", shown(value))
+    form.write(path, microstructure, **options)
+    return path
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    voxel_size: Any = None,
+    phase_names: Sequence[str] | None = None,
+    phases: Mapping[Any, int] | None = None,
+    shape: Any = None,
+    name: str | None = None,
+) -> Microstructure:
+    """Read a volume from a file in the format of its suffix.
+
+    Parameters
+    ----------
+    path : path
+        Ending in .npy, .npz, .tif, .tiff, .vti, .h5, .hdf5, .zarr or .raw.
+    voxel_size : float or (dz, dy, dx), optional
+        In metres, instead of that of the file.
+    phase_names : sequence of str, optional
+        Instead of those of the file.
+    phases : dict, optional
+        Value in the file to phase, such as ``{0: 0, 255: 1}``; default: the values are phases.
+    shape : (nz, ny, nx), optional
+        Of a .raw file without its .raw.json.
+    name : str, optional
+        Array of a .npz, .vti, .h5 or .zarr that holds several; default ``"labels"``, or the only
+        one.
+
+    Returns
+    -------
+    Microstructure
+    """
+    path = _checks.path(path)
+    form = _format_of(path, READERS)
+    if form.is_directory:
+        restore_directory(path)
+    if not path.exists():
+        raise FileNotFoundError(f"`path` must be an existing file, got {path}")
+    _refuse_directory(path, form)
+    if shape is not None and form.read_option != "shape":
+        wanted = f"be None for {form.suffixes[0]} files, which store it"
+        raise refuse("shape", wanted, shown(shape))
+    option = {
+        "shape": None if shape is None else _checks.shape3(shape, name="shape"),
+        "name": None if name is None else str(name),
+    }[form.read_option]
+    content = _read(path, form, option)
+    return _microstructure(path, content, voxel_size, phase_names, phases)
+
+
+def _format_of(path: Path, formats: Mapping[str, Format]) -> Format:
+    """Return the format of a path by its suffix."""
+    suffix = path.suffix.lower()
+    if suffix not in formats:
+        raise refuse("path", f"end in one of {', '.join(formats)}", repr(str(path)))
+    return formats[suffix]
+
+
+def _refuse_directory(path: Path, form: Format) -> None:
+    if path.is_dir() and not form.is_directory:
+        raise refuse("path", "be a file", f"the directory {path}")
+
+
+def _read(path: Path, form: Format, option: Any) -> Content:
+    """Read a file; what its library raises becomes a ValueError that names the file."""
+    assert form.read is not None
+    try:
+        return form.read(path, option)
+    except (ArgumentError, ArgumentTypeError, ModuleNotFoundError, PermissionError, MemoryError):
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        suffix = path.suffix.lower()
+        raise ValueError(f"{path} cannot be read as {suffix}: {reason}") from error
+
+
+def _microstructure(
+    path: Path, content: Content, voxel_size: Any, phase_names: Any, phases: Any
+) -> Microstructure:
+    """Return the volume of a file, with arguments of the caller in place of its metadata."""
+    values, meta, fields = content
+    if values.ndim == 2:
+        values = values[None]
+    if values.ndim != 3 or values.size == 0:
+        raise refuse_content(path, "hold a volume (nz, ny, nx)", f"shape {values.shape}")
+    known_names = meta.get("phase_names")
+    if phases is not None:
+        images, count = label_images({"": [GreyImage(values, str(path))]}, phases, None, None)
+        values = images[""][0]
+        known_names = known_names if len(known_names or ()) == count else None
+    try:
+        labels = _checks.as_labels(values, ndim=3)
+    except (ArgumentError, ArgumentTypeError) as error:
+        raise error.in_source(str(path), named=False) from None
+    size = meta.get("voxel_size") if voxel_size is None else voxel_size
+    names = known_names if phase_names is None else phase_names
+    for array in (labels, *fields.values()):
+        _freeze(array)
+    return Microstructure(
+        labels=labels,
+        voxel_size=1.0 if size is None else size,
+        phase_names=phase_names_for(int(labels.max()) + 1, names),
+        provenance=meta.get("provenance") or {},
+        fields=dict(fields),
+    )
+
+
+def _freeze(array: np.ndarray) -> None:
+    """Make an array that was just read read-only, so that `Microstructure` does not copy it."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        owner.flags.writeable = False
+        owner = owner.base

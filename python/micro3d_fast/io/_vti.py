@@ -1,0 +1,245 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""VTK ImageData: .vti, written as zlib-compressed cell data, read in all its encodings."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import lzma
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+
+from .._atomic import atomic_write
+from .._checks import refuse_content
+from ._format import Content, Format, metadata_json, pick_array
+
+if TYPE_CHECKING:
+    from ..microstructure import Microstructure
+
+_VTK_TYPES = {
+    "Int8": "i1", "UInt8": "u1", "Int16": "i2", "UInt16": "u2", "Int32": "i4", "UInt32": "u4",
+    "Int64": "i8", "UInt64": "u8", "Float32": "f4", "Float64": "f8",
+}  # fmt: skip
+_VTK_BLOCK = 1 << 20
+
+
+def _write_vti(path: Path, volume: Microstructure) -> None:
+    nz, ny, nx = volume.shape
+    dz, dy, dx = volume.voxel_size
+    extent = f"0 {nx} 0 {ny} 0 {nz}"
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        file.write(
+            '<?xml version="1.0"?>\n'
+            '<VTKFile type="ImageData" version="1.0" byte_order="LittleEndian" '
+            'header_type="UInt64" compressor="vtkZLibDataCompressor">\n'
+            f'<ImageData WholeExtent="{extent}" Origin="0 0 0" Spacing="{dx!r} {dy!r} {dz!r}">\n'
+            "<FieldData>\n".encode()
+        )
+        _write_vtk_strings(file, "phase_names", volume.phase_names)
+        _write_vtk_strings(file, "micro3d_fast", [metadata_json(volume)])
+        file.write(f'</FieldData>\n<Piece Extent="{extent}">\n<PointData/>\n'.encode())
+        file.write(b'<CellData Scalars="labels">\n')
+        _write_vtk_array(file, "labels", volume.labels)
+        for name, array in volume.fields.items():
+            _write_vtk_array(file, name, array)
+        file.write(b"</CellData>\n</Piece>\n</ImageData>\n</VTKFile>\n")
+
+
+def _write_vtk_strings(file: Any, name: str, texts: Sequence[str]) -> None:
+    """Write strings as VTK does: the codes of their UTF-8 bytes, each string ended by a zero."""
+    codes = b"\0".join(text.encode() for text in texts) + b"\0"
+    head = f'<DataArray type="String" Name="{name}" NumberOfTuples="{len(texts)}" format="ascii">\n'
+    file.write(head.encode() + " ".join(map(str, codes)).encode() + b"\n</DataArray>\n")
+
+
+def _write_vtk_array(file: Any, name: str, array: np.ndarray) -> None:
+    data = array.view(np.uint8) if array.dtype == np.bool_ else array
+    if data.dtype == np.float16:
+        data = data.astype(np.float32)
+    data = np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("<"))
+    kind = {code: kind for kind, code in _VTK_TYPES.items()}[data.dtype.str[1:]]
+    components = f' NumberOfComponents="{data.shape[3]}"' if data.ndim == 4 else ""
+    flat = data.reshape(-1).view(np.uint8)
+    starts = range(0, flat.size, _VTK_BLOCK)
+    blocks = [zlib.compress(flat[i : i + _VTK_BLOCK], 6) for i in starts]
+    header = [len(blocks), _VTK_BLOCK, flat.size % _VTK_BLOCK, *map(len, blocks)]
+    file.write(
+        f'<DataArray type="{kind}" Name={quoteattr(name)}{components} format="binary">\n'.encode()
+    )
+    file.write(base64.b64encode(np.array(header, dtype="<u8").tobytes()))
+    file.write(base64.b64encode(b"".join(blocks)))
+    file.write(b"\n</DataArray>\n")
+
+
+def _read_vti(path: Path, name: str | None) -> Content:
+    content = path.read_bytes()
+    appended, start = b"", content.find(b"<AppendedData")
+    raw = False
+    if start >= 0:
+        opening = content.index(b">", start) + 1
+        raw = b'"raw"' in content[start:opening]
+        appended = content[content.index(b"_", opening) + 1 : content.rindex(b"</AppendedData>")]
+        content = content[:start] + b"</VTKFile>"
+    root = ElementTree.fromstring(content)
+    image = root.find("ImageData")
+    if image is None:
+        raise refuse_content(path, "hold VTK ImageData", str(root.get("type")))
+    direction = [float(v) for v in image.get("Direction", "1 0 0 0 1 0 0 0 1").split()]
+    if direction != [1, 0, 0, 0, 1, 0, 0, 0, 1]:
+        raise refuse_content(path, "be aligned with the axes", f"Direction {direction}")
+    decode = _VtkDecoder(root, appended, raw)
+    meta: dict[str, Any] = {
+        "voxel_size": [float(v) for v in image.get("Spacing", "1 1 1").split()][::-1]
+    }
+    for array in image.findall("FieldData/*"):
+        if array.get("Name") == "micro3d_fast" and array.get("type") == "String":
+            codes = bytes(int(code) for code in (array.text or "").split())
+            meta = json.loads(codes.rstrip(b"\0").decode())
+    whole = _extent(image.get("WholeExtent", ""))
+    pieces = image.findall("Piece")
+    has_cells = any(len(piece.findall("CellData/DataArray")) for piece in pieces)
+    on = "CellData" if has_cells else "PointData"
+    first = pieces[0].find(on) if pieces else None
+    if first is None or not len(first):
+        raise refuse_content(path, "hold a cell or point array", "none")
+    names = [array.get("Name", "") for array in first]
+    scalars = first.get("Scalars")
+    if name is None and "labels" not in names and scalars in names:
+        name = scalars
+    chosen = pick_array(names, name, path)
+    kept = names if "micro3d_fast" in meta else [chosen]
+    arrays = {kept_name: _vti_array(decode, pieces, whole, on, kept_name) for kept_name in kept}
+    return Content(arrays.pop(chosen), meta, arrays)
+
+
+def _vti_array(
+    decode: _VtkDecoder, pieces: list[Any], whole: list[int], on: str, name: str
+) -> np.ndarray:
+    """Return one array of all pieces, placed in the whole extent, as (nz, ny, nx[, k])."""
+    points = int(on == "PointData")
+    size = [whole[2 * i + 1] - whole[2 * i] + points for i in (2, 1, 0)]
+    out = None
+    for piece in pieces:
+        extent = _extent(piece.get("Extent", ""))
+        part = [extent[2 * i + 1] - extent[2 * i] + points for i in (2, 1, 0)]
+        element = next(a for a in piece.findall(f"{on}/*") if a.get("Name") == name)
+        components = int(element.get("NumberOfComponents", "1"))
+        block = decode(element).reshape(*part, *([components] if components > 1 else []))
+        if len(pieces) == 1 and part == size:
+            return block
+        if out is None:
+            out = np.zeros((*size, *block.shape[3:]), dtype=block.dtype)
+        corner = [extent[2 * i] - whole[2 * i] for i in (2, 1, 0)]
+        out[tuple(slice(c, c + n) for c, n in zip(corner, part, strict=True))] = block
+    assert out is not None
+    return out
+
+
+def _extent(text: str) -> list[int]:
+    extent = [int(value) for value in text.split()]
+    if len(extent) != 6:
+        raise ValueError(f"an extent has six numbers, got {text!r}")
+    return extent
+
+
+class _VtkDecoder:
+    """Decoder of the DataArray elements of a file: ascii, base64, appended; zlib, lzma, plain."""
+
+    def __init__(self, root: Any, appended: bytes, raw: bool) -> None:
+        self.order = ">" if root.get("byte_order") == "BigEndian" else "<"
+        self.header = np.dtype(self.order + _VTK_TYPES[root.get("header_type", "UInt32")])
+        compressor = root.get("compressor")
+        known: dict[str | None, Callable[[Any], bytes] | None] = {
+            None: None,
+            "vtkZLibDataCompressor": zlib.decompress,
+            "vtkLZMADataCompressor": lzma.decompress,
+        }
+        if compressor not in known:
+            raise ValueError(f"compressor {compressor} is not supported, zlib, lzma and none are")
+        self.decompress = known[compressor]
+        self.appended, self.raw = appended, raw
+
+    def __call__(self, element: Any) -> np.ndarray:
+        kind = element.get("type", "")
+        if kind not in _VTK_TYPES:
+            raise ValueError(f"array {element.get('Name')!r} has type {kind!r}, not a number")
+        dtype = np.dtype(self.order + _VTK_TYPES[kind])
+        form = element.get("format", "ascii")
+        if form == "ascii":
+            words = (element.text or "").split()
+            return np.array(words, dtype=np.float64 if dtype.kind == "f" else np.int64).astype(
+                dtype.newbyteorder("=")
+            )
+        if form == "binary":
+            data, raw = (element.text or "").strip().encode(), False
+        else:
+            data, raw = self.appended[int(element.get("offset", "0")) :], self.raw
+        take = _RawBytes(data) if raw else _Base64Bytes(data)
+        array = np.frombuffer(self._payload(take), dtype=dtype)
+        return array.astype(dtype.newbyteorder("=")) if self.order == ">" else array
+
+    def _payload(self, take: Any) -> bytes:
+        size = self.header.itemsize
+        if self.decompress is None:
+            (count,) = np.frombuffer(take.peek(size), self.header)
+            return take(size + int(count))[size:]
+        (blocks,) = np.frombuffer(take.peek(size), self.header)
+        header = np.frombuffer(take(size * (3 + int(blocks))), self.header)
+        lengths = header[3:].astype(np.int64)
+        packed = memoryview(take(int(lengths.sum())))
+        ends = np.cumsum(lengths)
+        return b"".join(
+            self.decompress(packed[end - n : end]) for end, n in zip(ends, lengths, strict=True)
+        )
+
+
+class _RawBytes:
+    """Reader of plain bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.position = data, 0
+
+    def peek(self, count: int) -> bytes:
+        return self.data[self.position : self.position + count]
+
+    def __call__(self, count: int) -> bytes:
+        taken = self.peek(count)
+        if len(taken) != count:
+            raise ValueError("the data end early")
+        self.position += count
+        return taken
+
+
+class _Base64Bytes(_RawBytes):
+    """Reader of base64 groups that were encoded one after the other, each padded on its own."""
+
+    def peek(self, count: int) -> bytes:
+        length = 4 * -(-count // 3)
+        try:
+            return base64.b64decode(self.data[self.position : self.position + length])[:count]
+        except binascii.Error as error:
+            raise ValueError(f"the data are not base64: {error}") from None
+
+    def __call__(self, count: int) -> bytes:
+        taken = self.peek(count)
+        if len(taken) != count:
+            raise ValueError("the data end early")
+        self.position += 4 * -(-count // 3)
+        return taken
+
+
+VTI = Format(
+    (".vti",),
+    _write_vti,
+    _read_vti,
+    ("voxel size", "phase names", "provenance", "fields"),
+    "VTK ImageData, cell data, zlib [1]_",
+)
