@@ -3,9 +3,9 @@
 """Files and directories that appear under their final name whole or not at all.
 
 Everything is written under a temporary name in the same directory, flushed to the disk, and then
-renamed, which POSIX promises to be atomic.  A full disk, an exception or a ``kill -9`` leaves the
-old content under the final name, and at worst a ``.NAME.XXXX.tmp`` beside it (``sweep`` removes
-those).  Two guarantees differ:
+renamed, which POSIX guarantees to be atomic.  A full disk, an exception or a ``kill -9`` leaves the
+old content under the final name, and at worst a ``.NAME.XXXX.tmp`` beside it (see ``sweep``).  Two
+guarantees differ:
 
 * a file replaces an older one in one step;
 * a directory can replace an older one only in two renames (old one aside, new one in), so a kill
@@ -31,7 +31,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` if the block succeeds.
 
     The block creates and closes the file at the yielded path.  The suffix of ``path`` is kept,
-    for writers that look at it.
+    for writers that depend on it.
     """
     path = Path(path)
     handle, name = tempfile.mkstemp(
@@ -93,7 +93,7 @@ def restore_directory(path: str | os.PathLike[str]) -> None:
 
 
 def sweep(directory: str | os.PathLike[str]) -> list[Path]:
-    """Remove what killed writers left in ``directory``; call only while nobody writes there."""
+    """Remove the temporary files of killed writers; call only while nobody writes there."""
     left = [
         entry
         for entry in Path(directory).iterdir()
@@ -105,7 +105,7 @@ def sweep(directory: str | os.PathLike[str]) -> list[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a whole directory; absent is fine."""
+    """Remove a file or a whole directory, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -113,7 +113,7 @@ def remove(path: Path) -> None:
 
 
 def fsync_file(path: Path) -> None:
-    """Flush a closed file to the disk."""
+    """Flush a closed file, or the names in a directory, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -122,13 +122,9 @@ def fsync_file(path: Path) -> None:
 
 
 def fsync_directory(path: Path) -> None:
-    """Flush a directory's names to the disk, where the platform can."""
+    """Flush the names in a directory to the disk, if the platform supports it."""
     with contextlib.suppress(OSError):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        fsync_file(path)
 
 
 def _aside(path: Path) -> Path:
