@@ -1,9 +1,8 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Train `base` on slices of real tomograms for some minutes, reconstruct, judge as study.py does.
+"""Train `base` on slices of real tomograms for some minutes, reconstruct, judge as the study does.
 
-Without --data a synthetic material stands in.  What is brought back is the table, a picture and one
-volume, not the weights.
+Without --data a synthetic material is used. The output is rows, a picture and one volume.
 """
 
 from __future__ import annotations
@@ -16,7 +15,10 @@ from typing import Any
 
 import numpy as np
 
-import study
+from micro3d_fast import synthetic
+from micro3d_fast._planes import NORMAL, PLANES
+from studies.judging import curve_errors
+from studies.materials import MATERIALS, Material, tomogram
 
 from .job import Job, write_json
 
@@ -36,19 +38,19 @@ def run(job: Job) -> None:
         job.step(f"{name} picture", picture, job, name, volumes[0][0], expect=5)
 
 
-def material(job: Job, name: str) -> study.Material:
-    """A material of the study, another volume of --data, or the one that stands in."""
+def material(job: Job, name: str) -> Material:
+    """Return a material of the study, another volume of --data, or a synthetic one."""
     if job.chosen.data is not None:
-        return study.MATERIALS.get(name, study.Material(study.tomogram(name), box=64))
-    return study.Material(
-        lambda data: study.synthetic.separator((32 if job.toy else 192,) * 3, seed=0).labels,
+        return MATERIALS.get(name, Material(tomogram(name), box=64))
+    return Material(
+        lambda data: synthetic.separator((32 if job.toy else 192,) * 3, seed=0).labels,
         box=64,
         names=("pore", "polymer"),
     )
 
 
 def truth(job: Job, name: str) -> np.ndarray:
-    """The labelled volume that slices are taken from."""
+    """Return the labelled volume that slices are taken from."""
     return material(job, name).truth(job.chosen.data)
 
 
@@ -57,7 +59,7 @@ def folder(job: Job, name: str) -> Path:
 
 
 def train(job: Job, name: str, minutes: float) -> None:
-    """As many steps as fit into the minutes, found out by a short run of the same kind."""
+    """Train for as many steps as fit into the minutes, measured by a short run."""
     import micro3d_fast as m3
 
     micrographs = m3.Micrographs.from_volume(
@@ -67,7 +69,7 @@ def train(job: Job, name: str, minutes: float) -> None:
     if job.toy:
         settings |= {"preset": "small", "patch": 16, "batch_size": 2}
     plan = folder(job, name) / "plan.json"
-    if plan.exists():  # a run that was cut off goes on as it was planned
+    if plan.exists():  # an interrupted run continues as planned
         steps = json.loads(plan.read_text())["steps"]
     else:
         steps = 2 if job.toy else planned(micrographs, settings, minutes)
@@ -80,14 +82,12 @@ def train(job: Job, name: str, minutes: float) -> None:
         if event["step"] % 200 == 0:
             print(f"step {event['step']}/{steps}, loss {event['loss']:.4f}", flush=True)
         if time.time() > job.deadline - 5:
-            raise KeyboardInterrupt  # a checkpoint is written, the next call goes on
+            raise KeyboardInterrupt  # a checkpoint is written, the next call continues
 
     try:
         model = m3.train(micrographs, plan.parent / "run", steps=steps, callback=note, **settings)
     except KeyboardInterrupt:
-        raise RuntimeError(
-            "the time was up in the middle of training; run again to go on"
-        ) from None
+        raise RuntimeError("training ran out of time; run again to continue") from None
     case = f"train {settings['preset']} on {name}"
     batch = settings.get("batch_size", 32)
     notes = f"{model.details['steps']} steps of batch {batch}"
@@ -98,7 +98,7 @@ def train(job: Job, name: str, minutes: float) -> None:
 
 
 def planned(micrographs: Any, settings: dict[str, Any], minutes: float) -> int:
-    """Steps that fit, from the pace of a short run."""
+    """Return the steps that fit, from the pace of a short run."""
     import micro3d_fast as m3
 
     times: list[float] = []
@@ -111,7 +111,7 @@ def planned(micrographs: Any, settings: dict[str, Any], minutes: float) -> int:
 
 
 def quality(job: Job, name: str, n: int, count: int) -> None:
-    """S2 and L of so many volumes beside the floors, raw and with the fractions matched."""
+    """Judge S2 and L of some volumes beside the floors, raw and with fractions matched."""
     import micro3d_fast as m3
 
     labels = truth(job, name)
@@ -139,8 +139,8 @@ def quality(job: Job, name: str, n: int, count: int) -> None:
         ("raw", [m.fields["raw_labels"] for m in made]),
         ("matched", [m.labels for m in made]),
     ):
-        errors = study.curve_errors(volumes, labels)
-        for curve in (f"{function} {plane}" for function in ("S2", "L") for plane in study.PLANES):
+        errors = curve_errors(volumes, labels)
+        for curve in (f"{function} {plane}" for function in ("S2", "L") for plane in PLANES):
             e = errors[curve]
             notes = (
                 f"{e['low']:.4f} to {e['high']:.4f}, floor {e['floor']:.4f}, "
@@ -151,7 +151,7 @@ def quality(job: Job, name: str, n: int, count: int) -> None:
 
 
 def picture(job: Job, name: str, n: int) -> None:
-    """Slices of the truth above slices of a made volume, plane by plane."""
+    """Draw slices of the truth above slices of a volume, plane by plane."""
     from PIL import Image
 
     import micro3d_fast as m3
@@ -162,7 +162,7 @@ def picture(job: Job, name: str, n: int) -> None:
     tiles = []
     for volume in (labels, made):
         row = []
-        for axis in range(3):
+        for axis in NORMAL.values():
             image = volume.take(volume.shape[axis] // 2, axis)[:side, :side]
             row.append(np.pad(image, 2, constant_values=labels.max() + 1))
         tiles.append(np.hstack(row))

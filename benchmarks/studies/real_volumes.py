@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Properties of real volumes: a fibre ply, a battery cathode, trabecular bone.
 
-    python benchmarks/real_volumes.py --data ../shared/data --out real_volumes [--pictures docs]
+    python benchmarks/studies real_volumes --data ../shared/data --out real_volumes --pictures docs
 
-Every case leaves OUT/<case>.json and the fields of its picture, and is not computed again while
-these are there; rows go to results.csv when a case is computed. The pictures are drawn each time.
+Every case writes OUT/<case>.json and the fields of its picture, and is not computed again while
+these files exist; rows go to results.csv when a case is computed. Pictures are drawn each time.
 """
 
 from __future__ import annotations
@@ -19,32 +19,37 @@ import numpy as np
 
 import micro3d_fast as m3
 from _measure import THREADS, row
+from micro3d_fast._planes import AXIS_NAMES
 from micro3d_fast.homogenization import load_materials
 
 BENCH = "real volumes"
 TOL = 1e-6
-ELASTIC = {  # case: volume, set of materials, mean stress of the picture
-    "ply, carbon-epoxy": ("ud_fibre_ply", "carbon-epoxy", (1.0, 0, 0, 0, 0, 0)),
-    "ply, paper-table-a1": ("ud_fibre_ply", "paper-table-a1", (1.0, 0, 0, 0, 0, 0)),
-    "bone": ("trabecular_bone56", "trabecular-bone", (0, 0, -1.0, 0, 0, 0)),
+ELASTIC = {  # case: volume, set of materials
+    "ply, carbon-epoxy": ("ud_fibre_ply", "carbon-epoxy"),
+    "ply, paper-table-a1": ("ud_fibre_ply", "paper-table-a1"),
+    "bone": ("trabecular_bone56", "trabecular-bone"),
+}
+STRESS = {  # volume: mean stress of its picture, and the axis that its section cuts
+    "ud_fibre_ply": ((1.0, 0, 0, 0, 0, 0), 0),
+    "trabecular_bone56": ((0, 0, -1.0, 0, 0, 0), 1),
 }
 CATHODE = "nmc_cal_cbd_bridge"
 PHASES = ("pore", "active material", "binder")
 
 
 def volume(data: Path, name: str) -> np.ndarray:
+    """Read the labels of a volume."""
     return np.load(data / f"{name}.npz")["labels"]
 
 
 def cathode_cases() -> dict[str, tuple[int, str]]:
-    return {f"cathode, {n}, {a}": (p, a) for p, n in enumerate(PHASES) for a in "zyx"}
-
-
-# ---------------------------------------------------------------------------------------- compute
+    """Return phase and axis of each case of the cathode, by name."""
+    return {f"cathode, {n}, {a}": (p, a) for p, n in enumerate(PHASES) for a in AXIS_NAMES}
 
 
 def elastic(case: str, data: Path, out: Path) -> dict[str, Any]:
-    name, materials, stress = ELASTIC[case]
+    """Compute the stiffness of a case, save the fields of its picture and record rows."""
+    name, materials = ELASTIC[case]
     labels = volume(data, name)
     phases = load_materials(materials).materials
     assert phases is not None
@@ -56,26 +61,8 @@ def elastic(case: str, data: Path, out: Path) -> dict[str, Any]:
     reuss = [0.0, 0.0, 0.0]  # with a pore
     if got.bounds.reuss.any():
         reuss = (young(got.bounds.reuss, np.eye(3)) / 1e9).tolist()
-    with_fields = m3.homogenize_elasticity(labels, phases, tol=1e-4, fields=True, threads=THREADS)
-    local = with_fields.local(stress=stress)
-    middle = labels.shape[0] // 2 if name == "ud_fibre_ply" else labels.shape[1] // 2
-    cut: Any = (middle,) if name == "ud_fibre_ply" else (slice(None), middle)
-    np.savez_compressed(
-        out / f"{case}.npz",
-        labels=labels[cut],
-        von_mises=local.fields["von_mises"][cut],
-        stiffness=got.stiffness,
-    )
-    common = {"bench": BENCH, "precision": "mixed", "tolerance": f"{TOL:g}"}
-    notes = f"iterations {list(got.iterations)}"
-    row(case, "time", got.seconds, "s", notes=notes, **common)
-    for axis, value in zip("xyz", got.E, strict=True):
-        row(case, f"E_{axis}", value / 1e9, "GPa", **common)
-    for plane, value in got.G.items():
-        row(case, f"G_{plane}", value / 1e9, "GPa", **common)
-    if got.thermal_expansion.any():
-        for i, axis in enumerate("xyz"):
-            row(case, f"alpha_{axis}", 1e6 * got.thermal_expansion[i, i], "1e-6/K", **common)
+    save_stress(out / f"{case}.npz", name, labels, phases, got.stiffness)
+    record_elastic(case, got)
     return {
         "shape": labels.shape,
         "fractions": got.volume_fractions.tolist(),
@@ -93,13 +80,41 @@ def elastic(case: str, data: Path, out: Path) -> dict[str, Any]:
     }
 
 
+def save_stress(file: Path, name: str, labels: np.ndarray, phases: Any, stiffness: Any) -> None:
+    """Save the stiffness, and labels and von Mises stress of the middle section."""
+    stress, axis = STRESS[name]
+    with_fields = m3.homogenize_elasticity(labels, phases, tol=1e-4, fields=True, threads=THREADS)
+    von_mises = with_fields.local(stress=stress).fields["von_mises"]
+    middle = labels.shape[axis] // 2
+    np.savez_compressed(
+        file,
+        labels=labels.take(middle, axis),
+        von_mises=von_mises.take(middle, axis),
+        stiffness=stiffness,
+    )
+
+
+def record_elastic(case: str, got: m3.ElasticProperties) -> None:
+    """Append time and engineering constants to results.csv."""
+    common = {"bench": BENCH, "precision": "mixed", "tolerance": f"{TOL:g}"}
+    row(case, "time", got.seconds, "s", notes=f"iterations {list(got.iterations)}", **common)
+    for axis, value in zip("xyz", got.E, strict=True):
+        row(case, f"E_{axis}", value / 1e9, "GPa", **common)
+    for plane, value in got.G.items():
+        row(case, f"G_{plane}", value / 1e9, "GPa", **common)
+    if got.thermal_expansion.any():
+        for i, axis in enumerate("xyz"):
+            row(case, f"alpha_{axis}", 1e6 * got.thermal_expansion[i, i], "1e-6/K", **common)
+
+
 def cathode(case: str, data: Path, out: Path) -> dict[str, Any]:
+    """Compute the relative diffusivity of a case, save the flux of the picture, record rows."""
     phase, axis = cathode_cases()[case]
     labels = volume(data, CATHODE)
     got = m3.relative_diffusivity(labels, phase, axis=axis, tol=TOL, threads=THREADS)
     assert got.residual <= TOL
     assert 0.0 <= got.relative <= got.volume_fraction
-    if (phase, axis) == (0, "z"):  # the picture: a corner, so that the fields stay small
+    if (phase, axis) == (0, "z"):  # of the picture: a corner, whose fields are small
         corner = labels[:, :150, :150]
         flux = m3.relative_diffusivity(
             corner, phase, axis=axis, tol=1e-4, flux=True, threads=THREADS
@@ -125,8 +140,8 @@ def cathode(case: str, data: Path, out: Path) -> dict[str, Any]:
     }
 
 
-def once(case: str, data: Path, out: Path) -> dict[str, Any]:
-    """The result of a case, computed unless it is there."""
+def result_of(case: str, data: Path, out: Path) -> dict[str, Any]:
+    """Return the result of a case, computed unless its file exists."""
     path = out / f"{case}.json"
     if not path.exists():
         result = elastic(case, data, out) if case in ELASTIC else cathode(case, data, out)
@@ -136,11 +151,8 @@ def once(case: str, data: Path, out: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text()))
 
 
-# --------------------------------------------------------------------------------------- pictures
-
-
 def young(stiffness: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """1 / (n n : S : n n), directions (..., 3)."""
+    """Return Young's modulus 1 / (n n : S : n n) along directions (..., 3)."""
     s = np.linalg.inv(stiffness)
     i, j = [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]
     p = n[..., i] * n[..., j]
@@ -148,7 +160,7 @@ def young(stiffness: np.ndarray, n: np.ndarray) -> np.ndarray:
 
 
 def draw_surface(axes: Any, stiffness: np.ndarray, title: str) -> None:
-    """E(n) in GPa as a surface."""
+    """Draw E(n) in GPa as a surface."""
     from matplotlib import cm
 
     polar, azimuth = np.linspace(0, np.pi, 61), np.linspace(0, 2 * np.pi, 97)
@@ -180,7 +192,7 @@ def draw_surface(axes: Any, stiffness: np.ndarray, title: str) -> None:
 def section(
     figure: Any, axes: Any, values: np.ndarray, solid: np.ndarray, label: str, axis: str
 ) -> None:
-    """A field on a cut, grey where it does not live."""
+    """Draw a field on a section, grey outside the phase."""
     import matplotlib as mpl
 
     colours = mpl.colormaps["inferno"].with_extremes(bad="#c8c8c8")
@@ -194,6 +206,7 @@ def section(
 
 
 def pictures(out: Path, to: Path) -> None:
+    """Draw the pictures of docs/homogenize.md."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -238,7 +251,7 @@ def pictures(out: Path, to: Path) -> None:
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
-    """For docs/homogenize.md."""
+    """Return the tables of docs/homogenize.md."""
     lines = [
         "| volume, materials | E x, y, z (GPa) | G yz, xz, xy | α x, y, z (1e-6/K) | iterations "
         "| s |",
@@ -260,7 +273,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for phase in PHASES:
-        rs = [results[f"cathode, {phase}, {a}"] for a in "zyx"]
+        rs = [results[f"cathode, {phase}, {a}"] for a in AXIS_NAMES]
         relative = ", ".join(f"{r['relative']:.3g}" for r in rs)
         tau = ", ".join("∞" if r["tortuosity"] is None else f"{r['tortuosity']:.2f}" for r in rs)
         percolating = ", ".join(f"{r['percolating']:.3f}" for r in rs)
@@ -273,11 +286,11 @@ def table(results: dict[str, dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("real_volumes"))
-    parser.add_argument("--pictures", type=Path, default=None, help="where pictures go")
-    parser.add_argument("--case", default="", help="compute the cases whose names hold this alone")
+    parser.add_argument("--pictures", type=Path, default=None, help="folder of the pictures")
+    parser.add_argument("--case", default="", help="compute only cases whose name contains this")
     arguments = parser.parse_args()
     if not (arguments.data / f"{CATHODE}.npz").is_file():
         parser.error(f"--data must be the folder of the real volumes, got {arguments.data}")
@@ -286,13 +299,9 @@ def main() -> None:
     results = {}
     for case in cases:
         print(case)
-        results[case] = once(case, arguments.data, arguments.out)
+        results[case] = result_of(case, arguments.data, arguments.out)
     if arguments.case:
         return
     print(table(results))
     if arguments.pictures is not None:
         pictures(arguments.out, arguments.pictures)
-
-
-if __name__ == "__main__":
-    main()

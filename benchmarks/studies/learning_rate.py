@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""How fast a network learns: its loss on fresh crops and noise, for several peak rates.
+"""The loss of a network on fresh crops and noise, for several peak learning rates.
 
-    python benchmarks/study_rates.py --material level-cut --steps 400 --rates 1.5e-3 6e-3 1.2e-2
+    python benchmarks/studies learning_rate --material level-cut --steps 400 --rates 1.5e-3 6e-3
 
-A line each: rate, steps, loss (mean squared error of v, Eq. 6, uniformly random t), seconds.
+One line per rate: rate, steps, loss (mean squared error of v, Eq. 6, uniformly random t), seconds.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import torch
 import micro3d_fast as m3
 from micro3d_fast.diffusion.model import encode
 from micro3d_fast.diffusion.schedule import Schedule
-from study import MATERIALS
+
+from .materials import MATERIALS
 
 
 @torch.inference_mode()
 def loss_on(model: m3.Model, micrographs: m3.Micrographs, crops: int = 512) -> float:
-    """Mean squared error of the predicted v on crops of the micrographs, all planes."""
+    """Return the mean squared error of the predicted v on crops of the micrographs, all planes."""
     schedule: Schedule = model.schedule
     rng, generator = np.random.default_rng(1), torch.Generator().manual_seed(1)
     losses = []
@@ -37,13 +38,13 @@ def loss_on(model: m3.Model, micrographs: m3.Micrographs, crops: int = 512) -> f
         bar = torch.from_numpy(schedule.alpha_bar[t]).float()[:, None, None, None]
         target = bar.sqrt() * noise - (1 - bar).sqrt() * x0
         cond = model.net.condition(torch.from_numpy(t), torch.from_numpy(plane).long())
-        said = model.net(bar.sqrt() * x0 + (1 - bar).sqrt() * noise, cond)
-        losses.append(float((said - target).square().mean()))
+        predicted = model.net(bar.sqrt() * x0 + (1 - bar).sqrt() * noise, cond)
+        losses.append(float((predicted - target).square().mean()))
     return float(np.mean(losses))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--material", choices=list(MATERIALS), default="level-cut")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--rates", type=float, nargs="+", default=[1.5e-3, 6e-3])
@@ -77,7 +78,3 @@ def main() -> None:
             f"loss {loss_on(model, fresh):.4f}, {time.perf_counter() - started:.0f} s",
             flush=True,
         )
-
-
-if __name__ == "__main__":
-    main()
