@@ -33,8 +33,8 @@ def loaded(path, **options):
         return Micrographs.load({"xy": path}, **{"phases": MAP, **options}).images["xy"]
 
 
-def refused(error, words, images, **options):
-    with pytest.raises(error, match=words):
+def refused(error, message, images, **options):
+    with pytest.raises(error, match=message):
         Micrographs.load(images, **options)
 
 

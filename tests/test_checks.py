@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The checks at the door: what they let through, and the words with which they refuse."""
+"""Argument checks: accepted values, and the messages of refusals."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ def test_views_that_are_not_contiguous_are_accepted():
     np.testing.assert_array_equal(got, big[::2, :, ::-1].T)
 
 
-def test_every_array_library_comes_in(backend):
+def test_every_array_library_is_accepted(backend):
     send, _ = backend
     labels = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     np.testing.assert_array_equal(_checks.as_labels(send(labels)), labels)
 
 
-def test_torch_bool_and_a_microstructure_come_in():
+def test_torch_bool_and_a_microstructure_are_accepted():
     torch = pytest.importorskip("torch")
     assert _checks.as_labels(torch.ones(2, 2, dtype=torch.bool)).tolist() == [[1, 1], [1, 1]]
     labels = np.ones((1, 2, 3), dtype=np.uint8)
     np.testing.assert_array_equal(_checks.as_labels(Microstructure(labels)), labels)
 
 
-def test_what_speaks_only_dlpack_comes_in():
+def test_dlpack_is_accepted():
     class Dlpack:
         def __init__(self, array):
             self.array = array
@@ -71,7 +71,7 @@ def test_what_speaks_only_dlpack_comes_in():
 
 
 @pytest.mark.parametrize(
-    ("labels", "error", "words"),
+    ("labels", "error", "message"),
     [
         (np.zeros((2, 2)), TypeError, "bool or integers 0 ... 255, got dtype float64"),
         (np.zeros((2, 2), dtype=complex), TypeError, "got dtype complex128"),
@@ -88,8 +88,8 @@ def test_what_speaks_only_dlpack_comes_in():
         (np.array([[0, 256]]), ValueError, "must hold values 0 ... 255, got 0 ... 256"),
     ],
 )
-def test_labels_are_refused_in_words(labels, error, words):
-    with pytest.raises(error, match=f"^`labels` .*{words}"):
+def test_labels_are_refused(labels, error, message):
+    with pytest.raises(error, match=f"^`labels` .*{message}"):
         _checks.as_labels(labels)
 
 
@@ -104,14 +104,14 @@ def test_torch_floats_are_refused():
 
 
 @pytest.mark.parametrize("value", [3, np.int8(3), np.uint64(3), np.array(3)])
-def test_integers_come_back_plain(value):
+def test_integers_are_returned_as_int(value):
     got = _checks.integer(value, name="n")
     assert got == 3
     assert type(got) is int
 
 
 @pytest.mark.parametrize(
-    ("value", "limits", "error", "words"),
+    ("value", "limits", "error", "message"),
     [
         (True, {}, TypeError, r"`n` must be an integer, got True \(bool\)"),
         (np.True_, {}, TypeError, r"\(bool\)"),
@@ -122,22 +122,22 @@ def test_integers_come_back_plain(value):
         (9, {"minimum": 0, "maximum": 8}, ValueError, "`n` must be an integer 0 ... 8, got 9"),
     ],
 )
-def test_integers_are_refused_in_words(value, limits, error, words):
-    with pytest.raises(error, match=words):
+def test_integers_are_refused(value, limits, error, message):
+    with pytest.raises(error, match=message):
         _checks.integer(value, name="n", **limits)
 
 
 @pytest.mark.parametrize(
     "value", [2, 2.0, np.float32(2), np.int64(2), np.array(2.0), Fraction(2, 1)]
 )
-def test_reals_come_back_plain(value):
+def test_reals_are_returned_as_float(value):
     got = _checks.real(value, name="x")
     assert got == 2.0
     assert type(got) is float
 
 
 @pytest.mark.parametrize(
-    ("value", "limits", "error", "words"),
+    ("value", "limits", "error", "message"),
     [
         (float("nan"), {}, ValueError, "`x` must be a finite number, got nan"),
         (float("inf"), {"minimum": 0}, ValueError, "of at least 0, got inf"),
@@ -161,8 +161,8 @@ def test_reals_come_back_plain(value):
         (2, {"maximum": 2, "open_ends": True}, ValueError, "below 2, got 2"),
     ],
 )
-def test_reals_are_refused_in_words(value, limits, error, words):
-    with pytest.raises(error, match=words):
+def test_reals_are_refused(value, limits, error, message):
+    with pytest.raises(error, match=message):
         _checks.real(value, name="x", **limits)
 
 
@@ -196,7 +196,7 @@ def test_seeds():
         _checks.seed_number(-1)
 
 
-# --------------------------------------------------------------------------- words of this project
+# --------------------------------------------------------------------------- phases, axes, shapes
 
 
 def test_phase_numbers():
@@ -222,7 +222,7 @@ def test_axes(axis, ndim, number):
 
 
 @pytest.mark.parametrize(
-    ("axis", "ndim", "error", "words"),
+    ("axis", "ndim", "error", "message"),
     [
         (3, 3, ValueError, "`axis` must be 0, 1, 2 or 'z', 'y', 'x', got 3"),
         (-1, 3, ValueError, "got -1"),
@@ -233,8 +233,8 @@ def test_axes(axis, ndim, number):
         (None, 3, TypeError, "got None"),
     ],
 )
-def test_axes_are_refused_in_words(axis, ndim, error, words):
-    with pytest.raises(error, match=words):
+def test_axes_are_refused(axis, ndim, error, message):
+    with pytest.raises(error, match=message):
         _checks.axis_number(axis, ndim)
 
 
@@ -248,7 +248,7 @@ def test_lag_limits():
 
 def test_shapes():
     assert _checks.shape3(np.array([2, 3, 4])) == (2, 3, 4)
-    words = r"`volume_shape` must be three positive integers \(nz, ny, nx\), got"
+    message = r"`volume_shape` must be three positive integers \(nz, ny, nx\), got"
     for wrong, error in [
         ((2, 3), ValueError),
         ((2, 3, 0), ValueError),
@@ -256,7 +256,7 @@ def test_shapes():
         (64, TypeError),
         ("64", TypeError),
     ]:
-        with pytest.raises(error, match=words):
+        with pytest.raises(error, match=message):
             _checks.shape3(wrong)
 
 
@@ -264,7 +264,7 @@ def test_voxel_sizes():
     assert _checks.voxel_size3(1e-6) == (1e-6, 1e-6, 1e-6)
     assert _checks.voxel_size3(np.float64(2)) == (2.0, 2.0, 2.0)
     assert _checks.voxel_size3([1, 2, 3]) == (1.0, 2.0, 3.0)
-    words = r"`voxel_size` must be a positive number or three \(dz, dy, dx\), got"
+    message = r"`voxel_size` must be a positive number or three \(dz, dy, dx\), got"
     for wrong, error in [
         (0, ValueError),
         (-1.0, ValueError),
@@ -275,19 +275,19 @@ def test_voxel_sizes():
         ("1 um", TypeError),
         (None, TypeError),
     ]:
-        with pytest.raises(error, match=words):
+        with pytest.raises(error, match=message):
             _checks.voxel_size3(wrong)
 
 
 def test_bools_per_axis():
     assert _checks.per_axis_bool(True) == (True, True, True)
     assert _checks.per_axis_bool([np.True_, False], 2) == (True, False)
-    words = "`periodic` must be True, False or one of them for each of the 3 axes, got"
+    message = "`periodic` must be True, False or one of them for each of the 3 axes, got"
     for wrong, error in [
         ((True, False), ValueError),
         (1, TypeError),
         ((1, 0, 0), TypeError),
         ("all", TypeError),
     ]:
-        with pytest.raises(error, match=words):
+        with pytest.raises(error, match=message):
             _checks.per_axis_bool(wrong)

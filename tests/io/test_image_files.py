@@ -139,8 +139,8 @@ def test_refusals_of_the_pixels(tmp_path):
     refused(ValueError, r"shape \(rows, columns\) or \(n, rows", {"xy": GREY[None]}, phases=MAP)
     refused(ValueError, "must not be empty", {"xy": GREY[:0]}, phases=MAP)
     np.savez(tmp_path / "two.npz", a=GREY, b=GREY)
-    words = r"two.npz must hold one array, or one named 'labels' or 'images', got \['a', 'b'\]"
-    refused(ValueError, words, {"xy": tmp_path / "two.npz"}, phases=MAP)
+    message = r"two.npz must hold one array, or one named 'labels' or 'images', got \['a', 'b'\]"
+    refused(ValueError, message, {"xy": tmp_path / "two.npz"}, phases=MAP)
     (tmp_path / "a.gif").write_bytes(b"GIF")
     refused(ValueError, r"a.gif must end in one of .png, .tif", {"xy": tmp_path / "a.gif"})
 

@@ -97,7 +97,7 @@ def test_large_tiff_is_ome(tmp_path, monkeypatch):
     assert got.provenance == FULL.provenance
 
 
-def test_what_is_given_beats_what_the_file_says(tmp_path):
+def test_arguments_override_the_metadata_of_the_file(tmp_path):
     path = tmp_path / "volume.npz"
     FULL.save(path)
     got = io.load(path, voxel_size=2.0, phase_names=("a", "b", "c"))
@@ -268,7 +268,7 @@ def test_long_provenance_fits(tmp_path):
         assert io.load(tmp_path / f"a{suffix}").provenance == m.provenance
 
 
-def test_raw_without_its_words_needs_a_shape(tmp_path):
+def test_raw_without_its_json_needs_a_shape(tmp_path):
     LABELS.tofile(tmp_path / "a.raw")
     with pytest.raises(ValueError, match=r"`shape` must be given for .*a.raw, because a.raw.json"):
         io.load(tmp_path / "a.raw")
@@ -277,7 +277,7 @@ def test_raw_without_its_words_needs_a_shape(tmp_path):
         io.load(tmp_path / "a.raw", shape=(5, 6, 8))
 
 
-def test_raw_with_other_words_is_refused(tmp_path):
+def test_raw_that_its_json_does_not_describe_is_refused(tmp_path):
     FULL.save(tmp_path / "a.raw")
     LABELS[::-1].tofile(tmp_path / "a.raw")
     with pytest.raises(ValueError, match=r"must hold the bytes that a.raw.json describes"):
@@ -380,7 +380,7 @@ def test_damaged_files_are_refused_by_name(tmp_path, suffix, kept):
 
 
 @pytest.mark.parametrize(
-    ("array", "error", "words"),
+    ("array", "error", "message"),
     [
         (np.zeros((2, 2, 2)), TypeError, "must be an array of bool or integers 0 ... 255"),
         (np.full((2, 2, 2), 300), ValueError, "must hold values 0 ... 255, got 300 ... 300"),
@@ -388,16 +388,16 @@ def test_damaged_files_are_refused_by_name(tmp_path, suffix, kept):
         (np.zeros((0, 2, 3), np.uint8), ValueError, "got shape"),
     ],
 )
-def test_files_that_hold_no_labels_are_refused(tmp_path, array, error, words):
+def test_files_that_hold_no_labels_are_refused(tmp_path, array, error, message):
     np.save(tmp_path / "a.npy", array)
-    with pytest.raises(error, match=rf"a\.npy.* {words}"):
+    with pytest.raises(error, match=rf"a\.npy.* {message}"):
         io.load(tmp_path / "a.npy")
 
 
 def test_vtk_refusals(tmp_path):
     path = tmp_path / "a.vti"
     array = '<DataArray type="UInt8" Name="seg" format="ascii">0 1 2 3 4 5</DataArray>'
-    for content, words in [
+    for content, message in [
         (vti(array, image='Direction="0 1 0 1 0 0 0 0 1"'), "must be aligned with the axes"),
         (vti(array, file='compressor="vtkLZ4DataCompressor"'), "vtkLZ4DataCompressor is not sup"),
         (vti(array[:-15] + "</DataArray>"), "cannot be read as .vti"),
@@ -406,7 +406,7 @@ def test_vtk_refusals(tmp_path):
         (vti(array.replace("ascii", "binary")), "cannot be read as .vti"),
     ]:
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises(ValueError, match=message):
             io.load(path)
 
 

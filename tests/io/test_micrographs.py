@@ -37,7 +37,7 @@ def test_from_volume_takes_random_slices_without_repetition():
     assert all(len(set(sources)) == 10 for sources in m.sources.values())
 
 
-def test_a_microstructure_brings_its_words():
+def test_voxel_size_and_names_come_from_a_microstructure():
     volume = Microstructure(LABELS, (1e-6, 2e-6, 3e-6), ("pore", "solid"))
     m = Micrographs.from_volume(volume, 5)
     assert m.voxel_size == (1e-6, 2e-6, 3e-6)
@@ -146,14 +146,14 @@ def test_patches_larger_than_an_image_are_refused_by_name():
     m = Micrographs.load({"xy": [LABELS[0], LABELS[1, :30]]}, phases="labels")
     assert m.min_side == 30
     m.sample(np.random.default_rng(0), 2, 30)
-    words = (
+    message = (
         "^`patch` must be at most 30, the shortest image side, got 64: "
         "image 0 of plane xy has 44 x 48 pixels$"
     )
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         m.sample(np.random.default_rng(0), 2, 64)
-    words = "got 31: image 1 of plane xy has 30 x 48 pixels$"
-    with pytest.raises(ValueError, match=words):
+    message = "got 31: image 1 of plane xy has 30 x 48 pixels$"
+    with pytest.raises(ValueError, match=message):
         m.sample(np.random.default_rng(0), 2, 31)
     with pytest.raises(TypeError, match=r"`rng` must be a numpy.random.Generator, got int"):
         m.sample(0, 2, 8)

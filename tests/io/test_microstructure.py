@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Microstructure: what it keeps, what it promises, what it refuses."""
+"""Microstructure: properties, ownership of its arrays, refusals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LABELS = np.zeros((2, 3, 4), dtype=np.uint8)
 LABELS[0, 0, :3] = 1
 
 
-def test_says_what_it_is():
+def test_repr_and_properties():
     m = Microstructure(LABELS, voxel_size=1e-6, phase_names=("matrix", "fibre"))
     assert (
         str(m)
@@ -113,7 +113,7 @@ def test_counts_are_exact_beyond_one_block():
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "words"),
+    ("change", "error", "message"),
     [
         ({"labels": np.zeros((2, 2), int)}, ValueError, "`labels` must have 3 dimensions"),
         ({"labels": np.zeros((2, 2, 2))}, TypeError, "`labels` must be an array of bool or int"),
@@ -137,8 +137,8 @@ def test_counts_are_exact_beyond_one_block():
         ({"fields": {"u": LABELS * 1j}}, TypeError, "must hold real numbers, got dtype complex"),
     ],
 )
-def test_refuses_in_words(change, error, words):
-    with pytest.raises(error, match=words):
+def test_refusals(change, error, message):
+    with pytest.raises(error, match=message):
         Microstructure(**{"labels": LABELS, **change})
 
 

@@ -48,11 +48,11 @@ def test_multi_otsu():
 def test_jpeg_needs_a_threshold(tmp_path):
     path = write(tmp_path / "a.jpg", GREY[0], quality=90)
     np.testing.assert_array_equal(loaded(path, phases=None, threshold="otsu")[0], LABELS[0])
-    words = (
+    message = (
         r"a.jpg must hold only the grey values 0, 255 of `phases`, got also .* values\): JPEG "
         r"compression blurs labels, give a `threshold` instead or lossless images$"
     )
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         loaded(path)
     with (
         pytest.warns(UserWarning, match=r"values of .*a.jpg and others for phases, but JPEG"),
@@ -62,29 +62,29 @@ def test_jpeg_needs_a_threshold(tmp_path):
 
 
 def test_grey_values_are_never_guessed():
-    words = (
+    message = (
         "`phases` must be a map such as .* unless `threshold` is given, got None: the meaning of "
         "the grey values 0, 255 is not guessed$"
     )
-    refused(ValueError, words, {"xy": GREY})
-    words = r"the grey values 0 \.\.\. 255 is not guessed"
-    refused(ValueError, words, {"xy": np.arange(256).reshape(16, 16)})
+    refused(ValueError, message, {"xy": GREY})
+    message = r"the grey values 0 \.\.\. 255 is not guessed"
+    refused(ValueError, message, {"xy": np.arange(256).reshape(16, 16)})
 
 
 def test_unknown_grey_values_are_refused_by_name(tmp_path):
     odd = GREY[0].copy()
     odd[3, 3], odd[4, 4] = 7, 9
     path = write(tmp_path / "odd.png", odd)
-    words = (
+    message = (
         r"/odd.png must hold only the grey values 0, 255 of `phases`, got also 7, 9: "
         r"give each of them a phase$"
     )
-    refused(ValueError, words, {"xy": path, "xz": GREY}, phases=MAP)
+    refused(ValueError, message, {"xy": path, "xz": GREY}, phases=MAP)
     refused(ValueError, "image 2 of plane xz must hold only", {"xz": [*GREY[:2], odd]}, phases=MAP)
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "words"),
+    ("options", "error", "message"),
     [
         ({"phases": {}}, ValueError, "`phases` must map at least one grey value"),
         ({"phases": {0: 0, 255: 2}}, ValueError, r"0 ... P-1 without a gap, got \[0, 2\]"),
@@ -135,5 +135,5 @@ def test_unknown_grey_values_are_refused_by_name(tmp_path):
     ],
     ids=lambda x: str(x)[:40],
 )
-def test_refusals_of_the_rule(options, error, words):
-    refused(error, words, {"xy": GREY[:4]}, **options)
+def test_refusals_of_the_rule(options, error, message):
+    refused(error, message, {"xy": GREY[:4]}, **options)

@@ -63,14 +63,14 @@ def test_borrowing_reads_the_shared_direction_as_the_missing_one():
         ("yz", "xz"): "xz with z read as y",
     }
     m = Micrographs.from_volume(LABELS, 2)
-    for (isotropic, source), words in expected.items():
+    for (isotropic, source), reading in expected.items():
         axis = AXIS_NAMES[NORMAL[isotropic]]
         given = {plane: m.images[plane] for plane in (isotropic, source)}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             got = Micrographs.load(given, phases="labels", symmetry_axis=axis)
         (text,) = got.borrowed.values()
-        assert text == f"{words}: {isotropic} is taken as isotropic"
+        assert text == f"{reading}: {isotropic} is taken as isotropic"
 
 
 def test_from_volume_borrows_too():
@@ -180,5 +180,5 @@ def test_few_images_have_no_false_alarm():
 def test_planes_must_hold_the_same_phases():
     three = synthetic.level_cut((20, 20, 20), (0.4, 0.3, 0.3), 3.0, seed=0).labels
     two = np.minimum(three, 1)
-    words = "must hold the same phases in all planes, got phase 2 in plane xy and not in plane xz"
-    refused(ValueError, words, {"xy": three, "xz": two, "yz": three}, phases="labels")
+    message = "must hold the same phases in all planes, got phase 2 in plane xy and not in plane xz"
+    refused(ValueError, message, {"xy": three, "xz": two, "yz": three}, phases="labels")

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Synthetic volumes tell the truth about themselves."""
+"""Synthetic volumes agree with the truth in their provenance."""
 
 from __future__ import annotations
 
@@ -263,7 +263,7 @@ def test_checkerboard():
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "words"),
+    ("call", "error", "message"),
     [
         (lambda: synthetic.separator((8, 8)), ValueError, "`shape` must be three positive"),
         (lambda: synthetic.separator((8, 8, 0)), ValueError, "`shape` must be three positive"),
@@ -308,6 +308,6 @@ def test_checkerboard():
         ),
     ],
 )
-def test_refusals(call, error, words):
-    with pytest.raises(error, match=words):
+def test_refusals(call, error, message):
+    with pytest.raises(error, match=message):
         call()

@@ -15,6 +15,7 @@ import numpy as np
 from .. import _checks
 from .._atomic import atomic_write
 from .._checks import refuse, refuse_type, shown
+from .._planes import AXIS_NAMES
 from ._format import Format
 
 if TYPE_CHECKING:
@@ -67,19 +68,21 @@ def _write_inp(path: Path, volume: Microstructure, omit: Sequence[int] = ()) -> 
                     [elements[chosen[part]], corner[chosen[part], None] + offsets]
                 )
                 file.writelines(", ".join(map(str, row)) + "\n" for row in rows.tolist())
-        for axis, letter in ((2, "X"), (1, "Y"), (0, "Z")):
+        for axis in (2, 1, 0):
             for end, at in (("MIN", 0), ("MAX", volume.shape[axis])):
-                file.write(f"*Nset, nset={letter}_{end}\n")
+                file.write(f"*Nset, nset={AXIS_NAMES[axis].upper()}_{end}\n")
                 face = numbers[where[axis] == at].tolist()
                 for start in range(0, len(face), 16):
                     file.write(", ".join(map(str, face[start : start + 16])) + "\n")
 
 
 def _parts(count: int, size: int = 1 << 16) -> list[slice]:
+    """Return slices of at most ``size`` items."""
     return [slice(start, start + size) for start in range(0, count, size)]
 
 
 def _wrapped(text: str, width: int = 100) -> list[str]:
+    """Return a text in pieces of at most ``width`` characters."""
     return ["".join(chunk) for chunk in itertools.zip_longest(*[iter(text)] * width, fillvalue="")]
 
 

@@ -20,7 +20,7 @@ from ._format import Content, Format, metadata_json
 if TYPE_CHECKING:
     from ..microstructure import Microstructure
 
-_IMAGEJ_LIMIT = 2_000_000_000  # bytes; beyond, ImageJ's own format does not reach
+_IMAGEJ_LIMIT = 2_000_000_000  # bytes; ImageJ does not read larger stacks
 _UNITS = {
     "m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "\\u00b5m": 1e-6, "micron": 1e-6,
     "microns": 1e-6, "micrometer": 1e-6, "nm": 1e-9, "cm": 1e-2, "inch": 0.0254,

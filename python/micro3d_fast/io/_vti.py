@@ -146,7 +146,7 @@ def _vti_array(
 def _extent(text: str) -> list[int]:
     extent = [int(value) for value in text.split()]
     if len(extent) != 6:
-        raise ValueError(f"an extent has six numbers, got {text!r}")
+        raise ValueError(f"an extent must have six numbers, got {text!r}")
     return extent
 
 
@@ -163,7 +163,7 @@ class _VtkDecoder:
             "vtkLZMADataCompressor": lzma.decompress,
         }
         if compressor not in known:
-            raise ValueError(f"compressor {compressor} is not supported, zlib, lzma and none are")
+            raise ValueError(f"compressor {compressor} is not supported; use zlib, lzma or none")
         self.decompress = known[compressor]
         self.appended, self.raw = appended, raw
 
@@ -174,8 +174,8 @@ class _VtkDecoder:
         dtype = np.dtype(self.order + _VTK_TYPES[kind])
         form = element.get("format", "ascii")
         if form == "ascii":
-            words = (element.text or "").split()
-            return np.array(words, dtype=np.float64 if dtype.kind == "f" else np.int64).astype(
+            numbers = (element.text or "").split()
+            return np.array(numbers, dtype=np.float64 if dtype.kind == "f" else np.int64).astype(
                 dtype.newbyteorder("=")
             )
         if form == "binary":

@@ -166,7 +166,7 @@ class Micrographs:
         phase_names : sequence of str, optional
             One per phase.
         symmetry_axis : {"auto", "x", "y", "z"}
-            As in :meth:`load`, where two planes are taken.
+            As in :meth:`load`, if two planes are taken.
 
         Returns
         -------

@@ -42,7 +42,7 @@ def layered(
     Returns
     -------
     Microstructure
-        Periodic along the axis where its length is a multiple of the period.
+        Periodic along the axis if its length is a multiple of the period.
     """
     size = _checks.shape3(shape, name="shape")
     fractions = check_fractions(volume_fractions)
@@ -93,7 +93,7 @@ def checkerboard(
     Returns
     -------
     Microstructure
-        Periodic along an axis where its length is a multiple of two cells.
+        Periodic along an axis if its length is a multiple of two cells.
     """
     size = _checks.shape3(shape, name="shape")
     cells = _checks.shape3((cell,) * 3 if np.ndim(cell) == 0 else cell, name="cell")
