@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Freed memory stays mapped while the network runs on the CPU, and goes back afterwards."""
+"""Freed memory stays mapped while the network runs on the CPU and is returned afterwards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEGABYTES = 48
 
 
 def faults() -> list[int]:
-    """Page faults of filling memory of 48 MB, some times over; 12288 pages each if never kept."""
+    """Return the page faults of six fills of 48 MB; 12288 pages each if memory is not kept."""
     counts = []
     for _ in range(6):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -26,8 +26,8 @@ def faults() -> list[int]:
     return counts
 
 
-def kept_then_given_back() -> bool:
-    """Whether this process keeps memory inside, also one level deeper, and gives it back."""
+def kept_then_returned() -> bool:
+    """Return whether `kept_memory`, also nested, keeps memory inside and returns it at the end."""
     pages = MEGABYTES << 8
     with kept_memory():
         inside = [min(faults())]
@@ -38,23 +38,24 @@ def kept_then_given_back() -> bool:
 
 
 @pytest.mark.skipif(_gnu_malloc() is None, reason="malloc is not GNU's")
-def test_memory_is_kept_inside_and_given_back_outside():
-    """In a process whose heap can grow: where the kernel laid something behind it, it cannot."""
+def test_memory_is_kept_inside_and_returned_outside():
+    """Try several processes: a heap cannot grow if the kernel has mapped something behind it."""
     for _ in range(8):
         if subprocess.run([sys.executable, __file__], timeout=120, check=False).returncode == 0:
             return
-    pytest.fail("no process of eight kept its memory")
+    pytest.fail("none of eight processes kept its memory")
 
 
 def _huge_pages() -> bool:
+    """Return whether the kernel backs all memory with huge pages, which take fewer faults."""
     with open("/sys/kernel/mm/transparent_hugepage/enabled") as file:
         return "[always]" in file.read()
 
 
-def test_the_cpu_is_a_device_that_keeps_memory():
+def test_the_cpu_can_be_the_current_device():
     with current_device(torch.device("cpu")):
         assert torch.ones(3).sum() == 3
 
 
 if __name__ == "__main__":
-    sys.exit(not kept_then_given_back())
+    sys.exit(not kept_then_returned())

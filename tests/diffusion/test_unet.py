@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The network: the paper's size and cost, shapes, wrapped borders, broadcast conditioning."""
+"""The network: the paper's size and cost, shapes, periodic borders, conditions, group norm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from micro3d_fast.diffusion.layers import Condition, Conv, Downsample, group_norm, wrapped
+from micro3d_fast.diffusion.layers import Condition, Conv, Downsample, group_norm, pad_periodic
 from micro3d_fast.diffusion.unet import NO_PLANE, PRESETS, UNet, UNetConfig
 
 TINY = UNetConfig(
@@ -26,7 +26,7 @@ TINY = UNetConfig(
 
 
 def randomized(config: UNetConfig, seed: int = 0) -> UNet:
-    """A network whose zero-initialized output layer says something."""
+    """Return a network with a random output layer, which starts at zero by default."""
     torch.manual_seed(seed)
     net = UNet(config).eval()
     torch.nn.init.normal_(net.head.weight, std=0.1)
@@ -34,7 +34,7 @@ def randomized(config: UNetConfig, seed: int = 0) -> UNet:
 
 
 def cost(name: str) -> tuple[float, float]:
-    """(parameters, FLOP of one 64 x 64 slice), on the meta device."""
+    """Return (parameters, FLOP of one 64 x 64 slice), counted on the meta device."""
     with torch.device("meta"):
         net = UNet(PRESETS[name])
         x, t, plane = torch.empty(1, 1, 64, 64), torch.empty(1), torch.zeros(1, dtype=torch.long)
@@ -50,7 +50,7 @@ def test_paper_preset_has_the_size_and_cost_of_table_1():
     assert flop == pytest.approx(92.65e9, rel=0.05)
 
 
-def test_small_and_base_presets_are_what_they_promise():
+def test_small_and_base_presets_have_their_documented_sizes():
     small, base = cost("small")[0], cost("base")[0]
     assert 1e6 <= small <= 3e6
     assert 10e6 <= base <= 25e6
@@ -92,7 +92,7 @@ def test_time_and_plane_matter():
 
 @pytest.mark.parametrize("axis", [2, 3])
 def test_periodic_network_commutes_with_shifts_by_its_stride(axis):
-    """Wrapped convolutions: a rolled image gives the rolled output, along that axis alone."""
+    """Periodic convolutions: a rolled image gives the rolled output, along that axis only."""
     net = randomized(TINY)
     x = torch.randn(1, 1, 16, 24)
     cond = net.condition(torch.tensor([300]), torch.tensor([2]))
@@ -107,14 +107,14 @@ def test_periodic_network_commutes_with_shifts_by_its_stride(axis):
 
 @pytest.mark.parametrize("axis", [2, 3])
 @pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
-def test_wrapped_is_circular_padding_in_the_same_memory_format(axis, form):
+def test_pad_periodic_is_circular_padding_in_the_same_memory_format(axis, form):
     x = torch.randn(2, 5, 6, 7).contiguous(memory_format=form)
     for p in (1, 3, 6):
-        got = wrapped(x, axis, p)
+        got = pad_periodic(x, axis, p)
         sides = (0, 0, p, p) if axis == 2 else (p, p, 0, 0)
         assert torch.equal(got, torch.nn.functional.pad(x, sides, mode="circular"))
         assert got.is_contiguous(memory_format=form)
-    far = wrapped(x, axis, 17)  # more than twice around
+    far = pad_periodic(x, axis, 17)  # more than twice around
     index = torch.arange(-17, x.shape[axis] + 17) % x.shape[axis]
     assert torch.equal(far, x.index_select(axis, index))
 
@@ -122,8 +122,8 @@ def test_wrapped_is_circular_padding_in_the_same_memory_format(axis, form):
 @pytest.mark.parametrize("periodic", [(True, False), (False, True), (True, True)])
 @pytest.mark.parametrize("size", [(2, 3), (8, 5)], ids=["smaller than the padding", "larger"])
 @pytest.mark.parametrize("training", [False, True])
-def test_wrapped_convolution_is_that_of_the_repeated_image(periodic, size, training):
-    """Of the image set three times beside itself, the middle; zeros beyond an axis that ends."""
+def test_periodic_convolution_is_that_of_the_repeated_image(periodic, size, training):
+    """Compare with the middle of a convolved image that repeats along its periodic axes."""
     torch.manual_seed(0)
     conv = Conv(3, 4, 7).to(memory_format=torch.channels_last).train(training)
     x = torch.randn(2, 3, *size).contiguous(memory_format=torch.channels_last)
@@ -131,14 +131,14 @@ def test_wrapped_convolution_is_that_of_the_repeated_image(periodic, size, train
     conv.periodic = periodic
     got = conv(x)
     h, w = size
-    many = [9 if wraps else 1 for wraps in periodic]
+    repeats = [9 if wraps else 1 for wraps in periodic]
     conv.periodic = (False, False)
-    wide = conv(x.repeat(1, 1, *many))
-    top, left = (n * (m // 2) for n, m in zip(size, many, strict=True))
-    want = wide[:, :, top : top + h, left : left + w]
+    tiled = conv(x.repeat(1, 1, *repeats))
+    top, left = (n * (m // 2) for n, m in zip(size, repeats, strict=True))
+    want = tiled[:, :, top : top + h, left : left + w]
     torch.testing.assert_close(got, want)
     assert got.is_contiguous(memory_format=torch.channels_last)
-    if training:  # the gradient knows of the wrap as well
+    if training:  # the gradient is periodic as well
         weight = torch.randn_like(got)
         gradients = [torch.autograd.grad((y * weight).sum(), x)[0] for y in (got, want)]
         torch.testing.assert_close(*gradients)
@@ -166,41 +166,45 @@ def test_gradient_reaches_every_parameter():
     cond = net.condition(torch.tensor([10, 20]), torch.tensor([0, 1]))
     assert isinstance(cond, Condition)
     net(torch.randn(2, 1, 16, 16), cond).square().mean().backward()
-    silent = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
-    assert silent == []
+    without_gradient = [
+        n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
+    ]
+    assert without_gradient == []
 
 
 FRACTIONS = UNetConfig(**{**vars(TINY), "fractions": 3})
 
 
-def test_fractions_are_a_condition_that_can_be_left_out():
+def test_fractions_are_an_optional_condition():
     net = randomized(FRACTIONS)
     torch.nn.init.normal_(net.fraction.project[2].weight, std=0.5)
     torch.nn.init.normal_(net.fraction.null, std=0.5)
     x, t, plane = torch.randn(2, 1, 16, 16), torch.tensor([300, 300]), torch.tensor([0, 1])
-    asked = torch.tensor([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
+    fractions = torch.tensor([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
     with torch.no_grad():
         without = net.condition(t, plane)
-        told = net.condition(t, plane, asked)
-        half = net.condition(t, plane, asked, torch.tensor([True, False]))
-        assert (net(x, told) - net(x, without)).abs().amax((1, 2, 3)).min() > 1e-4
-    torch.testing.assert_close(half.embedding[0], told.embedding[0])
+        given = net.condition(t, plane, fractions)
+        half = net.condition(t, plane, fractions, torch.tensor([True, False]))
+        assert (net(x, given) - net(x, without)).abs().amax((1, 2, 3)).min() > 1e-4
+    torch.testing.assert_close(half.embedding[0], given.embedding[0])
     torch.testing.assert_close(half.embedding[1], without.embedding[1])  # dropped = null
 
 
 def test_gradient_reaches_the_fraction_condition():
     net = randomized(FRACTIONS).train()
     torch.nn.init.normal_(net.fraction.project[2].weight, std=0.5)
-    asked = torch.tensor([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
+    fractions = torch.tensor([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
     cond = net.condition(
-        torch.tensor([10, 20]), torch.tensor([0, 1]), asked, torch.tensor([True, False])
+        torch.tensor([10, 20]), torch.tensor([0, 1]), fractions, torch.tensor([True, False])
     )
     net(torch.randn(2, 1, 16, 16), cond).square().mean().backward()
-    silent = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
-    assert silent == []
+    without_gradient = [
+        n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
+    ]
+    assert without_gradient == []
 
 
-def test_a_network_without_the_condition_refuses_fractions_and_starts_as_before():
+def test_a_network_without_the_condition_refuses_fractions_and_gives_the_same_output():
     net, conditioned = randomized(TINY), randomized(FRACTIONS)
     with pytest.raises(ValueError, match="`fractions` must be None for a network without"):
         net.condition(torch.tensor([1]), torch.tensor([0]), torch.tensor([[0.2, 0.3, 0.5]]))
@@ -208,10 +212,11 @@ def test_a_network_without_the_condition_refuses_fractions_and_starts_as_before(
     assert extra == {k for k in conditioned.state_dict() if k.startswith("fraction.")}
     x, t, plane = torch.randn(1, 1, 16, 16), torch.tensor([5]), torch.tensor([1])
     conditioned.load_state_dict({**conditioned.state_dict(), **net.state_dict()})
-    with torch.no_grad():  # before training the fractions say nothing
-        asked = torch.tensor([[0.2, 0.3, 0.5]])
+    with torch.no_grad():  # before training the fractions have no effect
+        fractions = torch.tensor([[0.2, 0.3, 0.5]])
         assert torch.equal(
-            net(x, net.condition(t, plane)), conditioned(x, conditioned.condition(t, plane, asked))
+            net(x, net.condition(t, plane)),
+            conditioned(x, conditioned.condition(t, plane, fractions)),
         )
 
 
@@ -219,7 +224,7 @@ def test_a_network_without_the_condition_refuses_fractions_and_starts_as_before(
 @pytest.mark.parametrize("size", [(8, 16), (32, 32)])
 @pytest.mark.parametrize("rows", [0, 1, 3])
 def test_group_norm_is_torch_s(dtype, size, rows):
-    """Small channels-last images go another way than torch's; a shared scale joins the weights."""
+    """Small channels-last images have code of their own; a shared scale joins the weights."""
     torch.manual_seed(0)
     norm = torch.nn.GroupNorm(8, 24)
     torch.nn.init.normal_(norm.weight)
@@ -238,7 +243,7 @@ def test_group_norm_is_torch_s(dtype, size, rows):
 @pytest.mark.parametrize("rows", [0, 1, 3])
 @pytest.mark.parametrize("size", [(2, 2), (2, 4), (8, 16)])
 def test_gradient_of_group_norm_is_torch_s(size, rows):
-    """The sums written for small channels-last images, against torch's own backward pass."""
+    """Compare the code for small channels-last images with torch's own backward pass."""
     torch.manual_seed(0)
     norm = torch.nn.GroupNorm(8, 24)
     torch.nn.init.normal_(norm.weight)
@@ -247,17 +252,17 @@ def test_gradient_of_group_norm_is_torch_s(size, rows):
     scale, shift = torch.randn(2, max(rows, 1), 24).unbind()
     wanted = torch.randn(3, 24, *size)
 
-    def gradients(own: bool) -> tuple[torch.Tensor, ...]:
+    def gradients(ours: bool) -> tuple[torch.Tensor, ...]:
         inputs = [t.clone().requires_grad_() for t in (x, scale, shift)]
-        image, by, plus = inputs
-        if own:
-            out = group_norm(image, norm, (by, plus) if rows else None)
+        image, factor, offset = inputs
+        if ours:
+            out = group_norm(image, norm, (factor, offset) if rows else None)
         else:
             out = norm(image)
             if rows:
-                out = out * (by + 1)[..., None, None] + plus[..., None, None]
-        of = [*(inputs if rows else inputs[:1]), norm.weight, norm.bias]
-        return torch.autograd.grad((out * wanted).sum(), of)
+                out = out * (factor + 1)[..., None, None] + offset[..., None, None]
+        variables = [*(inputs if rows else inputs[:1]), norm.weight, norm.bias]
+        return torch.autograd.grad((out * wanted).sum(), variables)
 
     for got, expected in zip(gradients(True), gradients(False), strict=True):
         assert expected.abs().max() > 0

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Layers of the conditional U-Net: convolutions that wrap, normalization, attention, resampling."""
+"""Layers of the U-Net: conditions, periodic convolutions, normalization, attention, resampling."""
 
 from __future__ import annotations
 
@@ -13,17 +13,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+__all__ = [
+    "Condition",
+    "Conv",
+    "CrossAttention",
+    "Downsample",
+    "FractionEmbedding",
+    "ResnetBlock",
+    "Transformer",
+    "Upsample",
+    "Widen",
+    "group_norm",
+    "pad_periodic",
+]
+
 
 @dataclass(frozen=True)
 class Condition:
     """The embedding of (t, plane, fractions); batch 1 or B."""
 
-    embedding: Tensor  # (1 or B, 4 dim), after its SiLU: feeds every scale and shift
+    embedding: Tensor  # (1 or B, 4 dim), after its SiLU: input of every scale and shift
     tokens: Tensor  # (1 or B, n, cond_dim): context of the attention layers
 
     @staticmethod
     def side_by_side(conditions: Sequence[Condition], images: int) -> Condition:
-        """Return the condition of a batch with the same images once per condition, in blocks."""
+        """Return the condition of a batch that repeats ``images`` images once per condition."""
         return Condition(
             torch.cat([c.embedding.expand(images, -1) for c in conditions]),
             torch.cat([c.tokens.expand(images, -1, -1) for c in conditions]),
@@ -31,23 +45,22 @@ class Condition:
 
 
 class FractionEmbedding(nn.Module):
-    """Embedding of phase fractions (B, P), each from 0 to 1; dropped ones get a learned null.
+    """Embedding of phase fractions (B, P), each from 0 to 1, with a learned null embedding.
 
-    The features are sines and cosines of pi f, 2 pi f, 4 pi f and 8 pi f: a change of a hundredth
-    turns the last by a quarter of a radian, too coarse to identify single images.
+    The features are sines and cosines of pi f, 2 pi f, 4 pi f and 8 pi f.  A change of f by 0.01
+    changes the last angle by a quarter of a radian, too little to identify single images.
     """
 
     def __init__(self, phases: int, dim: int) -> None:
         super().__init__()
-        self.phases = phases
         self.project = nn.Sequential(
             nn.Linear(8 * phases, dim), nn.SiLU(), nn.Linear(dim, dim, bias=False)
         )
         self.null = nn.Parameter(torch.zeros(dim))
-        nn.init.zeros_(cast(nn.Linear, self.project[2]).weight)  # no effect at first
+        nn.init.zeros_(cast(nn.Linear, self.project[2]).weight)  # no effect before training
 
     def forward(self, fractions: Tensor | None, kept: Tensor | None = None) -> Tensor:
-        """Return embeddings (B, dim); the null if absent, and where ``kept`` (B,) is False."""
+        """Return embeddings (B, dim); the null for None and where ``kept`` (B,) is False."""
         if fractions is None:
             return self.null
         octave = 2.0 ** torch.arange(4, device=fractions.device)
@@ -58,35 +71,32 @@ class FractionEmbedding(nn.Module):
 
 
 class Conv(nn.Conv2d):
-    """3 x 3 (or k x k) convolution of unchanged size whose border can wrap.
+    """k x k convolution that keeps the image's size, with zero or periodic borders.
 
-    `periodic` = (rows, columns): a wrapped direction is padded with the opposite edge instead of
+    ``periodic`` = (rows, columns): a periodic axis is padded with the opposite edge instead of
     zeros.
     """
 
     def __init__(self, in_dim: int, out_dim: int, kernel: int) -> None:
         super().__init__(in_dim, out_dim, kernel, padding=kernel // 2)
-        self.periodic = (
-            False,
-            False,
-        )  # set here: a new attribute would cause a recompilation
+        self.periodic = (False, False)  # set here: a new attribute would cause a recompilation
 
     def forward(self, x: Tensor) -> Tensor:
         if not any(self.periodic) or self.kernel_size[0] == 1:
             return super().forward(x)
         p, (rows, columns) = self.kernel_size[0] // 2, self.periodic
         if rows:
-            x = wrapped(x, 2, p)
+            x = pad_periodic(x, 2, p)
         if columns:
-            x = wrapped(x, 3, p)
+            x = pad_periodic(x, 3, p)
         return F.conv2d(x, self.weight, self.bias, padding=(0 if rows else p, 0 if columns else p))
 
 
-def wrapped(x: Tensor, axis: int, p: int) -> Tensor:
-    """Return an axis padded periodically by p pixels on both sides, also for p > n.
+def pad_periodic(x: Tensor, axis: int, p: int) -> Tensor:
+    """Pad an axis of n pixels periodically by p pixels at both ends, also for p > n.
 
-    `torch.nn.functional.pad` wraps at most once, and returns channels-last images in the other
-    memory order, which slows down every convolution after it.
+    `torch.nn.functional.pad` refuses p > n and returns channels-last images in the default memory
+    format, which slows down every convolution after it.
     """
     n = x.shape[axis]
     if p <= n:
@@ -143,7 +153,7 @@ class Block(nn.Module):
 
 
 class GlobalContext(nn.Module):
-    """Squeeze-excite gate whose pool is a soft-max over the pixels."""
+    """Squeeze-excite gate that pools by a soft-max over the pixels."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -160,7 +170,7 @@ class GlobalContext(nn.Module):
 
 
 class ResnetBlock(nn.Module):
-    """Two `Block`s around an optional cross-attention; the time enters the second."""
+    """Two `Block`s around an optional cross-attention; the time modulates the second."""
 
     def __init__(
         self,
@@ -190,15 +200,15 @@ class ResnetBlock(nn.Module):
         return h + self.residual(x)
 
 
-def _pixels(x: Tensor) -> Tensor:
+def _to_sequence(x: Tensor) -> Tensor:
     """Reshape (B, C, H, W) to (B, HW, C)."""
     return x.flatten(2).transpose(1, 2)
 
 
-def _image(tokens: Tensor, like: Tensor) -> Tensor:
+def _to_image(sequence: Tensor, like: Tensor) -> Tensor:
     """Reshape (B, HW, C) back to (B, C, H, W), channels last in memory."""
     b, _, h, w = like.shape
-    return tokens.view(b, h, w, -1).permute(0, 3, 1, 2)
+    return sequence.view(b, h, w, -1).permute(0, 3, 1, 2)
 
 
 class Attention(nn.Module):
@@ -224,6 +234,7 @@ class Attention(nn.Module):
         return k, v
 
     def attend(self, x: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attend from ``x`` (B, n, dim) to keys ``k`` and values ``v``, the null included."""
         b, n, _ = x.shape
         q = self.to_q(x).view(b, n, self.heads, self.head_dim).transpose(1, 2)
         null_k, null_v = self.null_kv.to(k.dtype).expand(b, self.kv_heads, 1, 2, -1).unbind(3)
@@ -250,17 +261,17 @@ class SelfAttention(Attention):
         )
 
     def forward(self, image: Tensor, tokens: Tensor) -> Tensor:
-        x = self.norm(_pixels(image))
+        x = self.norm(_to_sequence(image))
         k, v = self.split(self.to_kv(x))
         if self.context is not None:
-            ck, cv = self.split(self.context(tokens))
-            k = torch.cat((ck.expand(k.shape[0], -1, -1, -1), k), dim=2)
-            v = torch.cat((cv.expand(v.shape[0], -1, -1, -1), v), dim=2)
-        return _image(self.attend(x, k, v), image)
+            context_k, context_v = self.split(self.context(tokens))
+            k = torch.cat((context_k.expand(k.shape[0], -1, -1, -1), k), dim=2)
+            v = torch.cat((context_v.expand(v.shape[0], -1, -1, -1), v), dim=2)
+        return _to_image(self.attend(x, k, v), image)
 
 
 class CrossAttention(Attention):
-    """Cross-attention: queries of the pixels, keys and values of the condition's tokens."""
+    """Cross-attention: queries from the pixels, keys and values from the condition's tokens."""
 
     def __init__(self, dim: int, heads: int, head_dim: int, cond_dim: int) -> None:
         super().__init__(dim, heads, head_dim, kv_heads=heads)
@@ -268,11 +279,11 @@ class CrossAttention(Attention):
 
     def forward(self, image: Tensor, tokens: Tensor) -> Tensor:
         k, v = self.split(self.to_kv(tokens))
-        return _image(self.attend(self.norm(_pixels(image)), k, v), image)
+        return _to_image(self.attend(self.norm(_to_sequence(image)), k, v), image)
 
 
 class Transformer(nn.Module):
-    """Self-attention and a two-layer feed-forward, each residual."""
+    """Self-attention and a two-layer feed-forward network, each residual."""
 
     def __init__(self, dim: int, heads: int, head_dim: int, cond_dim: int | None) -> None:
         super().__init__()
@@ -287,7 +298,7 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor, cond: Condition) -> Tensor:
         x = x + self.attention(x, cond.tokens)
-        return x + _image(self.feed_forward(_pixels(x)), x)
+        return x + _to_image(self.feed_forward(_to_sequence(x)), x)
 
 
 class Downsample(nn.Sequential):
@@ -321,7 +332,7 @@ class Upsample(nn.Sequential):
 
 
 class Widen(nn.Module):
-    """The last level's change of width without a change of size: 3 x 3 plus 1 x 1 convolution."""
+    """Change the number of channels, not the size: a 3 x 3 plus a 1 x 1 convolution."""
 
     def __init__(self, in_dim: int, out_dim: int) -> None:
         super().__init__()

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: MIT
 """The conditional 2D U-Net: one network for the three planes (paper, Section 2.4 and Table 1).
 
-From the paper: base width, multiples, attention and cross-attention per level, heads, the
-width of the conditional embedding, positional encoding of t, the pooled condition added to the time
-embedding, and keys and values of the condition concatenated to those of self-attention.  Our
-reading: the details that Table 1 leaves open follow the public architecture whose vocabulary it
-uses (Imagen's efficient-free U-Net: GroupNorm 8, scale-shift, global-context gates, multi-query
-self-attention with normalised queries and keys, pixel-(un)shuffle resampling), and the plane is one
-learned token where that architecture has text.
+From the paper: base width, multipliers, attention and cross-attention per level, heads, the width
+of the conditional embedding, the positional encoding of t, the pooled condition added to the time
+embedding, and keys and values of the condition concatenated to those of self-attention.  Details
+that Table 1 leaves open are our interpretation: they follow the public architecture whose
+vocabulary it uses (Imagen's U-Net, not its Efficient U-Net: GroupNorm 8, scale-shift,
+global-context gates, multi-query self-attention with normalised queries and keys, pixel-(un)shuffle
+resampling), with one learned token for the plane where that architecture has text.
 
 Conditioning depends on (t, plane) alone, so `UNet.condition` is a separate call: a sampler computes
 it once per pass for a batch of one, and `UNet.forward` broadcasts it over the slices.
@@ -45,12 +45,14 @@ from .layers import (
     Widen,
 )
 
-NO_PLANE = len(PLANES)  # the dropped condition of classifier-free guidance
+__all__ = ["NO_PLANE", "PRESETS", "UNet", "UNetConfig"]
+
+NO_PLANE = len(PLANES)  # index of the dropped plane in classifier-free guidance
 
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """Architecture of a `UNet`; `PRESETS` names three of them."""
+    """Architecture of a `UNet`; `PRESETS` holds three of them by name."""
 
     channels: int = 1
     dim: int = 128  # base width
@@ -67,8 +69,8 @@ class UNetConfig:
     stem: tuple[int, ...] = (3, 7, 15)  # kernel sizes of the first convolution
     global_context: bool = True  # squeeze-excite gate with a soft-max pool
     final_block: bool = True  # one more residual block at full width before the output
-    tapered: bool = False  # a level works at its own width dim * multiplier (else at its input's)
-    fractions: int = 0  # phases whose fractions are a condition; 0 for a network without it
+    tapered: bool = False  # compute at the level's own width dim * multiplier, not at its input's
+    fractions: int = 0  # number of phases whose fractions are a condition, or 0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -77,7 +79,7 @@ class UNetConfig:
 
     @property
     def stride(self) -> int:
-        """Image sides must be multiples of this."""
+        """Image sides must be multiples of this number."""
         return self.patch * 2 ** (len(self.multipliers) - 1)
 
 
@@ -114,7 +116,7 @@ PRESETS: dict[str, UNetConfig] = {
 
 
 class _Level(nn.Module):
-    """Residual blocks, an optional transformer, and a resampling."""
+    """Residual blocks, an optional transformer and a resampling layer."""
 
     blocks: Any  # a ModuleList of ResnetBlock
     attention: Transformer | None
@@ -135,7 +137,7 @@ class UNet(nn.Module):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         self.config = c = config
-        # The order of the parts is that of their random initialization.
+        # The order of creation fixes the initial weights of a seed and the optimizer's state.
         self._add_conditioning()
         widths = [c.dim * m for m in c.multipliers]
         first = widths[0] if c.tapered else c.dim
@@ -174,6 +176,7 @@ class UNet(nn.Module):
         return ResnetBlock(in_dim, out_dim, 4 * c.dim, cross=cross, global_context=context)
 
     def _attention(self, i: int, dim: int) -> Transformer | None:
+        """Return the self-attention at the end of level i, or None for a level without it."""
         c = self.config
         return Transformer(dim, c.heads, c.head_dim, c.cond_dim) if c.attention[i] else None
 
@@ -182,8 +185,8 @@ class UNet(nn.Module):
         c, last, skips = self.config, len(widths) - 1, []
         self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
         for i, out_dim in enumerate(widths):
-            # A plain level works at its input's width and widens on the way down (the paper's);
-            # a tapered one works at its own width.
+            # A plain level computes at its input's width and widens on the way down, as in the
+            # paper; a tapered one computes at its own width.
             next_dim = widths[min(i + 1, last)] if c.tapered else out_dim
             blocks = [self._block(i, dim, dim, entry=j == 0) for j in range(c.blocks[i])]
             down: nn.Module
@@ -242,7 +245,7 @@ class UNet(nn.Module):
         """
         if fractions is not None and self.fraction is None:
             wanted = "be None for a network without a fraction condition"
-            raise _checks.refuse("fractions", wanted, "an array")
+            raise _checks.refuse("fractions", wanted, _checks.shown(fractions))
         weight = self.time_embedding.weight
         half = self.config.dim // 2
         frequency = torch.exp(
@@ -260,12 +263,13 @@ class UNet(nn.Module):
         return Condition(F.silu(embedding), tokens)
 
     def set_periodic(self, rows: bool, columns: bool) -> None:
-        """Let every convolution wrap around the image's rows and/or columns."""
+        """Set along which axes of the image every convolution is periodic."""
         for module in self.modules():
             if isinstance(module, Conv):
                 module.periodic = (rows, columns)
 
     def forward(self, image: Tensor, cond: Condition) -> Tensor:
+        """Return the prediction for a batch of noisy images."""
         c = self.config
         x = F.pixel_unshuffle(image, c.patch) if c.patch > 1 else image
         x = (
