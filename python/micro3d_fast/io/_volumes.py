@@ -49,7 +49,7 @@ def save(path: str | os.PathLike[str], microstructure: Any, **options: Any) -> P
     _refuse_directory(path, form)
     for option, value in options.items():
         if option not in form.write_options:
-            raise refuse_type(option, f"be left out for {form.suffixes[0]} files", shown(value))
+            raise refuse_type(option, f"be left out for {path.suffix} files", shown(value))
     form.write(path, microstructure, **options)
     return path
 
@@ -93,7 +93,7 @@ def load(
         raise FileNotFoundError(f"`path` must be an existing file, got {path}")
     _refuse_directory(path, form)
     if shape is not None and form.read_option != "shape":
-        wanted = f"be None for {form.suffixes[0]} files, which store it"
+        wanted = f"be None for {path.suffix} files, which store it"
         raise refuse("shape", wanted, shown(shape))
     option = {
         "shape": None if shape is None else _checks.shape3(shape, name="shape"),

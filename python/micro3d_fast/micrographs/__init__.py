@@ -11,8 +11,9 @@ were not given are borrowed:
 * one plane: the material is isotropic, all three planes show the same images;
 * two planes: it is transversely isotropic about the normal of one of them.  Let A = (a, s) and
   B = (b, s) share the direction s; the missing plane is (a, b).  If B is the isotropic plane
-  (symmetry axis a), s and b are alike, so (a, b) shows the images of A with s read as b,
-  transposed where the axis order asks for it; if A is, the other way round.
+  (symmetry axis a), s and b are equivalent, so (a, b) shows the images of A with s read as b,
+  transposed if the order of the axes requires it; if A is the isotropic plane, those of B with s
+  read as a.
 """
 
 from __future__ import annotations

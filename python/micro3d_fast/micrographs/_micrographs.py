@@ -100,7 +100,7 @@ class Micrographs:
         symmetry_axis : {"auto", "x", "y", "z"}
             The axis of transverse isotropy if two planes are given, normal to one of them.
             ``"auto"``: the isotropic plane is the one whose autocorrelation has the more equal
-            lengths along rows and columns.  See the head of this module for how the missing
+            lengths along rows and columns.  `micro3d_fast.micrographs` describes how the missing
             plane is borrowed; ``borrowed`` and :meth:`check` report it.
 
         Returns
