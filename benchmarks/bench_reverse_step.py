@@ -25,13 +25,13 @@ import torch
 
 from _measure import THREADS, row, version
 from micro3d_fast import ops
+from micro3d_fast._planes import TO_FIELD
 from micro3d_fast.reference.reverse_step import reverse_step as reference
 
 BENCH = "reverse_step"
 SIZES = [int(n) for n in os.environ.get("M3D_BENCH_SIZES", "64,128,256").split(",")]
 COLD = 160 << 20  # bytes of arrays that together are in no cache
-FROM_BATCH = {"xy": (1, 0, 2, 3), "xz": (1, 2, 0, 3), "yz": (1, 2, 3, 0)}
-TO_BATCH = {plane: tuple(int(i) for i in np.argsort(order)) for plane, order in FROM_BATCH.items()}
+TO_BATCH = {plane: tuple(int(i) for i in np.argsort(order)) for plane, order in TO_FIELD.items()}
 STEP = {"a": 0.9, "b": 0.4}
 NAMES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -47,12 +47,12 @@ def arrays(n: int, channels: int, here: str, there: str, element: str) -> dict[s
     """State and network output in the batch of one plane; where the result goes, in another's."""
     dtype = NAMES[element]
     given = {
-        "x": torch.randn(n, channels, n, n).permute(FROM_BATCH[here]),
-        "net": batch(n, channels, dtype).permute(FROM_BATCH[here]),
-        "out": torch.zeros(n, channels, n, n).permute(FROM_BATCH[there]),
+        "x": torch.randn(n, channels, n, n).permute(TO_FIELD[here]),
+        "net": batch(n, channels, dtype).permute(TO_FIELD[here]),
+        "out": torch.zeros(n, channels, n, n).permute(TO_FIELD[there]),
     }
     if element != "float32" or channels > 1:
-        given["out_net"] = batch(n, channels, dtype).permute(FROM_BATCH[there])
+        given["out_net"] = batch(n, channels, dtype).permute(TO_FIELD[there])
     return given
 
 
@@ -114,7 +114,7 @@ def test_transitions(benchmark, n, noise, element, channels):
     least_copy = least_eager = float("inf")
     kind = f"{element} {'noise' if noise else 'quiet'}" + (", 3 channels" if channels > 1 else "")
     torch_name = version("torch") + " eager"
-    for here, there in itertools.product(FROM_BATCH, repeat=2):
+    for here, there in itertools.product(TO_FIELD, repeat=2):
         if here != there and (here, there) not in (("xy", "xz"), ("xz", "yz"), ("yz", "xy")):
             continue
         first = arrays(n, channels, here, there, element)

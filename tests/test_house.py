@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,21 @@ LEVELS = {
 }
 # microstructure and io are two halves of one thing: a volume and its files
 ALLOWED_SIBLINGS = {("microstructure", "io"), ("io", "microstructure")}
+# A result that saves or draws itself with what is built on it: the only circles between files.
+FACADES = {
+    ("microstructure", "io.__init__"),
+    ("statistics.comparison", "statistics.figures"),
+}
 HEAVY = ("torch", "scipy", "skimage", "matplotlib", "h5py", "zarr", "cupy", "PIL", "tifffile")
+
+
+def binding_imports(file: Path) -> list[ast.Import | ast.ImportFrom]:
+    """Return the import statements of a file, lazy ones too, but not those for types alone."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            node.body = []
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 def imports_of(file: Path) -> set[str]:
@@ -42,11 +57,7 @@ def imports_of(file: Path) -> set[str]:
     found: set[str] = set()
     parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
     package = parts[:-1]
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):  # types alone do not bind
-        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
-            node.body = []
-    for node in ast.walk(tree):
+    for node in binding_imports(file):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -89,6 +100,73 @@ def test_only_ops_imports_the_compiled_core():
         if "_core" in imports_of(file)
     }
     assert users == {"ops"}
+
+
+def files_imported_by(file: Path) -> set[str]:
+    """Return the package's files, as dotted names, that a file imports but for types."""
+    package = file.relative_to(PACKAGE.parent).parts[:-1]
+    found = set()
+    for node in binding_imports(file):
+        if not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        base = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
+        base = [part for part in base if part]
+        for alias in node.names:
+            for parts in ([*base, alias.name], base):
+                if PACKAGE.parent.joinpath(*parts).with_suffix(".py").exists():
+                    found.add(".".join(parts[1:]))
+                    break
+                if PACKAGE.parent.joinpath(*parts, "__init__.py").exists():
+                    found.add(".".join([*parts[1:], "__init__"]))
+                    break
+    return found
+
+
+def test_no_circle_between_files():
+    graph = {}
+    for file in PACKAGE.rglob("*.py"):
+        name = ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
+        graph[name] = {other for other in files_imported_by(file) if (name, other) not in FACADES}
+    try:
+        tuple(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_imports_inside_the_package_are_relative():
+    absolute = [
+        str(file.relative_to(PACKAGE))
+        for file in PACKAGE.rglob("*.py")
+        for node in binding_imports(file)
+        if any(
+            name.split(".")[0] == "micro3d_fast"
+            for name in (
+                [node.module or ""]
+                if isinstance(node, ast.ImportFrom) and not node.level
+                else [alias.name for alias in node.names if isinstance(node, ast.Import)]
+            )
+        )
+    ]
+    assert absolute == []
+
+
+def test_planes_and_axes_are_defined_once():
+    """Their names stand together in no other file than _planes.py."""
+    together = [{"xy", "xz", "yz"}, {"z", "y", "x"}]
+    found = set()
+    for folder in (PACKAGE, ROOT / "benchmarks"):
+        for file in folder.rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                parts: set[str] = set()
+                if isinstance(node, ast.Tuple | ast.List | ast.Set):
+                    parts = {str(getattr(e, "value", None)) for e in node.elts}
+                elif isinstance(node, ast.Dict):
+                    parts = {str(getattr(e, "value", None)) for e in node.keys}
+                elif isinstance(node, ast.Constant) and node.value == "zyx":
+                    parts = set(node.value)
+                if parts in together:
+                    found.add(str(file.relative_to(ROOT)))
+    assert found == {"python/micro3d_fast/_planes.py"}
 
 
 def test_import_is_light():

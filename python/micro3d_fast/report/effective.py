@@ -27,7 +27,7 @@ def elastic_parts(result: ElasticProperties, unit: str = "Pa", name: str = "") -
     E = np.asarray(result.E) / scale
     head = f"{name}: " if name else ""
     moduli = Table(
-        ["Quantity", "x", "y", "z"],
+        ["Quantity", *AXES],
         [
             [f"Young's modulus E ({unit})", *map(float, E)],
             *(
@@ -46,7 +46,7 @@ def elastic_parts(result: ElasticProperties, unit: str = "Pa", name: str = "") -
     )
     shear = Table(
         ["Shear modulus", "yz", "xz", "xy"],
-        [[f"G ({unit})", *(float(result.G[plane]) / scale for plane in ("yz", "xz", "xy"))]],
+        [[f"G ({unit})", *(float(result.G[plane]) / scale for plane in PLANES[::-1])]],
         f"{head}Shear moduli.",
         ["", ".4g", ".4g", ".4g"],
     )
