@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Precision, compilation and memory of the network's device."""
+"""Precision, compilation and memory of the device that runs the network."""
 
 from __future__ import annotations
 
@@ -19,9 +19,21 @@ import torch
 
 from .. import _checks
 
+__all__ = [
+    "channels_last",
+    "compute_dtype",
+    "cpu_has_bfloat16",
+    "current_device",
+    "free_memory_bytes",
+    "kept_memory",
+    "memory_bytes",
+    "out_of_memory",
+    "should_compile",
+]
+
 
 def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """Return the precision of the network: bfloat16 if the processor supports it natively."""
+    """Return the dtype of the network; "auto" is bfloat16 if the device supports it natively."""
     _checks.choice(precision, ("auto", "bfloat16", "float32"), name="precision")
     if precision == "float32":
         return torch.float32
@@ -72,7 +84,7 @@ def kept_memory() -> Iterator[None]:
         _keepers += 1
         if _keepers == 1:
             malloc.mallopt(mmap_max, 0)
-            malloc.mallopt(trim_threshold, -1)  # never
+            malloc.mallopt(trim_threshold, -1)  # never trim
     try:
         yield
     finally:
@@ -87,7 +99,7 @@ def kept_memory() -> Iterator[None]:
 
 @functools.cache
 def _gnu_malloc() -> Any:
-    """Return the C library if it is GNU's."""
+    """Return the C library if it is GNU's, else None."""
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return None
     library = ctypes.CDLL(None)
@@ -112,17 +124,17 @@ def should_compile(wanted: bool | str, device: torch.device) -> bool:
 
 
 def memory_bytes(device: torch.device) -> int:
-    """Return the physical memory of the device."""
+    """Return the physical memory of the device in bytes."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def free_memory_bytes(device: torch.device) -> int:
-    """Return the free memory of the device, including what torch has cached."""
+    """Return the free memory of the device in bytes, including what torch has cached."""
     if device.type == "cuda":
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + kept
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + cached
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             for line in file:
@@ -137,10 +149,10 @@ def out_of_memory(error: BaseException) -> bool:
     """Return whether the error means that the memory of the host or a device is exhausted."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    words = str(error).lower()
+    message = str(error).lower()
     return isinstance(error, RuntimeError) and any(
-        sign in words
-        for sign in (
+        part in message
+        for part in (
             "not enough memory",
             "can't allocate memory",
             "out of memory",
