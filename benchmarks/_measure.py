@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""What the benchmarks of the statistics share: volumes, clocks, peak memory, peers.
+"""Shared by the benchmarks: volumes, clocks, peak memory, peers.
 
 M3D_BENCH_SIZE   edge of the volume (default 256)
-M3D_BENCH_SLOW   1: also what takes minutes (PoreSpy's radial average, 512^3 non-periodic)
-M3D_RESULTS      another file than benchmarks/results.csv
+M3D_BENCH_SLOW   1: also cases that take minutes (PoreSpy's radial average, 512^3, scaling)
+M3D_RESULTS      file of the rows (default benchmarks/results.csv)
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 import _results
+from micro3d_fast._planes import TO_FIELD
 from micro3d_fast.statistics._threads import thread_count
 
 SIZE = int(os.environ.get("M3D_BENCH_SIZE", "256"))
@@ -29,11 +30,13 @@ SLOW = os.environ.get("M3D_BENCH_SLOW") == "1"
 RESULTS = Path(os.environ.get("M3D_RESULTS", _results.RESULTS))
 THREADS = thread_count(0)
 LAG = SIZE // 2
+#: Permutation that turns a field (C, z, y, x) into the slice batch [S, C, H, W] of a plane.
+TO_BATCH = {plane: tuple(int(i) for i in np.argsort(order)) for plane, order in TO_FIELD.items()}
 
 
 @functools.lru_cache(maxsize=1)
 def volume(n: int = SIZE, fraction: float = 0.35) -> np.ndarray:
-    """Level cut of a smooth field, correlated over a few voxels, twice as long along z: uint8."""
+    """Return a level cut of a smooth field, correlated twice as long along z as along y and x."""
     from scipy import fft
 
     rng = np.random.default_rng(1)
@@ -49,7 +52,7 @@ def volume(n: int = SIZE, fraction: float = 0.35) -> np.ndarray:
 
 
 def best(call: Callable[[], Any], rounds: int = 5, least: float = 0.5) -> float:
-    """Shortest of some calls, in seconds; at least ``least`` seconds of calls are made."""
+    """Return the shortest time of several calls, which take at least ``least`` seconds in all."""
     call()
     seconds: list[float] = []
     while len(seconds) < rounds or sum(seconds) < least:
@@ -62,7 +65,7 @@ def best(call: Callable[[], Any], rounds: int = 5, least: float = 0.5) -> float:
 
 
 def timed(benchmark: Any, call: Callable[[], Any], rounds: int = 5, least: float = 0.5) -> float:
-    """`best`, in pytest-benchmark's own table."""
+    """Return the same as `best`, and show it in pytest-benchmark's table."""
     call()
     rounds = max(rounds, min(500, int(least / once(call)[0])))
     benchmark.pedantic(call, rounds=rounds)
@@ -71,21 +74,21 @@ def timed(benchmark: Any, call: Callable[[], Any], rounds: int = 5, least: float
 
 
 def once(call: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds of one call, and what it gave: for what takes minutes."""
+    """Return the seconds of one call and its result: for calls that take minutes."""
     start = time.perf_counter()
     result = call()
     return time.perf_counter() - start, result
 
 
 def reading_seconds(labels: np.ndarray) -> float:
-    """Time to read the volume once from memory (copies larger together than the cache)."""
+    """Return the time to read the volume once from memory, by copies larger than the cache."""
     copies = max(2, (1 << 28) // labels.size)
     memory = np.stack([labels] * copies).view(np.uint64)
     return best(lambda: memory.sum(), rounds=3) / copies
 
 
 def peak_memory(call: Callable[[], Any]) -> float:
-    """Bytes by which the process grows at most while the call runs (Linux; else nan)."""
+    """Return the bytes by which the process grows at most during the call (Linux; else nan)."""
     import ctypes
 
     status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -98,8 +101,8 @@ def peak_memory(call: Callable[[], Any]) -> float:
 
     gc.collect()
     try:
-        ctypes.CDLL(None).malloc_trim(0)  # what was freed before must be asked for again
-        reset.write_text("5")  # forget the peak so far
+        ctypes.CDLL(None).malloc_trim(0)  # returns freed memory to the system
+        reset.write_text("5")  # resets the peak
     except (OSError, AttributeError):
         return float("nan")
     before = field("VmRSS")
@@ -110,7 +113,7 @@ def peak_memory(call: Callable[[], Any]) -> float:
 
 
 def peer(name: str) -> Any:
-    """The module, or skip."""
+    """Return the module of a peer, or skip the test."""
     import warnings
 
     with warnings.catch_warnings():
@@ -119,7 +122,7 @@ def peer(name: str) -> Any:
 
 
 def version(module: str, distribution: str | None = None) -> str:
-    """ "porespy 3.2.0"."""
+    """Return name and version, such as "porespy 3.2.0"."""
     from importlib.metadata import version as installed
 
     importlib.import_module(module)
@@ -127,7 +130,7 @@ def version(module: str, distribution: str | None = None) -> str:
 
 
 def row(case: str, metric: str, value: float, unit: str, *, bench: str, **more: Any) -> None:
-    """Append to results.csv and say it."""
+    """Append a row to results.csv and print it."""
     more.setdefault("threads", THREADS)
     exact = bench in ("lineal_path", "run_lengths")
     more.setdefault("precision", "integer" if exact else "float64")

@@ -27,7 +27,7 @@ GOALS = {64: 5, 128: 10}
 
 
 def pores(n: int, fraction: float = 0.5, seed: int = 1) -> np.ndarray:
-    """A level cut with features of n / 16 voxels, the pores 1."""
+    """Return a level cut with features of n / 16 voxels, the pores 1."""
     from scipy import fft
 
     rng = np.random.default_rng(seed)

@@ -6,9 +6,9 @@
     M3D_BENCH_EDGES=64,128,192 OMP_NUM_THREADS=2 pytest benchmarks/bench_homogenize.py ...
 
 The image: periodic overlapping spheres, 31 %, ten times as stiff as the matrix; relative residual
-1e-6 for everybody. A *pair* is scipy's rfftn and irfftn in float64, of three components for the
-stiffness and of one for the conductivity: what a float64 solver with the same preconditioner cannot
-go below.
+1e-6 for all. A *pair* is scipy's rfftn and irfftn in float64, of three components for the
+stiffness and of one for the conductivity: the lower bound of a float64 solver with the same
+preconditioner.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SCALAR_PAIRS = 63  # of three
 
 
 def spheres(n: int, fraction: float = 0.31, seed: int = 0) -> np.ndarray:
-    """Periodic overlapping spheres of radius n / 8, until the fraction is reached."""
+    """Return periodic overlapping spheres of radius n / 8, until the fraction is reached."""
     rng = np.random.default_rng(seed)
     axis = np.arange(n)
     labels = np.zeros((n, n, n), dtype=np.uint8)
@@ -42,7 +42,7 @@ def spheres(n: int, fraction: float = 0.31, seed: int = 0) -> np.ndarray:
 
 
 def bare_pair(n: int, components: int):
-    """One pair of transforms, as a call."""
+    """Return a function that computes one pair of transforms."""
     from scipy import fft
 
     x = np.random.default_rng(0).standard_normal((components, n, n, n))
@@ -55,6 +55,7 @@ def bare_pair(n: int, components: int):
 
 
 def against_the_pairs(case, seconds, n, components, count, goal):
+    """Record the ratio of a time to that of the bare transforms."""
     pair = best(bare_pair(n, components))
     name = version("scipy") + " bare"
     row(case, "one pair", pair, "s", bench=BENCH, peer=name, notes=f"{components} component(s)")
@@ -130,7 +131,7 @@ def test_stiffness_against_mugrid(benchmark, n):
 
 
 def mugrid_stiffness(mugrid, labels: np.ndarray, tol: float):
-    """The same problem with muGrid's fused hex8 operator, PCG and reference preconditioner."""
+    """Solve the same problem by muGrid: fused hex8 operator, PCG, reference preconditioner."""
     from muGrid.Preconditioners import make_reference_stiffness_preconditioner
     from muGrid.Solvers import conjugate_gradients
 
@@ -188,7 +189,7 @@ def mugrid_stiffness(mugrid, labels: np.ndarray, tol: float):
 
 @pytest.mark.parametrize("contrast", [100.0, 1000.0, np.inf])
 def test_contrast(benchmark, contrast):
-    """Iterations grow with the contrast, not with the size; a pore is no worse than that."""
+    """Record iterations, which grow with the contrast and not with the size, also with pores."""
     n = EDGES[0]
     labels = spheres(n)
     hard = m3.Isotropic(E=1.0, nu=0.3)
@@ -208,7 +209,7 @@ def test_contrast(benchmark, contrast):
 
 @pytest.mark.parametrize("n", EDGES)
 def test_parts_of_an_iteration(benchmark, n):
-    """Bytes counted and seconds measured of each part, against the copy of this machine."""
+    """Record seconds and counted bytes of each part, beside the copy speed of this machine."""
     from micro3d_fast import ops
     from micro3d_fast.homogenization._compute import NumpyCompute
     from micro3d_fast.homogenization._hex8 import Hex8Problem, UnitLoads
@@ -231,7 +232,7 @@ def test_parts_of_an_iteration(benchmark, n):
         peer=version("numpy"))  # fmt: skip
     parts = {  # call, fields moved
         "operator": (lambda: system.apply(p, q, two), 2 + 1 / 12),
-        # transform along y, then what is left of it at one k_y after the other, then back along y
+        # transform along y, the other axes for one k_y after another, and back along y
         "preconditioner": (lambda: system.precondition(r, one), 2 + 2 + 2),
         "update": (
             lambda: ops.cg_update(x, r, p, q, rz=one, pq=two, rr=three, threads=THREADS),
@@ -250,9 +251,9 @@ def test_parts_of_an_iteration(benchmark, n):
         case = f"{name} {n}^3 float32"
         row(case, "time", seconds, "s", bench=BENCH, precision="float32")
         row(case, "bandwidth", fields * size / seconds / 1e9, "GB/s", bench=BENCH,
-            precision="float32", notes=f"{12 * fields:.0f} bytes a voxel counted")  # fmt: skip
-    bytes_a_voxel = 12 * sum(fields for _, fields in parts.values())
+            precision="float32", notes=f"{12 * fields:.0f} bytes per voxel counted")  # fmt: skip
+    bytes_per_voxel = 12 * sum(fields for _, fields in parts.values())
     case = f"iteration {n}^3 float32"
-    row(case, "time / copy floor", total / (bytes_a_voxel * n**3 / copy / 1e9), "1", bench=BENCH,
-        precision="float32", notes=f"{bytes_a_voxel:.0f} bytes a voxel counted")  # fmt: skip
+    row(case, "time / copy floor", total / (bytes_per_voxel * n**3 / copy / 1e9), "1", bench=BENCH,
+        precision="float32", notes=f"{bytes_per_voxel:.0f} bytes per voxel counted")  # fmt: skip
     benchmark.pedantic(parts["operator"][0], rounds=3)

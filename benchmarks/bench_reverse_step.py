@@ -4,9 +4,9 @@
 
     pytest benchmarks/bench_reverse_step.py --benchmark-only -s
 
-Bytes are counted once: what must be read and what must be written. Every call takes the next of so
-many arrays that the caches can not hold them, as in a run, where the network comes between two
-steps; ours, the copy and eager torch take turns, so that a busy machine slows all of them alike.
+Bytes are counted once: those that must be read and written. Every call takes the next of more
+arrays than the caches can hold, as in a run, where the network comes between two steps; ours, the
+copy and eager torch alternate, so that a busy machine slows all of them alike.
 
 M3D_BENCH_SIZES  edges of the volumes (default 64,128,256)
 """
@@ -23,29 +23,28 @@ import numpy as np
 import pytest
 import torch
 
-from _measure import THREADS, row, version
+from _measure import THREADS, TO_BATCH, row, version
 from micro3d_fast import ops
 from micro3d_fast._planes import TO_FIELD
 from micro3d_fast.reference.reverse_step import reverse_step as reference
 
 BENCH = "reverse_step"
 SIZES = [int(n) for n in os.environ.get("M3D_BENCH_SIZES", "64,128,256").split(",")]
-COLD = 160 << 20  # bytes of arrays that together are in no cache
-TO_BATCH = {plane: tuple(int(i) for i in np.argsort(order)) for plane, order in TO_FIELD.items()}
+COLD = 160 << 20  # bytes of arrays that exceed every cache
 STEP = {"a": 0.9, "b": 0.4}
-NAMES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def batch(n: int, channels: int, dtype: torch.dtype) -> torch.Tensor:
-    """Slices of a plane as the network takes and gives them: channels last where there are many."""
+    """Return slices of a plane in the network's layout: channels last if there are several."""
     values = torch.randn(n, channels, n, n).to(dtype)
     memory = torch.channels_last if channels > 1 else torch.contiguous_format
     return values.contiguous(memory_format=memory)
 
 
 def arrays(n: int, channels: int, here: str, there: str, element: str) -> dict[str, torch.Tensor]:
-    """State and network output in the batch of one plane; where the result goes, in another's."""
-    dtype = NAMES[element]
+    """Return state and network output in the batch of one plane, outputs in that of another."""
+    dtype = DTYPES[element]
     given = {
         "x": torch.randn(n, channels, n, n).permute(TO_FIELD[here]),
         "net": batch(n, channels, dtype).permute(TO_FIELD[here]),
@@ -57,11 +56,12 @@ def arrays(n: int, channels: int, here: str, there: str, element: str) -> dict[s
 
 
 def size_of(given: dict[str, torch.Tensor]) -> int:
+    """Return the bytes of all arrays."""
     return sum(a.numel() * a.element_size() for a in given.values())
 
 
 def check(given: dict[str, torch.Tensor], **keys: Any) -> None:
-    """The definition in float64, on two slabs of it."""
+    """Compare with the reference in float64 on two slabs."""
     ops.reverse_step(**given, **keys)
     for slab in (slice(0, 3), slice(-2, None)):
         x, net, out = (given[name][:, slab].float().numpy() for name in ("x", "net", "out"))
@@ -73,7 +73,7 @@ def check(given: dict[str, torch.Tensor], **keys: Any) -> None:
 
 
 def eager(given: dict[str, torch.Tensor], noise: float, there: str) -> torch.Tensor:
-    """The same step as torch users write it: the result as the next network's batch."""
+    """Compute the same step in eager torch, the result as the next batch of the network."""
     y = STEP["a"] * given["x"] + STEP["b"] * given["net"].float()
     if noise:
         y = y + noise * torch.randn_like(y)
@@ -85,15 +85,15 @@ def eager(given: dict[str, torch.Tensor], noise: float, there: str) -> torch.Ten
     return following.contiguous()
 
 
-def in_turn(calls: list[Callable[[int], Any]], rounds: int) -> list[float]:
-    """The shortest of some rounds for each call; they take turns, each on its next arrays."""
+def alternating(calls: list[Callable[[int], Any]], rounds: int) -> list[float]:
+    """Return the shortest time of each call; the calls alternate, each on its next arrays."""
     seconds = [[float("inf")] for _ in calls]
     for i in range(rounds):
-        for call, own in zip(calls, seconds, strict=True):
+        for call, times in zip(calls, seconds, strict=True):
             start = time.perf_counter()
             call(i)
-            own.append(time.perf_counter() - start)
-    return [min(own[2:]) for own in seconds]
+            times.append(time.perf_counter() - start)
+    return [min(times[2:]) for times in seconds]
 
 
 @pytest.fixture(autouse=True)
@@ -136,8 +136,8 @@ def test_transitions(benchmark, n, noise, element, channels):
             return eager(sets[i % len(sets)], noise, there)
 
         rounds = int(np.clip(2e8 / size, 5, 60))
-        seconds, copied = in_turn([ours, copy], rounds)
-        (slow,) = in_turn([theirs], max(3, rounds // 6))
+        seconds, copied = alternating([ours, copy], rounds)
+        (slow,) = alternating([theirs], max(3, rounds // 6))
         case = f"{n}^3 {kind}, {here} to {there}"
         row(case, "time", seconds, "s", bench=BENCH, precision=element, tolerance="4e-6")
         row(case, "share of memory copy", copied / seconds, "1", bench=BENCH, precision=element,

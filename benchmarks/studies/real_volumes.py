@@ -75,7 +75,7 @@ def elastic(case: str, data: Path, out: Path) -> dict[str, Any]:
         "reuss_E_GPa": reuss,
         "iterations": got.iterations,
         "seconds": got.seconds,
-        "bytes_a_voxel": got.bytes / labels.size,
+        "bytes_per_voxel": got.bytes / labels.size,
         "warnings": got.warnings,
     }
 
@@ -136,7 +136,7 @@ def cathode(case: str, data: Path, out: Path) -> dict[str, Any]:
         "tortuosity": got.tortuosity if np.isfinite(got.tortuosity) else None,
         "iterations": got.iterations,
         "seconds": got.seconds,
-        "bytes_a_voxel": got.bytes / labels.size,
+        "bytes_per_voxel": got.bytes / labels.size,
     }
 
 
