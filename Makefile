@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
-# AUTO builds the CUDA backend where nvcc is found; ON insists on it; OFF leaves it out.
+# AUTO builds the CUDA backend where nvcc is found; ON requires it; OFF disables it.
 export MICRO3D_CUDA ?= AUTO
 export MPLBACKEND = Agg
 
@@ -19,14 +19,14 @@ help:                 ## this list
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# The stamp says which extras are installed; a change of any source installs again.
+# The stamp records the installed extras; changing any source file triggers a reinstall.
 $(VENV)/.installed: $(BIN)/python $(SOURCES)
 	$(BIN)/python -m pip install ".[test]"
 	touch $@
 
 install: $(VENV)/.installed   ## make the environment and install the package into it
 
-demo: $(VENV)/.installed      ## micrographs -> training -> 3D volume -> proof, into demo/report.html
+demo: $(VENV)/.installed      ## micrographs -> training -> 3D volume -> comparison, in demo/report.html
 	$(BIN)/micro3d demo --out demo
 
 test: $(VENV)/.installed      ## all tests but the slow ones
@@ -47,7 +47,7 @@ lint: $(VENV)/.installed      ## ruff, clang-format, mypy
 	  | xargs -0 $(BIN)/clang-format --dry-run --Werror
 	$(BIN)/mypy
 
-# Installs all extras that `make test` and `make bench` need, so that the package is built once.
+# Install the extras of `make test` and `make bench` together, so that the package is built once.
 $(VENV)/.bench: $(BIN)/python $(SOURCES)
 	$(BIN)/python -m pip install ".[test,bench]"
 	touch $(VENV)/.installed $@
