@@ -5,25 +5,20 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import math
 import shutil
-from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.cuda
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
 
 @pytest.mark.filterwarnings("ignore")  # of torch's profiler and compiler
 @pytest.mark.parametrize("section", ["operators", "statistics", "homogenize", "sampler", "train"])
-def test_section_at_toy_sizes(section, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    gpu_check = importlib.import_module("gpu_check.command")
+def test_section_at_toy_sizes(section, import_benchmark, tmp_path, monkeypatch):
+    gpu_check = import_benchmark("gpu_check.command")
     if shutil.which("nvidia-smi") is None:
-        job = importlib.import_module("gpu_check.job")
+        job = import_benchmark("gpu_check.job")
         monkeypatch.setattr(job, "gpu_info", lambda: {"text": "a GPU, driver 0"})
     arguments = ["--out", str(tmp_path), "--toy", "--section", section]
     assert gpu_check.main(arguments, isolate=False) == 0, (tmp_path / "report.txt").read_text()

@@ -19,10 +19,9 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture
-def gpu_check(monkeypatch):
-    """Return the module of the command, with benchmarks/ on the path."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("gpu_check.command")
+def gpu_check(import_benchmark):
+    """Return the module of the command."""
+    return import_benchmark("gpu_check.command")
 
 
 def rows_of(folder):

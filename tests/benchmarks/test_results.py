@@ -5,18 +5,13 @@
 from __future__ import annotations
 
 import csv
-import importlib
-from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def results(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("_results")
+def results(import_benchmark):
+    return import_benchmark("_results")
 
 
 def rows_of(file):

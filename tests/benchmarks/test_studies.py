@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -17,10 +16,9 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture
-def studies(monkeypatch):
+def studies(import_benchmark):
     """Return a function that imports a module of the package."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return lambda name: importlib.import_module(f"studies.{name}")
+    return lambda name: import_benchmark(f"studies.{name}")
 
 
 def run(*arguments):
@@ -32,7 +30,8 @@ def test_the_command_lists_its_studies_and_runs_one():
     names = [file.stem for file in (BENCHMARKS / "studies").glob("*.py")]
     listed = run().stderr
     assert "python benchmarks/studies STUDY" in listed
-    for name in set(names) - {"__init__", "__main__", "judging", "materials", "variants"}:
+    shared = {"__init__", "__main__", "judging", "materials", "property_pictures", "variants"}
+    for name in set(names) - shared:
         assert f"\n{name} " in listed
     assert "--materials" in run("sampler", "--help").stdout
 
@@ -59,6 +58,19 @@ def test_real_blocks_are_spread_over_the_truth(studies):
     labels = np.arange(6**3).reshape(6, 6, 6)
     blocks = studies("materials").real_blocks(labels, 3, 2)
     np.testing.assert_array_equal(blocks, [labels[:3, :3, :3], labels[3:, 3:, 3:]])
+
+
+def test_pictures_of_real_volumes(studies, tmp_path):
+    labels = np.random.default_rng(0).integers(0, 2, (6, 8)).astype(np.uint8)
+    field = np.ones(labels.shape)
+    for case in ("ply, carbon-epoxy", "ply, paper-table-a1", "bone", "cathode, pore, z"):
+        np.savez(
+            tmp_path / f"{case}.npz", labels=labels, von_mises=field, flux=field,
+            stiffness=1e9 * np.eye(6),
+        )  # fmt: skip
+    studies("property_pictures").pictures(tmp_path, tmp_path / "docs")
+    names = {file.name for file in (tmp_path / "docs").iterdir()}
+    assert names == {f"homogenize_{name}.png" for name in ("ply", "bone", "cathode")}
 
 
 @pytest.mark.slow
