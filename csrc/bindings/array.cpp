@@ -85,7 +85,7 @@ Array::Array(const py::object& object, const char* name, Access access,
                          "__dlpack__), got " +
                          type_name(object));
 
-  // The device first: what cannot be used is refused before anything is exported.
+  // The device first: refuse unusable memory before anything is exported.
   const py::tuple device = object.attr("__dlpack_device__")();
   const int device_type = py::cast<int>(py::int_(device[0]));
   device_id_ = py::cast<int>(py::int_(device[1]));
@@ -113,8 +113,8 @@ Array::Array(const py::object& object, const char* name, Access access,
     auto* managed = static_cast<DLManagedTensorVersioned*>(
         PyCapsule_GetPointer(capsule.ptr(), "dltensor_versioned"));
     if (managed->version.major != DLPACK_MAJOR_VERSION) // leave the capsule alone
-      throw py::buffer_error(quoted(name_) + " came as DLPack version " +
-                             std::to_string(managed->version.major) + ", which is not understood");
+      throw py::buffer_error(quoted(name_) + " must be DLPack version 1, got version " +
+                             std::to_string(managed->version.major));
     PyCapsule_SetName(capsule.ptr(), "used_dltensor_versioned");
     owner_ = {managed, Release{[](void* p) {
                 auto* m = static_cast<DLManagedTensorVersioned*>(p);
@@ -142,9 +142,9 @@ Array::Array(const py::object& object, const char* name, Access access,
     return r.code == tensor->dtype.code && r.bits == tensor->dtype.bits && tensor->dtype.lanes == 1;
   });
   if (row == dtype_table.end())
-    throw py::type_error(quoted(name_) + " has a dtype that is not understood (DLPack code " +
+    throw py::type_error(quoted(name_) + " must have a known dtype, got DLPack code " +
                          std::to_string(tensor->dtype.code) + ", " +
-                         std::to_string(tensor->dtype.bits) + " bits)");
+                         std::to_string(tensor->dtype.bits) + " bits");
   dtype_ = row->dtype;
   itemsize_ = row->bits / 8;
   shape_.assign(tensor->shape, tensor->shape + tensor->ndim);

@@ -18,7 +18,7 @@ namespace py = pybind11;
 
 enum class Access { read, write };
 
-/// The element kinds that operators know.
+/// The element types of operators.
 enum class DType { b8, u8, i8, i16, i32, i64, u16, u32, u64, f16, bf16, f32, f64, c64, c128 };
 
 const char* dtype_name(DType dtype);
@@ -45,7 +45,7 @@ template <> struct DTypeOf<double> {
 ///
 /// The only DLPack-aware class. It must be made and destroyed with the GIL held: declare Arrays
 /// before `gil_scoped_release`. Strides and extents count elements. Every require_... throws one
-/// sentence with the name of the argument, what it must be and what came.
+/// sentence with the argument's name, the requirement and the value.
 class Array {
  public:
   /// `stream`: the CUDA stream (1 = default) that the caller will launch on; empty for the CPU.
@@ -69,7 +69,7 @@ class Array {
     require_dtype({DTypeOf<std::remove_const_t<T>>::value});
     return static_cast<T*>(data_);
   }
-  /// The first element, untyped, for dtypes that have been looked at already.
+  /// The first element, untyped, for dtypes that have been checked already.
   void* data_untyped() const { return data_; }
 
   void require_dtype(std::initializer_list<DType> allowed) const;

@@ -3,7 +3,6 @@
 #include "ops/bit_correlation.hpp"
 
 #include "bindings/bindings.hpp"
-#include "core/device.hpp" // for DeviceGuard
 
 #include <array> // for array
 
@@ -18,16 +17,14 @@ static void require_slabs(const Array& bits, Index slabs) {
 }
 
 static void pack_bits(const py::object& labels, const py::object& mask, const py::object& out,
-                      int phase, bool any, Index words, Index all_rows, Index all_columns,
-                      std::optional<std::uintptr_t> stream, int threads, bool) {
+                      std::uint8_t phase, bool any, Index words, Index all_rows, Index all_columns,
+                      Stream stream, int threads) {
   const Array l(labels, "labels", Access::read, stream);
   const Array to(out, "out", Access::write, stream);
   l.require_ndim(3);
   l.require_dtype({DType::u8});
   require_slabs(to, l.extent(0));
   to.require_same_device(l);
-  if (phase < 0 || phase > 255)
-    throw py::value_error("`phase` must lie in 0 ... 255");
   if (all_rows < l.extent(1) || all_columns < l.extent(2) || words * bits_per_word < all_columns ||
       to.extent(1) < (all_rows + 1) * words + spare_words)
     throw py::value_error("`out` must hold all rows and columns and the spare words");
@@ -47,99 +44,86 @@ static void pack_bits(const py::object& labels, const py::object& mask, const py
               reinterpret_cast<Word*>(to.data<std::int64_t>()),
               words,
               to.extent(1),
-              static_cast<std::uint8_t>(phase),
+              phase,
               any};
-  std::optional<Array> m;
-  if (!mask.is_none()) {
-    m.emplace(mask, "mask", Access::read, stream);
-    m->require_shape(l.shape());
-    m->require_dtype({DType::u8});
-    m->require_same_device(l);
+  const std::optional<Array> m = optional_mask(mask, stream, l);
+  if (m) {
     op.mask = static_cast<const std::uint8_t*>(m->data_untyped());
     op.mask_o = m->stride(0);
     op.mask_i = m->stride(1);
     op.mask_b = m->stride(2);
   }
-  if (l.size() == 0)
-    return;
-  const py::gil_scoped_release no_gil; // from here on no Python object is touched
-  if (l.is_cuda()) {
-    const DeviceGuard guard(l.device_id());
-    pack_bits_cuda(op, stream.value_or(1));
-  } else {
-    pack_bits_cpu(op, threads);
-  }
+  if (l.size() > 0)
+    run_on_device(
+        l, stream, [&] { pack_bits_cpu(op, threads); },
+        [&](std::uintptr_t s) { pack_bits_cuda(op, s); });
 }
 
-/// The slabs and the lattice of two packed volumes; every word a lag can reach must exist.
-static BitLattice lattice_of(const Array& a, const Array& b, const Array& counts, Index rows,
-                             Index words, const Steps& steps, bool wrap_o, bool wrap_i) {
-  require_slabs(a, a.extent(0));
-  require_slabs(b, a.extent(0));
-  b.require_shape(a.shape());
-  b.require_same_device(a);
-  counts.require_ndim(2);
-  counts.require_shape({a.extent(0), counts.extent(1)});
-  counts.require_contiguous();
-  counts.require_same_device(a);
-  const Index lags = counts.extent(1);
-  if (lags < 1 || rows < 1 || words < 1 || steps[0] < 0 || steps[1] < 0 || steps[2] < 0)
-    throw py::value_error("`rows`, `words` and `lags` must be positive and `steps` not negative");
-  const Index beyond = wrap_i ? (lags - 1) * steps[1] : 0;
-  const Index across = (lags - 1) * steps[2] / bits_per_word + 1;
-  if (a.extent(1) < (rows + beyond) * words + across + spare_words)
-    throw py::value_error("`a` must hold the rows that the longest lag reaches");
-  return {a.extent(0), rows,     words,  a.extent(1), steps[0],
-          steps[1],    steps[2], wrap_o, wrap_i,      lags};
-}
+/// Two packed volumes and the counts of a lattice; every word that a lag can reach must exist.
+struct Operands {
+  Array a, b, counts;
+  BitLattice lattice;
+
+  Operands(const py::object& first, const py::object& second, const py::object& to, Index rows,
+           Index words, const Steps& steps, bool wrap_o, bool wrap_i, Stream stream)
+      : a(first, "a", Access::read, stream), b(second, "b", Access::read, stream),
+        counts(to, "counts", Access::write, stream) {
+    require_slabs(a, a.extent(0));
+    require_slabs(b, a.extent(0));
+    b.require_shape(a.shape());
+    b.require_same_device(a);
+    counts.require_ndim(2);
+    counts.require_shape({a.extent(0), counts.extent(1)});
+    counts.require_contiguous();
+    counts.require_same_device(a);
+    const Index lags = counts.extent(1);
+    if (lags < 1 || rows < 1 || words < 1 || steps[0] < 0 || steps[1] < 0 || steps[2] < 0)
+      throw py::value_error("`rows`, `words` and `lags` must be positive and `steps` not negative");
+    const Index beyond = wrap_i ? (lags - 1) * steps[1] : 0;
+    const Index across = (lags - 1) * steps[2] / bits_per_word + 1;
+    if (a.extent(1) < (rows + beyond) * words + across + spare_words)
+      throw py::value_error("`a` must hold the rows that the longest lag reaches");
+    lattice = {a.extent(0), rows,     words,  a.extent(1), steps[0],
+               steps[1],    steps[2], wrap_o, wrap_i,      lags};
+  }
+  template <class Op> Op as() const {
+    return {lattice, reinterpret_cast<const Word*>(a.data<const std::int64_t>()),
+            reinterpret_cast<const Word*>(b.data<const std::int64_t>()),
+            counts.data<std::int64_t>()};
+  }
+};
 
 static void bit_pairs(const py::object& a, const py::object& b, const py::object& counts,
                       Index rows, Index words, const Steps& steps, bool wrap_o, bool wrap_i,
-                      std::optional<std::uintptr_t> stream, int threads, bool) {
-  const Array first(a, "a", Access::read, stream), second(b, "b", Access::read, stream);
-  const Array to(counts, "counts", Access::write, stream);
-  const BitLattice lattice = lattice_of(first, second, to, rows, words, steps, wrap_o, wrap_i);
-  const BitPairs op{lattice, reinterpret_cast<const Word*>(first.data<const std::int64_t>()),
-                    reinterpret_cast<const Word*>(second.data<const std::int64_t>()),
-                    to.data<std::int64_t>()};
-  const py::gil_scoped_release no_gil;
-  if (first.is_cuda()) {
-    const DeviceGuard guard(first.device_id());
-    bit_pairs_cuda(op, stream.value_or(1));
-  } else {
-    bit_pairs_cpu(op, threads);
-  }
+                      Stream stream, int threads) {
+  const Operands o(a, b, counts, rows, words, steps, wrap_o, wrap_i, stream);
+  const auto op = o.as<BitPairs>();
+  run_on_device(
+      o.a, stream, [&] { bit_pairs_cpu(op, threads); },
+      [&](std::uintptr_t s) { bit_pairs_cuda(op, s); });
 }
 
 static void bit_segments(const py::object& a, const py::object& b, const py::object& counts,
                          Index rows, Index words, const Steps& steps, bool wrap_o, bool wrap_i,
-                         std::optional<std::uintptr_t> stream, int threads) {
-  const Array first(a, "a", Access::read, stream), second(b, "b", Access::read, stream);
-  const Array to(counts, "counts", Access::write, stream);
-  const BitLattice lattice = lattice_of(first, second, to, rows, words, steps, wrap_o, wrap_i);
-  const BitSegments op{lattice, reinterpret_cast<const Word*>(first.data<const std::int64_t>()),
-                       reinterpret_cast<const Word*>(second.data<const std::int64_t>()),
-                       to.data<std::int64_t>()};
-  const py::gil_scoped_release no_gil;
-  if (first.is_cuda()) {
-    const DeviceGuard guard(first.device_id());
-    bit_segments_cuda(op, stream.value_or(1));
-  } else {
-    bit_segments_cpu(op, threads);
-  }
+                         Stream stream, int threads) {
+  const Operands o(a, b, counts, rows, words, steps, wrap_o, wrap_i, stream);
+  const auto op = o.as<BitSegments>();
+  run_on_device(
+      o.a, stream, [&] { bit_segments_cpu(op, threads); },
+      [&](std::uintptr_t s) { bit_segments_cuda(op, s); });
 }
 
 static void bind_bit_correlation(py::module_& m) {
   m.def("pack_bits", &pack_bits, py::arg("labels"), py::arg("mask"), py::arg("out"),
         py::arg("phase"), py::arg("any"), py::arg("words"), py::arg("all_rows"),
-        py::arg("all_columns"), py::arg("stream"), py::arg("threads"),
-        py::arg("walk_on_host") = false);
-  m.def("bit_pairs", &bit_pairs, py::arg("a"), py::arg("b"), py::arg("counts"), py::arg("rows"),
-        py::arg("words"), py::arg("steps"), py::arg("wrap_o"), py::arg("wrap_i"), py::arg("stream"),
-        py::arg("threads"), py::arg("phases_on_host") = false);
-  m.def("bit_segments", &bit_segments, py::arg("a"), py::arg("b"), py::arg("counts"),
-        py::arg("rows"), py::arg("words"), py::arg("steps"), py::arg("wrap_o"), py::arg("wrap_i"),
-        py::arg("stream"), py::arg("threads"));
+        py::arg("all_columns"), py::arg("stream"), py::arg("threads"));
+  const auto bind_counts = [&](const char* name, auto function) {
+    m.def(name, function, py::arg("a"), py::arg("b"), py::arg("counts"), py::arg("rows"),
+          py::arg("words"), py::arg("steps"), py::arg("wrap_o"), py::arg("wrap_i"),
+          py::arg("stream"), py::arg("threads"));
+  };
+  bind_counts("bit_pairs", &bit_pairs);
+  bind_counts("bit_segments", &bit_segments);
 }
 M3D_BINDING(bind_bit_correlation);
 

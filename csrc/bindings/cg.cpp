@@ -3,14 +3,11 @@
 #include "ops/cg.hpp"
 
 #include "bindings/bindings.hpp"
-#include "core/device.hpp" // for DeviceGuard
 #include "core/reduce.hpp" // for reduce_partials
 
 namespace micro3d {
 
 namespace {
-
-using Stream = std::optional<std::uintptr_t>;
 
 /// Fields [loads, ...] of one shape, dtype and device, contiguous.
 void require_fields(std::initializer_list<const Array*> fields) {
@@ -35,40 +32,9 @@ void require_scalars(std::initializer_list<const Array*> scalars, const Array& f
   }
 }
 
-/// Runs `host(threads)` or `device(stream, partials)` with the GIL released.
-template <class Host, class Device>
-void dispatch(const Array& field, const py::object& partials, bool needs_partials, Stream stream,
-              int threads, const Host& host, const Device& device) {
-  std::optional<Array> scratch;
-  double* pointer = nullptr;
-  if (!partials.is_none()) {
-    scratch.emplace(partials, "partials", Access::write, stream);
-    scratch->require_contiguous();
-    scratch->require_same_device(field);
-    pointer = scratch->data<double>();
-  }
-  if (field.size() == 0)
-    return;
-  if (field.is_cuda() && needs_partials &&
-      (!scratch || scratch->size() < field.extent(0) * reduce_partials))
-    throw py::value_error("`partials` must hold the scratch space of the sum");
-  const py::gil_scoped_release no_gil; // from here on no Python object is touched
-  if (field.is_cuda()) {
-    const DeviceGuard guard(field.device_id());
-    device(stream.value_or(1), pointer);
-  } else {
-    host(threads);
-  }
-}
-
 Index per_load(const Array& field) { return field.extent(0) ? field.size() / field.extent(0) : 0; }
 
-template <class Call> void with_type(const Array& field, const Call& call) {
-  if (field.dtype() == DType::f32)
-    call(float{});
-  else
-    call(double{});
-}
+Index partials_of(const Array& field) { return field.extent(0) * reduce_partials; }
 
 } // namespace
 
@@ -82,7 +48,10 @@ static void cg_update(const py::object& x, const py::object& r, const py::object
   const Array arr(rr, "rr", Access::write, stream);
   require_fields({&ax, &ar, &ap, &aq});
   require_scalars({&arz, &apq, &arr}, ax);
-  with_type(ax, [&](auto t) {
+  const Scratch scratch(partials, stream, ax, partials_of(ax));
+  if (ax.size() == 0)
+    return;
+  with_real_type(ax, [&](auto t) {
     using T = decltype(t);
     const CgUpdate<T> op{ax.data<T>(),
                          ar.data<T>(),
@@ -93,9 +62,10 @@ static void cg_update(const py::object& x, const py::object& r, const py::object
                          apq.data<const double>()};
     double* const sum = arr.data<double>();
     const Index loads = ax.extent(0);
-    dispatch(
-        ax, partials, true, stream, threads, [&](int n) { cg_update_cpu(loads, op, sum, n); },
-        [&](std::uintptr_t s, double* scratch) { cg_update_cuda(loads, op, sum, scratch, s); });
+    double* const partial = scratch.data();
+    run_on_device(
+        ax, stream, [&] { cg_update_cpu(loads, op, sum, threads); },
+        [&](std::uintptr_t s) { cg_update_cuda(loads, op, sum, partial, s); });
   });
 }
 
@@ -104,18 +74,18 @@ static void cg_direction(const py::object& p, const py::object& z, const py::obj
                          int threads) {
   const Array ap(p, "p", Access::write, stream), az(z, "z", Access::read, stream);
   const Array arz(rz, "rz", Access::read, stream), ab(rz_before, "rz_before", Access::read, stream);
-  std::optional<Array> am;
-  if (!mask.is_none()) {
-    am.emplace(mask, "mask", Access::read, stream);
+  const std::optional<Array> am = optional_array(mask, "mask", Access::read, stream, ap);
+  if (am) {
     am->require_dtype({DType::u8});
     am->require_contiguous();
-    am->require_same_device(ap);
     if (am->size() != per_load(ap))
       throw py::value_error("`mask` must have one entry for each entry of a load of `p`");
   }
   require_fields({&ap, &az});
   require_scalars({&arz, &ab}, ap);
-  with_type(ap, [&](auto t) {
+  if (ap.size() == 0)
+    return;
+  with_real_type(ap, [&](auto t) {
     using T = decltype(t);
     const CgDirection<T> op{ap.data<T>(),
                             az.data<const T>(),
@@ -124,9 +94,9 @@ static void cg_direction(const py::object& p, const py::object& z, const py::obj
                             arz.data<const double>(),
                             ab.data<const double>()};
     const Index loads = ap.extent(0);
-    dispatch(
-        ap, py::none(), false, stream, threads, [&](int n) { cg_direction_cpu(loads, op, n); },
-        [&](std::uintptr_t s, double*) { cg_direction_cuda(loads, op, s); });
+    run_on_device(
+        ap, stream, [&] { cg_direction_cpu(loads, op, threads); },
+        [&](std::uintptr_t s) { cg_direction_cuda(loads, op, s); });
   });
 }
 
@@ -134,9 +104,11 @@ static void two_sum(const py::object& x, const py::object& low, Stream stream, i
   const Array ax(x, "x", Access::write, stream), al(low, "low", Access::write, stream);
   require_fields({&ax, &al});
   const TwoSum op{ax.data<float>(), al.data<float>()};
-  dispatch(
-      ax, py::none(), false, stream, threads, [&](int n) { two_sum_cpu(ax.size(), op, n); },
-      [&](std::uintptr_t s, double*) { two_sum_cuda(ax.size(), op, s); });
+  const Index n = ax.size();
+  if (n > 0)
+    run_on_device(
+        ax, stream, [&] { two_sum_cpu(n, op, threads); },
+        [&](std::uintptr_t s) { two_sum_cuda(n, op, s); });
 }
 
 static void dot(const py::object& x, const py::object& y, const py::object& sum,
@@ -145,14 +117,18 @@ static void dot(const py::object& x, const py::object& y, const py::object& sum,
   const Array as(sum, "sum", Access::write, stream);
   require_fields({&ax, &ay});
   require_scalars({&as}, ax);
-  with_type(ax, [&](auto t) {
+  const Scratch scratch(partials, stream, ax, partials_of(ax));
+  if (ax.size() == 0)
+    return;
+  with_real_type(ax, [&](auto t) {
     using T = decltype(t);
     const Dot<T> op{ax.data<const T>(), ay.data<const T>(), per_load(ax)};
     double* const to = as.data<double>();
     const Index loads = ax.extent(0);
-    dispatch(
-        ax, partials, true, stream, threads, [&](int n) { dot_cpu(loads, op, to, n); },
-        [&](std::uintptr_t s, double* scratch) { dot_cuda(loads, op, to, scratch, s); });
+    double* const partial = scratch.data();
+    run_on_device(
+        ax, stream, [&] { dot_cpu(loads, op, to, threads); },
+        [&](std::uintptr_t s) { dot_cuda(loads, op, to, partial, s); });
   });
 }
 

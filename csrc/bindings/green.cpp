@@ -2,32 +2,25 @@
 // SPDX-License-Identifier: MIT
 #include "ops/green.hpp"
 
-#include <array> // for array
+#include <array>       // for array
+#include <type_traits> // for integral_constant
 
 #include "bindings/bindings.hpp"
-#include "core/device.hpp" // for DeviceGuard
 #include "core/reduce.hpp" // for reduce_partials
 #include "ops/green_convolve.hpp"
 
 namespace micro3d {
 
-using Stream = std::optional<std::uintptr_t>;
-
-/// What `green` and `separable_inverse` take alike: a spectrum, a table an axis, the sum of a dot
-/// and, on CUDA, its scratch space.
+/// What `green` and `separable_inverse` have in common: a spectrum, a table per axis and the sum of
+/// a dot product.
 struct Operands {
   Array data, z, y, x, sum;
-  std::optional<Array> scratch;
 
   Operands(const py::object& spectrum, const std::array<py::object, 3>& tables,
-           const std::array<const char*, 3>& names, const py::object& rz,
-           const py::object& partials, Stream stream)
+           const std::array<const char*, 3>& names, const py::object& rz, Stream stream)
       : data(spectrum, "spectrum", Access::write, stream),
         z(tables[0], names[0], Access::read, stream), y(tables[1], names[1], Access::read, stream),
-        x(tables[2], names[2], Access::read, stream), sum(rz, "rz", Access::write, stream) {
-    if (!partials.is_none())
-      scratch.emplace(partials, "partials", Access::write, stream);
-  }
+        x(tables[2], names[2], Access::read, stream), sum(rz, "rz", Access::write, stream) {}
 
   /// The last three axes of the spectrum are those of the tables, of so many rows each.
   void require(int ndim, std::vector<Index> rows, Index loads) const {
@@ -43,11 +36,7 @@ struct Operands {
     }
     sum.require_shape({loads});
     sum.require_same_device(data);
-    if (data.is_cuda() && (!scratch || scratch->size() < loads * reduce_partials))
-      throw py::value_error("`partials` must hold the scratch space of the dot");
   }
-
-  double* partials() const { return scratch ? scratch->data<double>() : nullptr; }
 };
 
 template <class T, int N>
@@ -65,8 +54,9 @@ static void set_symbol(Green<T, N>& op, const std::vector<double>& symbol,
 }
 
 template <class T, int N>
-static void green_as(const Operands& o, Index nx, const std::vector<double>& symbol,
-                     const std::vector<double>& first, Stream stream, int threads) {
+static void green_as(const Operands& o, const Scratch& scratch, Index nx,
+                     const std::vector<double>& symbol, const std::vector<double>& first,
+                     Stream stream, int threads) {
   Green<T, N> op{};
   set_symbol(op, symbol, first);
   op.data = static_cast<T*>(o.data.data_untyped());
@@ -79,16 +69,26 @@ static void green_as(const Operands& o, Index nx, const std::vector<double>& sym
   op.x = o.x.data<const T>();
   op.scale = 1.0 / (double(op.nz) * double(op.ny) * double(nx));
   double* const sum = o.sum.data<double>();
-  double* const scratch = o.partials();
-  if (o.data.size() == 0)
-    return;
-  const py::gil_scoped_release no_gil; // from here on no Python object is touched
-  if (o.data.is_cuda()) {
-    const DeviceGuard guard(o.data.device_id());
-    green_cuda(o.data.extent(0), op, sum, scratch, stream.value_or(1));
-  } else {
-    green_cpu(o.data.extent(0), op, sum, threads);
-  }
+  double* const partial = scratch.data();
+  const Index loads = o.data.extent(0);
+  if (o.data.size() > 0)
+    run_on_device(
+        o.data, stream, [&] { green_cpu(loads, op, sum, threads); },
+        [&](std::uintptr_t s) { green_cuda(loads, op, sum, partial, s); });
+}
+
+/// Calls call(T{}, integral_constant<int, 1 or 3>) for the components of a field.
+template <class Call> static void with_components(const Array& field, const Call& call) {
+  const Index components = field.extent(1);
+  if (components != 1 && components != 3)
+    throw py::value_error("`" + field.name() + "` must have 1 or 3 components, got shape " +
+                          shape_text(field.shape()));
+  with_real_type(field, [&](auto zero) {
+    if (components == 1)
+      call(zero, std::integral_constant<int, 1>{});
+    else
+      call(zero, std::integral_constant<int, 3>{});
+  });
 }
 
 static void green(const py::object& spectrum, Index nx, const py::object& table_z,
@@ -96,26 +96,17 @@ static void green(const py::object& spectrum, Index nx, const py::object& table_
                   const std::vector<double>& symbol, const std::vector<double>& first,
                   const py::object& rz, const py::object& partials, Stream stream, int threads) {
   const Operands o(spectrum, {table_z, table_y, table_x}, {"table_z", "table_y", "table_x"}, rz,
-                   partials, stream);
+                   stream);
   o.data.require_dtype({DType::c64, DType::c128});
   o.data.require_ndim(5);
   if (o.data.extent(4) != nx / 2 + 1)
     throw py::value_error("`spectrum` must have nx / 2 + 1 columns, got shape " +
                           shape_text(o.data.shape()));
   o.require(5, {4}, o.data.extent(0));
-  const bool single = o.data.dtype() == DType::c64;
-  const Index components = o.data.extent(1);
-  if (components == 1 && single)
-    green_as<float, 1>(o, nx, symbol, first, stream, threads);
-  else if (components == 1)
-    green_as<double, 1>(o, nx, symbol, first, stream, threads);
-  else if (components == 3 && single)
-    green_as<float, 3>(o, nx, symbol, first, stream, threads);
-  else if (components == 3)
-    green_as<double, 3>(o, nx, symbol, first, stream, threads);
-  else
-    throw py::value_error("`spectrum` must have 1 or 3 components, got shape " +
-                          shape_text(o.data.shape()));
+  const Scratch scratch(partials, stream, o.data, o.data.extent(0) * reduce_partials);
+  with_components(o.data, [&](auto zero, auto components) {
+    green_as<decltype(zero), components()>(o, scratch, nx, symbol, first, stream, threads);
+  });
 }
 
 template <class T, int N>
@@ -148,14 +139,11 @@ static void green_convolve(const py::object& residual, const py::object& result,
     throw py::value_error("`r` must be on the CPU; on CUDA the transforms are the caller's");
   r.require_dtype({DType::f32, DType::f64});
   r.require_ndim(5);
-  const Index components = r.extent(1);
-  if (components != 1 && components != 3)
-    throw py::value_error("`r` must have 1 or 3 components, got shape " + shape_text(r.shape()));
   if (r.size() == 0 || !green_convolve_takes(r.extent(2), r.extent(3), r.extent(4)))
     throw py::value_error("`r` must have lengths without a prime factor above 13, got shape " +
                           shape_text(r.shape()));
   z.require_shape(r.shape());
-  work.require_shape({r.extent(0), r.extent(3) / 2 + 1, components, r.extent(2), 2, r.extent(4)});
+  work.require_shape({r.extent(0), r.extent(3) / 2 + 1, r.extent(1), r.extent(2), 2, r.extent(4)});
   for (const Array* a : {&r, &z, &work}) {
     a->require_contiguous();
     a->require_same_device(r);
@@ -164,32 +152,9 @@ static void green_convolve(const py::object& residual, const py::object& result,
   sum.require_shape({r.extent(0)});
   sum.require_same_device(r);
   sum.require_dtype({DType::f64});
-  const bool single = r.dtype() == DType::f32;
-  if (components == 1 && single)
-    convolve_as<float, 1>(r, z, work, symbol, first, sum, threads);
-  else if (components == 1)
-    convolve_as<double, 1>(r, z, work, symbol, first, sum, threads);
-  else if (single)
-    convolve_as<float, 3>(r, z, work, symbol, first, sum, threads);
-  else
-    convolve_as<double, 3>(r, z, work, symbol, first, sum, threads);
-}
-
-template <class T> static void separable_as(const Operands& o, Stream stream, int threads) {
-  const SeparableInverse<T> op{o.data.data<T>(),   o.data.extent(0),    o.data.extent(1),
-                               o.data.extent(2),   o.z.data<const T>(), o.y.data<const T>(),
-                               o.x.data<const T>()};
-  double* const sum = o.sum.data<double>();
-  double* const scratch = o.partials();
-  if (o.data.size() == 0)
-    return;
-  const py::gil_scoped_release no_gil; // from here on no Python object is touched
-  if (o.data.is_cuda()) {
-    const DeviceGuard guard(o.data.device_id());
-    separable_inverse_cuda(op, sum, scratch, stream.value_or(1));
-  } else {
-    separable_inverse_cpu(op, sum, threads);
-  }
+  with_components(r, [&](auto zero, auto components) {
+    convolve_as<decltype(zero), components()>(r, z, work, symbol, first, sum, threads);
+  });
 }
 
 static void separable_inverse(const py::object& spectrum, const py::object& eigen_z,
@@ -197,13 +162,23 @@ static void separable_inverse(const py::object& spectrum, const py::object& eige
                               const py::object& rz, const py::object& partials, Stream stream,
                               int threads) {
   const Operands o(spectrum, {eigen_z, eigen_y, eigen_x}, {"eigen_z", "eigen_y", "eigen_x"}, rz,
-                   partials, stream);
+                   stream);
   o.require(3, {}, 1);
   o.data.require_dtype({DType::f32, DType::f64});
-  if (o.data.dtype() == DType::f32)
-    separable_as<float>(o, stream, threads);
-  else
-    separable_as<double>(o, stream, threads);
+  const Scratch scratch(partials, stream, o.data, reduce_partials);
+  if (o.data.size() == 0)
+    return;
+  with_real_type(o.data, [&](auto zero) {
+    using T = decltype(zero);
+    const SeparableInverse<T> op{o.data.data<T>(),   o.data.extent(0),    o.data.extent(1),
+                                 o.data.extent(2),   o.z.data<const T>(), o.y.data<const T>(),
+                                 o.x.data<const T>()};
+    double* const sum = o.sum.data<double>();
+    double* const partial = scratch.data();
+    run_on_device(
+        o.data, stream, [&] { separable_inverse_cpu(op, sum, threads); },
+        [&](std::uintptr_t s) { separable_inverse_cuda(op, sum, partial, s); });
+  });
 }
 
 static void bind_green(py::module_& m) {

@@ -3,7 +3,6 @@
 #include "ops/hex8.hpp"
 
 #include "bindings/bindings.hpp"
-#include "core/device.hpp" // for DeviceGuard
 
 namespace micro3d {
 
@@ -35,12 +34,11 @@ int model_index(const std::string& name) {
   throw py::value_error("`model` must be one of HEX8_MODELS, got '" + name + "'");
 }
 
-using Stream = std::optional<std::uintptr_t>;
-
 /// The arrays of one call, checked; everything contiguous, on one device.
 struct Arrays {
-  std::optional<Array> u, u_low, directions, fibre, dot, partials;
   Array out, labels, mean, rest, macro;
+  std::optional<Array> u, u_low, directions, fibre, dot;
+  Scratch scratch;
 
   Arrays(const py::object& u_, const py::object& u_low_, const py::object& out_,
          const py::object& labels_, const py::object& mean_, const py::object& rest_,
@@ -48,21 +46,15 @@ struct Arrays {
          const py::object& dot_, const py::object& partials_, const ModelRow& m, Stream stream)
       : out(out_, "out", Access::write, stream), labels(labels_, "labels", Access::read, stream),
         mean(mean_, "mean", Access::read, stream), rest(rest_, "rest", Access::read, stream),
-        macro(macro_, "macro", Access::read, stream) {
-    const auto take = [&](std::optional<Array>& to, const py::object& from, const char* name,
-                          Access access) {
-      if (from.is_none())
-        return;
-      to.emplace(from, name, access, stream);
-      to->require_contiguous();
-      to->require_same_device(out);
-    };
-    take(u, u_, "u", Access::read);
-    take(u_low, u_low_, "u_low", Access::read);
-    take(directions, directions_, "directions", Access::read);
-    take(fibre, fibre_, "fibre", Access::read);
-    take(dot, dot_, "dot", Access::write);
-    take(partials, partials_, "partials", Access::write);
+        macro(macro_, "macro", Access::read, stream), u(optional_field(u_, "u", stream, out)),
+        u_low(optional_field(u_low_, "u_low", stream, out)),
+        directions(optional_array(directions_, "directions", Access::read, stream, out)),
+        fibre(optional_array(fibre_, "fibre", Access::read, stream, out)),
+        dot(optional_array(dot_, "dot", Access::write, stream, out)),
+        scratch(partials_, stream, out, dot ? hex8_partials : 0) {
+    for (const auto* a : {&u, &u_low, &directions, &fibre, &dot})
+      if (*a)
+        (*a)->require_contiguous();
     for (const Array* a : {&out, &labels, &mean, &rest, &macro}) {
       a->require_contiguous();
       a->require_same_device(out);
@@ -72,12 +64,6 @@ struct Arrays {
     out.require_ndim(5);
     out.require_shape(
         {out.extent(0), m.components, labels.extent(0), labels.extent(1), labels.extent(2)});
-    for (const auto* a : {&u, &u_low})
-      if (*a) {
-        (*a)->require_shape(out.shape());
-        (*a)->require_dtype({out.dtype()});
-        (*a)->require_no_overlap(out);
-      }
     mean.require_ndim(2);
     mean.require_shape({m.coefficients, mean.extent(1)});
     rest.require_shape(mean.shape());
@@ -94,24 +80,19 @@ struct Arrays {
     }
     if (dot)
       dot->require_shape({out.extent(0)});
-    if (out.is_cuda() && dot && (!partials || partials->size() < hex8_partials))
-      throw py::value_error("`partials` must hold the scratch space of the dot");
   }
 };
 
 template <class S, class T>
 void run(const Arrays& a, int model, double sign, const std::string& dot_kind, Stream stream,
          int threads) {
-  const auto pointer = [](const std::optional<Array>& from, auto* type) {
-    return from ? from->data<std::remove_pointer_t<decltype(type)>>() : nullptr;
-  };
   const T* const mean = a.mean.data<const T>();
   const T* const rest = a.rest.data<const T>();
   const Hex8Dot kind = !a.dot                ? Hex8Dot::none
                        : dot_kind == "input" ? Hex8Dot::input
                                              : Hex8Dot::output;
-  const Hex8<S, T> op{pointer(a.u, static_cast<const S*>(nullptr)),
-                      pointer(a.u_low, static_cast<const S*>(nullptr)),
+  const Hex8<S, T> op{data_or_null<const S>(a.u),
+                      data_or_null<const S>(a.u_low),
                       a.out.data<S>(),
                       a.out.extent(0),
                       a.labels.extent(0),
@@ -121,22 +102,17 @@ void run(const Arrays& a, int model, double sign, const std::string& dot_kind, S
                       mean,
                       rest,
                       a.mean.extent(1),
-                      pointer(a.directions, static_cast<const S*>(nullptr)),
-                      pointer(a.fibre, static_cast<const T*>(nullptr)),
+                      data_or_null<const S>(a.directions),
+                      data_or_null<const T>(a.fibre),
                       a.macro.data<const T>(),
                       T(sign),
                       kind,
-                      pointer(a.dot, static_cast<double*>(nullptr))};
-  double* const partials = pointer(a.partials, static_cast<double*>(nullptr));
-  if (a.out.size() == 0)
-    return;
-  const py::gil_scoped_release no_gil; // from here on no Python object is touched
-  if (a.out.is_cuda()) {
-    const DeviceGuard guard(a.out.device_id());
-    hex8_cuda(op, model, partials, stream.value_or(1));
-  } else {
-    hex8_cpu(op, model, threads);
-  }
+                      data_or_null<double>(a.dot)};
+  double* const partial = a.scratch.data();
+  if (a.out.size() > 0)
+    run_on_device(
+        a.out, stream, [&] { hex8_cpu(op, model, threads); },
+        [&](std::uintptr_t s) { hex8_cuda(op, model, partial, s); });
 }
 
 } // namespace
@@ -145,8 +121,7 @@ static void hex8(const py::object& u, const py::object& u_low, const py::object&
                  const py::object& labels, const std::string& model, const py::object& mean,
                  const py::object& rest, const py::object& directions, const py::object& fibre,
                  const py::object& macro, double sign, const std::string& dot_kind,
-                 const py::object& dot, const py::object& partials, Stream stream, int threads,
-                 bool) {
+                 const py::object& dot, const py::object& partials, Stream stream, int threads) {
   const int index = model_index(model);
   const ModelRow& m = models()[std::size_t(index)];
   if (m.float_only)
@@ -169,7 +144,7 @@ static void bind_hex8(py::module_& m) {
   m.def("hex8", &hex8, py::arg("u"), py::arg("u_low"), py::arg("out"), py::arg("labels"),
         py::arg("model"), py::arg("mean"), py::arg("rest"), py::arg("directions"), py::arg("fibre"),
         py::arg("macro"), py::arg("sign"), py::arg("dot_kind"), py::arg("dot"), py::arg("partials"),
-        py::arg("stream"), py::arg("threads"), py::arg("phases_on_host") = false);
+        py::arg("stream"), py::arg("threads"));
   m.attr("HEX8_PARTIALS") = hex8_partials;
   py::dict sizes;
   for (const ModelRow& row : models())

@@ -3,7 +3,6 @@
 #include "ops/multigrid.hpp"
 
 #include "bindings/bindings.hpp"
-#include "core/device.hpp" // for DeviceGuard
 #include "core/reduce.hpp" // for reduce_partials
 
 #include <array> // for array
@@ -12,7 +11,6 @@ namespace micro3d {
 
 namespace {
 
-using Stream = std::optional<std::uintptr_t>;
 using Shape = std::array<Index, 3>;
 using Weights = std::array<double, 3>;
 using Periodic = std::array<bool, 2>;
@@ -80,39 +78,25 @@ static void setup(const py::object& codes_in, const py::object& conductivity_in,
 static void cycle(const py::object& buffer_in, const Shape& shape, bool binary,
                   const Weights& weights, const Periodic& periodic, const py::object& z_in,
                   const py::object& r_in, int visits, const py::object& rz_in,
-                  const py::object& partials_in, Stream stream, int threads, bool) {
+                  const py::object& partials_in, Stream stream, int threads) {
   const Array buffer(buffer_in, "buffer", Access::write, stream);
   const Array z(z_in, "z", Access::write, stream), r(r_in, "r", Access::read, stream);
   const Array rz(rz_in, "rz", Access::write, stream);
-  std::optional<Array> partials;
-  if (!partials_in.is_none())
-    partials.emplace(partials_in, "partials", Access::write, stream);
   const PlatesHierarchy h = hierarchy(shape, binary, weights, periodic,
                                       buffer_of(buffer, shape, binary, weights, periodic));
   require_padded(z, h);
   require_padded(r, h);
   for (const Array* a : {&z, &r, &rz})
     a->require_same_device(buffer);
-  if (partials) {
-    partials->require_contiguous();
-    partials->require_same_device(buffer);
-  }
   z.require_no_overlap(r);
-  if (visits < 1 || visits > 2)
-    throw py::value_error("`visits` must be 1 or 2");
-  if (z.is_cuda() && (!partials || partials->size() < reduce_partials))
-    throw py::value_error("`partials` must hold the scratch space of the dot");
+  const Scratch scratch(partials_in, stream, buffer, reduce_partials);
   float* const to = z.data<float>();
   const float* const from = r.data<const float>();
   double* const sum = rz.data<double>();
-  double* const scratch = partials ? partials->data<double>() : nullptr;
-  const py::gil_scoped_release no_gil; // from here on no Python object is touched
-  if (buffer.is_cuda()) {
-    const DeviceGuard guard(buffer.device_id());
-    multigrid_cycle_cuda(h, to, from, visits, sum, scratch, stream.value_or(1));
-  } else {
-    multigrid_cycle_cpu(h, to, from, visits, sum, threads);
-  }
+  double* const partial = scratch.data();
+  run_on_device(
+      buffer, stream, [&] { multigrid_cycle_cpu(h, to, from, visits, sum, threads); },
+      [&](std::uintptr_t s) { multigrid_cycle_cuda(h, to, from, visits, sum, partial, s); });
 }
 
 static void bind_multigrid(py::module_& m) {
@@ -121,8 +105,7 @@ static void bind_multigrid(py::module_& m) {
         py::arg("periodic"), py::arg("binary"), py::arg("buffer"));
   m.def("multigrid_cycle", &cycle, py::arg("buffer"), py::arg("shape"), py::arg("binary"),
         py::arg("weights"), py::arg("periodic"), py::arg("z"), py::arg("r"), py::arg("visits"),
-        py::arg("rz"), py::arg("partials"), py::arg("stream"), py::arg("threads"),
-        py::arg("walk_on_host") = false);
+        py::arg("rz"), py::arg("partials"), py::arg("stream"), py::arg("threads"));
 }
 M3D_BINDING(bind_multigrid);
 

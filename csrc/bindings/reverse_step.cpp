@@ -3,7 +3,6 @@
 #include "ops/reverse_step.hpp"
 
 #include "bindings/bindings.hpp"
-#include "core/device.hpp" // for DeviceGuard
 
 #include <array> // for array
 
@@ -23,8 +22,8 @@ static void reverse_step(const py::object& x, const py::object& net, const py::o
                          const py::object& h0, const py::object& out, const py::object& out_net,
                          double a, double b, double noise, double h, double guidance,
                          std::optional<std::array<double, 2>> clip, std::uint64_t seed,
-                         std::uint32_t draw, std::array<std::int64_t, 3> origin,
-                         std::optional<std::uintptr_t> stream, int threads, const std::string&) {
+                         std::uint32_t draw, std::array<std::int64_t, 3> origin, Stream stream,
+                         int threads) {
   using R = ReverseStep;
   const py::object* given[R::roles] = {&x, &net, &net_uncond, &h0, &out, &out_net};
   constexpr const char* names[R::roles] = {"x", "net", "net_uncond", "h0", "out", "out_net"};
@@ -82,25 +81,17 @@ static void reverse_step(const py::object& x, const py::object& net, const py::o
   }
   op.seed = seed;
   op.draw = draw;
-  if (first.size() == 0)
-    return;
-
-  const bool cuda = first.is_cuda();
-  const py::gil_scoped_release no_gil; // from here on no Python object is touched
-  if (cuda) {
-    const DeviceGuard guard(first.device_id());
-    reverse_step_cuda(op, stream.value_or(1));
-  } else {
-    reverse_step_cpu(op, threads);
-  }
+  if (first.size() > 0)
+    run_on_device(
+        first, stream, [&] { reverse_step_cpu(op, threads); },
+        [&](std::uintptr_t s) { reverse_step_cuda(op, s); });
 }
 
 static void bind_reverse_step(py::module_& m) {
   m.def("reverse_step", &reverse_step, py::arg("x"), py::arg("net"), py::arg("net_uncond"),
         py::arg("h0"), py::arg("out"), py::arg("out_net"), py::arg("a"), py::arg("b"),
         py::arg("noise"), py::arg("h"), py::arg("guidance"), py::arg("clip"), py::arg("seed"),
-        py::arg("draw"), py::arg("origin"), py::arg("stream"), py::arg("threads"),
-        py::arg("walk") = "");
+        py::arg("draw"), py::arg("origin"), py::arg("stream"), py::arg("threads"));
 }
 M3D_BINDING(bind_reverse_step);
 

@@ -3,13 +3,12 @@
 #include "ops/run_lengths.hpp"
 
 #include "bindings/bindings.hpp"
-#include "core/device.hpp" // for DeviceGuard
 
 namespace micro3d {
 
 static void run_lengths(const py::object& labels, const py::object& mask, const py::object& counts,
-                        const py::object& full, int axis, bool periodic,
-                        std::optional<std::uintptr_t> stream, int threads, bool) {
+                        const py::object& full, int axis, bool periodic, Stream stream,
+                        int threads) {
   const Array l(labels, "labels", Access::read, stream);
   const Array c(counts, "counts", Access::write, stream);
   const Array f(full, "full", Access::write, stream);
@@ -45,32 +44,23 @@ static void run_lengths(const py::object& labels, const py::object& mask, const 
                 f.data<std::int64_t>(),
                 static_cast<int>(c.extent(0)),
                 periodic};
-  std::optional<Array> m;
-  if (!mask.is_none()) {
-    m.emplace(mask, "mask", Access::read, stream);
-    m->require_shape(l.shape());
-    m->require_dtype({DType::u8});
-    m->require_same_device(l);
+  const std::optional<Array> m = optional_mask(mask, stream, l);
+  if (m) {
     op.mask = static_cast<const std::uint8_t*>(m->data_untyped());
     op.mask_step = m->stride(axis);
     op.mask_outer = m->stride(o);
     op.mask_inner = m->stride(i);
   }
-  if (l.size() == 0)
-    return;
-  const py::gil_scoped_release no_gil; // from here on no Python object is touched
-  if (l.is_cuda()) {
-    const DeviceGuard guard(l.device_id());
-    run_lengths_cuda(op, stream.value_or(1));
-  } else {
-    run_lengths_cpu(op, threads);
-  }
+  if (l.size() > 0)
+    run_on_device(
+        l, stream, [&] { run_lengths_cpu(op, threads); },
+        [&](std::uintptr_t s) { run_lengths_cuda(op, s); });
 }
 
 static void bind_run_lengths(py::module_& m) {
   m.def("run_lengths", &run_lengths, py::arg("labels"), py::arg("mask"), py::arg("counts"),
         py::arg("full"), py::arg("axis"), py::arg("periodic"), py::arg("stream"),
-        py::arg("threads"), py::arg("phases_on_host") = false);
+        py::arg("threads"));
 }
 M3D_BINDING(bind_run_lengths);
 

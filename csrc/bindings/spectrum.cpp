@@ -3,31 +3,16 @@
 #include "ops/spectrum.hpp"
 
 #include "bindings/bindings.hpp"
-#include "core/device.hpp" // for DeviceGuard
 
-#include <array>   // for array
-#include <utility> // for forward
+#include <array> // for array
 
 namespace micro3d {
 
-using Stream = std::optional<std::uintptr_t>;
 using Lags = std::array<Index, 3>; // size, positive, padded
-
-/// Runs one of the two walks without the GIL.
-template <class Cpu, class Cuda>
-static void walk(const Array& where, const Stream& stream, Cpu&& cpu, Cuda&& cuda) {
-  const py::gil_scoped_release no_gil; // from here on no Python object is touched
-  if (where.is_cuda()) {
-    const DeviceGuard guard(where.device_id());
-    std::forward<Cuda>(cuda)(stream.value_or(1));
-  } else {
-    std::forward<Cpu>(cpu)();
-  }
-}
 
 template <class T>
 static void load_phase_as(const Array& l, const std::optional<Array>& m, const Array& to, int phase,
-                          bool any, const Stream& stream, int threads) {
+                          bool any, Stream stream, int threads) {
   LoadPhase<T> op{static_cast<const std::uint8_t*>(l.data_untyped()),
                   nullptr,
                   {l.stride(0), l.stride(1), l.stride(2)},
@@ -44,13 +29,13 @@ static void load_phase_as(const Array& l, const std::optional<Array>& m, const A
       op.mask_stride[k] = m->stride(k);
   }
   const Index n = to.size();
-  walk(
+  run_on_device(
       l, stream, [&] { load_phase_cpu(n, op, threads); },
       [&](std::uintptr_t s) { load_phase_cuda(n, op, s); });
 }
 
 static void load_phase(const py::object& labels, const py::object& mask, const py::object& out,
-                       int phase, bool any, const Stream& stream, int threads) {
+                       int phase, bool any, Stream stream, int threads) {
   const Array l(labels, "labels", Access::read, stream), to(out, "out", Access::write, stream);
   l.require_ndim(3);
   l.require_dtype({DType::u8});
@@ -61,57 +46,35 @@ static void load_phase(const py::object& labels, const py::object& mask, const p
   to.require_same_device(l);
   if (to.extent(2) < l.extent(2))
     throw py::value_error("`out` must be at least as long as `labels` along x");
-  std::optional<Array> m;
-  if (!mask.is_none()) {
-    m.emplace(mask, "mask", Access::read, stream);
-    m->require_shape(l.shape());
-    m->require_dtype({DType::u8});
-    m->require_same_device(l);
-  }
-  if (to.dtype() == DType::f32)
-    load_phase_as<float>(l, m, to, phase, any, stream, threads);
-  else
-    load_phase_as<double>(l, m, to, phase, any, stream, threads);
-}
-
-template <class T>
-static void multiply_as(const Array& a, const std::optional<Array>& b,
-                        const std::optional<Array>& out, const Stream& stream, int threads) {
-  const MultiplySpectra<T> op{static_cast<const T*>(a.data_untyped()),
-                              b ? static_cast<T*>(b->data_untyped()) : nullptr,
-                              out ? out->data<T>() : nullptr};
-  const Index n = a.size();
-  walk(
-      a, stream, [&] { multiply_spectra_cpu(n, op, threads); },
-      [&](std::uintptr_t s) { multiply_spectra_cuda(n, op, s); });
+  const std::optional<Array> m = optional_mask(mask, stream, l);
+  with_real_type(
+      to, [&](auto zero) { load_phase_as<decltype(zero)>(l, m, to, phase, any, stream, threads); });
 }
 
 static void multiply_spectra(const py::object& a, const py::object& b, const py::object& out,
-                             const Stream& stream, int threads) {
+                             Stream stream, int threads) {
   const Array first(a, "a", Access::read, stream);
   first.require_dtype({DType::c64, DType::c128});
   first.require_contiguous();
-  std::optional<Array> second, power;
-  if (b.is_none()) {
-    power.emplace(out, "out", Access::write, stream);
-    power->require_dtype({first.dtype() == DType::c64 ? DType::f32 : DType::f64});
-    power->require_shape(first.shape());
-    power->require_contiguous();
-    power->require_same_device(first);
-  } else {
-    second.emplace(b, "b", Access::write, stream);
-    second->require_dtype({first.dtype()});
-    second->require_shape(first.shape());
-    second->require_contiguous();
-    second->require_same_device(first);
-  }
-  if (first.dtype() == DType::c64)
-    multiply_as<float>(first, second, power, stream, threads);
-  else
-    multiply_as<double>(first, second, power, stream, threads);
+  const bool power = b.is_none();
+  const Array result(power ? out : b, power ? "out" : "b", Access::write, stream);
+  const DType part = first.dtype() == DType::c64 ? DType::f32 : DType::f64;
+  result.require_dtype({power ? part : first.dtype()});
+  result.require_shape(first.shape());
+  result.require_contiguous();
+  result.require_same_device(first);
+  with_real_type(first, [&](auto zero) {
+    using T = decltype(zero);
+    T* const to = static_cast<T*>(result.data_untyped());
+    const MultiplySpectra<T> op{static_cast<const T*>(first.data_untyped()), power ? nullptr : to,
+                                power ? to : nullptr};
+    const Index n = first.size();
+    run_on_device(
+        first, stream, [&] { multiply_spectra_cpu(n, op, threads); },
+        [&](std::uintptr_t s) { multiply_spectra_cuda(n, op, s); });
+  });
 }
 
-/// Checks that the planes hold every lag asked for, and fills the struct.
 template <class T>
 static StoreCounts<T> planes_of(const Array& in, Index first, Index size_z, const Lags& y,
                                 const Lags& x, double scale,
@@ -131,6 +94,7 @@ static StoreCounts<T> planes_of(const Array& in, Index first, Index size_z, cons
           mirrored};
 }
 
+/// The planes must hold every lag that is kept.
 static void check_planes(const Array& in, Index first, Index size_z, const Lags& y, const Lags& x) {
   in.require_ndim(3);
   in.require_dtype({DType::f32, DType::f64});
@@ -150,7 +114,7 @@ struct Factors {
   std::array<const double*, 3> data{nullptr, nullptr, nullptr};
 
   Factors(const py::object& given, const char* name, const std::array<Index, 3>& sizes,
-          const Array& like, const Stream& stream) {
+          const Array& like, Stream stream) {
     if (given.is_none())
       return;
     const auto vectors = given.cast<std::array<py::object, 3>>();
@@ -166,7 +130,7 @@ struct Factors {
 
 static void store_counts(const py::object& planes, const py::object& out, Index first,
                          const Lags& y, const Lags& x, double scale, const py::object& pairs,
-                         bool mirrored, const Stream& stream, int threads) {
+                         bool mirrored, Stream stream, int threads) {
   const Array in(planes, "planes", Access::read, stream), to(out, "out", Access::write, stream);
   to.require_ndim(3);
   to.require_shape({to.extent(0), y[0], x[0]});
@@ -180,26 +144,22 @@ static void store_counts(const py::object& planes, const py::object& out, Index 
     StoreCounts<T> op = planes_of<T>(in, first, to.extent(0), y, x, scale, factors.data, mirrored);
     op.out = to.data<T>();
     const Index n = in.extent(0);
-    walk(
+    run_on_device(
         in, stream, [&] { store_counts_cpu(n, op, threads); },
         [&](std::uintptr_t s) { store_counts_cuda(n, op, s); });
   };
-  in.dtype() == DType::f32 ? run(float{}) : run(double{});
+  with_real_type(in, run);
 }
 
 static void sum_radially(const py::object& planes, const py::object& hits, const py::object& pairs,
                          const py::object& lags, Index first, Index size_z, const Lags& y,
                          const Lags& x, double scale, const py::object& pair_factors,
-                         const py::object& squares, double width, bool mirrored,
-                         const Stream& stream, int threads, bool) {
+                         const py::object& squares, double width, bool mirrored, Stream stream,
+                         int threads) {
   const Array in(planes, "planes", Access::read, stream), h(hits, "hits", Access::write, stream);
   check_planes(in, first, size_z, y, x);
-  std::optional<Array> more[2];
-  const py::object* given[2] = {&pairs, &lags};
-  const char* names[2] = {"pairs", "lags"};
-  for (int k = 0; k < 2; ++k)
-    if (!given[k]->is_none())
-      more[k].emplace(*given[k], names[k], Access::write, stream);
+  const std::optional<Array> more[2] = {optional_array(pairs, "pairs", Access::write, stream, in),
+                                        optional_array(lags, "lags", Access::write, stream, in)};
   h.require_ndim(1);
   h.require_contiguous();
   h.require_same_device(in);
@@ -207,7 +167,6 @@ static void sum_radially(const py::object& planes, const py::object& hits, const
     if (m) {
       m->require_shape(h.shape());
       m->require_contiguous();
-      m->require_same_device(in);
     }
   const std::array<Index, 3> sizes{size_z, y[0], x[0]};
   const Factors factors(pair_factors, "pair_factors", sizes, in, stream);
@@ -223,14 +182,14 @@ static void sum_radially(const py::object& planes, const py::object& hits, const
                             width,
                             h.extent(0),
                             h.data<std::int64_t>(),
-                            more[0] ? more[0]->data<std::int64_t>() : nullptr,
-                            more[1] ? more[1]->data<std::int64_t>() : nullptr};
+                            data_or_null<std::int64_t>(more[0]),
+                            data_or_null<std::int64_t>(more[1])};
     const Index n = in.extent(0);
-    walk(
+    run_on_device(
         in, stream, [&] { sum_radially_cpu(n, op, threads); },
         [&](std::uintptr_t s) { sum_radially_cuda(n, op, s); });
   };
-  in.dtype() == DType::f32 ? run(float{}) : run(double{});
+  with_real_type(in, run);
 }
 
 static void bind_spectrum(py::module_& m) {
@@ -244,8 +203,7 @@ static void bind_spectrum(py::module_& m) {
   m.def("sum_radially", &sum_radially, py::arg("planes"), py::arg("hits"), py::arg("pairs"),
         py::arg("lags"), py::arg("first"), py::arg("size_z"), py::arg("y"), py::arg("x"),
         py::arg("scale"), py::arg("pair_factors"), py::arg("squares"), py::arg("width"),
-        py::arg("mirrored"), py::arg("stream"), py::arg("threads"),
-        py::arg("walk_on_host") = false);
+        py::arg("mirrored"), py::arg("stream"), py::arg("threads"));
 }
 M3D_BINDING(bind_spectrum);
 

@@ -5,10 +5,10 @@
 
 namespace micro3d {
 
-/// Usable CUDA devices; 0 where CUDA is not built in, has no driver or no device. Never throws.
+/// Usable CUDA devices; 0 without CUDA, a driver or a device. Never throws.
 int cuda_device_count();
 
-/// One sentence: which devices there are, or why there are none.
+/// One sentence: the usable devices, or why there are none.
 std::string cuda_status();
 
 /// Makes `device` current for its lifetime and restores the caller's device.

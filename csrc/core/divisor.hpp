@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 // SPDX-License-Identifier: MIT
 #pragma once
-// A GPU has no instruction for the division of integers; by a number that is known beforehand it is
-// a multiplication and a shift: T. Granlund and P. L. Montgomery, "Division by invariant integers
+// GPUs have no instruction for integer division. Division by a number that is known beforehand is a
+// multiplication and a shift: T. Granlund and P. L. Montgomery, "Division by invariant integers
 // using multiplication", PLDI 1994.
 #include "core/config.hpp" // for M3D_HD, Index
 
@@ -10,7 +10,7 @@
 
 namespace micro3d {
 
-/// Quotient and remainder by a fixed positive number; fast for numbers below 2^31, right for all.
+/// Quotient and remainder by a fixed positive number; fast below 2^31, correct for all.
 struct Divisor {
   Index by;
   std::uint32_t magic; // floor(2^(31 + bits) / by) + 1; 0: divide
@@ -23,7 +23,8 @@ struct Divisor {
       quotient = n / by;
     remainder = n - quotient * by;
   }
-  /// The same of n, by < 2^31: a few instructions that CUDA runs once a warp where n is a block's.
+  /// The same of n, by < 2^31: a few instructions, run once per warp if n is the number of the
+  /// block.
   M3D_HD void split32(std::uint32_t n, std::uint32_t& quotient, std::uint32_t& remainder) const {
     quotient = static_cast<std::uint32_t>((static_cast<std::uint64_t>(n) * magic) >> (31 + bits));
     remainder = n - quotient * static_cast<std::uint32_t>(by);
@@ -41,7 +42,7 @@ inline Divisor divisor(Index by) {
   return d;
 }
 
-/// The numbers of a box of rows of rows, one by one: index -> (z, y, x).
+/// Splits the index of a voxel of a box into (z, y, x).
 struct BoxIndex {
   Divisor nx, ny;
 

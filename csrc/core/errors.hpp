@@ -6,22 +6,22 @@
 
 namespace micro3d {
 
-/// A CUDA call failed: the call, CUDA's own words, file and line.
+/// A CUDA call failed; the message has the call, CUDA's error text, file and line.
 class CudaError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// CUDA was asked for and is not there: not compiled in, or no usable device.
+/// CUDA was requested but is unavailable: not compiled in, or no usable device.
 class CudaUnavailable : public CudaError {
  public:
   using CudaError::CudaError;
 };
 
-/// What every entry of a no_cuda.cpp does.
+/// Throws for an entry point that this build does not have.
 [[noreturn]] inline void absent(const char* entry) {
   throw CudaUnavailable(std::string("`") + entry +
-                        "` was asked to run on CUDA, but this build of micro3d-fast has none "
+                        "` cannot run on CUDA: this build of micro3d-fast does not include it "
                         "(build with MICRO3D_CUDA=ON)");
 }
 

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // float32 <-> bfloat16 and float16, round to nearest even, by integer arithmetic: the same bits on
-// every backend, no branches, so loops of these become SIMD.
+// every backend, and no branches, so that loops become SIMD.
 #include "core/random.hpp" // for float_of_bits
 
 namespace micro3d {

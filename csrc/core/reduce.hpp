@@ -33,8 +33,8 @@ template <class Body> void reduce(Cpu cpu, Index loads, Index n, const Body& bod
   const Index chunks = (n + chunk - 1) / chunk;
   std::vector<double> partial(static_cast<std::size_t>(loads * chunks));
   [[maybe_unused]] const Index wanted = omp_threads(cpu.threads);
-  [[maybe_unused]] const int team =
-      static_cast<int>(wanted < 1 + chunks / 4 ? wanted : 1 + chunks / 4); // waking a thread costs
+  [[maybe_unused]] const int team = static_cast<int>(
+      wanted < 1 + chunks / 4 ? wanted : 1 + chunks / 4); // starting a thread costs time
 #pragma omp parallel for schedule(static) collapse(2) num_threads(team)
   for (Index load = 0; load < loads; ++load)
     for (Index c = 0; c < chunks; ++c)

@@ -131,7 +131,7 @@ void pack_columns(const PackBits& op, Index o, Isa level) {
         out[i * op.words + b / bits_per_word] |= Word(op.voxel(o, i, b)) << (b % bits_per_word);
     return;
   }
-  // 64 x 64 voxels at a time, turned over
+  // 64 x 64 voxels at a time, transposed
   const std::uint8_t* labels = op.labels + o * op.stride_o;
   const std::uint8_t* mask = op.mask ? op.mask + o * op.mask_o : nullptr;
   for (Index start = 0, w = 0; start < op.columns; start += bits_per_word, ++w)
@@ -150,7 +150,7 @@ void pack_columns(const PackBits& op, Index o, Isa level) {
     }
 }
 
-/// What a slab holds beyond its rows and columns.
+/// Fills a slab beyond its rows and columns.
 void pack_ends(const PackBits& op, Index o) {
   Word* out = op.out + o * op.slab;
   if (op.all_columns > op.columns)

@@ -9,7 +9,7 @@ namespace micro3d {
 namespace {
 
 constexpr int block_size = 256;
-constexpr Index shared_lags = 8192; // 32 kB of counters a block
+constexpr Index shared_lags = 8192; // 32 kB of counters per block
 constexpr unsigned whole_warp = 0xffffffffu;
 
 /// Columns contiguous in memory: a thread packs half a word, n = 2 (o * slab + j) + half.
@@ -70,10 +70,11 @@ __global__ void __launch_bounds__(block_size) pairs_kernel(BitPairs op) {
   }
 }
 
-/// A thread keeps its 64 segments in a register from lag to lag; a warp goes on while one lives.
+/// A thread keeps its 64 segments in a register from lag to lag; a warp continues while one is
+/// left.
 __global__ void __launch_bounds__(block_size)
     segments_kernel(BitSegments op, Index tiles, bool in_shared) {
-  extern __shared__ unsigned counters[]; // 64 bits of 256 threads a lag at most: 2^14
+  extern __shared__ unsigned counters[]; // at most 2^14 per lag: 64 bits of 256 threads
   const Index lags = op.lattice.lags, words = op.lattice.rows * op.lattice.words;
   const Index jobs = op.lattice.slabs * tiles;
   for (Index job = blockIdx.x; job < jobs; job += gridDim.x) {

@@ -10,18 +10,18 @@ namespace micro3d {
 
 // Correlations along a lattice direction, counted on packed bits: shift, AND, popcount.
 //
-// A volume is slabs o of rows i of columns b, one bit a voxel, in rows of `words` 64-bit words and
-// slabs of `slab` words. Steps d_o, d_i, d_b >= 0 (the caller mirrors axes as needed). If axis i or
-// b wraps, the rows or columns that a shift may reach past the end are stored again there; if not,
-// bits past the end are zero. Axis o wraps by its index. A slab ends in spare zero words, so that a
-// group of words may be read across its end.
+// A volume is slabs o of rows i of columns b, one bit per voxel, in rows of `words` 64-bit words
+// and slabs of `slab` words. Steps d_o, d_i, d_b >= 0 (the caller mirrors axes as needed). If axis
+// i or b wraps, the rows or columns that a shift may reach past the end are stored again there; if
+// not, bits past the end are zero. Axis o wraps by its index. A slab ends in spare zero words, so
+// that a group of words may be read across its end.
 
 using Word = std::uint64_t;
 
 constexpr Index bits_per_word = 64;
 constexpr Index spare_words = 16; // beyond one row, at the end of a slab
 
-/// A voxel's bit: is it of the phase (and in the mask)?
+/// Packs one bit per voxel: is it of the phase (and in the mask)?
 ///
 /// out[o, i, w], bit c: column b = 64 w + c. Rows and columns from `rows` and `columns` on are
 /// those of the start again as far as `all_rows`, `all_columns`; beyond, zero.

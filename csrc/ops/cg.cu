@@ -9,7 +9,7 @@ namespace micro3d {
 
 namespace {
 
-/// A body of (load, i) whose sum is not asked for.
+/// Runs a body of (load, i) whose sum is not needed.
 template <class Op> __global__ void __launch_bounds__(256) each_load_kernel(Index n, Op op) {
   const Index step = Index(gridDim.x) * blockDim.x;
   for (Index i = Index(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step)

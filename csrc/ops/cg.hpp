@@ -8,9 +8,10 @@
 namespace micro3d {
 
 // The vector half of a conjugate gradient iteration, in two walks over memory. Fields are
-// [loads, n]; the scalars of every load stay in memory (on the device), so nothing waits for them.
+// [loads, n]; the scalars of every load stay in memory (on the device), so no transfer is waited
+// for.
 
-/// x += a p, r -= a q, a = rz / pq; returns r.r. A load that has nothing to do (pq = 0) rests.
+/// x += a p, r -= a q, a = rz / pq; returns r.r. A load with pq = 0 is left unchanged.
 template <class T> struct CgUpdate {
   T *x, *r;
   const T *p, *q;

@@ -12,12 +12,12 @@ namespace micro3d {
 
 // Fourier transforms of many columns at a time, on the CPU: element j of lane l is number
 // j * lanes + l of a buffer, real and imaginary parts in buffers of their own. All loops run over
-// the lanes, so they are vectors whatever the length.
+// the lanes, so they vectorize for any length.
 
 /// A cache line of numbers.
 template <class T> constexpr int fft_lanes = 64 / int(sizeof(T));
 
-/// Whether the length has no prime factor above 13 (others are left to other libraries).
+/// Whether the length has no prime factor above 13 (other lengths are left to other libraries).
 inline bool fft_takes(Index n) {
   for (const int f : {2, 3, 5, 7, 11, 13})
     while (n > 1 && n % f == 0)
@@ -220,7 +220,7 @@ template <class T> struct FftBody {
       for (Index q = 0; q < k; q += L) {
         const T *ar = xr + s * p * L + q, *ai = xi + s * p * L + q;
         T *br = yr + r * s * p * L + q, *bi = yi + r * s * p * L + q;
-        for (int out = 0; 2 * out < r; ++out) { // and its twin r - out
+        for (int out = 0; 2 * out < r; ++out) { // and its mirror image r - out
           T er[L], ei[L], dr[L], di[L];
 #pragma omp simd
           for (int l = 0; l < L; ++l)

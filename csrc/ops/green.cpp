@@ -80,7 +80,7 @@ template <class T> struct SeparableRow {
 template <class Row, class Op>
 void rows(Index loads, Index count, Index voxels, const Op& op, double* rz, int threads) {
   std::vector<double> partial(static_cast<std::size_t>(loads * count));
-  const Index worth = 1 + voxels / 8192; // waking a thread costs
+  const Index worth = 1 + voxels / 8192; // starting a thread costs time
   [[maybe_unused]] const Index wanted = omp_threads(threads);
   [[maybe_unused]] const int team = static_cast<int>(wanted < worth ? wanted : worth);
 #pragma omp parallel for schedule(static) collapse(2) num_threads(team)

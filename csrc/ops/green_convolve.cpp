@@ -85,7 +85,7 @@ template <class T> struct StoreReal {
 };
 
 /// The two transforms that one complex transform holds: Z = A + i B, at k and n - k. `pitch` is
-/// what lies between the rows of one k and of the next.
+/// the distance between the rows of one k and of the next.
 template <class T> struct Split {
   static constexpr int L = fft_lanes<T>;
   static M3D_BODY void run(const T* re, const T* im, Index n, T* to, Index pitch, Index nx,
@@ -121,7 +121,7 @@ template <class T> struct Join {
       load(row + L, br, right);
       load(row + nx + L, bi, right);
       T *zr = re + k * L, *zi = im + k * L;
-      if (k == 0 || 2 * k == n) { // the other part is zero but for rounding
+      if (k == 0 || 2 * k == n) { // the other part is zero up to rounding
 #pragma omp simd
         for (int l = 0; l < L; ++l)
           zr[l] = ar[l], zi[l] = br[l];
@@ -272,7 +272,7 @@ void green_convolve_cpu(const GreenConvolve<T, N>& op, double* rz, int threads) 
   const FftPlan<T> along_z(nz), along_y(ny), along_x(nx);
   const Waves<T> wz(nz, (nz + L - 1) / L * L), wy(ny, ny), wx(nx, nx);
   std::vector<double> sums(std::size_t(op.loads * half), 0.0);
-  const Index worth = 1 + nz * ny * nx / 16384; // waking a thread costs
+  const Index worth = 1 + nz * ny * nx / 16384; // starting a thread costs time
   [[maybe_unused]] const int team = static_cast<int>(std::min<Index>(omp_threads(threads), worth));
 
 #pragma omp parallel num_threads(team) if (team > 1)
@@ -336,7 +336,8 @@ void green_convolve_cpu(const GreenConvolve<T, N>& op, double* rz, int threads) 
       }
       turn_z(false);
       const Index ky = job % half;
-      sums[std::size_t(job)] = ky > 0 && 2 * ky < ny ? 2.0 * sum : sum; // its twin is not there
+      sums[std::size_t(job)] =
+          ky > 0 && 2 * ky < ny ? 2.0 * sum : sum; // its mirror image is not stored
     }
 
 #pragma omp for schedule(static)

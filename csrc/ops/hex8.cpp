@@ -252,7 +252,7 @@ template <class Model, class S, class T> struct Slab {
 };
 
 template <class Model, class S, class T> void walk(const Hex8<S, T>& op, int threads) {
-  const Index worth = 1 + op.voxels() / 4096; // waking a thread costs
+  const Index worth = 1 + op.voxels() / 4096; // starting a thread costs time
   [[maybe_unused]] const int team =
       static_cast<int>(std::min<Index>({omp_threads(threads), op.nz, worth}));
   std::vector<double> dots(std::size_t(op.loads * op.nz), 0.0);

@@ -40,7 +40,7 @@ void launch(const Hex8<S, T>& op, double* partials, std::uintptr_t stream) {
   if (op.voxels() == 0 || op.loads == 0)
     return;
   if (op.dot_kind != Hex8Dot::none && tile.blocks() > hex8_partials)
-    throw CudaError("`hex8` was asked for more than 2^20 blocks of columns of voxels");
+    throw CudaError("`hex8` needs more than 2^20 blocks of columns of voxels");
   const cudaStream_t s = cuda_on(stream).stream;
   hex8_kernel<<<static_cast<unsigned>(tile.blocks()), 256, 0, s>>>(tile, partials);
   M3D_CUDA_CHECK(cudaGetLastError());

@@ -153,7 +153,7 @@ template <int M, class T> M3D_HD void hex8_strain(const T (&h)[1][8], T (&e)[3])
   e[2] = M & 4 ? T(0) : h[0][M | 4];
 }
 
-/// The transpose: what the stress of mode M does to the Haar terms of the forces.
+/// The transpose: adds the contribution of the stress of mode M to the Haar terms of the forces.
 template <int M, class T> M3D_HD void hex8_force(const T (&s)[6], T (&f)[3][8]) {
   constexpr bool x = !(M & 1), y = !(M & 2), z = !(M & 4);
   const T w = hex8_weight<T>(M);
@@ -183,8 +183,8 @@ M3D_HD void hex8_mode(const T (&h)[N][8], const Coefficients<T>& c, T (&f)[N][8]
 }
 
 /// Haar terms of the field -> Haar terms of the nodal forces. `macro` is the uniform strain (in
-/// unit elements) that the field fluctuates about. Term 0 of the force is zero: elements push
-/// themselves nowhere.
+/// unit elements) that the field fluctuates about. Term 0 of the force is zero: the forces of an
+/// element sum to zero.
 template <class Model, class T, int N>
 M3D_HD void hex8_element(const T (&h)[N][8], const Coefficients<T>& mean,
                          const Coefficients<T>& rest, const T* macro, T (&f)[N][8]) {
@@ -257,7 +257,8 @@ enum class Hex8Dot { none, input, output };
 /// out = sign * (A u + forces of the uniform strain `macro`), and dot = out.u or out.out, per load.
 ///
 /// S is what fields are stored in, T what is computed in: (float, float), (double, double), or
-/// (float, double) where a field is the sum of two floats, u + u_low. Dots are double always.
+/// (float, double) where a field is the sum of two floats, u + u_low. Dot products are always
+/// double.
 template <class S, class T> struct Hex8 {
   const S* u;     // [loads, components, nz, ny, nx]; null: u = 0
   const S* u_low; // the same; null: zero

@@ -336,7 +336,7 @@ struct CpuWalk {
   const PlatesLevel* top; // whose last half sweep takes b.x along
   double* rz;
 
-  int team(const PlatesLevel& l) const { // waking a thread costs
+  int team(const PlatesLevel& l) const { // starting a thread costs time
     return static_cast<int>(std::max<Index>(1, std::min<Index>(threads, l.size() / 65536)));
   }
   static void smooth_plane(const PlatesLevel& l, int colour, Index z) {

@@ -10,17 +10,17 @@ namespace micro3d {
 
 // Multigrid for the matrix of ops/seven_point.hpp: one cycle is a symmetric preconditioner
 // ----------------------------------------------------------------------------------------
-// Cells are joined 2 x 2 x 2; a coarse face conducts what its fine faces conduct together, halved
-// along each axis that was coarsened (the distance doubles: for a uniform box this is the coarse
-// discretization itself). Corrections are piecewise constant. Smoother: Gauss-Seidel, red then
-// black going down, black then red coming up, so that the cycle is symmetric. Everything in
+// Cells are joined 2 x 2 x 2; the conductance of a coarse face is the sum over its fine faces,
+// halved for each axis that was coarsened (the distance doubles: for a uniform box this is the
+// coarse discretization itself). Corrections are piecewise constant. Smoother: Gauss-Seidel, red
+// then black going down, black then red coming up, so that the cycle is symmetric. Everything in
 // float32.
 //
 // Fields are padded by one cell on every side and flattened: cell (z, y, x) is number
 //   (z + 1) * plane + (y + 1) * row + (x + 1),   row and plane odd,
 // so neighbours are at +-1, +-row, +-plane, the colour of a cell is the parity of its number, and a
-// sweep is one long loop without borders: what is not a cell (padding, insulator) has 0 for the
-// inverse of its diagonal and stays 0. Periodic sides keep copies in their padding.
+// sweep is one long loop without borders: padding and insulators have an inverse diagonal of 0 and
+// stay 0. Periodic sides keep copies in their padding.
 
 /// One level. Level 0 of a binary image stores no faces: values vanish where nothing conducts, so
 /// the neighbours' plain sum is what flows in.
@@ -39,7 +39,7 @@ struct PlatesLevel {
     return (z + 1) * plane + (y + 1) * row + x_ + 1;
   }
 
-  /// What the neighbours' values v send into cell i.
+  /// Inflow into cell i from the neighbours' values v.
   template <bool Binary> M3D_HD float inflow(const float* v, Index i) const {
     if (Binary)
       return wz * (v[i - plane] + v[i + plane]) + wy * (v[i - row] + v[i + row]) +
@@ -49,7 +49,7 @@ struct PlatesLevel {
            (gx[i - 1] * v[i - 1] + gx[i] * v[i + 1]);
   }
 
-  /// What the smoother sets cell i to; the same for both colours.
+  /// The smoothed value of cell i; the same for both colours.
   template <bool Binary> M3D_HD float relaxed(Index i) const {
     return (b[i] + inflow<Binary>(x, i)) * inverse[i];
   }

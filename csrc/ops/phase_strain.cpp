@@ -68,8 +68,8 @@ template <class S> struct PlaneStrain {
 template <class S> void phase_strain_cpu(const PhaseStrain<S>& op, int threads) {
   const std::size_t size = std::size_t(op.phases * op.strains());
   std::vector<double> planes(std::size_t(op.loads * op.nz) * size, 0.0);
-  [[maybe_unused]] const int team = static_cast<int>(
-      std::min<Index>(omp_threads(threads), 1 + op.voxels() / 16384)); // waking a thread costs
+  [[maybe_unused]] const int team = static_cast<int>(std::min<Index>(
+      omp_threads(threads), 1 + op.voxels() / 16384)); // starting a thread costs time
 #pragma omp parallel for schedule(static) collapse(2) num_threads(team)
   for (Index load = 0; load < op.loads; ++load)
     for (Index z = 0; z < op.nz; ++z)

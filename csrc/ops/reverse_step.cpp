@@ -146,8 +146,8 @@ struct ReverseStepBody {
 void reverse_step_cpu(const ReverseStep& op, int threads) {
   const Index tiles = Tiling{op}.count();
   const Index worth = 1 + op.extent[0] * op.extent[1] * op.extent[2] * op.extent[3] / 16384;
-  [[maybe_unused]] const int team =
-      static_cast<int>(std::min<Index>({omp_threads(threads), tiles, worth})); // waking one costs
+  [[maybe_unused]] const int team = static_cast<int>(
+      std::min<Index>({omp_threads(threads), tiles, worth})); // starting a thread costs time
 #pragma omp parallel for schedule(static) num_threads(team)
   for (int part = 0; part < team; ++part)
     in_best_isa<ReverseStepBody>(&op, tiles * part / team, tiles * (part + 1) / team);

@@ -140,7 +140,7 @@ inline TileAxes tile_axes(const ReverseStep& op) {
 ///            along r directly, writes what is contiguous along r, leaves the rest in shared memory
 ///   store    outputs contiguous along s are written along s
 ///
-/// The pitch of 33 keeps all three free of bank conflicts; global accesses are 16 bytes a thread
+/// The pitch of 33 keeps all three free of bank conflicts; global accesses are 16 bytes per thread
 /// where stride and alignment allow, and contiguous over a warp otherwise.
 struct ReverseStepTiles {
   ReverseStep op;

@@ -112,7 +112,7 @@ void scan_row(const RunLengths& op, const std::uint8_t* l, const std::uint8_t* m
 /// the block is compared with the slice before.
 struct ColumnBlock {
   std::vector<std::int32_t> first, last;
-  std::vector<std::uint64_t> inside; // one bit a column
+  std::vector<std::uint64_t> inside; // one bit per column
   std::vector<std::uint8_t> labels[2], mask;
 
   void reserve(Index columns, bool masked) {
@@ -192,7 +192,8 @@ void run_lengths_cpu(const RunLengths& given, int threads) {
   const Index blocks = (op.n_inner + columns - 1) / columns;
   const Index tasks = op.n_outer * blocks;
   const std::size_t slots = std::size_t(op.n_phases) * std::size_t(op.length + 1);
-  const Index worth = 1 + op.length * op.n_outer * op.n_inner / 65536; // waking a thread costs
+  const Index worth =
+      1 + op.length * op.n_outer * op.n_inner / 65536; // starting a thread costs time
   [[maybe_unused]] const int team =
       static_cast<int>(std::min<Index>({omp_threads(threads), tasks, worth}));
 

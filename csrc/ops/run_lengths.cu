@@ -32,9 +32,10 @@ struct SharedAdd {
 };
 
 constexpr int block_size = RunLengthsPacked::threads;
-constexpr Index shared_slots = 8192; // 32 kB: within what every card gives without asking
+constexpr Index shared_slots = 8192; // 32 kB: available on every GPU without opting in
 
-/// Runs `body(add)` with the histogram that fits, and empties the shared one at the end.
+/// Runs `body(add)` with the shared histogram if it fits, and adds that to the global one at the
+/// end.
 template <class Body>
 __device__ void with_histogram(const RunLengths& op, bool in_shared, int* histogram,
                                const Body& body) {
@@ -73,7 +74,7 @@ __global__ void __launch_bounds__(block_size)
   with_histogram(schedule.op, in_shared, histogram, PackedBody{schedule, words});
 }
 
-/// A row a thread: rows too long for the packed schedule, so the histogram is global.
+/// A thread per row: rows too long for the packed schedule, so the histogram is global.
 __global__ void __launch_bounds__(block_size) column_kernel(RunLengths op) {
   const Index rows = op.n_outer * op.n_inner;
   for (Index r = Index(blockIdx.x) * block_size + threadIdx.x; r < rows;

@@ -88,16 +88,16 @@ struct RunLengths {
 /// runs ending at its bits; a run that began in an earlier word is found by looking back.
 ///
 /// Both phases read the labels so that a warp's threads are neighbours in memory: along the rows
-/// where those are contiguous, else across them, four rows a thread where they are neighbours, and
+/// where those are contiguous, else across them, four rows per thread if they are neighbours, and
 /// eight voxels of each before any is looked at, so that many loads are under way.
 struct RunLengthsPacked {
   RunLengths op;
   int words;   // 32-voxel words in a row
-  int rows;    // rows a block takes at a time
-  int at_once; // rows a thread reads at once: 1 or 4 across the rows; 0: along them
+  int rows;    // rows that a block takes at a time
+  int at_once; // rows that a thread reads at once: 1 or 4 across the rows; 0: along them
   static constexpr int threads = 256;
   static constexpr int max_words = 2048;  // 8 kB of shared memory
-  static constexpr int good_words = 1024; // enough for a block, and small volumes fill the card
+  static constexpr int good_words = 1024; // enough for a block, and small volumes fill the GPU
 
   M3D_HD Index all_rows() const { return op.n_outer * op.n_inner; }
   M3D_HD Index tiles() const { return (all_rows() + rows - 1) / rows; }

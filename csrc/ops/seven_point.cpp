@@ -116,7 +116,7 @@ template <class S, class T> struct Planes {
 } // namespace
 
 template <class S, class T> void seven_point_cpu(const SevenPoint<S, T>& op, int threads) {
-  const Index worth = 1 + op.nz * op.ny * op.nx / 16384; // waking a thread costs
+  const Index worth = 1 + op.nz * op.ny * op.nx / 16384; // starting a thread costs time
   [[maybe_unused]] const int team =
       static_cast<int>(std::min<Index>({omp_threads(threads), op.nz, worth}));
   std::vector<double> dots(std::size_t(op.nz), 0.0);

@@ -15,8 +15,8 @@ enum class SevenPointDot { none, input, output };
 ///
 /// A face between cells of conductivity a and b conducts w * 2ab / (a + b) (w: area / distance of
 /// its axis). The faces z = 0 and z = nz are plates half a cell away, conductance 2 w_z a; the
-/// first holds `plate`, the second 0, so b is what the first one drives in. The sides y and x are
-/// shut or periodic. With `binary` all conductivities are 0 or 1, and the face is a product.
+/// first holds `plate`, the second 0, so b is the inflow from the first plate. The sides y and x
+/// are no-flux or periodic. With `binary` all conductivities are 0 or 1, and the face is a product.
 ///
 /// Stored in S, computed in T: (float, float), (double, double) or (float, double) for u + u_low.
 /// u, u_low and out share their strides (plane, row, 1); codes are contiguous.
@@ -40,7 +40,8 @@ template <class S, class T> struct SevenPoint {
     return sum > T(0) ? 2 * a * b / sum : T(0);
   }
 
-  /// What leaves a cell: k, u are its own; the neighbours in the order z-, z+, y-, y+, x-, x+.
+  /// Outflow of a cell with conductivity k and value u0; neighbours in the order z-, z+, y-, y+,
+  /// x-, x+.
   M3D_HD T value(T k, T u0, const T (&nk)[6], const T (&nu)[6], bool low, bool high,
                  bool is_binary) const {
     const T z0 = low ? 2 * k * (u0 - plate) : face(k, nk[0], is_binary) * (u0 - nu[0]);
@@ -58,7 +59,7 @@ template <class S, class T> struct SevenPoint {
     return u_low == nullptr ? T(u[i]) : T(u[i]) + T(u_low[i]);
   }
 
-  /// The neighbour's place along an axis, or -1 behind a shut side.
+  /// The neighbour's place along an axis, or -1 beyond a no-flux side.
   M3D_HD static Index step(Index i, Index n, int by, bool periodic) {
     const Index j = i + by;
     if (j >= 0 && j < n)

@@ -8,9 +8,9 @@
 
 namespace micro3d {
 
-// What surrounds the Fourier transforms of two-point correlations: labels to a padded real field,
-// the products of spectra, and the counts that come back. The transforms themselves are those of
-// the caller's framework. T is float or double.
+// The passes around the Fourier transforms of two-point correlations: labels to a padded real
+// field, products of spectra, and counts from the inverse transform. The caller's framework does
+// the transforms. T is float or double.
 
 /// out[z, y, x] = 1 where the voxel is of the phase (and in the mask), 0 elsewhere and for x >= nx.
 template <class T> struct LoadPhase {
@@ -119,8 +119,8 @@ template <class T> struct SumRadially {
 };
 
 /// A CUDA block's histograms: 64-bit counters as two words of 32 bits, which shared memory adds
-/// natively. words: [hits, pairs, lags][bins] low, then high; add_word(p, n) returns what was
-/// there.
+/// natively. words: [hits, pairs, lags][bins] low, then high; add_word(p, n) returns the
+/// previous value.
 template <class AddWord> struct SplitSums {
   std::uint32_t* words;
   Index bins;

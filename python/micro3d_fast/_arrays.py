@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""numpy, torch and cupy arrays without importing torch or cupy: whose is it, one more like it.
+"""Handle numpy, torch and cupy arrays without importing torch or cupy.
 
-Memory is always allocated by the caller's framework (its caching allocator owns it), so outputs
-live where their inputs live.
+Memory is always allocated by the caller's framework, whose caching allocator owns it, so outputs
+are on the device of their inputs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Array = Any  #: numpy.ndarray, torch.Tensor or cupy.ndarray
 
 
 def framework(array: Array) -> str | None:
-    """ "numpy", "torch" or "cupy"; None for anything else. Imports nothing."""
+    """Return "numpy", "torch" or "cupy", or None for anything else."""
     if isinstance(array, np.ndarray):
         return "numpy"
     torch = sys.modules.get("torch")
@@ -33,7 +33,7 @@ def framework(array: Array) -> str | None:
 
 
 def is_cuda(array: Array) -> bool:
-    """Whether the array's memory is on a CUDA device."""
+    """Return whether the memory of the array is on a CUDA device."""
     kind = framework(array)
     if kind == "numpy":
         return False
@@ -46,11 +46,12 @@ def is_cuda(array: Array) -> bool:
 
 
 def dtype_name(array: Array) -> str:
-    """ "float32", "bfloat16", "uint8", ... whatever the framework."""
+    """Return "float32", "bfloat16", "uint8", ..., for any framework."""
     return str(array.dtype).removeprefix("torch.")
 
 
 def _new(make: str, array: Array, shape: Sequence[int], dtype: str) -> Array:
+    """Call ``make`` ("empty" or "zeros") of the framework of ``array``."""
     shape = tuple(int(n) for n in shape)
     kind = framework(array)
     if kind == "torch":
@@ -63,17 +64,17 @@ def _new(make: str, array: Array, shape: Sequence[int], dtype: str) -> Array:
 
 
 def empty_like(array: Array, shape: Sequence[int], dtype: str) -> Array:
-    """Uninitialised C-contiguous memory of the framework and device of ``array``."""
+    """Return uninitialized C-contiguous memory of the framework and device of ``array``."""
     return _new("empty", array, shape, dtype)
 
 
 def zeros_like(array: Array, shape: Sequence[int], dtype: str) -> Array:
-    """Zeros of the framework and device of ``array``."""
+    """Return zeros of the framework and device of ``array``."""
     return _new("zeros", array, shape, dtype)
 
 
 def to_numpy(array: Array) -> np.ndarray:
-    """The array on the host; no copy where it is there already."""
+    """Return the array on the host, without a copy if it is already there."""
     kind = framework(array)
     if kind == "torch":
         return array.detach().cpu().numpy()

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""What the machine and this build can do: CUDA, threads, the caller's stream.
+"""CUDA devices, CPU threads and the caller's CUDA stream.
 
-Nothing here touches CUDA at import, so forked data loaders stay safe.
+Nothing here initializes CUDA at import, so forked data loaders work.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ __all__ = [
 
 
 def built_with_cuda() -> bool:
-    """Whether the CUDA kernels are compiled in."""
+    """Return whether the CUDA kernels are compiled in."""
     return bool(_core.BUILT_WITH_CUDA)
 
 
 def cuda_device_count() -> int:
-    """Usable CUDA devices; 0 without CUDA, a driver or a device."""
+    """Return the number of usable CUDA devices: 0 without CUDA, a driver or a device."""
     return int(_core.cuda_device_count())
 
 
 def cuda_is_available() -> bool:
-    """Whether the native operators can run on a GPU here."""
+    """Return whether the native operators can run on a GPU here."""
     return cuda_device_count() > 0
 
 
 def cuda_status() -> str:
-    """One sentence: which CUDA devices the native operators can use, or why none.
+    """Return a sentence on the CUDA devices that can be used, or why there are none.
 
     Examples
     --------
@@ -52,20 +52,20 @@ def cuda_status() -> str:
 
 
 def max_threads() -> int:
-    """CPU threads that the native operators use by default."""
+    """Return the number of CPU threads that the native operators use by default."""
     return int(_core.max_threads())
 
 
 def require_cuda(what: str) -> None:
-    """Raise unless a GPU can be used; never fall back in silence."""
+    """Raise unless a GPU can be used; there is no silent fallback."""
     if not cuda_is_available():
         raise CudaUnavailableError(f"{what} asks for CUDA, but {cuda_status()}")
 
 
 def current_stream(array: Any) -> int | None:
-    """The CUDA stream that the caller's framework works on now; None for arrays on the CPU.
+    """Return the current CUDA stream of the framework of ``array``; None for arrays on the CPU.
 
-    The default stream is 1 (cudaStreamLegacy), as DLPack wants it: 0 is ambiguous there.
+    The default stream is 1 (cudaStreamLegacy), as DLPack requires: 0 is ambiguous there.
     """
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(array, torch.Tensor):
@@ -78,5 +78,5 @@ def current_stream(array: Any) -> int | None:
             return int(cupy.cuda.get_current_stream().ptr) or 1
     device = getattr(array, "__dlpack_device__", None)
     if device is not None and int(device()[0]) in (2, 13):  # CUDA, CUDA managed
-        return 1  # unknown framework: its data is made ready for the default stream
+        return 1  # unknown framework: DLPack makes its data ready for the default stream
     return None

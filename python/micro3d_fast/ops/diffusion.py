@@ -34,10 +34,10 @@ def reverse_step(
     origin: tuple[int, int, int] = (0, 0, 0),
     threads: int = 0,
 ) -> Array:
-    r"""One step of the reverse process of the whole volume, fused into one pass over memory.
+    r"""Compute one step of the reverse process of the whole volume in one pass over memory.
 
-    The network's output is guided, the posterior mean taken, noise added and, for harmonizing, the
-    volume of before blended in; Eq. 8, 9, 16 and 17 of the paper [1]_ all have this form:
+    Guidance, the posterior mean, noise and, for harmonizing, blending with an earlier volume:
+    Eq. 8, 9, 16 and 17 of the paper [1]_ all have this form:
 
     .. math::
         \hat\epsilon &= \omega\, \epsilon(x, c) + (1 - \omega)\, \epsilon(x) \\
@@ -72,11 +72,11 @@ def reverse_step(
     clip : (p, q), optional
         Predict the clean volume as ``p x + q e``, clamp it to -1 ... 1, and weigh that with ``b``.
     out_net : array of bfloat16, float16 or float32, same shape, optional
-        A second copy of the result, rounded, in a layout of its own: what the network reads next.
+        A second copy of the result, rounded, in its own layout: the next input of the network.
     seed : int
         Key of the noise, 0 ... 2**64 - 1.
     draw : int
-        Number of this draw, 0 ... 2**32 - 1: each call of a run takes another one.
+        Number of this draw, 0 ... 2**32 - 1; different in each call of a run.
     origin : (int, int, int)
         Global (z, y, x) of the first voxel, where the arrays are a slab of a larger volume.
     threads : int
@@ -85,12 +85,12 @@ def reverse_step(
     Returns
     -------
     array
-        ``out``. On CUDA the values are ready when the current stream gets there.
+        ``out``. On CUDA its values are written in the order of the current stream.
 
     Raises
     ------
     TypeError
-        An argument is no array, or of another dtype.
+        An argument is not an array, or has another dtype.
     ValueError
         Shapes or devices differ, memory overlaps, ``out`` is a broadcast view, a number is not
         finite, ``guidance`` or ``h`` lacks its array.
@@ -146,14 +146,14 @@ def reverse_step(
 
 
 def _finite(value: Any, name: str) -> float:
-    """`real`, at once for what is a plain float: a sampler calls these thousands of times."""
+    """Return `real` of the value, fast for a plain float: samplers call this thousands of times."""
     if type(value) is float and -math.inf < value < math.inf:
         return value
     return real(value, name=name)
 
 
 def _below(value: Any, limit: int, name: str) -> int:
-    """An integer 0 ... limit - 1, at once for a plain int."""
+    """Return an integer 0 ... limit - 1, fast for a plain int."""
     if type(value) is int and 0 <= value < limit:
         return value
     return integer(value, name=name, minimum=0, maximum=limit - 1)

@@ -66,7 +66,7 @@ def hex8(
     partials: Array | None = None,
     threads: int = 0,
 ) -> Array:
-    r"""Matrix-free trilinear hex8 operator on a periodic voxel grid, full 2 x 2 x 2 integration.
+    r"""Apply the matrix-free trilinear hex8 operator, with full 2 x 2 x 2 integration.
 
     ``out = sign * (A u + f)``, where ``f`` are the nodal forces of the uniform strain ``macro``;
     the unit element and its scaling are described in ``csrc/ops/hex8.hpp``. Stored in float32 and
@@ -159,7 +159,7 @@ def green(
     rz : array of float64, shape (loads,)
         Written: residual . result of the real fields (Parseval).
     first : list of float, optional
-        What the first mode adds to ``symbol`` with B-bar.
+        Added to ``symbol`` for the first mode with B-bar.
     """
     _core.green(
         spectrum, nx, *tables, symbol, first or [], rz, partials, current_stream(spectrum), threads
@@ -182,7 +182,7 @@ def green_convolve(
     first: list[float] | None = None,
     threads: int = 0,
 ) -> Array:
-    """``z`` = G ``r``: :func:`green` with its transforms forth and back, in one walk on the CPU.
+    """Compute ``z`` = G ``r``: `green` with its forward and inverse transforms, on the CPU.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ def phase_strain(
     partials: Array | None = None,
     threads: int = 0,
 ) -> Array:
-    """Sum, over the voxels of every phase, of their mean strain or gradient in unit elements.
+    """Sum the mean strains or gradients, in unit elements, of the voxels of every phase.
 
     ``u`` (plus ``u_low``) has shape (loads, 3 or 1, nz, ny, nx); ``out``, float64 of shape (loads,
     phases, 6 or 3), is written: 11, 22, 33, 23, 13, 12 with engineering shear, or x, y, z. On CUDA

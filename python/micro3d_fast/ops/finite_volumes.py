@@ -35,10 +35,10 @@ def seven_point(
     partials: Array | None = None,
     threads: int = 0,
 ) -> Array:
-    """Cell-centred 7-point diffusion between two plates half a cell beyond the ends of axis 0.
+    """Apply the cell-centred 7-point diffusion operator between two plates.
 
-    ``out = sign * (A u - b)`` with harmonic faces; ``b`` is what the first plate at the value
-    ``plate`` drives in, the second is at 0.
+    ``out = sign * (A u - b)`` with harmonic faces. The plates are half a cell beyond the ends of
+    axis 0; ``b`` is the inflow from the first, at the value ``plate``; the second is at 0.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def seven_point(
     u, u_low : array like ``out``, optional
         The field, and what is added to it (float64 computation only); None is zero.
     periodic : two bools
-        Axes 1 and 2; shut otherwise.
+        Axes 1 and 2; no flux otherwise.
     binary : bool
         All conductivities are 0 or 1.
     dot : array of float64, shape (1,), optional
@@ -97,10 +97,10 @@ def separable_inverse(
 
 
 def multigrid_layout(shape: tuple[int, int, int], binary: bool) -> tuple[int, tuple[int, int, int]]:
-    """Floats that the levels of :func:`multigrid_setup` need, and the shape of a padded field.
+    """Return the size of the buffer of `multigrid_setup` and the shape of a padded field.
 
-    Cell (z, y, x) is element (z + 1, y + 1, x + 1) of a padded field; rows and planes may be longer
-    than that needs.
+    Cell (z, y, x) is element (z + 1, y + 1, x + 1) of a padded field; rows and planes may be
+    longer than that requires.
     """
     floats, padded = _core.multigrid_layout(shape, binary)
     return int(floats), (int(padded[0]), int(padded[1]), int(padded[2]))
@@ -137,11 +137,11 @@ def multigrid_cycle(
     partials: Array | None = None,
     threads: int = 0,
 ) -> Array:
-    """``z = M r`` by one symmetric multigrid cycle; ``rz`` (float64, shape (1,)) receives r . z.
+    """Compute ``z = M r`` by one symmetric multigrid cycle; ``rz`` (float64, shape (1,)) is r . z.
 
     ``r`` and ``z`` are padded float32 fields, zero in the padding; the levels in ``buffer`` are
-    those of the same shape and options, and are scratch space too. ``visits``: 1 is a V-cycle, 2 a
-    W-cycle.
+    must be for the same shape and options, and serve as scratch memory. ``visits``: 1 is a V-cycle,
+    2 a W-cycle.
     """
     visits = integer(visits, name="visits", minimum=1, maximum=2)
     stream = current_stream(buffer)

@@ -30,7 +30,7 @@ def pair_counts(
     per_slice: bool = False,
     threads: int = 0,
 ) -> Array:
-    """Voxel pairs ``x`` in ``phase``, ``x + r d`` in ``other``, for r = 0 ... ``max_lag``.
+    """Count pairs of voxels ``x`` in ``phase`` and ``x + r d`` in ``other``, r = 0 ... ``max_lag``.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def segment_counts(
     per_slice: bool = False,
     threads: int = 0,
 ) -> Array:
-    """Segments ``x, x + d, ..., x + r d`` wholly in ``phase``, for r = 0 ... ``max_lag``.
+    """Count segments ``x, x + d, ..., x + r d`` wholly in ``phase``, for r = 0 ... ``max_lag``.
 
     Arguments and result as of `pair_counts`; every voxel of a segment must be in the mask.
     """
@@ -94,7 +94,7 @@ def segment_counts(
 
 @dataclass(frozen=True)
 class _Plan:
-    """Axes of the volume in the roles slab, row, column, mirrored so that no step is negative."""
+    """A volume with its axes as (slab, row, column), mirrored so that no step is negative."""
 
     labels: Array  # (slabs, rows, columns)
     mask: Array | None
@@ -104,16 +104,16 @@ class _Plan:
 
     @property
     def wraps_columns(self) -> bool:
-        """Columns are stored beyond the end, which the first end of a pair must not see."""
+        """Whether columns are repeated beyond the end, for the second end of pairs only."""
         return self.wrap[2] and self.steps[2] > 0
 
     @property
     def words(self) -> int:
-        """64-bit words in a row, enough for the longest shift."""
+        """Number of 64-bit words in a row, enough for the longest shift."""
         return (self.labels.shape[2] + self.max_lag * self.steps[2] + 63) // 64
 
     def pack(self, phase: int | None, *, wrapped: bool, threads: int) -> Array:
-        """Bits of the phase, int64 (slabs, words of a slab)."""
+        """Return the bits of the phase, int64 (slabs, words of a slab)."""
         slabs, rows, columns = (int(n) for n in self.labels.shape)
         all_rows = rows + (self.max_lag * self.steps[1] if self.wrap[1] else 0)
         all_columns = columns
@@ -128,12 +128,12 @@ class _Plan:
         return bits
 
     def lattice(self) -> tuple[int, int, tuple[int, int, int], bool, bool]:
-        """rows, words, steps, wrap_o, wrap_i of `_core.bit_pairs` and `_core.bit_segments`."""
+        """Return rows, words, steps, wrap_o, wrap_i, as the core takes them."""
         return int(self.labels.shape[1]), self.words, self.steps, self.wrap[0], self.wrap[1]
 
 
 def _aligned(labels: Array, slabs: int, words: int) -> Array:
-    """int64 (slabs, words) that begins on a cache line, as numpy's memory need not."""
+    """Return int64 (slabs, words) that begins on a cache line, which numpy does not guarantee."""
     if framework(labels) != "numpy":
         return empty_like(labels, (slabs, words), "int64")
     memory = empty_like(labels, (slabs * words + 7,), "int64")
@@ -149,6 +149,7 @@ def _plan(
     mask: Any,
     per_slice: bool,
 ) -> _Plan:
+    """Return the plan for a lattice direction."""
     order = _roles([int(n) for n in labels.shape], direction, per_slice)
     backward = [axis for axis in range(3) if direction[axis] < 0]
     return _Plan(
@@ -161,11 +162,10 @@ def _plan(
 
 
 def _roles(shape: Sequence[int], direction: Sequence[int], per_slice: bool) -> tuple[int, int, int]:
-    """Axes as (slab, row, column).
+    """Return the axes to use as (slab, row, column).
 
-    Columns are bits, so best an axis that no step runs along (no shifts of bits), the contiguous
-    one or, along that, one that fills whole words; rows the axis of the steps, so that a slab
-    stays in the cache.
+    Columns are bits, so the best axis has no step (no shifts of bits), is contiguous and fills
+    whole words. Rows are the axis of the steps, so that a slab stays in the cache.
     """
     still = [axis for axis in (2, 1, 0) if direction[axis] == 0 and not (per_slice and axis == 0)]
 
@@ -185,6 +185,7 @@ def _roles(shape: Sequence[int], direction: Sequence[int], per_slice: bool) -> t
 
 
 def _view(array: Any, order: Sequence[int], backward: Sequence[int]) -> Any:
+    """Return a view with the axes ``backward`` reversed, then permuted; bool becomes uint8."""
     if str(array.dtype).endswith("bool"):
         kind = framework(array)
         array = array.view(sys.modules["torch"].uint8 if kind == "torch" else "uint8")

@@ -21,9 +21,9 @@ def run_lengths(
     mask: Array | None = None,
     threads: int = 0,
 ) -> tuple[Array, Array]:
-    """Histogram of the maximal runs of every phase along one axis, from one scan.
+    """Count the maximal runs of every phase along one axis, by length.
 
-    Everything that lineal paths and chord lengths need: a run of ``n`` voxels holds
+    Lineal paths and chord lengths follow from this: a run of ``n`` voxels holds
     ``max(n - r, 0)`` segments of ``r + 1`` voxels.
 
     Parameters

@@ -27,8 +27,10 @@ def cg_update(
     partials: Array | None = None,
     threads: int = 0,
 ) -> None:
-    """``x += a p``, ``r -= a q`` with ``a = rz / pq`` of every load (0 if ``pq`` is 0); ``rr``
-    receives ``r . r``. One walk."""
+    """Update ``x += a p`` and ``r -= a q`` with ``a = rz / pq`` per load.
+
+    ``a`` is 0 where ``pq`` is 0; ``rr`` receives ``r . r``.
+    """
     _core.cg_update(x, r, p, q, rz, pq, rr, partials, current_stream(x), threads)
 
 
@@ -41,19 +43,21 @@ def cg_direction(
     mask: Array | None = None,
     threads: int = 0,
 ) -> None:
-    """``p = z + b p`` with ``b = rz / rz_before`` of every load (0 if that is 0), and 0 outside the
-    mask. One walk."""
+    """Set ``p = z + b p`` with ``b = rz / rz_before`` per load, and 0 outside the mask.
+
+    ``b`` is 0 where ``rz_before`` is 0.
+    """
     _core.cg_direction(p, z, mask, rz, rz_before, current_stream(p), threads)
 
 
 def two_sum(x: Array, low: Array, *, threads: int = 0) -> None:
-    """``x + low``, kept as the rounded sum and what the rounding lost; float32, in place."""
+    """Replace float32 ``x`` and ``low`` by their rounded sum and the rounding error."""
     _core.two_sum(x, low, current_stream(x), threads)
 
 
 def dot(
     x: Array, y: Array, *, out: Array, partials: Array | None = None, threads: int = 0
 ) -> Array:
-    """``x . y`` of every load in double precision, independent of ``threads``."""
+    """Compute ``x . y`` per load in double precision, independent of ``threads``."""
     _core.dot(x, y, out, partials, current_stream(x), threads)
     return out
