@@ -40,8 +40,8 @@ template <class T> struct Columns {
   }
 };
 
-/// `count` <= L numbers, then zeros.
-template <class T> M3D_BODY void load(const T* from, T* to, Index count) {
+/// Copies `count` <= L numbers; Pad: then zeros, up to L.
+template <bool Pad, class T> M3D_BODY void copy(const T* from, T* to, Index count) {
   constexpr int L = fft_lanes<T>;
   if (count >= L) {
 #pragma omp simd
@@ -49,19 +49,14 @@ template <class T> M3D_BODY void load(const T* from, T* to, Index count) {
       to[l] = from[l];
     return;
   }
-  for (int l = 0; l < L; ++l)
+  for (int l = 0; l < (Pad ? L : count); ++l)
     to[l] = l < count ? from[l] : T(0);
 }
+template <class T> M3D_BODY void load(const T* from, T* to, Index count) {
+  copy<true>(from, to, count);
+}
 template <class T> M3D_BODY void store(const T* from, T* to, Index count) {
-  constexpr int L = fft_lanes<T>;
-  if (count >= L) {
-#pragma omp simd
-    for (int l = 0; l < L; ++l)
-      to[l] = from[l];
-    return;
-  }
-  for (int l = 0; l < count; ++l)
-    to[l] = from[l];
+  copy<false>(from, to, count);
 }
 
 /// Columns along y of a real plane, 2 L at a time: one the real, one the imaginary part.

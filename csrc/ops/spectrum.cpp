@@ -28,10 +28,8 @@ struct Sums {
 template <class T> void load_phase_cpu(Index n, const LoadPhase<T>& op, int threads) {
   const Index rows = n / op.padded;
   for_each(Cpu{team(n, threads)}, rows, [&op](Index row) {
-    const Index z = row / op.ny, y = row % op.ny;
-    T* out = op.out + row * op.padded;
     for (Index x = 0; x < op.padded; ++x)
-      out[x] = op.value(z, y, x);
+      op.store(row / op.ny, row % op.ny, x);
   });
 }
 

@@ -30,23 +30,14 @@ struct DeviceSums {
   }
 };
 
-template <class T> struct LoadVoxel {
-  LoadPhase<T> op;
+/// op.store() of each element of a box.
+template <class Op> struct StoreEach {
+  Op op;
   BoxIndex box;
   M3D_HD void operator()(Index n) const {
     Index z, y, x;
     box.split(n, z, y, x);
-    op.out[n] = op.value(z, y, x);
-  }
-};
-
-template <class T> struct StoreLag {
-  StoreCounts<T> op;
-  BoxIndex box;
-  M3D_HD void operator()(Index n) const {
-    Index k, j, i;
-    box.split(n, k, j, i);
-    op.store(k, j, i);
+    op.store(z, y, x);
   }
 };
 
@@ -98,7 +89,7 @@ __global__ void __launch_bounds__(block_size)
 } // namespace
 
 template <class T> void load_phase_cuda(Index n, const LoadPhase<T>& op, std::uintptr_t stream) {
-  for_each(cuda_on(stream), n, LoadVoxel<T>{op, box_index(op.ny, op.padded)});
+  for_each(cuda_on(stream), n, StoreEach<LoadPhase<T>>{op, box_index(op.ny, op.padded)});
 }
 
 template <class T>
@@ -109,7 +100,7 @@ void multiply_spectra_cuda(Index n, const MultiplySpectra<T>& op, std::uintptr_t
 template <class T>
 void store_counts_cuda(Index planes, const StoreCounts<T>& op, std::uintptr_t stream) {
   for_each(cuda_on(stream), planes * op.y.size * op.x.size,
-           StoreLag<T>{op, box_index(op.y.size, op.x.size)});
+           StoreEach<StoreCounts<T>>{op, box_index(op.y.size, op.x.size)});
 }
 
 template <class T>

@@ -29,6 +29,9 @@ template <class T> struct LoadPhase {
       return T(0);
     return T(any || labels[z * stride[0] + y * stride[1] + x * stride[2]] == phase);
   }
+  M3D_HD void store(Index z, Index y, Index x) const {
+    out[(z * ny + y) * padded + x] = value(z, y, x);
+  }
 };
 
 /// out[n] = |a[n]|^2, real; or, with `b`, b[n] = conj(a[n]) b[n], in place.
