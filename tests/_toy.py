@@ -49,7 +49,7 @@ def linear_model(steps: int = 40, prediction: str = "noise") -> Model:
 
 
 def tiny_model(phases: int = 2, fractions=None) -> Model:
-    """An untrained network that says something."""
+    """An untrained network with non-zero output."""
     torch.manual_seed(0)
     config = UNetConfig(
         channels=1 if phases == 2 else phases,
@@ -81,9 +81,9 @@ def tiny_model(phases: int = 2, fractions=None) -> Model:
 
 
 def calm_model(phases: int = 2, fractions=None) -> Model:
-    """`tiny_model` with a fifth of its say, for comparisons of one device with another.
+    """`tiny_model` with a fifth of its output, for comparisons of one device with another.
 
-    It says enough to move the field by .1 on average.  As it is, the tiny network doubles a
+    Its output moves the field by .1 on average.  As it is, the tiny network doubles a
     rounding error with every pass and more, and another order of summation leaves nothing of the
     field (measured: 1e-7 of the weights becomes .03 to 2 of the field).
     """

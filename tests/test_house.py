@@ -169,6 +169,22 @@ def test_planes_and_axes_are_defined_once():
     assert found == {"python/micro3d_fast/_planes.py"}
 
 
+def test_public_modules_list_their_names():
+    """A module without a leading underscore has __all__, a private one does not."""
+    wrong = []
+    for file in PACKAGE.rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        private = file.name.startswith("_") and file.name != "__init__.py"
+        defines = any(
+            isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ImportFrom | ast.Assign)
+            for node in ast.parse(text).body
+            if getattr(node, "module", "") != "__future__"
+        )
+        if defines and ("\n__all__" in text) == private:
+            wrong.append(str(file.relative_to(PACKAGE)))
+    assert wrong == []
+
+
 def test_import_is_light():
     code = (
         "import sys, micro3d_fast; "

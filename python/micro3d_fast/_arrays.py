@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Array", "dtype_name", "empty_like", "framework", "is_cuda", "to_numpy", "zeros_like"]
-
 Array = Any  #: numpy.ndarray, torch.Tensor or cupy.ndarray
 
 

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-__all__ = ["AXIS_NAMES", "IMAGE_AXES", "NORMAL", "PLANES", "SLICE_AXES", "TO_FIELD"]
-
 #: Names of the array axes 0, 1, 2 of a volume.
 AXIS_NAMES = ("z", "y", "x")
 #: Names of the planes; a plane is named after the two axes that its images show.

@@ -21,6 +21,8 @@ import torch
 from .device import channels_last
 from .model import Model
 
+__all__ = ["Copy", "Key", "borrowed", "make"]
+
 
 @dataclass(frozen=True)
 class Copy:
@@ -77,7 +79,7 @@ def borrowed(
             kept[key] = found
             for other in [k for k, c in kept.items() if c.content != found.content]:
                 del kept[other]
-            while len(kept) > _MOST:  # the oldest; one that was compiled for its like alone
+            while len(kept) > _MOST:  # the oldest; a compiled copy only if there are no others
                 plain = (k for k in kept if not k[2])
                 del kept[next(plain, next(iter(kept)))]
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from .schedule import Affine
 
+__all__ = ["Field", "working_shape"]
+
 _KNOWN_DRAWS = 2**31  # draw numbers of the noise at known voxels start here
 
 

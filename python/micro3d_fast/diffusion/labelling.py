@@ -13,6 +13,18 @@ import numpy as np
 from .. import _checks
 from .._phases import phase_counts
 
+__all__ = [
+    "UNKNOWN",
+    "face_mismatch",
+    "final_labels",
+    "islands",
+    "labels_of",
+    "left_to_give",
+    "match_fractions",
+    "smoothed",
+    "whole_counts",
+]
+
 UNKNOWN = 255  # in an array of known labels
 
 _SAMPLE = 2**21  # voxels that the weights of `match_fractions` are found on, at most

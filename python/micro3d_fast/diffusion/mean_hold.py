@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from .field import Field
 
+__all__ = ["MeanHold", "tilted"]
+
 _CHUNK_VOXELS = 2**21  # tilted at once: bounds the memory of the few copies
 
 

@@ -28,6 +28,20 @@ if TYPE_CHECKING:
 
     from .unet import UNet, UNetConfig
 
+__all__ = [
+    "BUNDLED",
+    "FORMAT",
+    "Model",
+    "ModelFileError",
+    "bundled_directory",
+    "channel_count",
+    "encode",
+    "keep_harmonize",
+    "load_model",
+    "mean_field",
+    "model_directory",
+]
+
 FORMAT = 1
 BUNDLED = ("fibre-composite", "separator", "cathode")
 

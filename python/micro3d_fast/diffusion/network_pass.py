@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .copies import Copy
     from .field import Field
 
+__all__ = ["NetworkPass"]
+
 _FILLS_A_GPU = 2**21  # pixels: larger batches are no faster
 
 

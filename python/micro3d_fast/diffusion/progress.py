@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+__all__ = ["as_one_job"]
+
 
 def as_one_job(
     callback: Callable[[dict[str, Any]], None] | None,

@@ -12,6 +12,20 @@ from typing import Any
 from .._planes import AXIS_NAMES
 from .settings import SAMPLERS, Sampler
 
+__all__ = [
+    "OMIT",
+    "Code",
+    "Recipe",
+    "Record",
+    "fraction_condition",
+    "known",
+    "passes",
+    "periodic",
+    "sampler",
+    "setting",
+    "volume_fractions",
+]
+
 _OPTION_NAMES = {"volume_fractions": "fractions"}  # of the command, where they differ
 
 

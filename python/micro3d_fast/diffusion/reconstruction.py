@@ -32,6 +32,8 @@ from .settings import Runtime, Sampler, SamplerSettings, resolve_sampler
 if TYPE_CHECKING:
     pass
 
+__all__ = ["Reconstruction", "check_model", "requested_fractions"]
+
 
 def _option(default: Any, recorded: Callable[[Record], Any]) -> Any:
     """Declare an option; ``recorded`` finds its value in a provenance (OMIT: the default)."""

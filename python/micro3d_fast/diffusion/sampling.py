@@ -25,6 +25,8 @@ from .mean_hold import MeanHold
 from .network_pass import NetworkPass
 from .settings import SamplerSettings
 
+__all__ = ["Callback", "sample"]
+
 Callback = Callable[[dict[str, Any]], None]
 
 

@@ -19,6 +19,8 @@ import numpy as np
 
 from .._checks import choice
 
+__all__ = ["KINDS", "PREDICTIONS", "Affine", "Schedule"]
+
 KINDS = ("linear", "cosine", "cosine-zero")
 PREDICTIONS = ("noise", "x0", "v")
 
@@ -70,11 +72,11 @@ class Schedule:
         return bar
 
     def beta(self, t: int, s: int) -> float:
-        """Variance that the forward process adds between steps s < t (Eq. 1)."""
+        """Return the variance that the forward process adds between steps s < t (Eq. 1)."""
         return float(1.0 - self.alpha_bar[t] / self.alpha_bar[s])
 
     def respaced(self, count: int, power: float = 1.0) -> list[int]:
-        """``count`` falling steps from T, t_i = T (1 - i / count)^power; the next is 0.
+        """Return ``count`` decreasing steps from T, t_i = T (1 - i / count)^power; the next is 0.
 
         Evenly spaced for a power of 1, finer towards the clean image above it.
         """
@@ -87,7 +89,7 @@ class Schedule:
         return steps
 
     def x0_from(self, t: int, prediction: str) -> tuple[float, float]:
-        """(p, q) with x0 = p x_t + q net: what the network's output says of the clean image."""
+        """Return (p, q) with x0 = p x_t + q net: the clean image that the output implies."""
         bar = float(self.alpha_bar[t])
         if prediction == "x0":
             return 0.0, 1.0
@@ -107,7 +109,7 @@ class Schedule:
         return bar.sqrt() * noise - (1 - bar).sqrt() * x0  # v
 
     def posterior(self, t: int, s: int, *, deterministic: bool = False) -> tuple[float, float]:
-        """(a, b) with E[x_s | x_t, x0] = a x_t + b x0.
+        """Return (a, b) with E[x_s | x_t, x0] = a x_t + b x0.
 
         With x0 from the predicted noise this is Eq. 8,
         m = (x_t - beta eps / sqrt(1 - bar_t)) / sqrt(1 - beta).  The deterministic step keeps the
@@ -128,20 +130,20 @@ class Schedule:
         return Affine(a, b, *self.x0_from(t, prediction))
 
     def posterior_variance(self, t: int, s: int) -> float:
-        """Variance of x_s given x_t and x0; 0 at s = 0.  The paper takes beta instead."""
+        """Return the variance of x_s given x_t and x0; 0 at s = 0.  The paper uses beta instead."""
         return self.beta(t, s) * float((1.0 - self.alpha_bar[s]) / (1.0 - self.alpha_bar[t]))
 
     def variance(self, t: int, s: int, kind: str) -> float:
-        """Variance of the reverse step: "beta" (the paper's), "posterior" or "none"."""
+        """Return the variance of the reverse step: "beta" (the paper's), "posterior" or "none"."""
         if kind == "none":
             return 0.0
         return self.beta(t, s) if kind == "beta" else self.posterior_variance(t, s)
 
     def blend_deficit(self, t: int, s: int, gamma: float, kind: str = "posterior") -> float:
-        """Noise variance that gamma h + (1 - gamma) h0 of Eq. 17 lacks beside x_t; 0 if none.
+        """Return the noise variance that gamma h + (1 - gamma) h0 of Eq. 17 lacks against x_t, or 0.
 
-        h0 holds noise of variance 1 - bar_t.  What Eq. 8 and 16 keep of it in h is its rho-fold;
-        with what they draw, of the given kind of `variance`, h has the same variance again (but a
+        h0 holds noise of variance 1 - bar_t.  Eq. 8 and 16 keep rho times this noise in h; with the
+        noise that they draw, of the given kind of `variance`, h has the same variance again (a
         larger one with "beta").
         """
         beta, noise = self.beta(t, s), 1.0 - float(self.alpha_bar[t])

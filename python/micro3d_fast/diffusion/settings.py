@@ -14,6 +14,19 @@ from .. import _checks
 if TYPE_CHECKING:
     from .model import Model
 
+__all__ = [
+    "QUALITY",
+    "RISING",
+    "SAMPLERS",
+    "Repeats",
+    "Runtime",
+    "Sampler",
+    "SamplerSettings",
+    "fast_settings",
+    "paper_settings",
+    "resolve_sampler",
+]
+
 Repeats = int | tuple[int, ...]
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from .copies import Copy
 
+__all__ = ["sample_slices"]
+
 
 def sample_slices(
     model: Model,

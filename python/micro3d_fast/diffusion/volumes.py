@@ -18,6 +18,8 @@ from .reconstruction import Reconstruction
 from .sampling import Callback
 from .settings import QUALITY, SAMPLERS, Runtime, SamplerSettings
 
+__all__ = ["accept_former_keywords", "reconstruct", "reconstruct_many"]
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 

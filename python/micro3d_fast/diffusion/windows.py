@@ -18,6 +18,8 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
+__all__ = ["MARGIN", "Cell", "Layout", "cut", "layout", "offsets", "whole"]
+
 MARGIN = 16  # by which a whole periodic axis wraps if its length is no multiple of the stride
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from ...micrographs import Micrographs
 
+__all__ = ["FRACTION_DROPOUT", "Batch", "fractions_of", "make_batch"]
+
 FRACTION_DROPOUT = 0.5  # probability of dropping the fraction condition: both uses are learned
 
 

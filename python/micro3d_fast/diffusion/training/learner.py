@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ...micrographs import Micrographs
     from ..unet import UNet
 
+__all__ = ["DivergedError", "Learner"]
+
 
 class DivergedError(ValueError):
     """The loss is no longer finite."""

@@ -14,6 +14,8 @@ from ..schedule import PREDICTIONS, Schedule
 if TYPE_CHECKING:
     from ...micrographs import Micrographs
 
+__all__ = ["RECIPES", "Recipe", "TrainingOptions"]
+
 
 @dataclass(frozen=True)
 class Recipe:

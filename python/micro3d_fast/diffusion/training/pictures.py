@@ -17,6 +17,8 @@ from ..slices import sample_slices
 if TYPE_CHECKING:
     from ...micrographs import Micrographs
 
+__all__ = ["save_samples"]
+
 
 def save_samples(path: Path, model: Model, micrographs: Micrographs, device: str) -> None:
     """Save 2D samples of each plane above crops of the micrographs."""

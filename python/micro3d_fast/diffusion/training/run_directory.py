@@ -19,6 +19,8 @@ from ... import _checks
 from ..._atomic import atomic_write, sweep
 from .learner import Learner
 
+__all__ = ["CHECKPOINT", "HISTORY", "SETTINGS", "Progress", "ResumeError", "RunDirectory"]
+
 CHECKPOINT = "checkpoint.safetensors"
 SETTINGS = "settings.json"
 HISTORY = "history.csv"

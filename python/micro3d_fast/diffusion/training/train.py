@@ -25,6 +25,8 @@ from .run_directory import Progress, RunDirectory
 if TYPE_CHECKING:
     from ...micrographs import Micrographs
 
+__all__ = ["train"]
+
 
 def train(
     micrographs: Micrographs,
@@ -127,9 +129,9 @@ def train(
     """
     from ..device import current_device
 
-    asked = dict(locals())  # every argument by its name; first statement but the import
+    arguments = dict(locals())  # by name; first statement but the import
     options = TrainingOptions(
-        **{name: asked[name] for name in TrainingOptions.__dataclass_fields__}
+        **{name: arguments[name] for name in TrainingOptions.__dataclass_fields__}
     )
     if not hasattr(micrographs, "sample") or not hasattr(micrographs, "fingerprint"):
         raise _checks.refuse_type("micrographs", "be a Micrographs", type(micrographs).__name__)
