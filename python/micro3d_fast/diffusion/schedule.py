@@ -140,7 +140,7 @@ class Schedule:
         return self.beta(t, s) if kind == "beta" else self.posterior_variance(t, s)
 
     def blend_deficit(self, t: int, s: int, gamma: float, kind: str = "posterior") -> float:
-        """Return the noise variance that gamma h + (1 - gamma) h0 of Eq. 17 lacks against x_t, or 0.
+        """Return the noise variance that gamma h + (1 - gamma) h0 of Eq. 17 lacks, at least 0.
 
         h0 holds noise of variance 1 - bar_t.  Eq. 8 and 16 keep rho times this noise in h; with the
         noise that they draw, of the given kind of `variance`, h has the same variance again (a
