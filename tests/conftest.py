@@ -18,7 +18,7 @@ CUDA = pytest.mark.cuda
 
 
 def _require_cuda() -> None:
-    """Skip where there is no GPU; fail if one is promised (M3D_REQUIRE_CUDA=1)."""
+    """Skip without a GPU; fail if one is required (M3D_REQUIRE_CUDA=1)."""
     from micro3d_fast.ops import cuda_is_available, cuda_status
 
     if cuda_is_available():

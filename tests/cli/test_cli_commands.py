@@ -75,14 +75,14 @@ def test_the_fraction_condition_is_trained_and_used(run, model, folder, tmp_path
     )  # fmt: skip
     assert code == 0, err
     assert m3.load_model(tmp_path / "run").fraction_condition
-    for option, told in ((None, False), ("--fraction-condition", True)):
+    for option, used in ((None, False), ("--fraction-condition", True)):
         code, _, err = run(
             "reconstruct", "--model", tmp_path / "run", "--shape", 16, "--passes", 2,
             *([option] if option else []), "--out", tmp_path / "v.npz",
         )  # fmt: skip
         assert code == 0, err
         made = m3.Microstructure.load(tmp_path / "v.npz")
-        assert made.provenance["fraction_condition"] is told
+        assert made.provenance["fraction_condition"] is used
     code, _, err = run(
         "reconstruct", "--model", model, "--out", tmp_path / "w.npz", "--shape", 16,
         "--fraction-condition",

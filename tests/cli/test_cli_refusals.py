@@ -267,7 +267,7 @@ def test_arguments_of_the_library_are_written_as_options():
 
 
 def test_warnings_are_plain_lines(run, folder, tmp_path):
-    """Planes that disagree are told, without a line of source code."""
+    """Planes that disagree cause a warning without a line of source code."""
     Image.fromarray(np.full((24, 24), 255, np.uint8)).save(tmp_path / "xz.png")
     code, _, err = run(
         "train", "--xy", folder / "xy-*.png", "--xz", tmp_path / "xz.png", "--phases",

@@ -19,22 +19,24 @@ def micrographs():
 
 
 def test_the_candidate_nearest_to_the_micrographs_is_chosen(micrographs):
-    model, told = tiny_model(), []
+    model, events = tiny_model(), []
     found = m3.calibrate(
         model,
         micrographs,
         candidates=[(0, 0), [1, 0], (1, 1, 0)],
         volume_shape=(16, 16, 16),
-        callback=told.append,
+        callback=events.append,
         seed=3,
     )
     assert [c.harmonize for c in found.candidates] == [(0, 0), (1, 0), (1, 1, 0)]
     assert [c.passes for c in found.candidates] == [2, 3, 5]
     assert found.harmonize == min(found.candidates, key=lambda c: c.S2 + c.L).harmonize
-    assert [t["volume"] for t in told] == [1] * 2 + [2] * 2 + [3] * 3 + [4] * 3 + [5] * 5 + [6] * 5
-    assert [t["pass_index"] for t in told] == list(range(1, 21))
-    assert {t["passes"] for t in told} == {20}
-    assert told[-1]["eta"] == 0
+    assert [t["volume"] for t in events] == [1] * 2 + [2] * 2 + [3] * 3 + [4] * 3 + [5] * 5 + [
+        6
+    ] * 5
+    assert [t["pass_index"] for t in events] == list(range(1, 21))
+    assert {t["passes"] for t in events} == {20}
+    assert events[-1]["eta"] == 0
     made = [
         m3.reconstruct((16, 16, 16), model, harmonize=found.harmonize, seed=3 + i) for i in range(2)
     ]
@@ -44,7 +46,10 @@ def test_the_candidate_nearest_to_the_micrographs_is_chosen(micrographs):
     assert "<- best" in str(found)
     first, second, _ = sorted(found.candidates, key=lambda c: c.S2 + c.L)
     near = first.S2 + first.L + first.spread >= second.S2 + second.L
-    assert ("more volumes tell" in str(found)) == near
+    assert ("increase `volumes`" in str(found)) == near
+    wide = dataclasses.replace(first, spread=second.S2 + second.L)
+    close = dataclasses.replace(found, candidates=(wide, second))
+    assert "increase `volumes`" in str(close)
     again = m3.reconstruct((16, 16, 16), found.model, seed=3)
     np.testing.assert_array_equal(again.labels, made[0].labels)
 

@@ -254,7 +254,7 @@ def test_fractions_of_a_batch():
 
 
 def test_bundled_models_have_no_fraction_condition():
-    """Those from before there was one say nothing of it, and load."""
+    """They are older than the condition: their records do not mention it, and they load."""
     from micro3d_fast.diffusion.model import BUNDLED, bundled_directory
 
     for name in BUNDLED:
@@ -272,20 +272,20 @@ def test_model_with_a_wrong_fraction_condition_is_refused(tmp_path):
 
 
 def test_use_of_the_fraction_condition(tmp_path):
-    """Told or not told, and what is refused."""
+    """With and without the condition, and what is refused."""
     without = train(micrographs(), tmp_path / "a", steps=1, **QUICK)
     model = train(micrographs(), tmp_path / "b", steps=1, fraction_condition=True, **QUICK)
     options = {"passes": 3, "device": "cpu", "volume_fractions": (0.7, 0.3)}
-    asked = {
+    volumes = {
         c: reconstruct((16,) * 3, model, fraction_condition=c, **options) for c in (True, False)
     }
-    for told, volume in asked.items():
-        assert volume.provenance["fraction_condition"] is told
-    free = SamplerSettings(2, 1, 1.0)  # "auto" tells a sampler that does not hold the mean
-    for settings, told in ((None, False), (free, True)):
+    for used, volume in volumes.items():
+        assert volume.provenance["fraction_condition"] is used
+    free = SamplerSettings(2, 1, 1.0)  # "auto" uses it if the sampler does not hold the mean
+    for settings, used in ((None, False), (free, True)):
         passes = None if settings else 3
         volume = reconstruct((16,) * 3, model, settings=settings, **{**options, "passes": passes})
-        assert volume.provenance["fraction_condition"] is told
+        assert volume.provenance["fraction_condition"] is used
     with pytest.raises(
         ValueError, match="`fraction_condition` must be 'auto' or False for a model"
     ):
@@ -303,7 +303,7 @@ def test_use_of_the_fraction_condition(tmp_path):
 
 @pytest.mark.slow
 def test_training_learns_to_follow_the_fractions(tmp_path):
-    """Images of two very different fractions: asked for either, the network alone makes it."""
+    """Images of two very different fractions: the network alone makes either on request."""
     rng = np.random.default_rng(0)
     images = [
         (rng.random((8, 8)) < fraction).repeat(4, axis=0).repeat(4, axis=1).astype(np.uint8)
@@ -370,10 +370,10 @@ from micro3d_fast import Micrographs
 from micro3d_fast.diffusion import train
 labels = np.random.default_rng(0).integers(0, 2, (24, 20, 28)).repeat(2, axis=2).astype(np.uint8)
 data = Micrographs.from_volume(labels, images_per_plane=6, seed=0)
-def say(event):
+def report(event):
     print(event["step"], flush=True)
 train(data, sys.argv[1], preset="small", patch=16, batch_size=2, precision="float32",
-      steps=int(sys.argv[2]), save_every=1, samples_every=0, callback=say)
+      steps=int(sys.argv[2]), save_every=1, samples_every=0, callback=report)
 """
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Reports: self-contained, complete, honest about what they show, and refused in words."""
+"""Reports are self-contained and complete; invalid input is refused."""
 
 from __future__ import annotations
 

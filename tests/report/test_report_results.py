@@ -23,9 +23,9 @@ def test_characterization(tmp_path):
     labels = np.zeros((8, 10, 12), dtype=np.uint8)
     labels[:, :, ::4] = labels[:, :, 1::4] = 1  # layers two voxels thick
     volume = m3.Microstructure(labels, voxel_size=1e-6, phase_names=("a", "b"))
-    with pytest.warns(UserWarning, match="`max_lag` 11 is cut") as told:
+    with pytest.warns(UserWarning, match="`max_lag` 11 is cut") as warned:
         measured = characterization.measure(volume, max_lag=11)
-    assert [str(w.message) for w in told] == [
+    assert [str(w.message) for w in warned] == [
         "`max_lag` 11 is cut to 7 along z, where the volume has 8 voxels",
         "`max_lag` 11 is cut to 9 along y, where the volume has 10 voxels",
     ]

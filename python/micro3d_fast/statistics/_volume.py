@@ -91,7 +91,7 @@ class LabelVolume:
 
     @property
     def inside(self) -> Any:
-        """Labels of the voxels inside the mask, flat; all labels where there is no mask."""
+        """Labels of the voxels inside the mask, flat; all labels without a mask."""
         return self.labels if self.mask is None else self.labels[self.mask]
 
     def phase_count(self, n_phases: Any = None) -> int:
