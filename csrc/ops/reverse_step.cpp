@@ -6,6 +6,7 @@
 #include "core/simd.hpp"     // for in_best_isa
 
 #include <algorithm> // for min
+#include <utility>   // for swap
 
 namespace micro3d {
 
@@ -141,9 +142,27 @@ struct ReverseStepBody {
   }
 };
 
+/// Without noise no axis is special: rows then run along the one that is nearest in the result.
+ReverseStep with_long_rows(ReverseStep op) {
+  const auto distance = [&](int axis) {
+    const Index stride = op.field[ReverseStep::Out].stride[axis];
+    return stride < 0 ? -stride : stride;
+  };
+  int row = 3;
+  for (int axis = 1; op.noise == 0.0f && axis < 3; ++axis)
+    if (op.extent[axis] > 1 && (op.extent[row] == 1 || distance(axis) < distance(row)))
+      row = axis;
+  std::swap(op.extent[row], op.extent[3]);
+  std::swap(op.origin[row], op.origin[3]);
+  for (Field& field : op.field)
+    std::swap(field.stride[row], field.stride[3]);
+  return op;
+}
+
 } // namespace
 
-void reverse_step_cpu(const ReverseStep& op, int threads) {
+void reverse_step_cpu(const ReverseStep& given, int threads) {
+  const ReverseStep op = with_long_rows(given);
   const Index tiles = Tiling{op}.count();
   const Index worth = 1 + op.extent[0] * op.extent[1] * op.extent[2] * op.extent[3] / 16384;
   [[maybe_unused]] const int team = static_cast<int>(
