@@ -109,7 +109,7 @@ def test_slices():
 
 
 @pytest.mark.filterwarnings("ignore")  # what the compiler has to say is not ours
-def test_a_compiled_network_says_the_same():
+def test_a_compiled_network_gives_the_same():
     pytest.importorskip("triton")
     model = calm_model()
     want = field_of(model, DEVICE)
@@ -158,7 +158,7 @@ def test_a_run_goes_on_where_it_stopped(tmp_path, precision):
     assert_near(resumed, whole, 5e-5)
 
 
-def test_a_run_moves_between_cpu_and_card(tmp_path):
+def test_a_run_moves_between_cpu_and_gpu(tmp_path):
     keys = {**QUICK, "precision": "float32", "save_every": 2, "steps": 6}
     want = m3.train(micrographs(), tmp_path / "cpu", device="cpu", **keys)
     for k, (first, second) in enumerate([("cpu", DEVICE), (DEVICE, "cpu")]):
@@ -168,7 +168,7 @@ def test_a_run_moves_between_cpu_and_card(tmp_path):
         assert_near(m3.train(micrographs(), out, device=second, **keys), want, 1e-4)
 
 
-def test_training_on_the_card_learns(tmp_path):
+def test_training_on_the_gpu_learns(tmp_path):
     keys = {**QUICK, "steps": 150, "batch_size": 4, "device": DEVICE}
     losses = []
     m3.train(micrographs(), tmp_path, callback=lambda e: losses.append(e["loss"]), **keys)

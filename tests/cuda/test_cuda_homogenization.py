@@ -53,7 +53,7 @@ def test_stiffness_and_expansion(precision, bbar):
     np.testing.assert_allclose(got.thermal_expansion, want.thermal_expansion, atol=1e-5)
 
 
-def test_every_card_of_the_machine_gives_the_same():
+def test_every_gpu_of_the_machine_gives_the_same():
     """Kernels, transforms and captured iterations run where the labels are."""
     labels = spheres(12)
     before = torch.cuda.current_device()
@@ -111,7 +111,7 @@ def test_relative_diffusivity(sides, axis):
     assert got == pytest.approx(want, abs=1e-6)
 
 
-def test_labels_on_the_card_are_solved_there():
+def test_labels_on_the_gpu_are_solved_there():
     labels = spheres(16)
     got = m3.homogenize_conductivity(torch.from_numpy(labels).to(DEVICE), [1.0, 10.0], tol=1e-7)
     want = m3.homogenize_conductivity(labels, [1.0, 10.0], tol=1e-7)

@@ -178,7 +178,7 @@ def test_sixteen_bit_numbers_convert_as_torch_does(element, offset):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("planes", list(itertools.product(range(3), repeat=2)), ids=str)
-def test_reverse_step_between_the_batches_that_a_network_eats(channels, planes):
+def test_reverse_step_between_the_batches_of_a_network(channels, planes):
     """As the sampler calls it: float32 batches, bfloat16 channels-last network, next plane."""
     torch = pytest.importorskip("torch")
     shape = (channels, 6, 37, 21)
@@ -359,7 +359,7 @@ def test_arrays_of_two_devices_are_refused(gpu):
         ops.run_lengths(send(labels), axis=0, n_phases=2, mask=labels)
 
 
-def test_a_card_can_be_shared_by_two_libraries():
+def test_a_gpu_can_be_shared_by_two_libraries():
     torch, cupy = pytest.importorskip("torch"), pytest.importorskip("cupy")
     f = fields((1, 5, 33, 40))
     out = cupy.full(f["x"].shape, cupy.nan, dtype="float32")

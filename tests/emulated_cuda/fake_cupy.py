@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """As much of cupy as the tests use, in the memory of the host.
 
-An array is on the "device": numpy can not read it, it can not be mixed with numpy's, and what it
-exports by DLPack and by ``__cuda_array_interface__`` says so.  Its own operations are done at once;
-operators of _core run on the current stream of the emulated runtime.
+An array is on the "device": numpy cannot read it or mix with it, and it is exported as CUDA memory
+by DLPack and ``__cuda_array_interface__``. Its own operations run immediately; operators of _core
+run on the current stream of the emulated runtime.
 """
 
 from __future__ import annotations

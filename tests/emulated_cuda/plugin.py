@@ -5,7 +5,7 @@
     python -m pytest -p tests.emulated_cuda.plugin -m cuda tests
     python tests/emulated_cuda/plugin.py SCRIPT [ARGUMENT ...]
 
-README.md beside this file says what is emulated, how, and what is not.
+README.md beside this file describes what is emulated and what is not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROOT = HERE.parents[1]
 
 #: tests that need a real GPU, by name without parameters, and why
 ONLY_A_GPU = {
-    "test_runs_on_the_current_stream_of_cupy": "the fake cupy works at once: no stream is late",
+    "test_runs_on_the_current_stream_of_cupy": "the fake cupy runs immediately: no stream is late",
 }
 
 

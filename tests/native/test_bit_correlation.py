@@ -111,7 +111,7 @@ for d in {AXES + LATTICE}:
         print(*ops.pair_counts(labels, 1, 2, **keys).sum(0))
         print(*ops.segment_counts(labels, 0, **keys).sum(0))
 """
-    said = [
+    printed = [
         subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, "MICRO3D_ISA": choice},
@@ -121,8 +121,8 @@ for d in {AXES + LATTICE}:
         ).stdout
         for choice in (isa, "best")
     ]
-    assert said[0] == said[1]
-    assert len(said[0].splitlines()) == 4 * len(AXES + LATTICE)
+    assert printed[0] == printed[1]
+    assert len(printed[0].splitlines()) == 4 * len(AXES + LATTICE)
 
 
 def test_core_refuses_arrays_that_are_too_small():

@@ -390,7 +390,7 @@ def test_two_sum_loses_nothing(backend, rng):
         ({"u": np.zeros((1, 3, 2, 2, 2))}, TypeError, "`u` must be float32"),
     ],
 )
-def test_boundary_says_what_is_wrong(change, error, words):
+def test_refusals_name_the_argument(change, error, words):
     arguments = {
         "labels": np.zeros((2, 2, 2), np.uint8),
         "model": "elasticity_isotropic",

@@ -100,7 +100,7 @@ def test_threads_do_not_matter(periodic, table, rng):
         assert rz == results[0][1]
 
 
-def test_boundary_says_what_is_wrong():
+def test_refusals_name_the_argument():
     plates = Plates(np.ones((2, 2, 2), np.uint8), (0.0, 1.0), (False, False))
     field, one = np.zeros(np.prod(plates.padded), np.float32), np.zeros(1)
     with pytest.raises(ValueError, match="`buffer` must hold all levels"):

@@ -352,7 +352,7 @@ REPEATED = np.lib.stride_tricks.as_strided(np.zeros(4, np.float32), (1, 2, 3, 4)
         ({"threads": -1}, ValueError, "`threads`"),
     ],
 )
-def test_boundary_says_what_is_wrong(change, error, words):
+def test_refusals_name_the_argument(change, error, words):
     arguments = {"x": GOOD, "net": np.ones_like(GOOD), "out": np.empty_like(GOOD), "a": 1, "b": 1}
     arguments.update(change)
     with pytest.raises(error, match=words):

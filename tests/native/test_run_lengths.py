@@ -124,7 +124,7 @@ def test_empty_volume_counts_nothing():
         ({"mask": np.ones((2, 2, 2), np.int32)}, TypeError, "`mask` must be uint8, got int32"),
     ],
 )
-def test_boundary_says_what_is_wrong(change, error, words):
+def test_refusals_name_the_argument(change, error, words):
     good = {"labels": np.zeros((2, 2, 2), np.uint8), "axis": 0, "n_phases": 2}
     arguments = {**good, **change}
     with pytest.raises(error, match=words):

@@ -71,7 +71,7 @@ def test_threads_do_not_matter(rng):
     assert results[0][1] == results[1][1]
 
 
-def test_boundary_says_what_is_wrong():
+def test_refusals_name_the_argument():
     codes, k = np.zeros((2, 2, 2), np.uint8), np.ones(1, np.float32)
     out = np.zeros((2, 2, 2), np.float32)
     with pytest.raises(ValueError, match="`codes` must have shape"):
