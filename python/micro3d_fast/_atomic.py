@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Files and directories that appear under their final name whole or not at all.
+"""Atomic writing of files and directories.
 
 Everything is written under a temporary name in the same directory, flushed to the disk, and then
 renamed, which POSIX guarantees to be atomic.  A full disk, an exception or a ``kill -9`` leaves the

@@ -26,7 +26,7 @@ class _Refusal(Exception):
     wanted : str
         What it must be: the words after "must".
     got : str
-        What came.
+        The value received.
     hint : str
         What to do about it; often empty.
     source : str
@@ -43,7 +43,7 @@ class _Refusal(Exception):
     def sentence(self, rename: Callable[[str], str] = "`{}`".format) -> str:
         """Return the message with every argument it names written as ``rename(argument)``.
 
-        A name that belongs to a file (``source``) is no argument of the caller and stays.
+        A name that belongs to a file (``source``) is not an argument of the caller and stays.
         """
 
         hint = f": {self.hint}" if self.hint else ""

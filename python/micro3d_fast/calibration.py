@@ -134,9 +134,9 @@ def calibrate(
     """
     for name in options:
         if name in _CHOSEN_HERE:
-            raise TypeError(f"`{name}` is chosen by calibrate, or is no option of it")
+            raise TypeError(f"`{name}` is set by calibrate itself, or has no meaning there")
         if name not in Reconstruction.options():
-            raise TypeError(f"`{name}` is no argument of calibrate or reconstruct")
+            raise TypeError(f"`{name}` is not an argument of calibrate or reconstruct")
     _check_micrographs(micrographs, model)
     _checks.callback(callback)
     volumes = _checks.integer(volumes, name="volumes", minimum=1, maximum=10_000)

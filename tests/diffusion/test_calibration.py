@@ -68,7 +68,7 @@ def test_a_model_keeps_what_was_found(tmp_path):
     model = dataclasses.replace(tiny_model(), harmonize=(1, 2, 0))
     loaded = m3.load_model(model.save(tmp_path / "m"))
     assert loaded.harmonize == (1, 2, 0)
-    assert "harmonizes 1 2 0 times" in repr(loaded)
+    assert "harmonizing passes 1 2 0" in repr(loaded)
     for options, passes in (
         ({}, 6),
         ({"passes": 4}, 4),
@@ -123,9 +123,9 @@ def test_the_default_of_reconstruct_is_a_candidate():
         ({"candidates": [5]}, ValueError, r"`candidates\[0\]` must be one number per step"),
         ({"candidates": [(0,) * 5000]}, ValueError, r"`candidates\[0\]` must have at most the"),
         ({"callback": 5}, TypeError, "`callback` must be callable"),
-        ({"shape": (8, 8, 8)}, TypeError, "`shape` is no argument of calibrate"),
+        ({"shape": (8, 8, 8)}, TypeError, "`shape` is not an argument of calibrate"),
         ({"volume_shape": (4, 8, 8)}, ValueError, "`volume_shape` must be at least 8"),
-        ({"passes": 3}, TypeError, "`passes` is chosen by calibrate"),
+        ({"passes": 3}, TypeError, "`passes` is set by calibrate"),
     ],
 )
 def test_wrong_input_is_refused_in_one_sentence(micrographs, change, error, words):

@@ -48,7 +48,7 @@ def test_matched_fractions_of_ties_and_absent_phases():
     assert np.bincount(labels.ravel(), minlength=3).tolist() == [32, 0, 32]
 
 
-def test_matching_moves_surfaces_and_sows_no_voxels(rng):
+def test_matching_moves_surfaces_and_scatters_no_voxels(rng):
     """A saturated field whose fraction is off by a fifth: what changes is close to the phase."""
     from scipy.ndimage import binary_dilation
 

@@ -17,7 +17,7 @@ from micro3d_fast.diffusion.sampling import sample
 
 @pytest.mark.parametrize("guidance", [1.0, 1.7, 0.0])
 def test_held_mean_is_that_of_the_training_images(guidance):
-    """The belief x0 of every voxel has its odds multiplied by one number a phase."""
+    """The odds of the predicted x0 are multiplied by one number per phase."""
     model = tiny_model(3, (0.2, 0.5, 0.3))
     field, network = field_and_network(model, (16, 24, 16), seeds=(3,), guidance=guidance)
     sample(field, network, SamplerSettings(3, 1, 1.0, rotate=True, hold_mean=True))
@@ -25,15 +25,15 @@ def test_held_mean_is_that_of_the_training_images(guidance):
     p, q = model.schedule.x0_from(1000, model.prediction)
     hold = MeanHold(field)
 
-    def belief():
+    def predicted():
         return hold.predicted_x0(*field.net_slices(0), p, q).double()
 
     for _ in range(3):  # Newton's method goes on from the tilt of the pass before
         network.predict(1000)
-        before = belief()
+        before = predicted()
         hold.apply(p, q)
-    after = belief()
-    # not exactly: voxels beyond [-1, 1], of which the network is more than sure, stay there
+    after = predicted()
+    # not exactly: voxels beyond [-1, 1] stay there
     np.testing.assert_allclose(after.mean((0, 2, 3)), want, atol=0.03)
     inside = (before.abs() < 0.99) & (after.abs() < 0.99)
     for c in range(3):

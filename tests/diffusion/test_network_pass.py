@@ -136,7 +136,7 @@ def test_two_conditions_in_one_batch_give_the_outputs_of_each_alone(phases, wind
     for other in outputs[1:]:
         torch.testing.assert_close(other, outputs[0], rtol=1e-4, atol=1e-4)
     assert not torch.equal(*outputs[0][0])  # the two conditions differ
-    assert len(shown[0]) == 2  # one batch a pass
+    assert len(shown[0]) == 2  # one batch per pass
     assert all(images == conditions for images, conditions in shown[0])
     assert all(conditions == 1 for _, conditions in shown[1])
     assert sum(conditions > 1 for _, conditions in shown[2]) == 1  # tried once
@@ -153,7 +153,7 @@ def test_a_slice_too_large_alone_is_refused_and_other_errors_pass(monkeypatch):
         m3.reconstruct((16,) * 3, model, passes=3)
 
 
-def test_what_torch_keeps_of_a_gpu_is_free(monkeypatch):
+def test_memory_cached_by_torch_counts_as_free(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (5, 100))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 90)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 20)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The command and the program of a provenance make the same volume again."""
+"""The command and the program of a provenance repeat the same volume."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from micro3d_fast.diffusion.schedule import Schedule
 from micro3d_fast.diffusion.unet import UNet
 
 
-def test_the_command_that_repeats_a_volume_names_what_was_asked():
+def test_the_command_that_repeats_a_volume_has_the_requested_options():
     known = np.full((8, 16, 24), UNKNOWN, dtype=np.uint8)
     known[2] = 1
     model = tiny_model()
@@ -42,7 +42,7 @@ def test_the_command_that_repeats_a_volume_names_what_was_asked():
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A model of few steps that takes fractions as a condition, as its files hold it."""
+    """A saved model of few steps with a fraction condition."""
     plain = tiny_model(3, (0.5, 0.3, 0.2))
     config = dataclasses.replace(plain.config, fractions=3)
     torch.manual_seed(0)

@@ -56,7 +56,7 @@ def test_provenance_and_callback():
 
 @pytest.mark.parametrize("shape", [(32, 40, 24), (30, 37, 26)], ids=["stride", "no stride"])
 def test_periodic_faces_join(separator, shape):
-    """As like as neighbouring slices inside; those of an open axis are not."""
+    """Periodic faces are as similar as neighbouring slices inside; open faces are not."""
     volume = m3.reconstruct(shape, separator, periodic=(True, True, False), passes=23, seed=3)
     for axis in (0, 1):
         ratio, noise = face_mismatch(volume.labels, axis)
@@ -79,7 +79,7 @@ def test_many_are_those_of_their_seeds():
     assert (both[1].labels == windowed).mean() > 0.999
 
 
-def test_many_are_made_when_asked_for():
+def test_volumes_of_many_are_made_on_demand():
     model, events = linear_model(10), []
     volumes = m3.reconstruct_many(
         (16, 16, 16), model, itertools.count(3), batch=2, passes=3, callback=events.append
@@ -133,7 +133,7 @@ def test_volumes_too_large_together_are_refused_as_a_batch(monkeypatch):
         ({"compile": "yes"}, ValueError, "`compile` must be 'auto', True or False, got 'yes'"),
     ],
 )
-def test_boundary_says_what_is_wrong(change, error, words):
+def test_refusals(change, error, words):
     arguments = {"volume_shape": (16, 16, 16), "model": tiny_model(), "passes": 4, **change}
     with pytest.raises(error, match=words):
         m3.reconstruct(arguments.pop("volume_shape"), arguments.pop("model"), **arguments)
@@ -170,12 +170,12 @@ def test_options_out_of_range_are_refused(change, error, words):
     [
         ({"seeds": 3}, TypeError, "`seeds` must be an iterable of integers, got int"),
         ({"batch": 0}, ValueError, "`batch`"),
-        ({"n": 3}, TypeError, "`n` is no option of reconstruct_many"),
+        ({"n": 3}, TypeError, "`n` is not an option of reconstruct_many"),
         ({"quality": "best"}, ValueError, "`quality`"),
         ({"callback": "yes"}, TypeError, "`callback`"),
     ],
 )
-def test_boundary_of_many(change, error, words):
+def test_refusals_of_many(change, error, words):
     arguments = {"seeds": range(2), **change}
     with pytest.raises(error, match=words):
         m3.reconstruct_many((16, 16, 16), tiny_model(), arguments.pop("seeds"), **arguments)

@@ -147,7 +147,7 @@ def test_seed_repeats_bit_for_bit_and_matters():
 def test_periodic_axis_has_no_border(axis, n):
     """A periodic pass commutes with shifts along the axis: no voxel of it is special.
 
-    21 is no multiple of the network's stride: there the slice wraps by a margin instead.
+    21 is not a multiple of the network's stride: there the slice wraps by a margin instead.
     """
     model = tiny_model()
     model.net.mid_attention = None  # attention over the wrapped margin sees its voxels twice

@@ -36,7 +36,7 @@ def test_quality_is_a_number_of_passes():
         assert made.provenance["passes"] == settings.QUALITY["draft"]
 
 
-def test_former_keywords_are_what_replaced_them():
+def test_former_keywords_equal_their_replacements():
     model, custom = tiny_model(), settings.SamplerSettings(3, 1, 0.7, rotate=True)
     former = m3.reconstruct((8, 16, 24), model, settings=custom, window=8, precision="float32")
     runtime = m3.Runtime(window=8, precision="float32")
@@ -65,7 +65,7 @@ def test_defaults_are_written_once():
 
 
 @pytest.mark.parametrize("passes", [1, 2, 12, 22, 43, 91, 250])
-def test_fast_passes_come_near_what_is_asked_for(passes):
+def test_fast_passes_are_near_the_requested_number(passes):
     settings = fast_settings(passes)
     assert abs(settings.passes - passes) <= max(1, passes // 10)
     assert settings.harmonize <= 5
@@ -98,7 +98,7 @@ def test_repeats_of_each_step():
             reconstruct((8, 8, 8), tiny_model(), harmonize=(1, 0), **options)
 
 
-def test_paper_passes_are_the_paper_s():
+def test_number_of_paper_passes():
     assert paper_settings(tiny_model()).passes == 1000 * 5 - 4
 
 

@@ -125,7 +125,7 @@ def test_damaged_checkpoint_and_refused_patch(tmp_path):
         train(micrographs(), tmp_path / "b", steps=1, **QUICK)
 
 
-def test_callback_says_how_far(tmp_path):
+def test_callback_reports_progress(tmp_path):
     events = []
     train(micrographs(), tmp_path, steps=3, callback=events.append, **QUICK)
     assert [e["step"] for e in events] == [1, 2, 3]
@@ -193,7 +193,7 @@ def test_other_run_in_out_is_refused(tmp_path, change, words):
         ({"callback": 3}, TypeError, "`callback`"),
     ],
 )
-def test_boundary_says_what_is_wrong(tmp_path, change, error, words):
+def test_refusals(tmp_path, change, error, words):
     with pytest.raises(error, match=words):
         train(micrographs(), tmp_path / "run", **{"steps": 1, **QUICK, **change})
 
@@ -205,7 +205,7 @@ def test_anything_but_micrographs_is_refused(tmp_path):
 
 @pytest.mark.parametrize("phases", [2, 3])
 def test_fraction_condition_survives_its_checkpoint(tmp_path, phases):
-    """Of the run (resumed bit for bit) and of the model (files), and it is said in both."""
+    """Of the run (resumed bit for bit) and of the model (files), and both record it."""
     data, options = micrographs(phases), {"fraction_condition": True, "save_every": 2, **QUICK}
     whole = train(data, tmp_path / "whole", steps=5, **options)
     with pytest.raises(Stop):
@@ -215,12 +215,12 @@ def test_fraction_condition_survives_its_checkpoint(tmp_path, phases):
     assert resumed.fraction_condition
     assert resumed.config.fractions == phases
     assert resumed.details["fraction_condition"] is True
-    assert "fractions a condition" in repr(resumed)
+    assert "conditioned on fractions" in repr(resumed)
     with pytest.raises(ResumeError, match="fraction_condition was True, now False"):
         train(data, tmp_path / "cut", steps=5, save_every=2, **QUICK)
 
 
-def test_runs_from_before_the_fraction_condition_go_on(tmp_path):
+def test_runs_older_than_the_fraction_condition_resume(tmp_path):
     train(micrographs(), tmp_path, steps=2, **QUICK)
     file = tmp_path / "settings.json"
     settings = json.loads(file.read_text())
@@ -337,7 +337,7 @@ def test_damaged_model_is_refused(tmp_path):
 
 
 def test_noise_prediction_without_a_signal_is_refused(tmp_path):
-    """x0 does not follow from the noise where x_t holds nothing of it."""
+    """x0 does not follow from the noise where x_t has no signal."""
     train(micrographs(), tmp_path, steps=1, **QUICK)
     file = tmp_path / "model" / "model.json"
     record = json.loads(file.read_text())
@@ -354,7 +354,7 @@ def test_noise_prediction_without_a_signal_is_refused(tmp_path):
             assert load_model(tmp_path).prediction == prediction
 
 
-def test_encoding_is_the_design_s():
+def test_encoding_of_labels():
     labels = torch.tensor([[[0, 1]]])
     assert encode(labels, 2).tolist() == [[[[-1.0, 1.0]]]]
     assert encode(labels, 3).tolist() == [[[[1.0, -1.0]], [[-1.0, 1.0]], [[-1.0, -1.0]]]]
@@ -386,7 +386,7 @@ def kill_and_resume(out: Path, kills: int, steps: int, seed: int) -> None:
         run = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
         )
-        run.stdout.readline()  # the first step of this life is done
+        run.stdout.readline()  # the first step of this process is done
         time.sleep(chance.uniform(0, 0.3))
         run.send_signal(signal.SIGKILL)
         run.communicate()

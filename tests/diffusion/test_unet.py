@@ -223,8 +223,8 @@ def test_a_network_without_the_condition_refuses_fractions_and_gives_the_same_ou
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("size", [(8, 16), (32, 32)])
 @pytest.mark.parametrize("rows", [0, 1, 3])
-def test_group_norm_is_torch_s(dtype, size, rows):
-    """Small channels-last images have code of their own; a shared scale joins the weights."""
+def test_group_norm_equals_that_of_torch(dtype, size, rows):
+    """Small channels-last images take a separate path; a shared scale joins the weights."""
     torch.manual_seed(0)
     norm = torch.nn.GroupNorm(8, 24)
     torch.nn.init.normal_(norm.weight)
@@ -242,7 +242,7 @@ def test_group_norm_is_torch_s(dtype, size, rows):
 
 @pytest.mark.parametrize("rows", [0, 1, 3])
 @pytest.mark.parametrize("size", [(2, 2), (2, 4), (8, 16)])
-def test_gradient_of_group_norm_is_torch_s(size, rows):
+def test_gradient_of_group_norm_equals_that_of_torch(size, rows):
     """Compare the code for small channels-last images with torch's own backward pass."""
     torch.manual_seed(0)
     norm = torch.nn.GroupNorm(8, 24)

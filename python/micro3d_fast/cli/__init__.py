@@ -43,7 +43,7 @@ app.command(short_help="Choose the harmonizing passes of a model.")(calibrate)
 app.command(short_help="Reconstruct volumes with a model.")(reconstruct)
 app.command(short_help="Measure the statistics of a volume.")(characterize)
 app.command(short_help="Compute effective properties of a volume.")(homogenize)
-app.command(short_help="Go from micrographs to a verified volume with the bundled models.")(demo)
+app.command(short_help="Run the whole workflow with the bundled models.")(demo)
 app.command(short_help="Show versions, devices and bundled models.")(info)
 
 

@@ -34,11 +34,13 @@ __all__ = ["calibrate"]
 
 Shape = Annotated[
     str | None,
-    typer.Option(metavar="NZ,NY,NX", help="Of the volumes; default: the training patch."),
+    typer.Option(metavar="NZ,NY,NX", help="Shape of the volumes; default: the training patch."),
 ]
 Volumes = Annotated[int, typer.Option(help="Volumes reconstructed per candidate.")]
-Save = Annotated[bool, typer.Option("--save", help="Save the result in --model, as its default.")]
-SourceVolume = Annotated[Path | None, typer.Option(help="Instead: slices of this volume.")]
+Save = Annotated[bool, typer.Option("--save", help="Save the result in --model as its default.")]
+SourceVolume = Annotated[
+    Path | None, typer.Option(help="Use slices of this volume as micrographs.")
+]
 
 
 @guarded(path_or_bundled_name="model", volume_shape="shape", labels="volume", **IMAGES)
@@ -63,8 +65,8 @@ def calibrate(
     """Choose the harmonizing passes of one model.
 
     Small volumes are reconstructed with several candidates and compared with the micrographs.
-    With --save the best becomes the default of the model; without, pass the printed option to
-    reconstruct.
+    With --save the best candidate becomes the default of the model; without it, pass the printed
+    option to reconstruct.
 
     \b
     Examples:

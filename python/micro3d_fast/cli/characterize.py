@@ -58,9 +58,9 @@ def characterize(
     check_output(out, folder=True)
     names = read_names(phase_names)
     solid = load_volume(volume, "volume", read_voxel_size(voxel_size), names, phases)
-    truth = None
+    reference_volume = None
     if reference is not None:
-        truth = load_volume(reference, "reference", None, names, phases)
+        reference_volume = load_volume(reference, "reference", None, names, phases)
 
     from .. import report, statistics
     from ..report import characterization
@@ -68,21 +68,23 @@ def characterize(
     started = time.perf_counter()
     measured = characterization.measure(solid, max_lag=max_lag, periodic=periodic)
     seconds = time.perf_counter() - started
-    comparison: Any = False if truth is None else statistics.compare(solid, truth)
+    comparison: Any = (
+        False if reference_volume is None else statistics.compare(solid, reference_volume)
+    )
     out.mkdir(parents=True, exist_ok=True)
     characterization.write_csv(out / "curves.csv", measured)
     page = report.write_report(
         out,
         microstructure=solid,
         comparison=comparison,
-        reference=truth,
+        reference=reference_volume,
         title=f"{volume.name}: spatial statistics",
         timings={"All correlations": seconds},
         extra=characterization.sections(measured),
-        verdict=None if truth is not None else characterization.summary(measured),
+        verdict=None if reference_volume is not None else characterization.summary(measured),
         reproduce={"On the command line:": command_line()},
     )
     print(solid)
-    if truth is not None:
+    if reference_volume is not None:
         print(comparison.summary())
     print(f"Report in {page}, curves in {out / 'curves.csv'}.")

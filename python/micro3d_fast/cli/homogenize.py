@@ -45,7 +45,7 @@ DiffusingPhases = Annotated[
 Axes = Annotated[str, typer.Option(help="Axes for --diffusivity.")]
 Sides = Annotated[str, typer.Option(help="no-flux or periodic, for --diffusivity.")]
 Out = Annotated[Path | None, typer.Option(help="Write a report into this directory.")]
-Tolerance = Annotated[float, typer.Option(help="Bound of the true relative residual.")]
+Tolerance = Annotated[float, typer.Option(help="Upper bound of the true relative residual.")]
 Precision = Annotated[str, typer.Option(help="mixed or float64.")]
 BBar = Annotated[bool, typer.Option("--bbar", help="B-bar elements, for nu near 1/2.")]
 

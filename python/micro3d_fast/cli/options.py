@@ -74,7 +74,7 @@ PhaseCount = Annotated[
 ]
 PhaseNames = Annotated[str | None, typer.Option(help="Names of the phases, such as matrix,fibre.")]
 VoxelSize = Annotated[
-    str | None, typer.Option(help="In metres: one number, or dz,dy,dx.", metavar="SIZE")
+    str | None, typer.Option(help="Voxel size in metres: one number, or dz,dy,dx.", metavar="SIZE")
 ]
 VolumeFile = Annotated[
     Path, typer.Argument(metavar="VOLUME", help="A labelled volume: .tif, .npz, .vti, ...")

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Progress on stderr, and Ctrl-C that ends the work at a whole step."""
+"""Progress on stderr, and Ctrl-C that stops the work between two steps."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["CtrlC", "Progress", "clock"]
 
 
 class CtrlC:
-    """A context in which the first Ctrl-C ends the work at the next whole step, the second at once.
+    """Context in which the first Ctrl-C stops after the current step, the second immediately.
 
-    ``check`` is to be called at each whole step.
+    Call ``check`` after each step.
     """
 
     def __init__(self) -> None:

@@ -45,7 +45,7 @@ Out = Annotated[Path, typer.Option(help="File to write: .tif, .npz, .vti, .h5, .
 Shape = Annotated[str, typer.Option(metavar="NZ,NY,NX", help="Voxels along z, y, x.")]
 Count = Annotated[
     int,
-    typer.Option(help="Number of volumes, with consecutive seeds that are added to --out."),
+    typer.Option(help="Number of volumes; seeds are consecutive and added to the file names."),
 ]
 Sampler = Annotated[
     str | None, typer.Option(help="Name of a sampler; micro3d info lists them.", metavar="NAME")
@@ -59,7 +59,7 @@ Harmonize = Annotated[
     str | None,
     typer.Option(
         metavar="N[,N...]",
-        help="Harmonizing passes of every step but the last, or one number per step, 0 last.",
+        help="Harmonizing passes of every step but the last, or one number per step, the last 0.",
     ),
 ]
 Gamma = Annotated[float | None, typer.Option(help="Weight of the harmonized sample, 0 to 1.")]
@@ -90,7 +90,7 @@ Window = Annotated[
 ]
 Report = Annotated[Path | None, typer.Option(help="Also write a report into this directory.")]
 TruthVolume = Annotated[
-    Path | None, typer.Option(help="Compare, in the report, with slices of this volume.")
+    Path | None, typer.Option(help="Compare the volume with slices of this one, in the report.")
 ]
 
 

@@ -50,7 +50,12 @@ FractionCondition = Annotated[
     bool,
     typer.Option("--fraction-condition", help="Condition the network on the phase fractions."),
 ]
-Resume = Annotated[bool, typer.Option(help="Resume the run in --out; with --no-resume, refuse to.")]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        help="Resume the run in --out; with --no-resume, refuse an --out that holds a run."
+    ),
+]
 
 
 @guarded(labels="volume", **IMAGES)

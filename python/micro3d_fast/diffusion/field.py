@@ -30,12 +30,12 @@ _KNOWN_DRAWS = 2**31  # draw numbers of the noise at known voxels start here
 class Field:
     """The noisy volume x, in the slice batch of the plane that is denoised next.
 
-    With several seeds it holds as many volumes, one behind the other in the slice batch: each is
-    what it would be alone, and the network processes the slices of all.
+    With several seeds it holds one volume per seed, one after the other in the slice batch.  Each
+    volume is the same as if sampled alone; the network processes the slices of all.
 
     Memory: x, the next x and h0 in float32, the network's input and outputs in its own precision:
-    12 + 4 bytes per voxel and channel with bfloat16, beside the network's activations for one batch
-    of slices or windows.
+    12 + 4 bytes per voxel and channel with bfloat16, plus the network's activations for one
+    batch of slices or windows.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ class Field:
     def _hold_known(self, t: int) -> None:
         """Set known voxels to their value at step t (Eq. 3), with noise of its own draws.
 
-        Every pass thus denoises their neighbours beside the truth, at the expected noise level, and
+        Every pass thus denoises their neighbours next to correct values of the expected noise, and
         the harmonizing passes make them agree (the inpainting of Lugmayr et al. 2022).
         """
         import torch

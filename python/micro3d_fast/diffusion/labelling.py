@@ -190,21 +190,21 @@ def _neighbours(labels: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
     out = []
     for axis, n in enumerate(labels.shape):
         for step in (1, -1) if n > 1 else ():
-            beside = np.roll(labels, step, axis)
+            neighbours = np.roll(labels, step, axis)
             if not periodic[axis]:
                 edge = 0 if step == 1 else n - 1
                 here = tuple(edge if a == axis else slice(None) for a in range(labels.ndim))
-                beside[here] = labels[here]
-            out.append(beside)
+                neighbours[here] = labels[here]
+            out.append(neighbours)
     return np.stack(out) if out else np.empty((0, *labels.shape), dtype=labels.dtype)
 
 
 def islands(labels: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
-    """Return a mask of the voxels that share a face with no voxel of their own phase."""
-    beside = _neighbours(labels, periodic)
-    if not len(beside):
+    """Return a mask of the voxels whose face neighbours are all of other phases."""
+    neighbours = _neighbours(labels, periodic)
+    if not len(neighbours):
         return np.zeros(labels.shape, dtype=bool)
-    return (beside != labels).all(axis=0)
+    return (neighbours != labels).all(axis=0)
 
 
 def final_labels(
@@ -256,8 +256,8 @@ def final_labels(
             alone &= known == UNKNOWN
         if not alone.any():
             break
-        beside = _neighbours(labels, periodic)[:, alone]
-        counts = np.stack([(beside == phase).sum(axis=0) for phase in range(n_phases)])
+        neighbours = _neighbours(labels, periodic)[:, alone]
+        counts = np.stack([(neighbours == phase).sum(axis=0) for phase in range(n_phases)])
         fixed[alone] = counts.argmax(axis=0)
         if target is not None and left_to_give(target, fixed).min() < 0:
             break

@@ -124,12 +124,16 @@ class Model:
             f"Model: {parameters / 1e6:.1f} M parameters, {self.prediction}-prediction, "
             f"{self.schedule.kind} schedule of {self.schedule.steps} steps, "
             f"{self.patch} x {self.patch} patches; phases {phases}"
-            + (", fractions a condition" if self.fraction_condition else "")
-            + (f"; harmonizes {' '.join(map(str, self.harmonize))} times" if self.harmonize else "")
+            + (", conditioned on fractions" if self.fraction_condition else "")
+            + (
+                f"; harmonizing passes {' '.join(map(str, self.harmonize))}"
+                if self.harmonize
+                else ""
+            )
         )
 
     def save(self, directory: str | Path, *, half: bool | None = None) -> Path:
-        """Write the model to a directory, whole or not at all.
+        """Write the model to a directory, atomically.
 
         Parameters
         ----------
@@ -331,8 +335,8 @@ def _check_record(
         )
     if record["prediction"] == "noise" and schedule.alpha_bar[-1] == 0:
         raise ModelFileError(
-            f"{file} must predict 'x0' or 'v' on a schedule whose last step holds no signal, "
-            "got 'noise', which determines no image there"
+            f"{file} must predict 'x0' or 'v' on a schedule without signal at its last step, "
+            "got 'noise', from which x0 does not follow there"
         )
 
 

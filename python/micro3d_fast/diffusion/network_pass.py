@@ -125,7 +125,7 @@ class NetworkPass:
         strips = self._strips()
         slices = self.field.shape[SLICE_AXES[self.field.plane][0]]
         pixels = strips[0].rows.length * strips[0].columns.length
-        end = len(strips) * slices  # slices of all strips, one strip behind the other
+        end = len(strips) * slices  # slices of all strips, one strip after the other
         # On a CPU 9 % faster at 32^3, 3 % at 48^3, and no faster at 64^3, where it would take twice
         # the memory.
         together = len(embeddings) > 1

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The command and the program that make a recorded volume again."""
+"""The command and the program that repeat a recorded volume."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The arguments of `reconstruct` that make a volume again."""
+    """The arguments of `reconstruct` that repeat a volume."""
 
     model: str
     volume_shape: tuple[int, int, int]
@@ -115,7 +115,7 @@ def passes(record: Record) -> Any:
 
 
 def setting(name: str) -> Callable[[Record], Any]:
-    """Return what finds the setting of that name, of a named sampler."""
+    """Return a function from a record to the named setting of a named sampler."""
 
     def recorded(record: Record) -> Any:
         value = _settings(record).get(name)

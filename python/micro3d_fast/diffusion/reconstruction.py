@@ -42,7 +42,7 @@ def _option(default: Any, recorded: Callable[[Record], Any]) -> Any:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Reconstruction:
-    """A checked request for volumes: what `reconstruct` is given, but for the seeds.
+    """A checked request for volumes: the arguments of `reconstruct` except the seeds.
 
     Every option is one field, which `__post_init__` checks and replaces by its plain form; those of
     a `Runtime` are fields here.  `run` makes the volumes; `from_provenance` gives the arguments
@@ -282,7 +282,7 @@ class Reconstruction:
     def from_provenance(
         cls, record: Mapping[str, Any], volume_shape: Sequence[int]
     ) -> Recipe | None:
-        """Return what makes a recorded volume again; None if the record is of something else."""
+        """Return the arguments that repeat a recorded volume; None without such a record."""
         if not isinstance(record.get("settings"), Mapping) or "seed" not in record:
             return None
         arguments = {"seed": record["seed"]}
@@ -295,7 +295,7 @@ class Reconstruction:
 
 
 def check_model(model: Any) -> None:
-    """Refuse what is not a Model."""
+    """Refuse anything but a Model."""
     if not isinstance(model, Model):
         raise _checks.refuse_type("model", "be a Model", type(model).__name__, "see load_model")
 

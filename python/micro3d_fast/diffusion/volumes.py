@@ -125,7 +125,7 @@ def reconstruct(
     remove_islands : bool
         Give single voxels that share a face with no voxel of their phase to the phase around them;
         their number is in the provenance.  Matched fractions stay exact.  A voxel at a face of the
-        volume that is not periodic is no island: it may continue outside.
+        volume that is not periodic is not an island: it may continue outside.
     n : int, optional
         Make n volumes, of the seeds ``seed`` ... ``seed + n - 1``, and return them in a list.
         `reconstruct_many` yields them one after the other instead.
@@ -197,7 +197,7 @@ def reconstruct_many(
     callback : callable, optional
         As for `reconstruct`, with the passes of each batch.
     **options
-        All others of `reconstruct` but ``n`` and ``seed``.
+        All other options of `reconstruct` except ``n`` and ``seed``.
 
     Returns
     -------
@@ -219,7 +219,7 @@ def reconstruct_many(
     """
     for name in options:
         if name not in Reconstruction.options():
-            raise TypeError(f"`{name}` is no option of reconstruct_many")
+            raise TypeError(f"`{name}` is not an option of reconstruct_many")
     request = Reconstruction.of(volume_shape, model, **options)
     _checks.callback(callback)
     if batch is not None:

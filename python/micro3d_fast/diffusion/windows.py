@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MARGIN", "Cell", "Layout", "cut", "layout", "offsets", "whole"]
 
-MARGIN = 16  # by which a whole periodic axis wraps if its length is no multiple of the stride
+MARGIN = 16  # by which a whole periodic axis wraps if its length is not a multiple of the stride
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Cell:
 
 
 def whole(n: int, stride: int, periodic: bool) -> list[Cell]:
-    """Return one cell; with a margin if periodic and no multiple of the stride."""
+    """Return one cell; with a margin if periodic and not a multiple of the stride."""
     if not periodic or n % stride == 0:
         return [Cell(0, n, 0, n)]
     return [Cell(-MARGIN, -(-(n + 2 * MARGIN) // stride) * stride, 0, n)]
@@ -76,7 +76,7 @@ def cut(n: int, window: int, periodic: bool, offset: int) -> list[Cell]:
         Spread evenly, as few as cover the axis; else the borders lie at ``offset`` plus multiples
         of ``window``, and the windows at both ends are moved inwards.
     offset : int
-        0 ... n - 1 if periodic, 0 ... window - 1 else.
+        0 ... n - 1 if periodic, otherwise 0 ... window - 1.
     """
     if periodic:
         count = -(-n // window)

@@ -20,8 +20,8 @@ suffix   read write voxel size phase names provenance fields notes
 The suffixes .tiff and .hdf5 are read and written like .tif and .h5.  Array order is ``[z, y, x]``
 in all formats, x fastest.  Lengths are in metres; TIFF also holds micrometres for ImageJ and OME
 readers.  Files of other programs are read if they hold one labelled volume: a voxel size is taken
-from ImageJ, OME and VTK metadata, and is 1.0 ("in voxels") without them.  Every file appears under
-its name whole or not at all (``_atomic``).
+from ImageJ, OME and VTK metadata, and is 1.0 ("in voxels") without them.  Every file is written
+atomically (``_atomic``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""A file format: its suffixes, its reader and writer, and what it carries beside the labels."""
+"""A file format: its suffixes, its reader and writer, and what it stores with the labels."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Format:
     read : callable, optional
         ``read(path, option) -> Content``, with the value of ``read_option``.
     carries : tuple of str
-        What is stored beside the labels: ``"voxel size"``, ``"phase names"``, ``"provenance"``,
+        What is stored with the labels: ``"voxel size"``, ``"phase names"``, ``"provenance"``,
         ``"fields"``.
     notes : str
         For the table of formats.
@@ -64,7 +64,7 @@ class Format:
 
 
 def metadata(volume: Microstructure) -> dict[str, Any]:
-    """Return what a file holds beside the labels, in plain JSON types."""
+    """Return what a file holds in addition to the labels, in plain JSON types."""
     return {
         "micro3d_fast": _VERSION,
         "voxel_size": list(volume.voxel_size),

@@ -29,8 +29,8 @@ def _write_raw(path: Path, volume: Microstructure) -> None:
         "order": "z, y, x; x fastest",
         "sha256": hashlib.sha256(volume.labels).hexdigest(),
     }
-    with atomic_write(path) as temporary, atomic_write(_sidecar(path)) as beside:
-        beside.write_text(json.dumps(sidecar, indent=1, allow_nan=False), encoding="utf-8")
+    with atomic_write(path) as temporary, atomic_write(_sidecar(path)) as sidecar_file:
+        sidecar_file.write_text(json.dumps(sidecar, indent=1, allow_nan=False), encoding="utf-8")
         with open(temporary, "wb") as file:
             file.write(volume.labels.data)
 

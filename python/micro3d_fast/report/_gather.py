@@ -43,13 +43,13 @@ def gather(
     images = micrographs
     if micrographs is None and reference is not None:
         images = Micrographs.from_volume(reference, 8)
-    truth = reference if micrographs is None else micrographs
+    compared_with = reference if micrographs is None else micrographs
     comparison, comparison_raw, comparison_2d = comparisons
-    if comparison is None and truth is not None:
-        comparison = compare(microstructure, truth)
+    if comparison is None and compared_with is not None:
+        comparison = compare(microstructure, compared_with)
     raw = microstructure.fields if isinstance(microstructure, Microstructure) else {}
-    if comparison_raw is None and comparison is not False and truth is not None:
-        comparison_raw = compare(raw["raw_labels"], truth) if "raw_labels" in raw else None
+    if comparison_raw is None and comparison is not False and compared_with is not None:
+        comparison_raw = compare(raw["raw_labels"], compared_with) if "raw_labels" in raw else None
     return Contents(
         subject=subject,
         micrographs=micrographs,

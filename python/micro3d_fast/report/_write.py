@@ -53,7 +53,7 @@ def write_report(
         From :func:`micro3d_fast.compare`.  By default the volume is compared with
         ``micrographs``, or else with ``reference``, if given; False leaves it out.
     samples_2d : mapping of plane to sequence of arrays, optional
-        Samples of the 2D network, shown in a section of their own.
+        Samples of the 2D network, shown in a separate section.
     timings : mapping of str to float, optional
         Seconds of each step, by name.
     properties : result or mapping of name to result, optional

@@ -88,7 +88,7 @@ def _join_faces(found: np.ndarray, periodic: Flags3, order: int, lead: int) -> n
     number = int(found.max()) + 1
     graph = coo_array((np.ones(joined.shape[1]), (joined[0], joined[1])), shape=(number, number))
     _, group = connected_components(graph, directed=False)
-    group[0] = -1  # outside is no cluster
+    group[0] = -1  # outside is not a cluster
     return np.unique(group, return_inverse=True)[1].astype(np.int32)[found]
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The network while it learns: weights, their moving average, the optimizer (paper, Eq. 6)."""
+"""The state of training: weights, their moving average, the optimizer (paper, Eq. 6)."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Learner:
         return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
 
     def load_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Take back the state that `tensors` returned."""
+        """Restore the state that `tensors` returned."""
         self.net.load_state_dict({k: tensors[f"net.{k}"] for k in self.net.state_dict()})
         self.ema = {k: _like(tensors[f"ema.{k}"], old) for k, old in self.ema.items()}
         for name, p in self.net.named_parameters():

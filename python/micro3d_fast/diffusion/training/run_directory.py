@@ -32,7 +32,7 @@ class ResumeError(ValueError):
 
 @dataclass
 class Progress:
-    """How far a run is, apart from the learner's state."""
+    """The state of a run beside that of the learner."""
 
     loss: float = math.nan  # smoothed
     seconds: float = 0.0  # spent training, over all resumptions
@@ -89,7 +89,7 @@ class RunDirectory:
             )
 
     def save(self, learner: Learner, progress: Progress) -> None:
-        """Write the checkpoint and the loss history, each whole or not at all."""
+        """Write the checkpoint and the loss history, each atomically."""
         from safetensors.torch import save
 
         meta = {

@@ -141,7 +141,7 @@ def train(
     _checks.callback(callback)
     with current_device(options.device):
         _Run(micrographs, Path(out), options, resume).finish(callback)
-    return load_model(Path(out) / "model")  # what is on disk, to the last bit
+    return load_model(Path(out) / "model")  # exactly what is on disk
 
 
 class _Run:
@@ -155,10 +155,10 @@ class _Run:
         self.learner = Learner(micrographs, options)
         self.directory.open(options.settings(micrographs), resume)
         self.progress: Progress = self.directory.restore(self.learner)
-        self.whole = True  # no step is half done
+        self.between_steps = True
 
     def finish(self, callback: Callable[[dict[str, Any]], None] | None) -> None:
-        """Make the steps that are left, and the model."""
+        """Run the remaining steps and save the model."""
         learner, steps = self.learner, self.options.steps
         started, before, first = time.monotonic(), self.progress.seconds, learner.step
         try:
@@ -166,7 +166,7 @@ class _Run:
                 self._step()
                 elapsed = time.monotonic() - started
                 self.progress.seconds = before + elapsed
-                self.whole = True
+                self.between_steps = True
                 if callback is not None:
                     callback(
                         {
@@ -179,7 +179,7 @@ class _Run:
                     )
                 self._write_files()
         except KeyboardInterrupt:
-            if self.whole:  # else the last checkpoint stands, and the step is done again
+            if self.between_steps:  # else keep the last checkpoint
                 self.directory.save(learner, self.progress)
             raise
         model = self.directory.out / "model"
@@ -188,7 +188,7 @@ class _Run:
 
     def _step(self) -> None:
         """Make one step and smooth its loss."""
-        self.whole = False
+        self.between_steps = False
         loss, step = self.learner.advance(), self.learner.step
         weight, before = max(0.01, 1 / step), self.progress.loss
         self.progress.loss = loss if step == 1 else (1 - weight) * before + weight * loss
