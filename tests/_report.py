@@ -53,7 +53,7 @@ def micrographs(n: int = 6) -> m3.Micrographs:
 
 
 class Page(HTMLParser):
-    """What a test wants to know of a page."""
+    """The parts of a page that tests check."""
 
     VOID = frozenset({"meta", "img", "input", "br"})
 

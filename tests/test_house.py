@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The house keeps its shape: imports point one way, import is light, names resolve."""
+"""Structure of the package: imports point one way, import is light, names resolve."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_the_first_ctrl_c_waits_for_a_whole_step_and_the_second_does_not():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_ctrl_c_says_how_to_go_on(run, monkeypatch, folder, tmp_path):
+def test_ctrl_c_prints_the_command_that_resumes(run, monkeypatch, folder, tmp_path):
     def train(micrographs, out, *, callback, **options):
         callback({"step": 1, "steps": 9, "loss": 0.5, "eta": 3.0})
         signal.raise_signal(signal.SIGINT)
@@ -121,7 +121,7 @@ def test_ctrl_c_says_how_to_go_on(run, monkeypatch, folder, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_stopped_training_goes_on(folder, tmp_path):
+def test_a_stopped_training_resumes(folder, tmp_path):
     command = [
         sys.executable, "-m", "micro3d_fast.cli", "train", "--volume", str(folder / "v.tif"),
         "--out", str(tmp_path / "run"), "--patch", "16", "--batch-size", "2", "--steps", "40",

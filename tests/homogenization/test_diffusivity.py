@@ -171,7 +171,7 @@ def test_fields_carry_the_flux(sides, rng):
         assert not got.flux[image == 0].any()
 
 
-def test_mixed_precision_meets_the_tolerance_truly(rng):
+def test_true_residual_meets_the_tolerance_in_mixed_precision(rng):
     image = blobs((20, 20, 20), (0.5, 0.5), rng)
     for precision in ("mixed", "float64"):
         got = m3.relative_diffusivity(image, 1, axis=0, tol=1e-10, precision=precision)

@@ -158,7 +158,7 @@ def test_imagej_and_ome_voxel_sizes(tmp_path):
     assert tifffile.imread(tmp_path / "plain.tif").shape == LABELS.shape
 
 
-def test_our_tiff_tells_imagej_the_voxel_size(tmp_path):
+def test_our_tiff_has_the_voxel_size_for_imagej(tmp_path):
     tifffile = pytest.importorskip("tifffile")
     FULL.save(tmp_path / "a.tif")
     with tifffile.TiffFile(tmp_path / "a.tif") as file:

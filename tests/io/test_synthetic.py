@@ -116,7 +116,7 @@ def test_fibres_do_not_overlap(fraction, gap):
         assert np.bincount(pieces.ravel())[1:].max() < 1.2 * np.pi * truth["fibre_radius"] ** 2
 
 
-def test_misalignment_is_what_is_asked():
+def test_misalignment_is_the_requested_one():
     for angle in (1.0, 6.0):
         m = synthetic.fibre_composite((64, 64, 64), 0.3, misalignment=angle, seed=0)
         assert m.provenance["truth"]["misalignment_rms_degrees"] == pytest.approx(angle, rel=0.1)

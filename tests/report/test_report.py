@@ -193,7 +193,7 @@ class TestPage:
             assert script in page.scripts["code"]
 
 
-def test_hostile_words_stay_words(tmp_path):
+def test_markup_in_names_is_escaped(tmp_path):
     bad = "</script><img src=x onerror=alert(1)>"
     page = write_report(
         tmp_path,
@@ -211,7 +211,7 @@ def test_hostile_words_stay_words(tmp_path):
     assert bad in parsed.text
 
 
-def test_compares_by_default_and_not_if_told(tmp_path):
+def test_compares_by_default_unless_false(tmp_path):
     made, given = microstructure(), micrographs()
     write_report(tmp_path / "a", microstructure=made, micrographs=given)
     write_report(tmp_path / "b", microstructure=made, micrographs=given, comparison=False)

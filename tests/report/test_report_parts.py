@@ -55,7 +55,7 @@ def test_coarsening_is_the_majority_of_each_block(rng, factors):
         assert coarse[index] == np.argmax(np.bincount(block.ravel()))
 
 
-def test_large_volumes_are_drawn_coarser_and_it_is_said(tmp_path):
+def test_caption_states_that_a_large_volume_is_drawn_coarser(tmp_path):
     labels = np.zeros((3, 4, 300), dtype=np.uint8)
     labels[:, :, ::7] = 1
     page = write_report(tmp_path, microstructure=labels)

@@ -105,7 +105,7 @@ def test_floor_is_the_error_of_random_halves():
     assert curve.floor == pytest.approx(np.mean(errors), rel=0.03)
 
 
-def test_fresh_truth_sits_at_the_scatter():
+def test_error_of_a_perfect_generator_is_the_scatter():
     """Volumes of the same law as the reference: their mean error is the scatter of real blocks."""
     reference = texture((64, 64, 64), seed=5, cell=(2, 2, 2))
     errors, scatters = [], []
