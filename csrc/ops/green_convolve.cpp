@@ -353,6 +353,7 @@ void green_convolve_cpu(const GreenConvolve<T, N>& op, double* rz, int threads) 
     for (Index ky = 0; ky < half; ++ky)
       rz[l] += sums[std::size_t(l * half + ky)];
   }
+  // One function: three passes over the same buffers, in the order of the transforms.
 }
 
 template void green_convolve_cpu(const GreenConvolve<float, 1>&, double*, int);

@@ -118,6 +118,7 @@ template <class Model, class S, class T> struct Slab {
       if (layer >= z0)
         dots[layer] = dot;
     }
+    // One function, because the rows share `memory`, `up` and the running sums.
   }
 
   /// Haar terms, in y and z, of the columns of corners of an element row.

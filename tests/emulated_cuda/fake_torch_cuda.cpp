@@ -2,15 +2,17 @@
 // SPDX-License-Identifier: MIT
 // A CUDA device for a CPU build of torch: its tensors are true CUDA tensors (device cuda:N, the
 // CUDA dispatch key) whose memory is that of the host.  Whatever has no kernel for CUDA, which in a
-// CPU build is everything, comes to `fallback`: it checks what a GPU would refuse, runs the
-// operator of the CPU on tensors that share the memory, and hands the results back as CUDA tensors.
+// CPU build is everything, is dispatched to `fallback`: it checks what a GPU would refuse, runs the
+// CPU operator on tensors that share the memory, and returns the results as CUDA tensors.
 //
 // Streams and graphs are those of the emulated CUDA runtime (api.hpp), so that torch's operators
 // and the kernels of _core keep one order.  On a stream that is held or captured an operator is run
 // for the shapes of its results alone, what it wrote is put back, and it runs again in its turn.
 // Memory is filled with 0xFF bytes (NaN) when it is allocated and when it is freed: nothing may
-// count on what an `empty` holds, or on memory that an operator in flight or a graph was left alone
-// with.
+// count on the content of an `empty`, or on memory that an operator in flight or a graph uses alone.
+//
+// One file of about 1000 lines, because it is one dispatcher backend: allocator, device guard,
+// streams, fallback and the operators that the fallback cannot serve share its static state.
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/dispatch/Dispatcher.h>

@@ -185,6 +185,7 @@ def install(
     _streams(runtime)
     _graphs(runtime)
     _profiler()
+    # One function: a list of the replaced names of torch.cuda, in the order of torch's own modules.
     return runtime
 
 
@@ -311,6 +312,7 @@ def _streams(runtime: Runtime) -> None:
     torch.cuda.streams.Stream = torch.cuda.Stream = Stream
     torch.cuda.streams.ExternalStream = torch.cuda.ExternalStream = ExternalStream
     torch.cuda.streams.Event = torch.cuda.Event = Event
+    # One function: the three classes share the runtime and each other.
 
 
 def _graphs(runtime: Runtime) -> None:

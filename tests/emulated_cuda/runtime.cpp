@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 // SPDX-License-Identifier: MIT
 // How the emulated GPU runs a kernel: block by block, a block's threads as fibers of one thread of
-// the host. A barrier is a switch to the scheduler, which goes on when all have arrived.
+// the host. A barrier switches to the scheduler, which continues when all threads have arrived.
+// One file: scheduler, barriers, warps and checks share the state of the running block.
 #include "cuda_runtime.h"
 
 #include "machine.hpp" // for Machine, machine
