@@ -10,7 +10,7 @@
 // The body is inlined into two functions that differ only in their target attribute, so a wheel
 // built for the oldest processor still uses wide vectors on newer ones. No ifuncs: they fail under
 // sanitizers and on other systems. AVX-512 gained nothing measurable over AVX2 for such loops (on a
-// Zen 4); code that has intrinsics of its own for it, as bit_correlation.cpp, asks best_isa().
+// Zen 4); code with its own intrinsics for it, as bit_correlation.cpp, calls best_isa().
 #include "core/config.hpp" // for Index
 
 #include <cstdlib> // for getenv

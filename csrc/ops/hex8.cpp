@@ -53,7 +53,7 @@ M3D_BODY void expand_row(const Hex8<S, T>& op, const T* table, const std::uint8_
 /// Planes z0 ... z1 - 1 of one load, element row by element row.
 ///
 /// A row of elements reads four rows of nodes and pushes on the same four. What it does to the rows
-/// y + 1 is carried to the next row, what it does to the plane z + 1 is kept in `up`. The layer
+/// y + 1 is carried to the next row; the contributions to the plane z + 1 are kept in `up`. The layer
 /// below the first plane is computed for its upper half alone, so the order of the sums at a node
 /// does not depend on how the planes are shared out.
 template <class Model, class S, class T> struct Slab {

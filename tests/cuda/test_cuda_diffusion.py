@@ -26,7 +26,7 @@ DEVICE = "cuda"
 
 @pytest.fixture(autouse=True)
 def full_float32(monkeypatch):
-    """Convolutions of float32 in float32: torch takes TF32 unless told otherwise."""
+    """Convolutions of float32 in float32: torch uses TF32 by default."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
 

@@ -193,7 +193,7 @@ class ndarray:
 
     @classmethod
     def _new(cls, host: np.ndarray) -> ndarray:
-        """In memory of its own."""
+        """Return a copy in new memory."""
         owner = _owner(host)
         device = _runtime.emulated_cuda_get_device()
         address = owner.ctypes.data

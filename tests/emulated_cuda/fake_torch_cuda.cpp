@@ -817,7 +817,7 @@ void fallback(const c10::OperatorHandle& op, Stack* stack) {
       for (const std::optional<at::Tensor>& t : lowered[i].toOptionalTensorVector())
         if (t && t->defined() && t->scalar_type() == at::kBool)
           wait("an index that is a mask"); // it has as many results as it has ones
-    // random numbers of the GPU come from generators of its own
+    // random numbers of the GPU come from separate generators
     if (argument == "generator" && lowered[i].isNone() && call.device >= 0)
       lowered[i] = host_generator(default_generator(call.device));
   }
@@ -851,7 +851,7 @@ void fallback(const c10::OperatorHandle& op, Stack* stack) {
     stack->push_back(std::move(result));
 }
 
-// --------------------------------------------------- operators that a fallback can not do justice
+// --------------------------------------------------- operators that the fallback cannot serve
 
 at::Tensor& set_storage(at::Tensor& self, c10::Storage source, c10::SymInt offset,
                         c10::SymIntArrayRef sizes, c10::SymIntArrayRef strides) {

@@ -316,7 +316,7 @@ unsigned finish_warps() {
   return going;
 }
 
-/// Where the threads of the block are, for the message of one that can not go on.
+/// Where the threads of the block are, for the message of one that cannot continue.
 std::string whereabouts() {
   struct Group {
     Wait wait;
@@ -387,7 +387,7 @@ void run_block() {
     if (ready > 0)
       continue;
     if (at_barrier < m.count || !one_barrier)
-      return m.fail("the threads of block " + text(blockIdx) + " can not go on: " + whereabouts());
+      return m.fail("the threads of block " + text(blockIdx) + " cannot continue: " + whereabouts());
     for (unsigned i = 0; i < m.count; ++i)
       m.threads[i].wait = Wait::ready;
     block_synchronized();

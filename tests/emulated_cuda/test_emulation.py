@@ -176,7 +176,7 @@ def test_access_is_looked_at(access, name, grid, block, words):
     [
         ("left_before_the_barrier", 64, 0, "32 (first: 0) wait at __syncthreads in faults.cu:"),
         ("left_before_the_barrier", 64, 0, "32 (first: 32) have returned"),
-        ("two_barriers", 64, 0, "can not go on"),
+        ("two_barriers", 64, 0, "cannot continue"),
         ("missing_lane", 32, 0, "31 (first: 0) wait at a warp intrinsic in faults.cu:"),
         ("mask_without_itself", 32, 0, "with a mask without it"),
         ("beyond_shared", 1, 8, "shared"),
