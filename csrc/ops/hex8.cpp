@@ -52,10 +52,10 @@ M3D_BODY void expand_row(const Hex8<S, T>& op, const T* table, const std::uint8_
 
 /// Planes z0 ... z1 - 1 of one load, element row by element row.
 ///
-/// A row of elements reads four rows of nodes and pushes on the same four. What it does to the rows
-/// y + 1 is carried to the next row; the contributions to the plane z + 1 are kept in `up`. The layer
-/// below the first plane is computed for its upper half alone, so the order of the sums at a node
-/// does not depend on how the planes are shared out.
+/// A row of elements reads four rows of nodes and adds to the same four. Its contributions to the
+/// rows y + 1 are carried to the next row, those to the plane z + 1 are kept in `up`. Only the
+/// upper half of the layer below the first plane is computed, so the order of the sums at a node
+/// does not depend on how the planes are divided among threads.
 template <class Model, class S, class T> struct Slab {
   static M3D_BODY void run(const Hex8<S, T>* given, Index load, Index z0, Index z1, double* dots) {
     const Hex8<S, T>& op = *given;
