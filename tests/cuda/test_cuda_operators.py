@@ -274,6 +274,23 @@ def test_run_lengths_of_views(gpu, view, order):
                 np.testing.assert_array_equal(fetch(g), w)
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+def test_run_lengths_of_reversed_views(order):
+    """cupy has negative strides, torch does not."""
+    cupy = pytest.importorskip("cupy")
+    labels, mask = labels_of((12, 15, 70)), labels_of((12, 15, 70), 2, 4)
+
+    def reversed_view(array):
+        return array[::-1, 1:, ::-3].transpose(order)
+
+    for axis in range(3):
+        keys = {"axis": axis, "n_phases": 3, "periodic": True}
+        want = ops.run_lengths(reversed_view(labels), mask=reversed_view(mask), **keys)
+        there = [reversed_view(cupy.asarray(array)) for array in (labels, mask)]
+        for g, w in zip(ops.run_lengths(there[0], mask=there[1], **keys), want, strict=True):
+            np.testing.assert_array_equal(cupy.asnumpy(g), w)
+
+
 DIRECTIONS = [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, -1), (0, -1, 0), (1, 1, 0), (0, -1, 1)]
 DIRECTIONS += [(1, -1, 2), (-1, 0, 1), (1, 1, 1), (3, 0, -2)]
 
