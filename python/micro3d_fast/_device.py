@@ -20,7 +20,7 @@ def device_name(device: Any) -> str:
     if not isinstance(device, str) and type(device).__name__ != "device":
         raise _checks.refuse_type("device", _WANTED, _checks.shown_with_type(device))
     name = str(device)
-    if re.fullmatch(r"cpu|cuda(:\d+)?", name) is None:
+    if re.fullmatch(r"cpu(:0)?|cuda(:[0-9]+)?", name) is None:
         raise _checks.refuse("device", _WANTED, repr(name))
     return name
 
@@ -29,7 +29,10 @@ def torch_device(name: str) -> torch.device:
     """Return the device of a checked name; refused if torch does not have it."""
     import torch
 
-    found = torch.device(name)
+    try:
+        found = torch.device(name)
+    except RuntimeError:  # such as cuda:01
+        raise _checks.refuse("device", _WANTED, repr(name)) from None
     if found.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count == 0:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 
+import numpy as np
 import pytest
 
 import micro3d_fast as m3
@@ -53,6 +54,63 @@ def test_former_keywords_equal_their_replacements():
     assert raw.provenance["asked_volume_fractions"] is None
 
 
+def test_settings_override_valid_arguments_and_refuse_invalid_ones():
+    model, custom = tiny_model(), settings.SamplerSettings(2, 1, 0.5)
+    even = np.array([0.5, 0.5])
+    made = m3.reconstruct(
+        (8, 8, 8), model, settings=custom, sampler="paper", volume_fractions=even, gamma=0.3
+    )
+    assert made.provenance["asked_volume_fractions"] == [0.5, 0.5]
+    for wrong in (
+        {"passes": 0},
+        {"harmonize": "x"},
+        {"gamma": 3},
+        {"sampler": "paper", "passes": 3},
+        {"quality": "draft", "harmonize": [1, 0]},
+    ):
+        with pytest.raises((ValueError, TypeError), match=r"`(passes|harmonize|gamma)` must"):
+            m3.reconstruct((8, 8, 8), model, settings=custom, **wrong)
+    for runtime in (0, "junk"):
+        with pytest.raises(TypeError, match="`runtime` must be a Runtime or None"):
+            m3.reconstruct((8, 8, 8), model, runtime=runtime, window=8)
+    with pytest.raises(ValueError, match="`harmonize` must leave at least two steps"):
+        m3.reconstruct((8, 8, 8), model, harmonize=np.int64(4), passes=2)
+
+
+@pytest.mark.parametrize("device", ["cuda:01", "cuda:99999999999999", "cuda:\u0663", "cpu:1"])
+def test_devices_that_torch_cannot_name_are_refused(device):
+    with pytest.raises(ValueError, match="`device` must be"):
+        m3.reconstruct((8, 8, 8), tiny_model(), device=device)
+
+
+def test_a_sampler_is_one_entry(monkeypatch):
+    """Its volume is recorded under its name and made again by its recipe."""
+    fixed = settings.SamplerSettings(3, 1, 1.0, rotate=True)
+    entry = settings.Sampler("quick", "five passes", lambda model: fixed, takes=())
+    monkeypatch.setitem(settings.SAMPLERS, "quick", entry)
+    model = tiny_model()
+    volume = m3.reconstruct((8, 8, 8), model, sampler="quick", seed=3)
+    assert volume.provenance["sampler"] == "quick"
+    recipe = Reconstruction.from_provenance(volume.provenance, volume.shape)
+    assert "harmonize" not in recipe.arguments
+    assert "--sampler quick" in recipe.command()
+    again = m3.reconstruct((8, 8, 8), model, **recipe.arguments)
+    assert (again.labels == volume.labels).all()
+    with pytest.raises(ValueError, match="`gamma` must be None for sampler 'quick'"):
+        m3.reconstruct((8, 8, 8), model, sampler="quick", gamma=0.5)
+
+
+def test_records_with_missing_values_have_a_recipe():
+    record = m3.reconstruct((8, 8, 8), tiny_model(), passes=3).provenance
+    odd = {**record, "guidance": None, "passes": None, "periodic": True}
+    text = Reconstruction.from_provenance(odd, (8, 8, 8)).command()
+    assert "raw" not in text
+    assert "guidance" not in text
+    assert Reconstruction.from_provenance({**record, "seed": None}, (8, 8, 8)) is None
+    unknown = Reconstruction.from_provenance({**record, "sampler": "other"}, (8, 8, 8))
+    assert "--sampler other" in unknown.command()
+
+
 def test_defaults_are_written_once():
     public = inspect.signature(m3.reconstruct).parameters
     assert len(public) == 16
@@ -94,7 +152,7 @@ def test_repeats_of_each_step():
         with pytest.raises(ValueError, match="`harmonize` must be one number for each of 3"):
             SamplerSettings(3, wrong, 1.0)
     for options in ({"sampler": "paper"}, {"passes": 22}, {"quality": "draft"}):
-        with pytest.raises(ValueError, match="`harmonize` must be one number where"):
+        with pytest.raises(ValueError, match="`harmonize` must be one number where `"):
             reconstruct((8, 8, 8), tiny_model(), harmonize=(1, 0), **options)
 
 

@@ -174,7 +174,7 @@ def test_other_run_in_out_is_refused(tmp_path, change, words):
         (
             {"device": "tpu"},
             ValueError,
-            "`device` must be None, .*, got 'tpu'",
+            "`device` must be None, 'cpu', 'cuda' or 'cuda:N', got",
         ),
         ({"prediction": "score"}, ValueError, "`prediction`"),
         (

@@ -145,7 +145,6 @@ def reconstruct(
           --out volume.vti --report report/ --volume tomogram.tif
       micro3d reconstruct --model cathode --sampler draft --count 8 --out many/volume.tif
     """
-    _check_outputs(out, report, count)
     volume_shape = read_shape(shape)
     options: dict[str, Any] = {
         "passes": passes,
@@ -159,8 +158,9 @@ def reconstruct(
         "window": read_window(window),
         "device": device,
         "keep_raw": report is not None,
-        "known": None if known is None else load_volume(known, "known").labels,
     }
+    _check_outputs(out, report, count)
+    options["known"] = None if known is None else load_volume(known, "known").labels
     options |= {k: v for k, v in {"sampler": sampler, "quality": quality}.items() if v is not None}
 
     from .. import diffusion

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,12 +94,16 @@ def _settings(record: Record) -> Record:
 
 
 def _sampler(record: Record) -> Sampler | None:
-    """Return the named sampler of a record; None for settings given by the caller."""
+    """Return the named sampler of a record; None for settings of the caller and unknown names."""
     return SAMPLERS.get(str(record.get("sampler", "fast")))
 
 
+def _is_custom(record: Record) -> bool:
+    return record.get("sampler") == "custom"
+
+
 def sampler(record: Record) -> Any:
-    if _sampler(record) is not None:
+    if not _is_custom(record):
         return record.get("sampler", "fast")
     values = ", ".join(
         f"{name}={tuple(value) if isinstance(value, list) else value!r}"
@@ -110,7 +114,7 @@ def sampler(record: Record) -> Any:
 
 def passes(record: Record) -> Any:
     named, repeats = _sampler(record), _settings(record).get("harmonize")
-    free = named is not None and named.takes_passes and isinstance(repeats, int)
+    free = named is not None and "passes" in named.takes and isinstance(repeats, int)
     return record.get("passes", OMIT) if free else OMIT
 
 
@@ -118,8 +122,9 @@ def setting(name: str) -> Callable[[Record], Any]:
     """Return a function from a record to the named setting of a named sampler."""
 
     def recorded(record: Record) -> Any:
-        value = _settings(record).get(name)
-        if _sampler(record) is None or value is None:
+        value, named = _settings(record).get(name), _sampler(record)
+        fixed = named is not None and name not in named.takes
+        if _is_custom(record) or fixed or value is None:
             return OMIT
         return tuple(value) if isinstance(value, list) else value
 
@@ -127,8 +132,8 @@ def setting(name: str) -> Callable[[Record], Any]:
 
 
 def periodic(record: Record) -> Any:
-    axes = record.get("periodic") or ()
-    return tuple(axes) if any(axes) else OMIT
+    axes = record.get("periodic")
+    return tuple(axes) if isinstance(axes, Sequence) and any(axes) else OMIT
 
 
 def volume_fractions(record: Record) -> Any:

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -29,10 +29,7 @@ from .recipe import OMIT, Recipe, Record
 from .sampling import Callback, sample
 from .settings import Runtime, Sampler, SamplerSettings, resolve_sampler
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["Reconstruction", "check_model", "requested_fractions"]
+__all__ = ["Reconstruction", "check_model", "check_runtime", "requested_fractions"]
 
 
 def _option(default: Any, recorded: Callable[[Record], Any]) -> Any:
@@ -77,14 +74,12 @@ class Reconstruction:
         cls, volume_shape: Any, model: Any, *, runtime: Runtime | None = None, **options: Any
     ) -> Reconstruction:
         """Return the checked request of these arguments of `reconstruct`."""
-        runtime = Runtime() if runtime is None else runtime
-        if not isinstance(runtime, Runtime):
-            raise _checks.refuse_type("runtime", "be a Runtime or None", type(runtime).__name__)
+        runtime = check_runtime(runtime)
         return cls(volume_shape=volume_shape, model=model, **dataclasses.asdict(runtime), **options)
 
     @classmethod
     def options(cls) -> frozenset[str]:
-        """Return the names that `of` takes as keywords, and the former ones of `Runtime`."""
+        """Return the keywords of `reconstruct_many`: the options, ``runtime`` and its fields."""
         fields = {f.name for f in dataclasses.fields(cls) if f.init}
         return frozenset(fields | {"runtime"}) - {"volume_shape", "model"}
 
@@ -122,7 +117,7 @@ class Reconstruction:
     def _fraction_condition(self) -> bool:
         """Check whether the network is conditioned on the phase fractions."""
         value, wanted = self.fraction_condition, "be 'auto', True or False"
-        if value == "auto":
+        if isinstance(value, str) and value == "auto":
             unheld = self.volume_fractions is not None and not self.settings.hold_mean
             return self.model.fraction_condition and unheld
         if isinstance(value, str):
@@ -283,15 +278,24 @@ class Reconstruction:
         cls, record: Mapping[str, Any], volume_shape: Sequence[int]
     ) -> Recipe | None:
         """Return the arguments that repeat a recorded volume; None without such a record."""
-        if not isinstance(record.get("settings"), Mapping) or "seed" not in record:
+        if not isinstance(record.get("settings"), Mapping) or record.get("seed") is None:
             return None
         arguments = {"seed": record["seed"]}
         for field in dataclasses.fields(cls):
             value = field.metadata.get("recorded", lambda _: OMIT)(record)
-            if value is not OMIT:
+            if value is not OMIT and (value is not None or field.name == "volume_fractions"):
                 arguments[field.name] = value
         nz, ny, nx = volume_shape
         return Recipe(str(record.get("model_name", "MODEL")), (nz, ny, nx), arguments)
+
+
+def check_runtime(runtime: Any) -> Runtime:
+    """Return the Runtime, the default one for None."""
+    if runtime is None:
+        return Runtime()
+    if not isinstance(runtime, Runtime):
+        raise _checks.refuse_type("runtime", "be a Runtime or None", type(runtime).__name__)
+    return runtime
 
 
 def check_model(model: Any) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "Runtime",
     "Sampler",
     "SamplerSettings",
+    "check_changes",
     "fast_settings",
     "paper_settings",
     "resolve_sampler",
@@ -170,33 +171,31 @@ def fast_settings(
 class Sampler:
     """A named sampler: what makes its settings, and which arguments it accepts."""
 
+    name: str  # recorded in the provenance
     summary: str  # for lists of the samplers
-    settings: Callable[..., SamplerSettings]  # called with model=, harmonize=, gamma=, passes=
-    takes_passes: bool = True  # `passes`, and `harmonize` for each step
+    settings: Callable[..., SamplerSettings]  # called with model= and given `takes`
+    takes: tuple[str, ...] = ("harmonize", "gamma")  # "passes" too: `harmonize` may be per step
     matches_fractions: bool = True  # what volume_fractions="auto" means
     quality: str | None = None  # recorded in the provenance beside `name`
-    name: str = "fast"  # recorded in the provenance
 
 
 def _quality(name: str) -> Sampler:
     settings = functools.partial(fast_settings, passes=QUALITY[name])
-    return Sampler(f"{QUALITY[name]} passes", settings, takes_passes=False, quality=name)
+    return Sampler("fast", f"{QUALITY[name]} passes", settings, quality=name)
 
 
 #: The values of `sampler`.  A new sampler is one entry here.
 SAMPLERS = {
-    "fast": Sampler("the default, few passes", fast_settings),
+    "fast": Sampler(
+        "fast", "the default, few passes", fast_settings, ("passes", "harmonize", "gamma")
+    ),
     "paper": Sampler(
-        "the paper's, thousands of passes",
-        paper_settings,
-        takes_passes=False,
-        matches_fractions=False,
-        name="paper",
+        "paper", "the paper's, thousands of passes", paper_settings, matches_fractions=False
     ),
     **{name: _quality(name) for name in QUALITY},
 }
 
-_CUSTOM = Sampler("settings of the caller", fast_settings, name="custom")
+_CUSTOM = Sampler("custom", "settings of the caller", SamplerSettings, ())
 
 
 def resolve_sampler(
@@ -216,13 +215,14 @@ def resolve_sampler(
         chosen, settings = _CUSTOM, sampler
     else:
         chosen = SAMPLERS[_checks.choice(sampler, SAMPLERS, name="sampler")]
-        settings = chosen.settings(model=model, **_checked(given, sampler, chosen))
-        if isinstance(harmonize, int) and harmonize > 0 and settings.steps < 2:
+        settings = chosen.settings(model=model, **check_changes(given, sampler, chosen))
+        n_h = settings.harmonize if "harmonize" in given else 0
+        if isinstance(n_h, int) and n_h > 0 and settings.steps < 2:
             raise _checks.refuse(
                 "harmonize",
                 "leave at least two steps within the number of passes, because the last step has "
                 "no repeats",
-                str(harmonize),
+                str(n_h),
             )
     if settings.steps > model.schedule.steps:
         raise _checks.refuse(
@@ -233,13 +233,14 @@ def resolve_sampler(
     return chosen, settings
 
 
-def _checked(given: dict[str, Any], name: str, sampler: Sampler) -> dict[str, Any]:
-    """Return what changes the named sampler, checked."""
+def check_changes(given: dict[str, Any], name: str, sampler: Sampler) -> dict[str, Any]:
+    """Return the arguments that change the named sampler, checked; None changes nothing."""
+    given = {key: value for key, value in given.items() if value is not None}
     checked: dict[str, Any] = {}
     harmonize = given.get("harmonize")
     if isinstance(harmonize, Sequence) and not isinstance(harmonize, str | bytes):
         checked["harmonize"] = _checks.repeats(harmonize, name="harmonize")
-        if "passes" in given or not sampler.takes_passes:
+        if "passes" in given or "passes" not in sampler.takes:
             other = "`passes` is given" if "passes" in given else f"`sampler` is {name!r}"
             raise _checks.refuse(
                 "harmonize", f"be one number where {other}", repr(checked["harmonize"])
@@ -250,7 +251,8 @@ def _checked(given: dict[str, Any], name: str, sampler: Sampler) -> dict[str, An
         checked["gamma"] = _checks.real(given["gamma"], name="gamma", minimum=0.0, maximum=1.0)
     if "passes" in given:
         checked["passes"] = _checks.integer(given["passes"], name="passes", minimum=1)
-        if not sampler.takes_passes:
-            wanted = f"be None for sampler {name!r}, which has its own number of passes"
-            raise _checks.refuse("passes", wanted, str(checked["passes"]))
+    for key, value in checked.items():
+        if key not in sampler.takes:
+            wanted = f"be None for sampler {name!r}, which sets it itself"
+            raise _checks.refuse(key, wanted, repr(value))
     return checked

@@ -14,9 +14,9 @@ from .. import _checks
 from ..microstructure import Microstructure
 from .model import Model
 from .progress import as_one_job
-from .reconstruction import Reconstruction
+from .reconstruction import Reconstruction, check_runtime
 from .sampling import Callback
-from .settings import QUALITY, SAMPLERS, Runtime, SamplerSettings
+from .settings import QUALITY, SAMPLERS, Runtime, SamplerSettings, check_changes
 
 __all__ = ["accept_former_keywords", "reconstruct", "reconstruct_many"]
 
@@ -48,12 +48,15 @@ def accept_former_keywords(function: _Function) -> _Function:
             named = SAMPLERS[
                 _checks.choice(options.get("sampler", "fast"), SAMPLERS, name="sampler")
             ]
-            if not named.matches_fractions and options.get("volume_fractions", "auto") == "auto":
+            given = {name: options.get(name) for name in ("passes", "harmonize", "gamma")}
+            check_changes(given, options.get("sampler", "fast"), named)  # overridden, but valid
+            fractions = options.get("volume_fractions", "auto")
+            if not named.matches_fractions and isinstance(fractions, str) and fractions == "auto":
                 options["volume_fractions"] = None
             options.update(sampler=settings, passes=None, harmonize=None, gamma=None)
         names = [f.name for f in dataclasses.fields(Runtime) if f.name in options]
         if names:
-            runtime = options.get("runtime") or Runtime()
+            runtime = check_runtime(options.get("runtime"))
             changes = {name: options.pop(name) for name in names}
             options["runtime"] = dataclasses.replace(runtime, **changes)
         return function(*args, **options)
@@ -152,7 +155,8 @@ def reconstruct(
 
     Notes
     -----
-    The former keywords ``quality``, ``settings`` (values of ``sampler``), ``window``,
+    The former keywords ``quality``, ``settings`` (values of ``sampler``; ``settings`` overrides
+    ``sampler``, ``passes``, ``harmonize`` and ``gamma``), ``window``,
     ``precision``, ``compile``, ``keep_raw`` and ``fraction_condition`` (fields of `Runtime`) are
     still accepted.
 

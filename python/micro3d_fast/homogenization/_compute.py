@@ -195,7 +195,7 @@ def compute_for(labels: Any, device: Any, threads: int) -> Compute:
         kind = framework(labels)
         device = str(labels.device) if kind == "torch" else f"cuda:{labels.device.id}"
     name = device_name(device)
-    if name == "cpu":
+    if name.startswith("cpu"):
         return NumpyCompute(threads)
     ops.require_cuda(f"`device` {name!r}")
     torch_device(name)

@@ -81,6 +81,7 @@ class TrainingOptions:
         if self.patch % stride:
             wanted = f"be a multiple of {stride} for preset {self.preset!r}"
             raise _checks.refuse("patch", wanted, str(self.patch))
+        object.__setattr__(self, "prediction", self.prediction or None)
         put("prediction", _checks.choice, recipe.prediction, options=PREDICTIONS)
         object.__setattr__(self, "schedule", Schedule(self.schedule or recipe.schedule))
         if self.prediction == "noise" and self.schedule.alpha_bar[-1] == 0:
