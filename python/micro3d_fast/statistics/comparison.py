@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import _checks
 from .._planes import AXIS_NAMES, PLANES
+from .verdict import Verdict
 
 __all__ = ["FUNCTIONS", "Comparison", "Curve"]
 
@@ -44,6 +45,8 @@ class Curve:
         The error of real blocks against the rest of the reference; nan where not available.
     interval : tuple of float
         Bootstrap interval of ``error``; both sides are resampled, so it is biased upwards.
+    real_std : array of float64 or None
+        Standard deviation of a real specimen of the generated size about the reference curve.
     """
 
     function: str
@@ -59,6 +62,7 @@ class Curve:
     floor: float
     scatter: float
     interval: tuple[float, float]
+    real_std: np.ndarray | None = None
 
     def __repr__(self) -> str:
         return (
@@ -86,6 +90,8 @@ class Comparison:
         Level of the bootstrap intervals.
     seed : int
         Seed of the random halves and of the bootstrap.
+    verdict : Verdict or None
+        Whether the generated side could be real; None where it was not judged.
     """
 
     curves: tuple[Curve, ...]
@@ -97,6 +103,7 @@ class Comparison:
     phase_names: tuple[str, ...]
     confidence: float
     seed: int
+    verdict: Verdict | None = None
 
     def select(
         self,
@@ -176,7 +183,8 @@ class Comparison:
                 name: getattr(curve, name).tolist()
                 for name in ("lag", "generated", "reference", "generated_std", "reference_std")
             }
-            rows.append({k: _plain(v) for k, v in {**row, **lists}.items()})
+            lists["real_std"] = None if curve.real_std is None else curve.real_std.tolist()
+            rows.append(_plain({**row, **lists}))
         return {
             "summary": self.summary(),
             "generated": self.generated,
@@ -187,6 +195,7 @@ class Comparison:
             "fractions_reference": self.fractions_reference.tolist(),
             "confidence": self.confidence,
             "seed": self.seed,
+            "verdict": None if self.verdict is None else _plain(self.verdict.to_dict()),
             "curves": rows,
         }
 
@@ -247,5 +256,9 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _plain(value: Any) -> Any:
-    """Return the value, or None for a float that JSON does not have."""
+    """Return the value, with None for each float that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
