@@ -95,9 +95,13 @@ def _exit_with(error: Exception, message: str) -> NoReturn:
 
 @contextlib.contextmanager
 def _plain_warnings(command: Callable[..., None], arguments: Mapping[str, str]) -> Iterator[None]:
+    shown = set()
+
     def show(message: Warning | str, category: type[Warning], *_: Any) -> None:
         text = _as_typed(rename_arguments(str(message), renaming(command, arguments)))
-        to_stderr(f"warning: {' '.join(text.split())}")
+        if text not in shown:
+            shown.add(text)
+            to_stderr(f"warning: {' '.join(text.split())}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

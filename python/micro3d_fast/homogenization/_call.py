@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import time
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from .._checks import integer
 from ._compute import Compute, compute_for
+from ._periodicity import seam_warnings
 from ._voxels import LabelledVoxels
 from .solver import SolverOptions
 
@@ -32,6 +35,14 @@ class Call:
         voxels = LabelledVoxels.of(labels, voxel_size)
         threads = integer(threads, name="threads", minimum=0)
         return cls(voxels, options, compute_for(labels, device, threads), started)
+
+    def warn_of_seams(self, axes: Iterable[int] = range(3)) -> tuple[str, ...]:
+        """Warn the caller's caller if the volume does not continue across its periodic faces."""
+        axes = [axis for axis in axes if not self.voxels.periodic[axis]]
+        sentences = seam_warnings(self.voxels.labels, axes)
+        for sentence in sentences:
+            warnings.warn(sentence, stacklevel=3)
+        return sentences
 
     def seconds(self) -> float:
         """Return the wall time since the call began."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._checks import as_labels, voxel_size3
 from .._phases import phase_counts
+from ._periodicity import known_periodic
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +22,7 @@ class LabelledVoxels:
     voxel_size: tuple[float, float, float]
     counts: np.ndarray  # voxels of every label, (256,)
     ndim: int  # of the image as given
+    periodic: tuple[bool, bool, bool]  # axes along which it is known to be
 
     @classmethod
     def of(cls, labels: Any, voxel_size: Any) -> LabelledVoxels:
@@ -30,7 +32,8 @@ class LabelledVoxels:
         array = as_labels(labels)
         size = voxel_size3(voxel_size)
         volume = array[None] if array.ndim == 2 else array
-        return cls(volume, size, phase_counts(volume, 256), array.ndim)
+        periodic = known_periodic(getattr(labels, "provenance", None))
+        return cls(volume, size, phase_counts(volume, 256), array.ndim, periodic)
 
     @property
     def present(self) -> np.ndarray:

@@ -55,6 +55,8 @@ class ConductivityProperties:
     flux : array (3, nz, ny, nx, 3) or None
         On request: minus conductivity times gradient at the centres of voxels, components x, y, z,
         under unit gradients (-1) along x, y, z.
+    warnings : tuple of str
+        Opposite faces that do not match.
     """
 
     tensor: np.ndarray
@@ -70,16 +72,23 @@ class ConductivityProperties:
     bytes: int
     device: str
     flux: np.ndarray | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def boundary(self) -> str:
+        """The boundary condition."""
+        return "periodic"
 
     def __repr__(self) -> str:
         top = np.abs(self.tensor).max()
         tidy = np.where(np.abs(self.tensor) < 1e-6 * top, 0.0, self.tensor)
-        lines = ["ConductivityProperties (in the unit of the phases; x, y, z)"]
+        lines = [f"ConductivityProperties ({self.boundary}; in the unit of the phases; x, y, z)"]
         lines += ["    " + " ".join(f"{v:12.6g}" for v in row) for row in tidy]
         lines.append(
             f"  {sum(self.iterations)} iterations {self.iterations}, residuals <= "
             f"{max(self.residuals):.1e}, {self.seconds:.2f} s on {self.device}"
         )
+        lines.extend(f"  warning: {w}" for w in self.warnings)
         return "\n".join(lines)
 
 
@@ -144,6 +153,7 @@ def homogenize_conductivity(
     voxels = call.voxels
     phases = checked_conductivities(conductivities, voxels.present)
     fields = boolean(fields, name="fields")
+    warnings = call.warn_of_seams()
 
     phase_codes, labels_of_code = voxels.phase_codes()
     tensors = np.stack([phases[label] for label in labels_of_code])
@@ -170,9 +180,10 @@ def homogenize_conductivity(
         bytes=results.nbytes,
         device=call.compute.name,
         flux=flux,
+        warnings=warnings,
     )
     results.require_convergence(
-        "homogenize_conductivity", COMPONENTS, options, contrast, partial=result
+        "homogenize_conductivity", COMPONENTS, options, contrast, partial=result, warnings=warnings
     )
     return result
 

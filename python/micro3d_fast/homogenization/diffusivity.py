@@ -58,6 +58,8 @@ class Diffusivity:
     flux : array (nz, ny, nx, 3) or None
         On request: components x, y, z at the centres of voxels, in units of the mean flux that the
         box would carry if it were all conducting with conductivity 1.
+    warnings : tuple of str
+        Opposite sides that do not match, if they are periodic.
     """
 
     relative: float
@@ -76,20 +78,27 @@ class Diffusivity:
     device: str
     concentration: np.ndarray | None = None
     flux: np.ndarray | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def boundary(self) -> str:
+        """The boundary condition."""
+        return f"two plates, {self.sides} sides"
 
     def __repr__(self) -> str:
         phases = "phase " + "+".join(map(str, self.phases))
-        head = f"Diffusivity of {phases} along {self.axis} ({self.sides} sides): "
+        head = f"Diffusivity of {phases} along {self.axis} ({self.boundary}): "
+        tail = "".join(f"\n  warning: {w}" for w in self.warnings)
         if self.relative == 0.0:
             return (
                 f"{head}relative 0, tortuosity inf; volume fraction {self.volume_fraction:.4f}, "
-                "nothing percolates"
+                f"nothing percolates{tail}"
             )
         return (
             f"{head}relative {self.relative:.6g}, tortuosity {self.tortuosity:.6g}; "
             f"volume fraction {self.volume_fraction:.4f}, "
             f"percolating {self.percolating_fraction:.4f}; "
-            f"{self.iterations} iterations to {self.residual:.1e} in {self.seconds:.2f} s"
+            f"{self.iterations} iterations to {self.residual:.1e} in {self.seconds:.2f} s{tail}"
         )
 
 
@@ -183,9 +192,10 @@ def relative_diffusivity(
     if preconditioner == "auto":
         preconditioner = "multigrid" if call.compute.name == "cpu" else "transforms"
     plates = Plates(voxels, along, sides == "periodic", values)
+    warnings = call.warn_of_seams(plates.order[1:]) if sides == "periodic" else ()
     if plates.percolating == 0:
         fields = _blocked_fields(voxels.labels.shape) if flux else {}
-        return _result(call, plates, values, sides, relative=0.0, fields=fields)
+        return _result(call, plates, values, sides, warnings, relative=0.0, fields=fields)
     kind = MultigridSystem if preconditioner == "multigrid" else TransformSystem
     system = kind(plates, call.compute, options)
     solution = solve(system, options)
@@ -194,6 +204,7 @@ def relative_diffusivity(
         plates,
         values,
         sides,
+        warnings,
         relative=system.conductance(solution),
         iterations=solution.iterations,
         residual=float(solution.residuals[0]),
@@ -247,6 +258,7 @@ def _result(
     plates: Plates,
     conductivities: dict[int, float],
     sides: str,
+    warnings: tuple[str, ...],
     *,
     relative: float,
     iterations: int = 0,
@@ -272,6 +284,7 @@ def _result(
         seconds=call.seconds(),
         bytes=nbytes,
         device=call.compute.name,
+        warnings=warnings,
         **fields,
     )
 

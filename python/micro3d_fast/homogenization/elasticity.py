@@ -64,7 +64,8 @@ class ElasticProperties:
     contrast : float
         Largest over smallest stiffness of the phases; inf with a pore.
     warnings : tuple of str
-        Floating islands, pieces connected by edges alone, directions without a connection.
+        Opposite faces that do not match, floating islands, pieces connected by edges alone,
+        directions without a connection.
     seconds : float
         Wall time of the whole call.
     bytes : int
@@ -92,6 +93,11 @@ class ElasticProperties:
     bytes: int
     device: str
     _displacements: UnitDisplacements | None = field(default=None, repr=False)
+
+    @property
+    def boundary(self) -> str:
+        """The boundary condition."""
+        return "periodic"
 
     @property
     def compliance(self) -> np.ndarray:
@@ -134,7 +140,8 @@ class ElasticProperties:
     def __repr__(self) -> str:
         with np.printoptions(precision=5, suppress=False, linewidth=100):
             lines = [
-                "ElasticProperties (stresses in the unit of the phases; 1, 2, 3 = x, y, z)",
+                f"ElasticProperties ({self.boundary}; stresses in the unit of the phases; "
+                "1, 2, 3 = x, y, z)",
                 "  stiffness, Voigt 11, 22, 33, 23, 13, 12:",
                 *("    " + " ".join(f"{v:12.5g}" for v in row) for row in _tidy(self.stiffness)),
                 "  E   "
@@ -231,7 +238,7 @@ def homogenize_elasticity(
     options = solver_options(tol, max_iterations, precision, callback)
     call = Call.of(labels, voxel_size, options, device, threads)
     problem = _checked(call, materials, directions, bbar, fields)
-    warnings = _connectivity_warnings(problem)
+    warnings = call.warn_of_seams() + _connectivity_warnings(problem)
     elements = UnitElements(
         problem.phase_codes,
         problem.stiffness,
