@@ -21,15 +21,18 @@ from .two_point import (
     two_point_radial,
     volume_fractions,
 )
+from .verdict import Deviation, Verdict
 
 __all__ = [
     "ChordLengths",
     "Comparison",
     "CorrelationLengths",
     "Curve",
+    "Deviation",
     "LocalFractions",
     "Percolation",
     "RadialCorrelation",
+    "Verdict",
     "chord_lengths",
     "cluster_labels",
     "compare",

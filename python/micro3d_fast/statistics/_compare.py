@@ -26,7 +26,8 @@ small, which cannot be detected from a single volume.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,10 +35,14 @@ import numpy as np
 
 from .. import _checks
 from .._planes import AXIS_NAMES, IMAGE_AXES, PLANES
+from ._deviation_law import Material, Place
+from ._judge import judge
 from ._resampling import bootstrap_interval, curves, error_of_parts
 from ._samples import Counts, Sample, sample_of
+from ._specimen_law import Quantities, sparse_lags
 from .comparison import FUNCTIONS, Comparison, Curve
 from .measures import relative_error
+from .verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ def compare(
     bootstrap: int = 200,
     confidence: float = 0.95,
     seed: int = 0,
+    verdict: bool = True,
 ) -> Comparison:
     """Compare generated microstructures with their reference, curve by curve.
 
@@ -82,7 +88,10 @@ def compare(
     confidence : float
         Level of the intervals.
     seed : int
-        Seed of the random halvings, choices and resamplings.
+        Seed of the random halvings, choices, resamplings and draws.
+    verdict : bool
+        Judge whether the generated side could be real (`Comparison.verdict`), and give the scatter
+        of real specimens also where the reference holds no blocks of that size.
 
     Returns
     -------
@@ -113,25 +122,30 @@ def compare(
     bootstrap = _checks.integer(bootstrap, name="bootstrap", minimum=1)
     level = _checks.real(confidence, name="confidence", minimum=0.0, maximum=1.0, open_ends=True)
     seed = _checks.seed_number(seed)
+    verdict = _checks.boolean(verdict, name="verdict")
     chosen, count = _chosen_phases(phases, ours, theirs)
     request = _Request(chosen, max_lag, splits, bootstrap, level, seed)
-    found: list[Curve] = []
-    units: dict[str, str] = {}
-    for plane in planes:
-        for axis in IMAGE_AXES[plane]:
-            of_direction, units[plane] = _compare_direction(ours, theirs, plane, axis, request)
-            found += of_direction
+    places = [(plane, axis) for plane in planes for axis in IMAGE_AXES[plane]]
+    pairs = {place: _counts(ours, theirs, *place, request) for place in places}
     names = _phase_names(reference) or _phase_names(generated) or ()
+    names = tuple(names[p] if p < len(names) else f"phase {p}" for p in range(count))
+    laws: dict[Place, _AxisLaw] = {}
+    judgement = None
+    if verdict:
+        raw = _raw_fractions(generated, count)
+        laws, judgement = _judged(ours, theirs, pairs, request, names, raw)
+    found = [c for place in places for c in _curves(place, pairs[place], laws.get(place), request)]
     return Comparison(
         curves=tuple(sorted(found, key=lambda c: (c.phase, PLANES.index(c.plane)))),
         generated=ours.text,
         reference=theirs.text,
-        units=units,
+        units={plane: pair[1].unit_text for (plane, _), pair in pairs.items()},
         fractions_generated=ours.fractions(count),
         fractions_reference=theirs.fractions(count),
-        phase_names=tuple(names[p] if p < len(names) else f"phase {p}" for p in range(count)),
+        phase_names=names,
         confidence=level,
         seed=seed,
+        verdict=judgement,
     )
 
 
@@ -149,22 +163,60 @@ def _chosen_phases(phases: Any, ours: Sample, theirs: Sample) -> tuple[tuple[int
     return chosen, max(count, *(p + 1 for p in chosen))
 
 
-def _compare_direction(
+def _counts(
     ours: Sample, theirs: Sample, plane: str, axis: int, request: _Request
-) -> tuple[list[Curve], str]:
-    """Return the curves along one axis of one plane, and what the units of the reference are."""
+) -> tuple[Counts, Counts]:
+    """Return the counts of both sides along one axis of one plane."""
     half = min(ours.extent(plane, axis), theirs.extent(plane, axis)) // 2
     lag = half if request.max_lag is None else min(half, request.max_lag)
     generated = ours.counts(plane, axis, lag, request.phases, None)
-    reference = theirs.counts(plane, axis, lag, request.phases, ours)
-    found = _curves(generated, reference, plane, AXIS_NAMES[axis], request)
-    return list(found), reference.unit_text
+    return generated, theirs.counts(plane, axis, lag, request.phases, ours)
+
+
+@dataclass(frozen=True)
+class _AxisLaw:
+    """Scatter of real specimens along one axis of one plane."""
+
+    lags: np.ndarray  # (R,)
+    std: np.ndarray  # (functions, P, R)
+
+
+def _judged(
+    ours: Sample,
+    theirs: Sample,
+    pairs: Mapping[Place, tuple[Counts, Counts]],
+    request: _Request,
+    names: Sequence[str],
+    raw: np.ndarray | None,
+) -> tuple[dict[Place, _AxisLaw], Verdict]:
+    """Return the scatter of real specimens and the verdict."""
+    longest: dict[int, int] = {}
+    for (_, axis), (counts, _) in pairs.items():
+        lag = len(counts.lines) - 1
+        longest[axis] = min(lag, longest.get(axis, lag))
+    for plane in theirs.planes:  # planes of the reference alone show the normals of others
+        for axis in IMAGE_AXES[plane]:
+            longest.setdefault(axis, min(longest.values()))
+    quantities = {k: Quantities(request.phases, sparse_lags(lag)) for k, lag in longest.items()}
+    material = Material(theirs, ours, quantities)
+    laws = {place: material.law(ours, *place) for place in pairs}
+    chosen, scatter = {}, {}
+    for place, law in laws.items():
+        lags = quantities[place[1]].lags
+        first, second = (curves(c.whole, c.lines)[..., lags] for c in pairs[place])
+        chosen[place] = first, second
+        variance = law.specimen + law.reference
+        scatter[place] = _AxisLaw(lags, np.sqrt(variance[: first.size]).reshape(first.shape))
+    return scatter, judge(ours, material, chosen, laws, names, raw, request.seed)
 
 
 def _curves(
-    generated: Counts, reference: Counts, plane: str, direction: str, request: _Request
+    place: Place, pair: tuple[Counts, Counts], law: _AxisLaw | None, request: _Request
 ) -> Iterator[Curve]:
-    """Yield the curves of all phases and functions with their errors."""
+    """Yield the curves of all phases and functions along one axis with their errors."""
+    plane, axis = place
+    generated, reference = pair
+    direction = AXIS_NAMES[axis]
     rng = np.random.default_rng([request.seed, *direction.encode()])
     ours = curves(generated.whole, generated.lines)  # (functions, phases, lags)
     theirs = curves(reference.whole, reference.lines)
@@ -174,23 +226,47 @@ def _curves(
     floor = error_of_parts(reference, len(reference.unit) // 2, request.splits, rng)
     scatter = error_of_parts(reference, reference.matching, request.splits, rng)
     low, high = bootstrap_interval(generated, reference, request.bootstrap, request.confidence, rng)
+    lag = np.arange(ours.shape[-1])
     for p, phase in enumerate(request.phases):
         for f, function in enumerate(FUNCTIONS):
+            real_std = None if law is None else np.interp(lag, law.lags, law.std[f, p])
+            expected = float(scatter[f, p])
+            if real_std is not None and math.isnan(expected):  # no real blocks: by the law
+                expected = _mean_error(real_std, theirs[f, p])
             yield Curve(
                 function=function,
                 phase=phase,
                 plane=plane,
                 direction=direction,
-                lag=np.arange(ours.shape[-1]),
+                lag=lag,
                 generated=ours[f, p],
                 reference=theirs[f, p],
                 generated_std=ours_std[f, p],
                 reference_std=theirs_std[f, p],
                 error=float(error[f, p]),
                 floor=float(floor[f, p]),
-                scatter=float(scatter[f, p]),
+                scatter=expected,
                 interval=(float(low[f, p]), float(high[f, p])),
+                real_std=real_std,
             )
+
+
+def _mean_error(std: np.ndarray, reference: np.ndarray) -> float:
+    """Return the mean relative error of normal deviations from a curve."""
+    total = float(np.abs(reference).sum())
+    return math.sqrt(2 / math.pi) * float(std.sum()) / total if total > 0 else math.nan
+
+
+def _raw_fractions(side: Any, count: int) -> np.ndarray | None:
+    """Return the fractions before matching, mean over the volumes; None if one has none."""
+    volumes = side if isinstance(side, Sequence) else [side]
+    found = []
+    for volume in volumes:
+        raw = getattr(volume, "provenance", {}).get("raw_volume_fractions")
+        if not isinstance(raw, Sequence) or not 0 < len(raw) <= count:
+            return None
+        found.append(np.pad(np.asarray(raw, dtype=float), (0, count - len(raw))))
+    return np.mean(found, axis=0) if found else None
 
 
 def _phase_names(side: Any) -> tuple[str, ...] | None:

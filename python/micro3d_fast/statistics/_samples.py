@@ -81,7 +81,7 @@ class VolumeSample:
         size = self._block_size(plane, other)
         key = (axis, lag, phases, size)
         if key not in self.memory:
-            self.memory[key] = self._count(axis, lag, phases, size, other)
+            self.memory[key] = self.count_lines(axis, lag, phases, size, other)
         return self.memory[key]
 
     def _block_size(self, plane: str, other: Sample | None) -> tuple[int, ...] | None:
@@ -94,7 +94,7 @@ class VolumeSample:
             size[axis] = other.extent(plane, axis)
         return tuple(size)
 
-    def _count(
+    def count_lines(
         self,
         axis: int,
         lag: int,
@@ -102,7 +102,7 @@ class VolumeSample:
         size: tuple[int, ...] | None,
         other: Sample | None,
     ) -> Counts:
-        whole = [_count(v, axis, lag, phases) for v in self.volumes]
+        whole = [count_lines(v, axis, lag, phases) for v in self.volumes]
         lines = [_lines(v.shape, axis, lag) for v in self.volumes]
         matching = 0
         if other is None and len(self.volumes) > 1:
@@ -112,7 +112,7 @@ class VolumeSample:
             blocks = [
                 b for v, (n, _) in zip(self.volumes, parts, strict=True) for b in cut_blocks(v, n)
             ]
-            unit = [_count(b, axis, lag, phases) for b in blocks]
+            unit = [count_lines(b, axis, lag, phases) for b in blocks]
             unit_lines = [_lines(b.shape, axis, lag) for b in blocks]
             text = _number_and_size("block", [b.shape for b in blocks])
             if isinstance(other, VolumeSample) and not any(thinner for _, thinner in parts):
@@ -256,7 +256,7 @@ def _lines(shape: Sequence[int], axis: int, lag: int) -> np.ndarray:
     return line_counts(shape, _along(axis), lag)
 
 
-def _count(
+def count_lines(
     volume: np.ndarray, axis: int, lag: int, phases: tuple[int, ...], per_slice: bool = False
 ) -> np.ndarray:
     """Count pairs and segments in each phase: (2, P, lags), or (slices, 2, P, lags)."""
@@ -277,7 +277,7 @@ def _count_images(
     for shape in set(shapes):  # one call for all images of a size
         which = [k for k, s in enumerate(shapes) if s == shape]
         stack = np.stack([images[k] for k in which])
-        counts[which] = _count(stack, axis + 1, lag, phases, per_slice=True)
+        counts[which] = count_lines(stack, axis + 1, lag, phases, per_slice=True)
         lines[which] = _lines((1, *shape), axis + 1, lag)
     return counts, lines
 

@@ -15,6 +15,7 @@ OUTCOMES = ("consistent", "doubtful", "different", "undecided")
 QUANTITIES = {
     "S2": "two-point correlation",
     "L": "lineal path",
+    "autocovariance": "autocovariance",
     "surface": "specific surface",
     "islands": "number of single-pixel islands",
     "fraction": "volume fraction before matching",
@@ -28,8 +29,9 @@ class Deviation:
     Attributes
     ----------
     quantity : str
-        ``"S2"``, ``"L"`` (curves); ``"surface"`` (unlike neighbours per pixel pair), ``"islands"``
-        (single-pixel islands per pixel), ``"fraction"`` (before the fractions were matched).
+        ``"S2"``, ``"L"``, ``"autocovariance"`` (curves); ``"surface"`` (unlike neighbours per
+        pixel pair), ``"islands"`` (single-pixel islands per pixel), ``"fraction"`` (before the
+        fractions were matched).
     phase : int
     phase_name : str
     plane : str

@@ -1,0 +1,223 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Variance of the deviation of a real specimen from the reference, per axis of each plane."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .._planes import IMAGE_AXES, NORMAL
+from ._dependence import pair_correlations
+from ._samples import ImageSample, Sample, VolumeSample
+from ._specimen_law import Quantities, RowLaw, island_map, row_law
+
+SLICES = 64  # of a volume that serve as images of its law
+ISLAND_PIXELS = 1 << 22  # examined for islands, per plane
+_SERIAL = 0.1  # correlation of neighbouring images that counts as dependence
+_FEWEST_FREEDOM = 3.0
+_MOST_LOST = 0.5  # share of the variance that the subtraction of the mean may have taken
+
+Place = tuple[str, int]  # a plane, and an axis in it
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Images of a plane, and what their mean stands for."""
+
+    images: list[np.ndarray]  # examined
+    positions: np.ndarray  # of all images along the normal; nan where unknown
+    size: dict[int, float]  # mean extent of the images along the axes
+
+
+@dataclass(frozen=True)
+class Islands:
+    """Single-pixel islands in the images of a plane."""
+
+    count: np.ndarray  # (P,)
+    pixels: int  # examined
+
+    @property
+    def rate(self) -> np.ndarray:
+        """Islands per pixel."""
+        return self.count / max(self.pixels, 1)
+
+
+@dataclass(frozen=True)
+class DeviationLaw:
+    """Law of a real specimen's deviations along one axis of one plane."""
+
+    specimen: np.ndarray  # (F,) variance of a specimen about the material
+    reference: np.ndarray  # (F,) variance of the reference about the material
+    windows: np.ndarray  # (U, F) deviations of windows: the dependence between the features
+    freedom: float  # degrees of freedom of the variances
+
+
+class Material:
+    """The laws of the rows of a reference, along every axis of its planes."""
+
+    def __init__(
+        self, reference: Sample, generated: Sample, quantities: Mapping[int, Quantities]
+    ) -> None:
+        self.quantities = quantities  # along each axis
+        self.phases = next(iter(quantities.values())).phases
+        self.of_volume = isinstance(reference, VolumeSample)
+        self.rows: dict[Place, RowLaw] = {}
+        self.islands = {p: islands_of(reference, p, self.phases) for p in reference.planes}
+        stacks = {plane: _stack(reference, plane) for plane in reference.planes}
+        for plane, stack in stacks.items():
+            for k, axis in enumerate(IMAGE_AXES[plane]):
+                sides = ((reference, reference.planes), (generated, generated.planes))
+                extents = [s.extent(p, axis) for s, shown in sides for p in shown if _in(p, axis)]
+                self.rows[plane, axis] = row_law(stack.images, k, min(extents), quantities[axis])
+        self.stacks = {plane: self._placed(stack, plane) for plane, stack in stacks.items()}
+
+    def independent_images(self, plane: str) -> float:
+        """Return the number of independent images that the images of a plane amount to."""
+        positions = self.stacks[plane].positions
+        laws = [self._along_normal(plane, axis)[1] for axis in IMAGE_AXES[plane]]
+        shares = [law.of_positions(positions)[: len(self.phases)] for law in laws]
+        return float(1 / np.mean(shares))
+
+    def law(self, generated: Sample, plane: str, axis: int) -> DeviationLaw:
+        """Return the law of the deviations of real specimens as large as the generated side."""
+        own, quantities = self.rows[plane, axis], self.quantities[axis]
+        other, beside = self._along_normal(plane, axis)
+        together = self._together(plane, axis)
+        # The mean over the images is subtracted from their rows, which takes this share of the
+        # variance away.
+        lost = own.gamma(own.rows) * together / own.segments
+        lost = np.minimum(_MOST_LOST, lost)
+        of_reference = self._of_images(plane, axis, self.stacks[plane].size, lost) * together
+        if isinstance(generated, VolumeSample):
+            size = {k: float(n) for k, n in enumerate(generated.smallest)}
+            depth = round(size[NORMAL[plane]])
+            normal = quantities.persistent(beside.gamma(depth) * (1 - lost) + lost)
+            normal = normal / len(generated.volumes)
+        else:
+            size = _mean_size(generated.images[plane], plane)
+            normal = np.full(len(lost), 1 / len(generated.images[plane]))
+        of_specimen = self._of_images(plane, axis, size, lost) * normal
+        groups = quantities.of_feature
+        variance = (own.variance + beside.variance) / 2 / (1 - lost[groups])
+        specimen, spread = variance * of_specimen[groups], variance * of_reference[groups]
+        # Islands are at least as scattered as independent ones.
+        islands, last = self.islands[plane], -len(self.phases)
+        rate = (islands.count + 1) / max(islands.pixels, 1)
+        for values, extents, share in (
+            (specimen, size, normal),
+            (spread, self.stacks[plane].size, together),
+        ):
+            area = math.prod(extents[k] for k in IMAGE_AXES[plane])
+            values[last:] = np.maximum(values[last:], rate / area * share[last:])
+        freedom = self._independent_windows(plane, axis, size)
+        if other != plane:
+            freedom += self._independent_windows(other, axis, size)
+        return DeviationLaw(specimen, spread, own.windows, max(_FEWEST_FREEDOM, freedom - 1))
+
+    def _along_normal(self, plane: str, axis: int) -> tuple[str, RowLaw]:
+        """Return a law of rows along ``axis`` at positions along the normal of ``plane``.
+
+        Without images that show the normal, it is taken for the other axis in the plane.
+        """
+        others = [p for p in self.islands if p != plane and _in(p, axis)]
+        other = others[0] if others else plane
+        return other, self.rows[other, axis]
+
+    def _together(self, plane: str, axis: int) -> np.ndarray:
+        """Return the variance of the mean over the images, relative to one, per quantity."""
+        _, beside = self._along_normal(plane, axis)
+        return self.quantities[axis].persistent(beside.of_positions(self.stacks[plane].positions))
+
+    def _of_images(
+        self, plane: str, axis: int, size: Mapping[int, float], lost: np.ndarray
+    ) -> np.ndarray:
+        """Return the variance of an image of some size, relative to one row, per quantity."""
+        (across,) = (k for k in IMAGE_AXES[plane] if k != axis)
+        own, turned = self.rows[plane, axis], self.rows[plane, across]
+        factor = own.gamma(max(1, round(size[across]))) * (1 - lost) + lost
+        if round(size[axis]) > own.length:
+            factor *= turned.gamma(round(size[axis])) / turned.gamma(own.length)
+        return factor
+
+    def _independent_windows(self, plane: str, axis: int, size: Mapping[int, float]) -> float:
+        """Return the number of independent windows, as large as a slice, behind a law of rows."""
+        law = self.rows[plane, axis]
+        (across,) = (k for k in IMAGE_AXES[plane] if k != axis)
+        share = float(self._together(plane, axis)[0])
+        return law.segments * max(1.0, law.rows / size.get(across, law.rows)) / share
+
+    def _placed(self, stack: Stack, plane: str) -> Stack:
+        """Return a stack with positions, from the correlation of neighbouring images.
+
+        Neighbours are as far apart as the distance along the normal at which the phases, as the
+        other planes show them, are correlated as much; independent images infinitely far.
+        """
+        n = len(stack.positions)
+        if not np.isnan(stack.positions).any() or n == 1:
+            return stack
+        pairs = pair_correlations(stack.images)
+        near = float(pairs.by_distance()[1])
+        spacing = math.inf
+        if near > max(_SERIAL, 3 * pairs.noise):
+            lags, curve = self._autocorrelation(NORMAL[plane])
+            falling = np.minimum.accumulate(curve)
+            spacing = max(0.1, float(np.interp(-near, -falling, lags)))
+        positions = np.arange(n) * spacing if math.isfinite(spacing) else np.full(n, math.inf)
+        return replace(stack, positions=positions)
+
+    def _autocorrelation(self, axis: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return lags and the autocorrelation of the phases along an axis."""
+        if axis not in self.quantities:  # no plane shows it: another axis stands for it
+            axis = next(iter(self.quantities))
+        lags = self.quantities[axis].lags
+        shape = (len(self.phases), len(lags))
+        laws = [law for (_, along), law in self.rows.items() if along == axis]
+        s2 = np.mean([law.mean[: math.prod(shape)] for law in laws], axis=0).reshape(shape)
+        above = (s2 - s2[:, :1] ** 2).sum(0)
+        return lags, above / above[0] if above[0] > 0 else np.zeros(shape[1])
+
+
+def islands_of(side: Sample, plane: str, phases: tuple[int, ...]) -> Islands:
+    """Count the single-pixel islands in the images of a plane, or in slices of the volumes."""
+    if isinstance(side, ImageSample):
+        images = side.images[plane]
+        step = -(-len(images) * images[0].size // ISLAND_PIXELS)
+        stacks = [image[None] for image in images[::step]]
+    else:
+        stacks = [np.moveaxis(volume, NORMAL[plane], 0) for volume in side.volumes]
+    count, pixels = np.zeros(len(phases)), 0
+    for stack in stacks:
+        if min(stack.shape[1:]) > 2:
+            found = island_map(stack, phases)
+            count += found.sum((1, 2, 3))
+            pixels += found[0].size
+    return Islands(count, pixels)
+
+
+def _stack(reference: Sample, plane: str) -> Stack:
+    """Return the images of a plane of the reference; those of a volume are some of its slices."""
+    if isinstance(reference, ImageSample):
+        images = reference.images[plane]
+        return Stack(images, np.full(len(images), math.nan), _mean_size(images, plane))
+    images, positions = [], []
+    each = max(1, SLICES // len(reference.volumes))
+    for number, volume in enumerate(reference.volumes):
+        slices = np.moveaxis(volume, NORMAL[plane], 0)
+        chosen = np.linspace(0, len(slices) - 1, min(each, len(slices))).round().astype(int)
+        images += [slices[k] for k in chosen]
+        positions.append(1e9 * number + np.arange(len(slices)))  # volumes are independent
+    return Stack(images, np.concatenate(positions), _mean_size(images, plane))
+
+
+def _mean_size(images: list[np.ndarray], plane: str) -> dict[int, float]:
+    """Return the mean extent of images along the axes of their plane."""
+    sizes = np.mean([i.shape for i in images], axis=0)
+    return dict(zip(IMAGE_AXES[plane], sizes.tolist(), strict=True))
+
+
+def _in(plane: str, axis: int) -> bool:
+    return axis in IMAGE_AXES[plane]

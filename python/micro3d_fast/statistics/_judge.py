@@ -1,0 +1,259 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Verdict of a comparison: the largest standardized deviation, with its law for real specimens.
+
+If the generated side is a real specimen, its deviation from the reference has the variance of a
+specimen plus that of the reference (`_deviation_law`).  Deviations of that variance are drawn, with
+the dependence between lags, phases and functions that windows of the images show; they are
+multivariate t, because the variances are estimated from a limited number of windows.  Each
+quantity's deviation, the weighted sum of its absolute values over the lags, is divided by the 95 %
+quantile of its draws, and the largest of all quantities is compared with the largest of each draw
+(the maximum statistic of Westfall and Young [1]_).  Axes and planes are drawn independently of each
+other, which makes the test slightly conservative.
+
+.. [1] P. H. Westfall and S. S. Young, Resampling-Based Multiple Testing, Wiley 1993.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._planes import AXIS_NAMES, IMAGE_AXES
+from ._deviation_law import DeviationLaw, Islands, Material, Place, islands_of
+from ._samples import Sample
+from ._specimen_law import Quantities, surface
+from .verdict import Deviation, Verdict
+
+DRAWS = 1000
+DIFFERENT, DOUBTFUL = 0.01, 0.05  # levels of the outcomes
+RESOLUTION = 0.3  # nothing is decided if a relative error larger than this could pass unnoticed
+_QUANTILE = 0.95  # of its own law that a deviation is divided by
+_TOLERANCE = 1e-3  # relative standard deviation that is never undercut
+_DEPENDENT = 0.7  # share of independent images below which a stack is called dependent
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One quantity: its deviation, and the same standardized, of real specimens and observed."""
+
+    deviation: Deviation
+    draws: np.ndarray  # (DRAWS,) over the quantile
+    observed: float  # over the quantile
+    quantile: float  # relative to the reference
+    reference_share: float  # of the variance that is the reference's
+
+
+def judge(
+    generated: Sample,
+    material: Material,
+    curves: Mapping[Place, tuple[np.ndarray, np.ndarray]],
+    laws: Mapping[Place, DeviationLaw],
+    names: Sequence[str],
+    raw: np.ndarray | None,
+    seed: int,
+) -> Verdict:
+    """Return the verdict.
+
+    Parameters
+    ----------
+    generated : Sample
+    material : Material
+        Laws of the reference.
+    curves : dict from plane and axis to arrays (3, P, lags)
+        S2, L and autocovariance at the lags of ``material.quantities[axis]``, generated and
+        reference.
+    laws : dict from plane and axis to DeviationLaw
+    names : sequence of str
+        Of the phases, by label.
+    raw : array (P,), optional
+        Volume fractions before they were matched.
+    seed : int
+        Of the draws.
+    """
+    rng = np.random.default_rng([seed, DRAWS])
+    judged: list[Judged] = []
+    for plane in dict.fromkeys(plane for plane, _ in curves):
+        islands = islands_of(generated, plane, material.phases), material.islands[plane]
+        for axis in IMAGE_AXES[plane]:
+            pair, law = curves[plane, axis], laws[plane, axis]
+            quantities = material.quantities[axis]
+            judged += _judge_axis((plane, axis), pair, islands, law, quantities, names, rng)
+    if raw is not None:
+        judged += _judge_fractions(raw, curves, laws, material.phases, names, rng)
+    return _verdict(judged, {p: material.independent_images(p) for p, _ in curves}, material)
+
+
+def _judge_axis(
+    place: Place,
+    pair: tuple[np.ndarray, np.ndarray],
+    islands: tuple[Islands, Islands],
+    law: DeviationLaw,
+    quantities: Quantities,
+    names: Sequence[str],
+    rng: np.random.Generator,
+) -> Iterator[Judged]:
+    """Yield the quantities along one axis of a plane; the islands with its second axis."""
+    plane, axis = place
+    made, real = (_features(c, i.rate) for c, i in zip(pair, islands, strict=True))
+    variance = law.specimen + law.reference + (_TOLERANCE * real) ** 2
+    drawn = quantities.sums(np.abs(_draws(law, rng) * np.sqrt(variance)))
+    observed = quantities.sums(np.abs(made - real))
+    sums = quantities.sums(np.abs(made)), quantities.sums(np.abs(real))
+    shares = quantities.sums(law.reference) / np.maximum(quantities.sums(variance), 1e-300)
+    for k, (name, phase) in enumerate(quantities.names):
+        direction = AXIS_NAMES[axis]
+        if name == "islands":
+            if axis != IMAGE_AXES[plane][1]:
+                continue
+            direction = ""
+        where = (name, phase, names[phase], plane, direction, float(sums[0][k]), float(sums[1][k]))
+        yield _judged(where, float(observed[k]), drawn[:, k], float(shares[k]))
+
+
+def _judge_fractions(
+    raw: np.ndarray,
+    curves: Mapping[Place, tuple[np.ndarray, np.ndarray]],
+    laws: Mapping[Place, DeviationLaw],
+    phases: Sequence[int],
+    names: Sequence[str],
+    rng: np.random.Generator,
+) -> Iterator[Judged]:
+    """Yield the volume fractions before matching; all planes are averaged."""
+    specimen, reference = (
+        np.mean([_at_lag_0(v, curves[place][0]) for place, v in values.items()], axis=0)
+        for values in (
+            {place: law.specimen for place, law in laws.items()},
+            {place: law.reference for place, law in laws.items()},
+        )
+    )
+    reference = reference / len({plane for plane, _ in curves})
+    real = np.mean([pair[1][0, :, 0] for pair in curves.values()], axis=0)
+    freedom = float(np.mean([law.freedom for law in laws.values()]))
+    variance = specimen + reference + (_TOLERANCE * real) ** 2
+    for k, phase in enumerate(phases):
+        drawn = np.abs(rng.standard_t(freedom, DRAWS)) * math.sqrt(variance[k])
+        where = ("fraction", phase, names[phase], "", "", float(raw[phase]), float(real[k]))
+        share = float(reference[k] / max(variance[k], 1e-300))
+        yield _judged(where, abs(float(raw[phase] - real[k])), drawn, share)
+
+
+def _at_lag_0(features: np.ndarray, curves: np.ndarray) -> np.ndarray:
+    """Return the features of S2 at lag 0 (P,); curves (3, P, lags)."""
+    _, phases, lags = curves.shape
+    return features[: phases * lags : lags]
+
+
+def _features(curves: np.ndarray, islands: np.ndarray) -> np.ndarray:
+    """Return the features of curves (3, P, lags) and of island rates (P,)."""
+    return np.concatenate([curves.ravel(), surface(curves[0]), islands])
+
+
+def _draws(law: DeviationLaw, rng: np.random.Generator) -> np.ndarray:
+    """Return deviations (DRAWS, F) of unit variance with the dependence of the windows."""
+    norm = np.sqrt((law.windows**2).sum(0))
+    found = rng.standard_normal((DRAWS, len(law.windows)), dtype=np.float32) @ law.windows
+    alone = rng.standard_normal((DRAWS, 1), dtype=np.float32)
+    found = np.where(norm > 1e-7, found / np.maximum(norm, 1e-7), alone)
+    return found / np.sqrt(rng.chisquare(law.freedom, (DRAWS, 1)) / law.freedom)
+
+
+def _judged(
+    where: tuple[str, int, str, str, str, float, float],
+    observed: float,
+    drawn: np.ndarray,
+    share: float,
+) -> Judged:
+    """Return a quantity judged by its own draws."""
+    real = where[-1]
+    mean, quantile = float(drawn.mean()), float(np.quantile(drawn, _QUANTILE))
+    p = float((1 + np.sum(drawn >= observed)) / (1 + len(drawn)))
+    deviation = Deviation(
+        *where, _ratio(observed, real), _ratio(mean, real), _ratio(observed, mean), p
+    )
+    tiny = max(quantile, 1e-300)
+    return Judged(deviation, drawn / tiny, observed / tiny, _ratio(quantile, real), share)
+
+
+def _ratio(a: float, b: float) -> float:
+    """Return a / b; 0 / 0 is 0."""
+    return a / b if b > 0 else math.inf if a > 0 else 0.0
+
+
+def _verdict(judged: list[Judged], independent: dict[str, float], material: Material) -> Verdict:
+    """Return the verdict on all quantities together."""
+    order = sorted(judged, key=lambda j: j.observed, reverse=True)
+    largest = np.max([j.draws for j in judged], axis=0)
+    p = float((1 + np.sum(largest >= order[0].observed)) / (1 + len(largest)))
+    critical = float(np.quantile(largest, 1 - DOUBTFUL))
+    curves = [j for j in judged if j.deviation.quantity in ("S2", "surface")]
+    errors = [j.quantile for j in curves if math.isfinite(j.quantile)]
+    unnoticed = critical * float(np.median(errors)) if errors else math.inf
+    needed, limits = None, _dependence(independent, material)
+    if p <= DIFFERENT:
+        outcome = "different"
+    elif p <= DOUBTFUL:
+        outcome = "doubtful"
+    elif unnoticed <= RESOLUTION:
+        outcome = "consistent"
+    else:
+        outcome = "undecided"
+        share = float(np.median([j.reference_share for j in curves])) if curves else 1.0
+        needed, text = _images_needed(unnoticed, share, min(independent.values()))
+        limits = [text, *limits]
+    if outcome in ("different", "doubtful"):
+        limits = [*_noticeable(order), *limits]
+    elif outcome == "consistent":
+        limits = [
+            f"errors of S2 and of the surface above {unnoticed:.0%} would be noticed",
+            *limits,
+        ]
+    return Verdict(
+        outcome=outcome,
+        p_value=p,
+        worst=order[0].deviation,
+        deviations=tuple(j.deviation for j in order),
+        reasons=tuple(limits),
+        independent_images=independent,
+        images_needed=needed,
+    )
+
+
+def _noticeable(order: list[Judged]) -> list[str]:
+    """Return sentences on the worst place of each quantity that deviates."""
+    found: dict[str, str] = {}
+    for j in order:
+        if j.deviation.p_value <= DIFFERENT:
+            found.setdefault(j.deviation.quantity, str(j.deviation))
+    return list(found.values())
+
+
+def _dependence(independent: dict[str, float], material: Material) -> list[str]:
+    """Return sentences on planes whose images depend on each other."""
+    found = []
+    for plane, number in independent.items():
+        images = len(material.stacks[plane].positions)
+        if number < _DEPENDENT * images:
+            thing = "slices" if material.of_volume else "images"
+            found.append(f"the {images} {thing} of {plane} amount to {number:.1f} independent ones")
+    return found
+
+
+def _images_needed(unnoticed: float, share: float, independent: float) -> tuple[int | None, str]:
+    """Return how many independent images per plane would decide, and what is missing."""
+    text = f"errors of S2 and of the surface up to {unnoticed:.0%} could pass unnoticed"
+    allowed = (RESOLUTION / unnoticed) ** 2 - (1 - share)  # share of the variance for the reference
+    if allowed <= 0:
+        volumes = math.ceil((1 - share) / max((RESOLUTION / unnoticed) ** 2, 1e-9) / 0.8)
+        return None, (
+            f"one volume shows too little of the material, {text}; "
+            f"a set of about {volumes} volumes of this size would decide"
+        )
+    needed = math.ceil(independent * share / allowed)
+    return needed, (
+        f"too few independent micrographs ({independent:.1f} in a plane), {text}; "
+        f"about {needed} per plane would decide"
+    )
