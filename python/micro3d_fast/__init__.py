@@ -52,6 +52,8 @@ _PUBLIC: dict[str, str] = {
     "ElasticProperties": "homogenization",
     "ConductivityProperties": "homogenization",
     "Diffusivity": "homogenization",
+    "property_scatter": "homogenization",
+    "PropertyScatter": "homogenization",
     # the machine
     "cuda_status": "ops",
     "CudaError": "_errors",

@@ -38,6 +38,7 @@ GENERATORS: dict[str, Callable[..., Microstructure]] = {
     "separator": synthetic.separator,
     "cathode": synthetic.cathode,
 }
+HOMOGENIZED = ("fibre-composite", "cathode")  # made periodic, as their properties assume
 FEWEST = 19  # passes if time is short; else those of the model
 PATCH, BATCH = 32, 16  # of the training shown: small, so that a minute shows progress
 TOLERANCE = 1e-4  # of the effective properties shown
@@ -117,6 +118,7 @@ def reconstruct(
             (edge,) * 3,
             model,
             passes=passes,
+            periodic=name in HOMOGENIZED,
             seed=demo.seed,
             device=demo.device,
             callback=progress,
@@ -298,7 +300,12 @@ def effective_properties(demo: Run, name: str, made: Microstructure) -> dict[str
         elif name == "cathode":
             found = [
                 homogenization.relative_diffusivity(
-                    made, phase, axis=axis, tol=TOLERANCE, callback=progress.solver
+                    made,
+                    phase,
+                    axis=axis,
+                    sides="periodic",
+                    tol=TOLERANCE,
+                    callback=progress.solver,
                 )
                 for phase in range(made.n_phases)
                 for axis in reversed(AXIS_NAMES)

@@ -191,3 +191,42 @@ def test_homogenize(run, tmp_path):
     assert said.count("Diffusivity of phase") == 2
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "Relative diffusivity and tortuosity" in page
+
+
+def test_homogenize_several_volumes_beside_real_blocks(run, tmp_path):
+    """Channels of known width along x: the relative diffusivity is their fraction."""
+    for k, width in enumerate((2, 4, 6)):
+        labels = np.zeros((8, 8, 8), dtype=np.uint8)
+        labels[:width] = 1
+        m3.Microstructure(labels, phase_names=("solid", "pore")).save(tmp_path / f"v-{k}.tif")
+    tomogram = np.zeros((16, 8, 8), dtype=np.uint8)
+    tomogram[:1] = tomogram[8:11] = 1
+    np.save(tmp_path / "tomogram.npy", tomogram)
+    code, said, err = run(
+        "homogenize", tmp_path / "v-*.tif", "--diffusivity", "1", "--axes", "x",
+        "--reference", tmp_path / "tomogram.npy", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "3 volumes" in said
+    assert "2 real blocks" in said
+    line = next(line for line in said.splitlines() if "relative diffusivity" in line)
+    assert " ".join(line.split()).endswith("0.50 ± 0.25 0.25 ± 0.18")
+    assert "two plates, no-flux sides" in said
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "phase 1 along x: relative diffusivity" in page
+    assert "0.25 ± 0.18" in page
+    code, said, err = run(
+        "homogenize", tmp_path / "v-0.tif", tmp_path / "v-2.tif", "--diffusivity", "1",
+        "--axes", "x",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "2 volumes" in said
+    code, said, err = run("homogenize", tmp_path / "none-*.tif", "--diffusivity", "1")
+    assert code == 2
+    assert "none-*.tif" in err
+    code, said, err = run(
+        "homogenize", tmp_path / "tomogram.npy", "--diffusivity", "1",
+        "--reference", tmp_path / "v-0.tif",
+    )  # fmt: skip
+    assert code == 2
+    assert "--reference must be at least as large as the volumes" in err

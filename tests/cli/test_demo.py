@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+import micro3d_fast as m3
 from micro3d_fast.cli.info import bundled_models
 
 
@@ -63,6 +64,11 @@ def test_the_demo_runs(run, monkeypatch, model, tmp_path):
         "fibre-composite/fibre-composite.tif",
     ):
         assert (out / file).exists(), file
+    composite = m3.Microstructure.load(out / "fibre-composite" / "fibre-composite.tif")
+    assert composite.provenance["periodic"] == [True, True, True]
+    page = (out / "fibre-composite" / "report.html").read_text(encoding="utf-8")
+    assert "Boundary condition" in page
+    assert "opposite faces do not match" not in page
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "A minute of training" in page
     assert "The 2D network alone" in page

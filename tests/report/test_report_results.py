@@ -119,6 +119,56 @@ def test_effective_properties(tmp_path):
     assert record["properties"]["Heat"]["bounds"]["voigt"][0][0] == pytest.approx(2.0)
 
 
+def test_scatter_of_properties(tmp_path):
+    from micro3d_fast import homogenization
+
+    layers = [np.repeat([0, 1], [n, 8 - n]).reshape(8, 1, 1) for n in (3, 4, 5)]
+    stiff = [m3.Isotropic(E=1e9, nu=0.0, alpha=1e-5), m3.Isotropic(E=9e9, nu=0.0, alpha=1e-5)]
+    found = m3.property_scatter(
+        layers,
+        lambda v: {
+            "Heat": homogenization.homogenize_conductivity(v, [1.0, 9.0]),
+            "Force": homogenization.homogenize_elasticity(v, stiff),
+        },
+        reference=[layers[0], layers[2]],
+    )
+    page = write_report(
+        tmp_path, microstructure=np.repeat(layers[0], 8, 1), properties={"Layers": found}
+    )
+    parsed = Page(page.read_text(encoding="utf-8"))
+    assert parsed.balanced
+    for words in (
+        "Layers: Mean ± standard deviation of a single volume of 8 × 1 × 1 voxels",
+        "boundary condition: periodic",
+        "3 volumes",
+        "2 real blocks",
+        "Heat: conductivity xx",
+        "Force: Young's modulus E x (GPa)",
+        "Force: thermal expansion xx (1e-6 1/K)",
+        "5.0 ± 1.0",
+        "5.0 ± 1.4",
+    ):
+        assert words in parsed.text, words
+    record = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    values = record["properties"]["Layers"]["properties"]["Heat: tensor"]["values"]
+    np.testing.assert_allclose(np.array(values)[:, 0, 0], [6, 5, 4])
+
+
+def test_boundary_conditions_and_warnings_are_shown(tmp_path):
+    from micro3d_fast import homogenization
+    from volumes import spheres
+
+    cut = spheres(24, 4.0, 0.5, 4)[:, :, :12]
+    with pytest.warns(UserWarning, match="opposite faces"):
+        heat = homogenization.homogenize_conductivity(cut, [1.0, 3.0], tol=1e-3)
+    flow = homogenization.relative_diffusivity(cut, 0, axis="z", tol=1e-3)
+    page = write_report(tmp_path, microstructure=cut, properties={"Heat": heat, "Flow": flow})
+    text = Page(page.read_text(encoding="utf-8")).text
+    assert "opposite faces do not match along x" in text
+    assert "Flow: Relative diffusivity and tortuosity (two plates, no-flux sides)." in text
+    assert "Boundary condition" in text
+
+
 def test_a_material_without_stiffness(tmp_path):
     from micro3d_fast import homogenization
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import glob
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +19,6 @@ from .options import (
     Device,
     PhaseNames,
     Phases,
-    VolumeFile,
     VoxelSize,
     command_line,
     read_names,
@@ -27,11 +28,24 @@ from .options import (
 from .progress import CtrlC, Progress
 
 if TYPE_CHECKING:
-    from ..homogenization import MaterialSet
+    from ..homogenization import MaterialSet, PropertyScatter
     from ..microstructure import Microstructure
 
 __all__ = ["homogenize"]
 
+Volumes = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="VOLUME",
+        help="A labelled volume: .tif, .npz, .vti, ...; several files, or a quoted pattern, give "
+        "the scatter of the properties.",
+        show_default=False,
+    ),
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(help="A tomogram: properties of its blocks of the size of the volumes too."),
+]
 MaterialFile = Annotated[
     str | None,
     typer.Option(
@@ -52,14 +66,16 @@ BBar = Annotated[bool, typer.Option("--bbar", help="B-bar elements, for nu near 
 
 @guarded(
     labels="volume",
+    volumes="volume",
     source="materials",
     conductivities="materials",
     phase="diffusivity",
     axis="axes",
 )
 def homogenize(
-    volume: VolumeFile,
+    volume: Volumes,
     materials: MaterialFile = None,
+    reference: Reference = None,
     diffusivity: DiffusingPhases = None,
     axes: Axes = "xyz",
     sides: Sides = "no-flux",
@@ -76,12 +92,14 @@ def homogenize(
     """Compute stiffness, thermal expansion, conductivity and relative diffusivity.
 
     The volume is one period of the material, except for --diffusivity, where it lies between two
-    plates. Which properties are computed follows from what the materials file gives per phase.
+    plates. Which properties are computed follows from what the materials file gives per phase. Of
+    several volumes, mean and standard deviation are printed.
 
     \b
     Examples:
       micro3d homogenize volume.tif --materials carbon-epoxy --out result/
       micro3d homogenize volume.tif --materials materials.yaml --diffusivity 0
+      micro3d homogenize 'many/*.tif' --diffusivity 0 --reference tomogram.tif
     """
     if materials is None and diffusivity is None:
         fail("homogenize needs --materials, --diffusivity, or both")
@@ -90,33 +108,68 @@ def homogenize(
     diffusing = [] if diffusivity is None else read_numbers(diffusivity, "--diffusivity", int)
     if out is not None:
         check_output(out, folder=True)
-    solid = load_volume(
-        volume, "volume", read_voxel_size(voxel_size), read_names(phase_names), phases
-    )
+    details = (read_voxel_size(voxel_size), read_names(phase_names), phases)
+    paths = _files(volume)
+    solids = [load_volume(path, "volume", *details) for path in paths]
+    tomogram = None if reference is None else load_volume(reference, "reference", *details)
 
     from .. import homogenization
 
     chosen = None if materials is None else homogenization.load_materials(materials)
-    results: dict[str, Any] = {}
     options: dict[str, Any] = {"tol": tol, "precision": precision, "device": device}
     with CtrlC() as ctrl_c, Progress("solving", ctrl_c.check) as progress:
         options["callback"] = progress.solver
-        try:
-            if chosen is not None:
-                results |= _material_properties(solid, chosen, bbar, options)
+
+        def compute(solid: Microstructure) -> dict[str, Any]:
+            found = {} if chosen is None else _material_properties(solid, chosen, bbar, options)
             if diffusing:
-                results["Diffusion"] = [
+                found["Diffusion"] = [
                     homogenization.relative_diffusivity(
                         solid, phase, axis=axis, sides=sides, **options
                     )
                     for phase in diffusing
                     for axis in axes
                 ]
-        except KeyboardInterrupt as error:
-            raise Stopped("Stopped; no result was written.") from error
-    _print_results(chosen, results)
+            return found
+
+        results, scatter = _compute(compute, solids, tomogram)
+    _print_results(chosen, results, scatter)
     if out is not None:
-        _write_report(out, solid, chosen, results, f"{volume.name}: effective properties")
+        title = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+        shown = results if scatter is None else {"": scatter, **results}
+        _write_report(out, solids[0], chosen, shown, f"{title}: effective properties")
+
+
+def _files(patterns: Sequence[str]) -> list[Path]:
+    """Return the files that names and patterns stand for."""
+    return [
+        Path(file)
+        for pattern in patterns
+        for file in ([] if Path(pattern).exists() else sorted(glob.glob(pattern))) or [pattern]
+    ]
+
+
+def _compute(
+    compute: Callable[[Microstructure], dict[str, Any]],
+    solids: Sequence[Microstructure],
+    tomogram: Microstructure | None,
+) -> tuple[dict[str, Any], PropertyScatter | None]:
+    """Return the properties of a single volume, and the scatter of several and of real blocks."""
+    from .. import homogenization
+
+    computed: list[dict[str, Any]] = []
+
+    def kept(solid: Microstructure) -> dict[str, Any]:
+        computed.append(compute(solid))
+        return computed[-1]
+
+    try:
+        if len(solids) == 1 and tomogram is None:
+            return compute(solids[0]), None
+        scatter = homogenization.property_scatter(solids, kept, reference=tomogram)
+        return computed[0] if len(solids) == 1 else {}, scatter
+    except KeyboardInterrupt as error:
+        raise Stopped("Stopped; no result was written.") from error
 
 
 def _material_properties(
@@ -136,12 +189,16 @@ def _material_properties(
     return results
 
 
-def _print_results(chosen: MaterialSet | None, results: dict[str, Any]) -> None:
+def _print_results(
+    chosen: MaterialSet | None, results: dict[str, Any], scatter: PropertyScatter | None
+) -> None:
     if chosen is not None:
         print(chosen)
     for result in results.values():
         for one in result if isinstance(result, list) else [result]:
             print(one)
+    if scatter is not None:
+        print(scatter)
 
 
 def _write_report(

@@ -24,6 +24,7 @@ from .materials import (
     Orthotropic,
     TransverselyIsotropic,
 )
+from .scatter import PropertyScatter, ScatteredProperty, property_scatter
 from .solver import ConvergenceError, SolverProgress
 
 __all__ = [
@@ -41,6 +42,8 @@ __all__ = [
     "Material",
     "MaterialSet",
     "Orthotropic",
+    "PropertyScatter",
+    "ScatteredProperty",
     "SolverProgress",
     "TransverselyIsotropic",
     "conductivity_bounds",
@@ -49,5 +52,6 @@ __all__ = [
     "homogenize_elasticity",
     "load_materials",
     "material_sets",
+    "property_scatter",
     "relative_diffusivity",
 ]

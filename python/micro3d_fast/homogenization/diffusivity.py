@@ -268,7 +268,7 @@ def _result(
 ) -> Diffusivity:
     voxels = call.voxels
     size = voxels.labels.size
-    weighted = sum(v * voxels.counts[p] for p, v in conductivities.items()) / size
+    weighted = float(sum(v * voxels.counts[p] for p, v in conductivities.items())) / size
     return Diffusivity(
         relative=relative,
         tortuosity=weighted / relative if plates.percolating else math.inf,

@@ -233,7 +233,7 @@ def homogenize_elasticity(
     >>> labels[:, 2:6, 2:6] = 1  # a square fibre along z
     >>> phases = [m3.Isotropic(E=4e9, nu=0.35), m3.Isotropic(E=70e9, nu=0.2)]
     >>> m3.homogenize_elasticity(labels, phases).E.round(-8) / 1e9  # x, y, z
-    array([ 7.2,  7.2, 20.6])
+    array([ 7.5,  7.5, 20.5])
     """
     options = solver_options(tol, max_iterations, precision, callback)
     call = Call.of(labels, voxel_size, options, device, threads)

@@ -10,7 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..homogenization import ConductivityProperties, Diffusivity, ElasticProperties
+from ..homogenization import (
+    ConductivityProperties,
+    Diffusivity,
+    ElasticProperties,
+    PropertyScatter,
+)
 from . import effective
 from ._document import Part, Section, Table, Text
 
@@ -29,6 +34,8 @@ def _property_parts(name: str, result: Any, phase_names: Sequence[str]) -> Seque
         return effective.elastic_parts(result, name=name)
     if isinstance(result, ConductivityProperties):
         return effective.conductivity_parts(result, name=name)
+    if isinstance(result, PropertyScatter):
+        return effective.scatter_parts(result, name)
     along_axes = result if isinstance(result, list | tuple) else [result]
     if all(isinstance(one, Diffusivity) for one in along_axes):
         return effective.diffusivity_parts(along_axes, phase_names, name)

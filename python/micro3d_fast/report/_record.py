@@ -99,6 +99,8 @@ def _plain_result(result: Any) -> Any:
             for name, value in values.items()
             if not name.startswith("_") and np.size(value) <= 10_000
         }
+    if isinstance(result, Mapping):
+        return {str(name): _plain_result(value) for name, value in result.items()}
     if isinstance(result, list | tuple):
         return [_plain_result(item) for item in result]
     return result

@@ -4,16 +4,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from .._planes import AXIS_NAMES, PLANES
-from ..homogenization import ConductivityProperties, Diffusivity, ElasticProperties
+from ..homogenization import (
+    ConductivityProperties,
+    Diffusivity,
+    ElasticProperties,
+    PropertyScatter,
+    ScatteredProperty,
+)
 from ._document import Figure, Part, Polar, Surface, Table, Text
 from ._format import duration
 
-__all__ = ["conductivity_parts", "diffusivity_parts", "elastic_parts", "scaled_unit", "young_parts"]
+__all__ = [
+    "conductivity_parts",
+    "diffusivity_parts",
+    "elastic_parts",
+    "scaled_unit",
+    "scatter_parts",
+    "young_parts",
+]
 
 VOIGT = ("11", "22", "33", "23", "13", "12")
 AXES = AXIS_NAMES[::-1]  # x, y, z: the order of tensors
@@ -139,6 +153,7 @@ def conductivity_parts(
         for axis, low, value, high in zip(AXES, reuss, np.diag(tensor), voigt, strict=True)
     ]
     return [
+        *(Text(warning, "warning") for warning in result.warnings),
         _matrix(tensor, AXES, f"{head}Effective conductivity{units}."),
         Table(
             ["Along", "Reuss", "Effective", "Voigt"],
@@ -177,8 +192,40 @@ def diffusivity_parts(
     ]  # fmt: skip
     formats = ["", "", ".4f", ".4g", ".4f", ".4f", "d", ".1e"]
     head = f"{name}: " if name else ""
-    caption = f"{head}Relative diffusivity and tortuosity between two plates."
-    return [Table(columns, rows, caption, formats, row_headers=2)]
+    boundary = "; ".join(dict.fromkeys(result.boundary for result in results))
+    caption = f"{head}Relative diffusivity and tortuosity ({boundary})."
+    said = dict.fromkeys(warning for result in results for warning in result.warnings)
+    table = Table(columns, rows, caption, formats, row_headers=2)
+    return [*(Text(warning, "warning") for warning in said), table]
+
+
+def scatter_parts(result: PropertyScatter, name: str = "") -> list[Part]:
+    """Return mean and standard deviation of the properties of volumes, and of real blocks."""
+    rows = []
+    for found in result.properties.values():
+        scale, unit = _scatter_unit(found)
+        for component, *texts in found.rows(scale):
+            rows.append([f"{found.title} {component}".rstrip() + unit, *texts])
+    size = " × ".join(map(str, result.shape))
+    boundary = f"; boundary condition: {'; '.join(result.boundary)}" if result.boundary else ""
+    caption = (
+        f"{name + ': ' if name else ''}Mean ± standard deviation of a single volume of {size} "
+        f"voxels{boundary}."
+    )
+    table = Table(["Property", *result.sources], rows, caption)
+    return [table, *(Text(warning, "warning") for warning in result.warnings)]
+
+
+def _scatter_unit(found: ScatteredProperty) -> tuple[float, str]:
+    """Return the factor and the unit (in brackets) in which a property is printed."""
+    scale, unit = found.scale, found.unit
+    if unit == "stress":
+        scale, unit = scaled_unit(scale, "Pa")
+        return scale, f" ({unit})"
+    power = "" if scale == 1.0 else f"1e{round(math.log10(scale))}"
+    known = "" if unit == "conductivity" else unit
+    text = " ".join(part for part in (power, known) if part)
+    return scale, f" ({text})" if text else ""
 
 
 def scaled_unit(largest: float, unit: str) -> tuple[float, str]:
@@ -201,6 +248,7 @@ def _matrix(values: np.ndarray, names: Sequence[str], caption: str) -> Table:
 def _solver(result: ElasticProperties | ConductivityProperties, head: str) -> Table:
     residual = f"{max(result.residuals):.1e} (requested {result.tol:.1e})"
     rows = [
+        ["Boundary condition", result.boundary],
         ["Iterations of each load", ", ".join(map(str, result.iterations))],
         ["Largest true relative residual", residual],
         ["Precision", str(result.precision)],
