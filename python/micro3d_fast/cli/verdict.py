@@ -1,0 +1,37 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""How the commands print a verdict: one coloured line, and what it rests on."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from ..statistics import Verdict
+
+__all__ = ["print_coloured", "print_verdict"]
+
+_COLOURS = {
+    "consistent": typer.colors.GREEN,
+    "doubtful": typer.colors.YELLOW,
+    "undecided": typer.colors.YELLOW,
+    "different": typer.colors.RED,
+}
+
+
+def print_verdict(verdict: Verdict) -> None:
+    """Print a verdict to stdout, green, yellow or red on a terminal, and its reasons below."""
+    sentence = verdict.sentence
+    print_coloured(f"Verdict: {sentence} (p = {verdict.p_value:.2g}).", verdict.outcome)
+    for reason in verdict.reasons:
+        if reason not in sentence:
+            print(f"  {reason}")
+
+
+def print_coloured(line: str, outcome: str) -> None:
+    """Print a line to stdout; on a terminal in the colour of an outcome, unless NO_COLOR is set."""
+    colour = False if os.environ.get("NO_COLOR") else None
+    typer.secho(line, fg=_COLOURS[outcome], bold=True, color=colour)
