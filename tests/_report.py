@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from html.parser import HTMLParser
 
 import numpy as np
@@ -52,6 +53,13 @@ def micrographs(n: int = 6) -> m3.Micrographs:
     )
 
 
+def judged(comparison: m3.Comparison, **changes: object) -> m3.Comparison:
+    """Return the comparison with another verdict."""
+    assert comparison.verdict is not None
+    verdict = dataclasses.replace(comparison.verdict, **changes)
+    return dataclasses.replace(comparison, verdict=verdict)
+
+
 class Page(HTMLParser):
     """The parts of a page that tests check."""
 
@@ -83,7 +91,8 @@ class Page(HTMLParser):
         if self.open and self.open[-1] == "script":
             attributes = next(a for t, a in reversed(self.tags) if t == "script")
             kind = "data" if attributes.get("type") else "code"
-            self.scripts.setdefault(attributes.get("id") or kind, data)
+            key = attributes.get("id") or kind
+            self.scripts[key] = self.scripts.get(key, "") + data if kind == "code" else data
         elif not self.open or self.open[-1] != "style":
             self.words.append(data)
 

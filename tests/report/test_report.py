@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import micro3d_fast as m3
-from _report import PROVENANCE, Page, micrographs, microstructure, stripes
+from _report import PROVENANCE, Page, judged, micrographs, microstructure, stripes
 from micro3d_fast.report import (
     Figure,
     Line,
@@ -104,32 +104,100 @@ class TestPage:
         page, record, _, _ = written
         titles = [section["title"] for section in record["sections"]]
         assert titles == [
-            "Input micrographs",
-            "The volume",
-            "Slices beside the micrographs",
+            "At a glance",
+            "What the verdict rests on",
             "Correlations",
-            "Errors beside their floor",
-            "Phase fractions",
-            "The 2D network alone",
+            "Errors of all curves",
             "Effective properties",
             "More",
+            "Slices beside the micrographs",
+            "Phase fractions",
+            "Input micrographs",
+            "The 2D network alone",
             "Times",
             "Provenance",
             "How to make it again",
         ]
-        for title in titles:
+        for title in titles[1:]:
             assert title in page.text
+
+    def test_opens_with_the_verdict_the_volume_and_the_worst_curve(self, written):
+        _, record, source, compared = written
+        before_facts = source[: source.index('class="facts"')]
+        text = Page(before_facts).text
+        verdict = compared.verdict
+        assert verdict.outcome in text
+        assert str(verdict) in text
+        for reason in verdict.reasons:
+            assert reason in text
+        assert 'id="view-3d"' in before_facts
+        worst = next(d for d in verdict.deviations if d.quantity in ("S2", "L", "autocovariance"))
+        place = f"of {worst.phase_name} in {worst.plane} along {worst.direction}"
+        assert f"{place}. Its error is {numbers.percent(worst.error)}" in text
+        (curve,) = compared.select(
+            worst.quantity, phase=worst.phase, plane=worst.plane, direction=worst.direction
+        )
+        kinds = {part["kind"]: part for part in record["sections"][0]["parts"]}
+        ours, reference = sorted(
+            kinds["figure"]["parts"][0]["curves"], key=lambda line: line["role"] == "reference"
+        )
+        assert ours["y"] == curve.generated.tolist()
+        np.testing.assert_allclose(reference["high"], curve.reference + 2 * curve.real_std)
+        assert "floor" not in text
+
+    def test_all_sections_are_folded(self, written):
+        page, record, _, _ = written
+        folded = [a for a in page.all("details") if a.get("class") == "section"]
+        assert len(folded) == len(record["sections"]) - 1
+        assert not any("open" in a for a in folded)
+        assert len(page.all("summary")) >= len(folded)
+        assert "beforeprint" in page.scripts["code"]
+
+    def test_table_of_deviations(self, written):
+        _, record, _, compared = written
+        (section,) = (s for s in record["sections"] if s["title"] == "What the verdict rests on")
+        columns, rows = section["parts"][0]["columns"], section["parts"][0]["rows"]
+        ratios = [row[columns.index("ratio")] for row in rows]
+        assert ratios[0] == compared.verdict.worst.ratio
+        shown = [
+            d
+            for d in compared.verdict.deviations
+            if d.phase == 1
+            or d.quantity not in ("S2", "autocovariance", "surface")
+            or d == compared.verdict.worst
+        ]
+        assert ratios == [d.ratio for d in shown]
+        assert [row[columns.index("error")] for row in rows] == [d.error for d in shown]
+
+    def test_s2_of_one_of_two_phases(self, written):
+        _, record, _, _ = written
+        (section,) = (s for s in record["sections"] if s["title"] == "Correlations")
+        drawn = {
+            figure["title"]: {line["label"] for p in figure["parts"] for line in p["curves"]}
+            for figure in section["parts"]
+        }
+        assert drawn == {"Matrix": {"", "L"}, "Fibre": {"", "L", "S₂"}}
+
+    def test_axes_have_labels(self, written):
+        _, record, _, _ = written
+        plots = [
+            plot
+            for section in record["sections"]
+            if section["title"] != "More"
+            for part in section["parts"]
+            for plot in part.get("parts", [])
+            if plot["kind"] == "plot"
+        ]
+        assert len(plots) == 1 + 12
+        assert all(plot["x_label"] and plot["y_label"] for plot in plots)
 
     def test_words_and_numbers(self, written):
         page, record, _, compared = written
         assert record["verdict"] in page.text
+        assert record["verdict"] == str(compared.verdict)
         s2 = [c for c in compared.curves if c.function == "S2"]
-        worst = max(
-            ("xy", "xz", "yz"),
-            key=lambda p: compared.error("S2", plane=p) / compared.floor("S2", plane=p),
-        )
-        assert f"worst plane ({worst})" in record["verdict"]
-        assert numbers.percent(compared.error("S2", plane=worst)) in record["verdict"]
+        for plane in ("xy", "xz", "yz"):
+            assert numbers.percent(compared.error("S2", plane=plane)) in page.text
         assert len(record["comparison"]["curves"]) == len(compared.curves)
         row = record["comparison"]["curves"][0]
         assert row["error"] == compared.curves[0].error
@@ -193,6 +261,45 @@ class TestPage:
             assert script in page.scripts["code"]
 
 
+@pytest.mark.parametrize("outcome", ["consistent", "doubtful", "different", "undecided"])
+def test_badge(tmp_path, outcome):
+    made, given = microstructure(), micrographs()
+    compared = judged(m3.compare(made, given), outcome=outcome, reasons=("one", "two <b>"))
+    page = write_report(tmp_path, microstructure=made, micrographs=given, comparison=compared)
+    parsed = Page(page.read_text(encoding="utf-8"))
+    (badge,) = parsed.all("strong")
+    assert badge["class"] == f"badge {outcome}"
+    assert str(compared.verdict) in parsed.text
+    assert "two <b>" in parsed.text
+
+
+def test_without_a_comparison_the_measurements_are_open(tmp_path):
+    page = write_report(
+        tmp_path,
+        microstructure=microstructure(),
+        comparison=False,
+        properties={"n": 4},
+        extra={"Measured": "Words."},
+        verdict="A sentence.",
+    )
+    parsed = Page(page.read_text(encoding="utf-8"))
+    assert not parsed.all("strong")
+    assert "A sentence." in parsed.text
+    folds = [("open" in a) for a in parsed.all("details") if a.get("class") == "section"]
+    assert folds == [True, True, *[False] * 4]
+
+
+def test_curve_of_the_largest_error_without_a_verdict(tmp_path):
+    made, given = microstructure(), micrographs()
+    compared = m3.compare(made, given, verdict=False)
+    page = write_report(tmp_path, microstructure=made, micrographs=given, comparison=compared)
+    text = Page(page.read_text(encoding="utf-8")).text
+    largest = max(c.error for c in compared.curves if c.function != "autocovariance")
+    assert "The curve of the largest error" in text
+    assert f"Its error is {numbers.percent(largest)}." in text
+    assert "a band whose edge is the split-half floor" in text
+
+
 def test_markup_in_names_is_escaped(tmp_path):
     bad = "</script><img src=x onerror=alert(1)>"
     page = write_report(
@@ -220,6 +327,7 @@ def test_compares_by_default_unless_false(tmp_path):
     )
     assert first["comparison"]["summary"] == m3.compare(made, given).summary()
     assert second["comparison"] is None
+    assert first["verdict"] == str(m3.compare(made, given).verdict)
     assert second["verdict"] == ""
 
 
@@ -295,5 +403,6 @@ def test_every_kind_of_part(tmp_path):
     for words in ("plain", "small", "a = 1", "Caption.", "∞", "Its caption.", "Two.", "Lead."):
         assert words in parsed.text
     record = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    kinds = [part["kind"] for part in record["sections"][-2]["parts"]]
+    (section,) = (s for s in record["sections"] if s["title"] == "All")
+    kinds = [part["kind"] for part in section["parts"]]
     assert kinds == ["text", "text", "text", "table", "plot", "picture", "figure"]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from _report import Page
+import micro3d_fast as m3
+from _report import Page, micrographs, stripes
 from micro3d_fast import report
 from micro3d_fast.report import (
     Line,
@@ -176,6 +178,36 @@ def test_errors_without_a_floor():
     assert known.ratio == 2.0
     assert np.isnan(unknown.ratio)
     assert exact.ratio == 0.0
-    words = comparison.verdict_of([known, unknown, exact])
-    assert "worst plane (xy)" in words
-    assert comparison.verdict_of([]) == ""
+    (plane,) = comparison.plane_errors([known])
+    assert (plane.error, plane.floor, plane.ratio) == (0.02, 0.01, 2.0)
+    assert comparison.plane_errors([]) == []
+
+
+def test_s2_follows_where_two_phases_fill_the_volume():
+    two = (np.indices((8, 8, 8)).sum(0) % 2).astype(np.uint8)
+    three = (np.indices((8, 8, 8)).sum(0) % 3).astype(np.uint8)
+    cases = [(two, None, 0), (three, None, None), (three, (0, 1), None), (two, (1,), None)]
+    for labels, phases, expected in cases:
+        compared = m3.compare(labels, labels[:4], phases=phases, verdict=False)
+        assert comparison.complementary_phase(compared) == expected
+
+
+def test_band_of_real_specimens():
+    compared = m3.compare(stripes(), micrographs())
+    for curve in compared.select("L"):
+        low, high = comparison.band_of(curve)
+        np.testing.assert_allclose(high - low, 4 * curve.real_std)
+        floor_only = dataclasses.replace(curve, real_std=None)
+        low, _ = comparison.band_of(floor_only)
+        error = np.abs(low - curve.reference).sum() / curve.reference.sum()
+        np.testing.assert_allclose(error, curve.floor)
+
+
+def test_size_and_labels_of_a_plot():
+    plot = Plot([Line([0, 1], [0, 2])], x_label="lag", y_label="S₂", size=(400.0, 250.0))
+    drawing = ElementTree.fromstring(plots.svg(plot))
+    assert drawing.get("viewBox") == "0 0 400 250"
+    assert {"lag", "S₂"} <= {text.text for text in drawing.iter("text")}
+    points = [p.split(",") for p in drawing.find(".//polyline").get("points").split()]
+    assert max(float(x) for x, _ in points) == 400 - plots.RIGHT
+    assert max(float(y) for _, y in points) == 250 - plots.BOTTOM

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,10 @@ from typing import Any
 
 from ..micrographs import Micrographs
 from ..statistics import Comparison
-from . import _comparison, _origin, _properties, _slices, _view
+from ..statistics.verdict import Verdict
+from . import _comparison, _origin, _overview, _properties, _slices
 from ._document import Section
-from ._format import percent, ratio
+from ._format import percent
 from ._subject import Subject
 
 
@@ -64,11 +66,16 @@ class Contents:
         return _comparison.errors_of(self.comparison_2d)
 
     @property
+    def judged(self) -> Verdict | None:
+        """The verdict of the comparison, if there is one."""
+        return None if self.comparison is None else self.comparison.verdict
+
+    @property
     def verdict(self) -> str:
         """The sentence under the headline."""
         if self.given_verdict is not None:
             return self.given_verdict
-        return _comparison.verdict_of(self.errors, self.reference)
+        return "" if self.judged is None else str(self.judged)
 
     def facts(self) -> list[tuple[str, str]]:
         """Return the names and values under the headline."""
@@ -79,11 +86,6 @@ class Contents:
         phases = zip(subject.phase_names, subject.fractions, strict=True)
         fractions = ", ".join(f"{name} {percent(float(fraction))}" for name, fraction in phases)
         facts.append(("Phases", fractions))
-        planes = _comparison.plane_errors(self.errors)
-        for function, name in _comparison.FUNCTIONS.items():
-            worst = _comparison.worst(planes, function)
-            if worst is not None:
-                facts.append((f"{name} error / floor, worst plane", ratio(worst.ratio)))
         sampler, passes = provenance.get("sampler"), provenance.get("passes")
         if sampler:
             facts.append(("Sampler", f"{sampler}, {passes} passes" if passes else str(sampler)))
@@ -92,28 +94,35 @@ class Contents:
         return facts
 
     def sections(self) -> list[Section]:
-        """Return the sections in their order."""
-        subject, word = self.subject, self.reference
-        sections: list[Section | None] = []
-        if self.micrographs is not None:
-            sections.append(_slices.micrographs_section(self.micrographs, subject))
-        sections.append(_view.view_section(subject))
-        sections.append(_slices.slices_section(subject, self.reference_images, word))
-        if self.comparison is not None:
-            sections.append(_comparison.curves_section(self.comparison, subject, word))
+        """Return the sections in their order; the first is what the page opens with.
+
+        Without a comparison the measurements are unfolded.
+        """
+        subject, word, compared = self.subject, self.reference, self.comparison
+        sections: list[Section | None] = [
+            _overview.overview_section(subject, compared, self.properties, word)
+        ]
+        if compared is not None:
+            if self.judged is not None:
+                sections.append(_comparison.deviations_section(compared, self.judged))
+            sections.append(_comparison.curves_section(compared, subject, word))
             sections.append(
-                _comparison.errors_section(
-                    self.errors, subject, self.errors_2d, self.errors_raw, word
-                )
+                _comparison.errors_section(compared, subject, self.errors_2d, self.errors_raw, word)
             )
+        measured = list(self.extra)
+        if self.properties is not None:
+            names = subject.phase_names
+            measured.insert(0, _properties.properties_section(self.properties, names))
+        sections += [dataclasses.replace(s, open=s.open or compared is None) for s in measured]
+        sections.append(_slices.slices_section(subject, self.reference_images, word))
         sections.append(
             _comparison.fractions_section(subject, self.micrographs, self.raw_fractions)
         )
+        if self.micrographs is not None:
+            sections.append(_slices.micrographs_section(self.micrographs, subject))
         if self.samples:
-            sections.append(_slices.samples_section(self.samples, subject))
-        if self.properties is not None:
-            sections.append(_properties.properties_section(self.properties, subject.phase_names))
-        sections += self.extra
+            alone = None if self.comparison_2d is None else self.comparison_2d.verdict
+            sections.append(_slices.samples_section(self.samples, subject, str(alone or "")))
         if self.timings:
             sections.append(_origin.timings_section(self.timings))
         sections.append(_origin.provenance_section(subject.provenance, self.software))
@@ -126,4 +135,4 @@ def _anchored(section: Section) -> Section:
     if section.anchor:
         return section
     anchor = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-")
-    return Section(section.title, section.parts, section.lead, f"more-{anchor}")
+    return dataclasses.replace(section, anchor=f"more-{anchor}")

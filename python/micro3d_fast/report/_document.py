@@ -119,6 +119,7 @@ class Plot:
     y_from_zero: bool = True
     y_log: bool = False
     markers: Sequence[tuple[float, str]] = ()
+    size: tuple[float, float] = (320.0, 214.0)  # width and height; the page scales both
 
     kind = "plot"
 
@@ -321,6 +322,7 @@ class Section:
     parts: Sequence[Part] = field(default_factory=tuple)
     lead: str = ""
     anchor: str = ""
+    open: bool = False  # shown unfolded at first
 
     def to_dict(self) -> dict[str, Any]:
         """Return the section as plain JSON."""

@@ -17,19 +17,20 @@ from ._document import Section, Surface, Viewer
 def page_of(contents: Contents, sections: Sequence[Section], date: datetime.date) -> str:
     """Return the page as HTML."""
     environment = _environment()
-    css, script, surface = (
+    css, script, viewer, surface = (
         environment.loader.get_source(environment, name)[0]
-        for name in ("report.css", "viewer.js", "surface.js")
+        for name in ("report.css", "page.js", "viewer.js", "surface.js")
     )
     parts = [part for section in sections for part in section.parts]
     text: str = environment.get_template("report.html.j2").render(
         css=css,
-        js=script,
-        surface_js=surface if any(isinstance(part, Surface) for part in parts) else "",
+        scripts=[script, viewer, *[surface] * any(isinstance(p, Surface) for p in parts)],
         title=contents.title,
         verdict=contents.verdict,
+        judged=contents.judged,
         facts=contents.facts(),
-        sections=sections,
+        overview=sections[0],
+        sections=sections[1:],
         version=contents.software["micro3d-fast"],
         date=f"{date.day} {date:%B %Y}",
         volume=next(part.volume for part in parts if isinstance(part, Viewer)),

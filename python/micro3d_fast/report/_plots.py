@@ -8,7 +8,8 @@ Colours are CSS classes, so that one drawing serves a light page, a dark page an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -16,15 +17,47 @@ import numpy as np
 
 from ._document import Line, Plot, Polar
 
-Scale = Callable[[float], float]  # from a value to a place on the page
+LEFT, RIGHT, TOP, BOTTOM = 54.0, 12.0, 26.0, 36.0  # margins
 
-WIDTH, HEIGHT = 320.0, 214.0
-LEFT, RIGHT, TOP, BOTTOM = 42.0, 12.0, 26.0, 36.0
+
+@dataclass(frozen=True)
+class _Axes:
+    """Place of values on the page."""
+
+    width: float
+    height: float
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]  # of log10 of y if y_log
+    y_log: bool
+
+    @property
+    def right(self) -> float:
+        return self.width - RIGHT
+
+    @property
+    def bottom(self) -> float:
+        return self.height - BOTTOM
+
+    def px(self, x: float) -> float:
+        low, high = self.x_range
+        return LEFT + (x - low) / (high - low) * (self.right - LEFT)
+
+    def py(self, y: float) -> float:
+        low, high = self.y_range
+        y = math.log10(max(y, 1e-300)) if self.y_log else y
+        return self.bottom - (y - low) / (high - low) * (self.bottom - TOP)
+
+    def points(self, x: Any, y: Any) -> str:
+        """Return the points of a polyline; values that are not finite are left out."""
+        return " ".join(
+            f"{self.px(float(a)):.1f},{self.py(float(b)):.1f}"
+            for a, b in zip(x, y, strict=True)
+            if np.isfinite(b)
+        )
 
 
 def svg(plot: Plot) -> str:
     """Return one plot as an SVG element that scales with its column."""
-    x_low, x_high = _range([curve.x for curve in plot.curves], from_zero=True)
     ys = [
         values
         for curve in plot.curves
@@ -33,28 +66,26 @@ def svg(plot: Plot) -> str:
     ]
     if plot.y_log:
         ys = [np.log10(np.clip(np.asarray(y, dtype=float), 1e-300, None)) for y in ys]
-    y_low, y_high = _range(ys, from_zero=plot.y_from_zero and not plot.y_log, pad=0.06)
-
-    def px(x: float) -> float:
-        return LEFT + (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
-
-    def py(y: float) -> float:
-        if plot.y_log:
-            y = math.log10(max(y, 1e-300))
-        return HEIGHT - BOTTOM - (y - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
-
+    width, height = plot.size
+    axes = _Axes(
+        width,
+        height,
+        _range([curve.x for curve in plot.curves], from_zero=True),
+        _range(ys, from_zero=plot.y_from_zero and not plot.y_log, pad=0.06),
+        plot.y_log,
+    )
     alt = plot.alt or plot.title or "plot"
     parts = [
-        f'<svg class="plot" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" '
+        f'<svg class="plot" viewBox="0 0 {width:g} {height:g}" role="img" '
         f'aria-label="{escape(alt, quote=True)}" preserveAspectRatio="xMidYMid meet">'
     ]
-    parts += _frame(plot, px, py, (x_low, x_high), (y_low, y_high))
+    parts += _frame(plot, axes)
     for curve in plot.curves:
-        parts += _band(curve, px, py)
+        parts += _band(curve, axes)
     for curve in plot.curves:
-        points = _points(curve.x, curve.y, px, py)
+        points = axes.points(curve.x, curve.y)
         parts.append(f'<polyline class="line {escape(curve.role)}" points="{points}"/>')
-    parts += _labels(plot, px, py)
+    parts += _labels(plot, axes)
     parts.append("</svg>")
     return "".join(parts)
 
@@ -88,25 +119,15 @@ def polar_svg(polar: Polar) -> str:
     return "".join(parts)
 
 
-def _frame(
-    plot: Plot, px: Scale, py: Scale, x_range: tuple[float, float], y_range: tuple[float, float]
-) -> list[str]:
-    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+def _frame(plot: Plot, axes: _Axes) -> list[str]:
+    bottom, right = axes.bottom, axes.right
     parts = []
-    for tick in ticks(x_range[0], x_range[1], 5):
-        x = px(tick)
+    for tick in ticks(*axes.x_range, 5):
+        x = axes.px(tick)
         parts.append(_line("tick", x, bottom, x, bottom + 3))
         parts.append(_text(x, bottom + 14, _number(tick), "middle"))
-    if plot.y_log:
-        powers = range(math.ceil(y_range[0]), math.floor(y_range[1]) + 1)
-        y_ticks = [10.0**n for n in powers]
-        if len(y_ticks) < 2:
-            steps = ticks(10 ** y_range[0], 10 ** y_range[1], 4)
-            y_ticks = [step for step in steps if y_range[0] <= math.log10(max(step, 1e-300))]
-    else:
-        y_ticks = ticks(y_range[0], y_range[1], 4)
-    for tick in y_ticks:
-        y = py(tick)
+    for tick in _y_ticks(axes):
+        y = axes.py(tick)
         parts.append(_line("grid", LEFT, y, right, y))
         parts.append(_text(LEFT - 6, y + 3.5, _number(tick), "end"))
     parts.append(_line("axis", LEFT, bottom, right, bottom))
@@ -115,15 +136,26 @@ def _frame(
     if plot.note:
         parts.append(_text(right, 14, plot.note, "end"))
     if plot.x_label:
-        parts.append(_text((LEFT + right) / 2, HEIGHT - 5, plot.x_label, "middle"))
+        parts.append(_text((LEFT + right) / 2, axes.height - 5, plot.x_label, "middle"))
     if plot.y_label:
         middle = (TOP + bottom) / 2
-        turned = _text(10, middle, plot.y_label, "middle")
-        parts.append(f'<g transform="rotate(-90 10 {middle:.1f})">{turned}</g>')
-    for x, label in plot.markers:
-        parts.append(_line("marker", px(x), TOP, px(x), bottom))
-        parts.append(_text(px(x) + 4, TOP + 10, label, "start"))
+        turned = _text(11, middle, plot.y_label, "middle")
+        parts.append(f'<g transform="rotate(-90 11 {middle:.1f})">{turned}</g>')
+    for value, label in plot.markers:
+        x = axes.px(value)
+        parts.append(_line("marker", x, TOP, x, bottom))
+        parts.append(_text(x + 4, TOP + 10, label, "start"))
     return parts
+
+
+def _y_ticks(axes: _Axes) -> list[float]:
+    low, high = axes.y_range
+    if not axes.y_log:
+        return ticks(low, high, 4)
+    powers = [10.0**n for n in range(math.ceil(low), math.floor(high) + 1)]
+    if len(powers) >= 2:
+        return powers
+    return [t for t in ticks(10**low, 10**high, 4) if low <= math.log10(max(t, 1e-300))]
 
 
 def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
@@ -135,15 +167,15 @@ def _text(x: float, y: float, text: str, anchor: str, kind: str = "t") -> str:
     return f'<text class="{kind}" {place}>{escape(text)}</text>'
 
 
-def _band(curve: Line, px: Scale, py: Scale) -> list[str]:
+def _band(curve: Line, axes: _Axes) -> list[str]:
     if curve.low is None or curve.high is None:
         return []
-    forth = _points(curve.x, curve.high, px, py)
-    back = _points(np.asarray(curve.x)[::-1], np.asarray(curve.low)[::-1], px, py)
+    forth = axes.points(curve.x, curve.high)
+    back = axes.points(np.asarray(curve.x)[::-1], np.asarray(curve.low)[::-1])
     return [f'<polygon class="band {escape(curve.role)}" points="{forth} {back}"/>']
 
 
-def _labels(plot: Plot, px: Scale, py: Scale) -> list[str]:
+def _labels(plot: Plot, axes: _Axes) -> list[str]:
     """Return the names of the curves, each where it is farthest from the other curves."""
     named = [curve for curve in plot.curves if curve.label]
     parts = []
@@ -160,22 +192,14 @@ def _labels(plot: Plot, px: Scale, py: Scale) -> list[str]:
         gap = np.min([np.abs(y - o) for o in others], axis=0) if others else np.ones_like(y)
         best = int(np.argmax(np.where(inside, gap, -1.0)))
         above = all(y[best] >= o[best] for o in others)
-        at = py(float(y[best]))
-        fits = at + 14.0 < HEIGHT - BOTTOM - 2
+        at = axes.py(float(y[best]))
+        fits = at + 14.0 < axes.bottom - 2
         height = max(at - 7.0 if above or not fits else at + 14.0, TOP + 8)
         parts.append(
-            f'<text class="label {escape(curve.role)}" x="{px(float(x[best])):.1f}" '
+            f'<text class="label {escape(curve.role)}" x="{axes.px(float(x[best])):.1f}" '
             f'y="{height:.1f}">{escape(curve.label)}</text>'
         )
     return parts
-
-
-def _points(x: Any, y: Any, px: Scale, py: Scale) -> str:
-    return " ".join(
-        f"{px(float(a)):.1f},{py(float(b)):.1f}"
-        for a, b in zip(x, y, strict=True)
-        if np.isfinite(b)
-    )
 
 
 def _range(values: Sequence[Any], *, from_zero: bool, pad: float = 0.0) -> tuple[float, float]:

@@ -53,12 +53,15 @@ def micrographs_section(micrographs: Micrographs, subject: Subject) -> Section:
     return Section("Input micrographs", tuple(parts), anchor="input")
 
 
-def samples_section(samples: Mapping[str, Sequence[Any]], subject: Subject) -> Section:
+def samples_section(
+    samples: Mapping[str, Sequence[Any]], subject: Subject, verdict: str = ""
+) -> Section:
     """Return the section on 2D samples of the network, drawn without a volume."""
     lead = (
         "Images sampled one at a time from the network, without the other planes. "
         "A volume can hardly match the micrographs better than these do."
     )
+    lead += f" Their own verdict is “{verdict}”." if verdict else ""
     parts: list[Part] = [
         subject.key(),
         Slices(

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The section with the 3D view."""
+"""The 3D view of the volume."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 
 from .._planes import AXIS_NAMES
 from . import _pictures
-from ._document import Section, Viewer
+from ._document import Viewer
 from ._format import percent
 from ._palette import phase_colour
 from ._subject import Subject
 
 
-def view_section(subject: Subject) -> Section:
-    """Return the section with the 3D view; phase 0 is hidden at first if there are others."""
+def viewer(subject: Subject) -> Viewer:
+    """Return the 3D view; phase 0 is hidden at first if there are others."""
     packed = _pictures.embed(subject.labels)
     present = np.flatnonzero(np.bincount(packed.labels.ravel()))
     hidden = [0] if 0 in present and present.size > 1 else []
@@ -31,7 +31,7 @@ def view_section(subject: Subject) -> Section:
     nz, ny, nx = subject.labels.shape
     left_out = ", ".join(names[phase] for phase in hidden)
     alt = f"Perspective view of the volume of {nz} × {ny} × {nx} voxels"
-    viewer = Viewer(
+    return Viewer(
         still=_pictures.rgb_png(still),
         alt=f"{alt}, {left_out} left out." if hidden else f"{alt}.",
         caption=_caption(subject, packed, left_out),
@@ -54,13 +54,14 @@ def view_section(subject: Subject) -> Section:
             "shape": list(packed.labels.shape),
             "spacing": [float(s) for s in np.array(spacing) / max(spacing)],
             "lengths": [subject.edge(axis) for axis in (2, 1, 0)],
+            "longest": float(subject.unit(subject.longest)),
+            "unit": subject.unit.name,
             "palette": [phase_colour(phase) for phase in range(256)],
             "hidden": hidden,
             "data": packed.data,
         },
         factors=packed.factors,
     )
-    return Section("The volume", (viewer,), anchor="volume")
 
 
 def _caption(subject: Subject, packed: _pictures.Embedded, left_out: str) -> str:

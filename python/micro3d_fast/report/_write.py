@@ -74,7 +74,7 @@ def write_report(
         Commands or programs that make the volume again, by title; by default derived from the
         provenance.
     verdict : str, optional
-        Sentence under the headline; by default the worst plane's errors and floors.
+        Sentence under the headline; by default the verdict of the comparison, if it has one.
 
     Returns
     -------

@@ -229,6 +229,7 @@ def _chord_figure(measured: Measured) -> Figure:
                 lines,
                 title=name,
                 x_label=f"chord ({unit.name})",
+                y_label=f"density (1/{unit.name})",
                 alt=f"Chord-length densities of {name} along x, y and z",
             )
         )
@@ -241,7 +242,7 @@ def _chord_figure(measured: Measured) -> Figure:
 
 def _local_figure(measured: Measured) -> Figure:
     plots = []
-    for phase in measured.phases:
+    for phase in measured.phases[_complementary(measured) :]:
         local = measured.descriptors[phase].local
         name = measured.phase_names[phase]
         plots.append(
@@ -253,51 +254,48 @@ def _local_figure(measured: Measured) -> Figure:
                 alt=f"Standard deviation of the local fraction of {name} against window size",
             )
         )
-    return Figure(
-        plots,
-        caption="Standard deviation of the phase fraction in cubic windows, against their edge.",
-    )
+    caption = "Standard deviation of the phase fraction in cubic windows, against their edge."
+    if _complementary(measured):
+        caption += " It is the same for both phases."
+    return Figure(plots, caption)
+
+
+def _complementary(measured: Measured) -> int:
+    """Return 1 if S2 and the local fractions of the first of two phases are those of the other."""
+    return int(len(measured.phases) == 2)
 
 
 def _figure(measured: Measured, phase: int) -> Figure:
+    """Return S2 and L of a phase; of the first of two phases L alone."""
     name, unit = measured.phase_names[phase], measured.unit
-    plots = []
+    both = phase in measured.phases[_complementary(measured) :]
+    x_label, y_label = f"lag ({unit.name})", "S₂, L" if both else "L"
     square = float(measured.fractions[phase]) ** 2
+    plots = []
     for axis in AXES:
-        s2, path = measured.two_point[phase, axis], measured.lineal_path[phase, axis]
-        x = unit(np.arange(s2.size) * measured.spacing(axis))
-        plots.append(
-            Plot(
-                [
-                    Line(x[[0, -1]], [square, square], "", "faint"),
-                    Line(x, s2, "S₂", "first"),
-                    Line(x, path, "L", "second"),
-                ],
-                title=f"along {axis}",
-                x_label=f"lag ({unit.name})",
-                alt=f"Two-point correlation and lineal path of {name} along {axis}",
-            )
-        )
-    radial = measured.radial[phase]
-    good = np.isfinite(radial.value)
-    x = unit(radial.lag[good])
-    plots.append(
-        Plot(
-            [
-                Line(x[[0, -1]], [square, square], "", "faint"),
-                Line(x, radial.value[good], "S₂", "first"),
-            ],
-            title="over all directions",
-            x_label=f"lag ({unit.name})",
-            alt=f"Radial two-point correlation of {name}",
-        )
-    )
-    return Figure(
-        plots,
-        title=name.capitalize(),
-        caption=f"Two-point correlation S₂ and lineal path L of {name}; the dotted line is φ².",
-        legend=[("first", "S₂"), ("second", "L"), ("faint", "φ²")],
-    )
+        path = measured.lineal_path[phase, axis]
+        x = unit(np.arange(path.size) * measured.spacing(axis))
+        lines = [Line(x, path, "L", "second")]
+        if both:
+            s2 = Line(x, measured.two_point[phase, axis], "S₂", "first")
+            lines = [Line(x[[0, -1]], [square, square], "", "faint"), s2, *lines]
+        alt = f"Two-point correlation and lineal path of {name} along {axis}"
+        plots.append(Plot(lines, f"along {axis}", x_label, y_label, alt=alt))
+    caption = f"Lineal path L of {name}; its S₂ follows from that of the other phase."
+    legend = [("second", "L")]
+    if both:
+        radial = measured.radial[phase]
+        good = np.isfinite(radial.value)
+        x = unit(radial.lag[good])
+        lines = [
+            Line(x[[0, -1]], [square, square], "", "faint"),
+            Line(x, radial.value[good], "S₂", "first"),
+        ]
+        alt = f"Radial two-point correlation of {name}"
+        plots.append(Plot(lines, "over all directions", x_label, "S₂", alt=alt))
+        caption = f"Two-point correlation S₂ and lineal path L of {name}; the dotted line is φ²."
+        legend = [("first", "S₂"), ("second", "L"), ("faint", "φ²")]
+    return Figure(plots, title=name.capitalize(), caption=caption, legend=legend)
 
 
 def summary(measured: Measured) -> str:

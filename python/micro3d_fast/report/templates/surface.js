@@ -17,9 +17,14 @@
   for (const figure of document.querySelectorAll("figure.surface")) {
     const data = JSON.parse(figure.querySelector("script").textContent);
     const canvas = figure.querySelector("canvas");
-    const g = canvas.getContext("2d");
+    const bar = figure.querySelector(".bar canvas");
+    const g = canvas.getContext("2d"), gBar = bar.getContext("2d");
     if (!g) continue;
     figure.classList.add("live");
+    for (let i = 0; i < bar.width; i++) {
+      gBar.fillStyle = colour(i / bar.width, 1);
+      gBar.fillRect(i, 0, 1, bar.height);
+    }
     const rows = data.values.length, columns = data.values[0].length;   // polar, azimuth (closed)
     const all = data.values.flat(), top = Math.max(...all), low = Math.min(...all);
     const point = (i, j) => {
@@ -43,8 +48,8 @@
         faces.push({ corners, middle, normal: normal.map((v) => v * outward), u: top > low ? (mean - low) / (top - low) : 0.5 });
       }
     const view = { azimuth: -0.9, elevation: 0.42 };
-    const draw = () => {
-      const ratio = Math.min(2, devicePixelRatio || 1), side = canvas.clientWidth;
+    const draw = (ratio = Math.min(2, devicePixelRatio || 1), style = getComputedStyle(figure)) => {
+      const side = canvas.clientWidth || 400;             // 0 in a folded section
       canvas.width = canvas.height = Math.max(1, Math.round(side * ratio));
       const { azimuth: a, elevation: e } = view;
       const right = [-Math.sin(a), Math.cos(a), 0];
@@ -54,7 +59,6 @@
       const scale = 0.37 * canvas.width, half = canvas.width / 2;
       const place = (p) => [half + scale * dot(p, right), half - scale * dot(p, up)];
       const light = [0, 1, 2].map((k) => 0.6 * back[k] + 0.65 * up[k] - 0.35 * right[k]);
-      const style = getComputedStyle(figure);
       const pieces = faces.map((f) => ({ f, depth: dot(f.middle, back) }));
       const axes = [[1, 0, 0], [0, 1, 0], [0, 0, 1]];
       axes.forEach((axis, k) => {                       // short pieces, so that the surface can hide them
@@ -118,6 +122,8 @@
       event.preventDefault();
       turn(...keys[event.key]);
     });
+    canvas.addEventListener("save", (event) => { draw(4, getComputedStyle(event.detail)); later(); });
+    later();
     new ResizeObserver(later).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener?.("change", later);
   }

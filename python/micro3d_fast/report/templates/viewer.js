@@ -21,7 +21,7 @@
   const view = { ...start };
   const hidden = new Set(meta.hidden);
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
-  let turning = !calm.matches, smooth = true, cut = [nx, ny, nz];
+  let turning = !calm.matches, smooth = true, orthographic = false, cut = [nx, ny, nz];
   let labels, gl, program, where = {}, texture, lost = false;
 
   const refuse = (words) => {
@@ -43,7 +43,7 @@
     uniform sampler2D palette;
     uniform vec3 dims, size, high, eye, right, up, ahead;
     uniform vec2 lens;
-    uniform bool smoothly;
+    uniform bool smoothly, orthographic;
     in vec2 uv;
     out vec4 colour;
 
@@ -71,8 +71,9 @@
     void main() {
       colour = vec4(0.0);
       vec3 per = dims / size;
-      vec3 world = normalize(ahead + uv.x * lens.x * right + uv.y * lens.y * up);
-      vec3 o = (eye + 0.5 * size) * per;
+      vec3 aside = uv.x * lens.x * right + uv.y * lens.y * up;
+      vec3 world = orthographic ? ahead : normalize(ahead + aside);
+      vec3 o = (eye + (orthographic ? aside : vec3(0.0)) + 0.5 * size) * per;
       vec3 d = world * per;
       d += vec3(equal(d, vec3(0.0))) * 1e-6;
       vec3 a = -o / d, b = (high - o) / d;
@@ -188,7 +189,7 @@
     if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost())
       throw new Error(gl.getProgramInfoLog(program));
     gl.useProgram(program);
-    for (const name of ["volume", "palette", "dims", "size", "high", "eye", "right", "up", "ahead", "lens", "smoothly"])
+    for (const name of ["volume", "palette", "dims", "size", "high", "eye", "right", "up", "ahead", "lens", "smoothly", "orthographic"])
       where[name] = gl.getUniformLocation(program, name);
     texture = gl.createTexture();
     gl.activeTexture(gl.TEXTURE0);
@@ -228,13 +229,14 @@
     const room = stage.clientWidth < 480 ? 1.12 : 0.95;   // for the names of the axes
     const distance = room * reach / Math.sin(Math.atan(fit));
     const eye = ahead.map((v) => -v * distance);
-    const lens = [Math.tan(angle) * wide / view.zoom, Math.tan(angle) / view.zoom];
-    return { ahead, right, up, eye, lens };
+    // Half the width and height that are seen: at the distance 1, or anywhere if orthographic.
+    const span = (Math.tan(angle) / view.zoom) * (orthographic ? distance : 1);
+    return { ahead, right, up, eye, distance, lens: [span * wide, span] };
   };
 
   const project = (c, p) => {
     const q = p.map((v, i) => v - c.eye[i]);
-    const depth = dot(q, c.ahead);
+    const depth = orthographic ? 1 : dot(q, c.ahead);
     return [
       (0.5 + 0.5 * dot(q, c.right) / (depth * c.lens[0])) * stage.clientWidth,
       (0.5 - 0.5 * dot(q, c.up) / (depth * c.lens[1])) * stage.clientHeight];
@@ -251,7 +253,7 @@
     const faces = (k, side) => {                         // does the face point to the viewer?
       const normal = [0, 0, 0];
       normal[k] = side ? 1 : -1;
-      return normal[k] * (c.eye[k] - normal[k] * size[k] / 2) > 0;
+      return normal[k] * (orthographic ? -c.ahead[k] : c.eye[k] - normal[k] * size[k] / 2) > 0;
     };
     const middle = [stage.clientWidth / 2, stage.clientHeight / 2];
     let back = "", front = "";
@@ -283,8 +285,21 @@
         front += `<text x="${x.toFixed(1)}" y="${(y + 4 + 4 * normal[1]).toFixed(1)}" text-anchor="${anchor}"><tspan class="axis-name">${"xyz"[k]}</tspan> ${meta.lengths[k]}</text>`;
       }
     }
-    pick("svg.back").innerHTML = back;
-    pick("svg.front").innerHTML = front;
+    for (const [name, drawn] of [["back", back], ["front", front + scaleBar(c)]]) {
+      const svg = pick(`svg.${name}`);
+      svg.setAttribute("viewBox", `0 0 ${stage.clientWidth} ${stage.clientHeight}`);
+      svg.innerHTML = drawn;
+    }
+  };
+
+  // A round length, true at the centre of the volume (anywhere if orthographic).
+  const scaleBar = (c) => {
+    const unit = stage.clientWidth / (2 * c.lens[0] * (orthographic ? 1 : c.distance)) / meta.longest;
+    const most = (0.22 * stage.clientWidth) / unit, power = 10 ** Math.floor(Math.log10(most));
+    const length = Math.max(...[1, 2, 5].map((n) => n * power).filter((n) => n <= most));
+    const y = stage.clientHeight - 10;
+    return `<line class="scale-bar" x1="8" y1="${y}" x2="${(8 + length * unit).toFixed(1)}" y2="${y}"/>` +
+      `<text x="8" y="${y - 7}">${Number(length.toPrecision(2))} ${meta.unit}</text>`;
   };
 
   // ------------------------------------------------------------------------------------ drawing
@@ -301,6 +316,7 @@
     gl.uniform2fv(where.lens, c.lens);
     gl.uniform3fv(where.high, cut);
     gl.uniform1i(where.smoothly, smooth ? 1 : 0);
+    gl.uniform1i(where.orthographic, orthographic ? 1 : 0);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
     drawBox(c);
   };
@@ -328,7 +344,7 @@
   let still = "";
   const draw = () => {
     if (fine) {
-      const key = JSON.stringify([view, [...hidden], cut, smooth, stage.clientWidth, stage.clientHeight]);
+      const key = JSON.stringify([view, [...hidden], cut, smooth, orthographic, stage.clientWidth, stage.clientHeight]);
       if (key === still) { fine = false; return; }
       still = key;
     } else still = "";
@@ -367,6 +383,12 @@
   const listen = () => {
     turnButton.addEventListener("click", () => setTurning(!turning));
     pick("[data-do=reset]").addEventListener("click", reset);
+    pick("[data-do=orthographic]").addEventListener("click", (event) => {
+      orthographic = !orthographic;
+      event.target.setAttribute("aria-pressed", String(orthographic));
+      draw();
+    });
+    canvas.addEventListener("save", () => { render(2); still = ""; });   // the pixels are read at once
     pick("[data-do=smooth]").addEventListener("change", (event) => {
       smooth = event.target.checked;
       draw();
