@@ -41,6 +41,8 @@ _PUBLIC: dict[str, str] = {
     "compare": "statistics",
     "Comparison": "statistics",
     "RadialCorrelation": "statistics",
+    "connectivity": "statistics",
+    "Connectivity": "statistics",
     # homogenization
     "Isotropic": "homogenization",
     "TransverselyIsotropic": "homogenization",

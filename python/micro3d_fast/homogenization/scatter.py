@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .._blocks import Window, disjoint_windows, spread_evenly
 from .._checks import as_labels, integer, refuse, refuse_type
 from .._spread import with_spread
 from ..microstructure import Microstructure
@@ -364,29 +365,24 @@ def _blocks(
 ) -> list[Microstructure | np.ndarray]:
     """Return disjoint blocks of the reference, of the shape of the first volume."""
     several = isinstance(reference, Sequence) and not isinstance(reference, str | bytes)
-    starts: list[tuple[Any, tuple[int, ...]]] = []
+    windows: list[tuple[Any, Window]] = []
     for volume in reference if several else [reference]:
         labels = as_labels(volume, name="reference", ndim=len(shape))
         size, wanted = (getattr(v, "voxel_size", None) for v in (volume, first))
         if size and wanted and not np.allclose(size, wanted, rtol=1e-3, atol=0.0):
             raise refuse("reference", f"have the voxel size of the volumes, {wanted}", str(size))
-        along = [
-            np.linspace(0, n - m, n // m).astype(int).tolist()
-            for n, m in zip(labels.shape, shape, strict=True)
-        ]
-        starts += [(volume, start) for start in itertools.product(*along)]
-    if not starts:
+        windows += [(volume, window) for window in disjoint_windows(labels.shape, shape)]
+    if not windows:
         wanted = f"be at least as large as the volumes, {shape}"
         raise refuse("reference", wanted, str(labels.shape))
-    chosen = np.linspace(0, len(starts) - 1, min(max_blocks, len(starts))).round().astype(int)
-    return [_block(starts[k][0], starts[k][1], shape) for k in chosen]
+    return [_block(*windows[k]) for k in spread_evenly(len(windows), max_blocks)]
 
 
-def _block(volume: Any, start: tuple[int, ...], shape: tuple[int, ...]) -> Any:
-    window = tuple(slice(s, s + n) for s, n in zip(start, shape, strict=True))
-    if np.shape(volume) == shape:
-        return volume  # may be periodic, and knows it
-    labels = np.ascontiguousarray(as_labels(volume)[window])
+def _block(volume: Any, window: Window) -> Microstructure | np.ndarray:
+    labels = as_labels(volume)
+    if labels[window].shape == labels.shape:
+        return volume  # type: ignore[no-any-return]  # may be periodic, and knows it
+    cut = np.ascontiguousarray(labels[window])
     if not isinstance(volume, Microstructure):
-        return labels
-    return Microstructure(labels, volume.voxel_size, volume.phase_names)
+        return cut
+    return Microstructure(cut, volume.voxel_size, volume.phase_names)

@@ -6,6 +6,7 @@ from ._compare import compare
 from .chords import ChordLengths, chord_lengths
 from .cluster_function import two_point_cluster, two_point_cluster_map
 from .comparison import Comparison, Curve
+from .connectivity import Connectivity, PhaseConnectivity, connectivity
 from .fluctuations import LocalFractions, local_fractions
 from .lengths import CorrelationLengths, correlation_lengths
 from .lineal_path import lineal_path, lineal_paths
@@ -26,16 +27,19 @@ from .verdict import Deviation, Verdict
 __all__ = [
     "ChordLengths",
     "Comparison",
+    "Connectivity",
     "CorrelationLengths",
     "Curve",
     "Deviation",
     "LocalFractions",
     "Percolation",
+    "PhaseConnectivity",
     "RadialCorrelation",
     "Verdict",
     "chord_lengths",
     "cluster_labels",
     "compare",
+    "connectivity",
     "correlation_lengths",
     "lineal_path",
     "lineal_paths",
