@@ -174,6 +174,8 @@ def test_characterize_against_a_reference(run, folder, tmp_path):
     )  # fmt: skip
     assert code == 0, err
     assert "S2 error 0.00 %" in said
+    assert "in brackets the reference" in said
+    assert "\n  pore: z " in said
     assert "Slices beside the reference" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 

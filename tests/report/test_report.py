@@ -109,6 +109,7 @@ class TestPage:
             "Correlations",
             "Errors of all curves",
             "Effective properties",
+            "Connectivity",
             "More",
             "Slices beside the micrographs",
             "Phase fractions",

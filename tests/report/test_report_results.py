@@ -154,6 +154,30 @@ def test_scatter_of_properties(tmp_path):
     np.testing.assert_allclose(np.array(values)[:, 0, 0], [6, 5, 4])
 
 
+def test_connectivity_beside_micrographs_and_volumes(tmp_path):
+    columns = np.zeros((8, 12, 12), dtype=np.uint8)
+    columns[:, 1:3, 1:3] = columns[:, 6:8, 6:8] = 1
+    volume = m3.Microstructure(columns, phase_names=("matrix", "fibre"))
+    for reference, particles in (
+        ({"micrographs": m3.Micrographs.from_volume(volume, 4)}, "–"),
+        ({"reference": np.tile(columns, (2, 1, 1))}, "2 ± 0"),
+    ):
+        page = write_report(tmp_path, microstructure=volume, **reference)
+        record = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+        section = next(s for s in record["sections"] if s["title"] == "Connectivity")
+        rows = section["parts"][0]["rows"]
+        assert [row[:2] for row in rows] == [
+            [phase, of] for phase in ("matrix", "fibre") for of in ("volume", *reference)
+        ]
+        fibre, beside = rows[2:]
+        assert fibre[2:] == ["0.00 %", "0.00 %", "100 %", "2", "1.74e+03", "2", "0.333", "0.333"]
+        assert beside[5] == particles
+        assert beside[7] == "2 ± 0"
+        assert Page(page.read_text(encoding="utf-8")).balanced
+    page = write_report(tmp_path, microstructure=volume)
+    assert "Particles" not in Page(page.read_text(encoding="utf-8")).text
+
+
 def test_boundary_conditions_and_warnings_are_shown(tmp_path):
     from micro3d_fast import homogenization
     from volumes import spheres

@@ -85,6 +85,7 @@ def characterize(
         reproduce={"On the command line:": command_line()},
     )
     print(solid)
+    print(statistics.connectivity(solid, reference_volume, periodic=periodic))
     if reference_volume is not None:
         print(comparison.summary())
     print(f"Report in {page}, curves in {out / 'curves.csv'}.")

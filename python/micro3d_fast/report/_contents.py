@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import Any
 
 from ..micrographs import Micrographs
-from ..statistics import Comparison
+from ..statistics import Comparison, Connectivity
 from ..statistics.verdict import Verdict
-from . import _comparison, _origin, _overview, _properties, _slices
+from . import _comparison, _origin, _overview, _properties, _slices, effective
 from ._document import Section
 from ._format import percent
 from ._subject import Subject
@@ -30,6 +30,7 @@ class Contents:
     comparison: Comparison | None
     comparison_raw: Comparison | None
     comparison_2d: Comparison | None
+    connectivity: Connectivity | None
     samples: Mapping[str, Sequence[Any]]
     timings: Mapping[str, Any]
     properties: Any
@@ -109,10 +110,13 @@ class Contents:
             sections.append(
                 _comparison.errors_section(compared, subject, self.errors_2d, self.errors_raw, word)
             )
-        measured = list(self.extra)
+        measured: list[Section] = []
         if self.properties is not None:
             names = subject.phase_names
-            measured.insert(0, _properties.properties_section(self.properties, names))
+            measured.append(_properties.properties_section(self.properties, names))
+        if self.connectivity is not None:
+            measured.append(effective.connectivity_section(self.connectivity, word))
+        measured += self.extra
         sections += [dataclasses.replace(s, open=s.open or compared is None) for s in measured]
         sections.append(_slices.slices_section(subject, self.reference_images, word))
         sections.append(

@@ -10,7 +10,7 @@ from typing import Any
 from .. import _checks
 from ..micrographs import Micrographs
 from ..microstructure import Microstructure, phase_names_for
-from ..statistics import compare
+from ..statistics import compare, connectivity
 from ._contents import Contents
 from ._document import Section
 from ._origin import software_versions
@@ -57,6 +57,7 @@ def gather(
         comparison=None if comparison is False else comparison,
         comparison_raw=comparison_raw,
         comparison_2d=comparison_2d,
+        connectivity=None if compared_with is None else connectivity(microstructure, compared_with),
         samples=samples,
         timings=timings or {},
         properties=properties,

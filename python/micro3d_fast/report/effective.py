@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Effective properties as parts of a report: tensors, bounds, Young's modulus against direction."""
+"""Effective properties as parts of a report: tensors, bounds, Young's modulus against direction;
+and how the phases connect, which decides on transport."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .._planes import AXIS_NAMES, PLANES
+from .._spread import with_spread
 from ..homogenization import (
     ConductivityProperties,
     Diffusivity,
@@ -17,11 +19,13 @@ from ..homogenization import (
     PropertyScatter,
     ScatteredProperty,
 )
-from ._document import Figure, Part, Polar, Surface, Table, Text
-from ._format import duration
+from ..statistics import Connectivity
+from ._document import Figure, Part, Polar, Section, Surface, Table, Text
+from ._format import duration, percent
 
 __all__ = [
     "conductivity_parts",
+    "connectivity_section",
     "diffusivity_parts",
     "elastic_parts",
     "scaled_unit",
@@ -31,6 +35,7 @@ __all__ = [
 
 VOIGT = ("11", "22", "33", "23", "13", "12")
 AXES = AXIS_NAMES[::-1]  # x, y, z: the order of tensors
+MAIN = ("E", "thermal_expansion", "tensor", "relative", "tortuosity", "value")  # shown first
 RINGS, SPOKES = 61, 60  # of the surface
 
 
@@ -201,9 +206,11 @@ def diffusivity_parts(
 
 def scatter_parts(result: PropertyScatter, name: str = "") -> list[Part]:
     """Return mean and standard deviation of the properties of volumes, and of real blocks."""
-    rows = []
-    for found in result.properties.values():
+    main: list[list[str]] = []
+    others: list[list[str]] = []
+    for key, found in result.properties.items():
         scale, unit = _scatter_unit(found)
+        rows = main if key.rpartition(": ")[2] in MAIN else others
         for component, *texts in found.rows(scale):
             rows.append([f"{found.title} {component}".rstrip() + unit, *texts])
     size = " × ".join(map(str, result.shape))
@@ -212,8 +219,9 @@ def scatter_parts(result: PropertyScatter, name: str = "") -> list[Part]:
         f"{name + ': ' if name else ''}Mean ± standard deviation of a single volume of {size} "
         f"voxels{boundary}."
     )
-    table = Table(["Property", *result.sources], rows, caption)
-    return [table, *(Text(warning, "warning") for warning in result.warnings)]
+    columns = ["Property", *result.sources]
+    tables = [Table(columns, rows, caption) for rows in (main, others) if rows]
+    return [*tables, *(Text(warning, "warning") for warning in result.warnings)]
 
 
 def _scatter_unit(found: ScatteredProperty) -> tuple[float, str]:
@@ -226,6 +234,42 @@ def _scatter_unit(found: ScatteredProperty) -> tuple[float, str]:
     known = "" if unit == "conductivity" else unit
     text = " ".join(part for part in (power, known) if part)
     return scale, f" ({text})" if text else ""
+
+
+def connectivity_section(found: Connectivity, reference: str) -> Section:
+    """Return percolating shares, particles and islands of slices of each phase."""
+    rows: list[list[str]] = []
+    for phase in found.phases:
+        shares = [percent(phase.percolating[axis]) for axis in AXES]
+        islands = [f"{phase.islands[plane][0]:.3g}" for plane in PLANES]
+        particles = [str(phase.particles), f"{phase.per_megavoxel:.3g}"]
+        rows.append([phase.name, "volume", *shares, *particles, *islands])
+        beside = [_spread_or_dash(phase.reference_islands.get(plane)) for plane in PLANES]
+        if any(text != "–" for text in beside):
+            real = phase.reference_particles
+            shares = [
+                _spread_or_dash(phase.reference_percolating.get(axis), 100.0, " %") for axis in AXES
+            ]
+            density = _spread_or_dash(real, 1e6 / math.prod(found.shape))
+            rows.append([phase.name, reference, *shares, _spread_or_dash(real), density, *beside])
+    columns = ["Phase", "Of", *(f"reaches through {axis}" for axis in AXES)]
+    columns += ["Particles", "per 100³ voxels", *(f"islands {plane}" for plane in PLANES)]
+    windows = ", ".join(f"{h} × {w} in {plane}" for plane, (h, w) in found.windows.items())
+    caption = (
+        "Share of each phase in clusters that reach from face to face, connected clusters "
+        f"(particles), and connected islands in slices ({windows} pixels)."
+    )
+    return Section(
+        "Connectivity",
+        (Table(columns, rows, caption, row_headers=2),),
+        "Sections do not determine how a phase connects in 3D. Islands in slices can be compared "
+        "with micrographs; percolation and particles only with a tomogram.",
+        anchor="connectivity",
+    )
+
+
+def _spread_or_dash(pair: tuple[float, float] | None, factor: float = 1.0, unit: str = "") -> str:
+    return "–" if pair is None else with_spread(factor * pair[0], factor * pair[1]) + unit
 
 
 def scaled_unit(largest: float, unit: str) -> tuple[float, str]:
