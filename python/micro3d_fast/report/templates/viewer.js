@@ -226,7 +226,7 @@
     const wide = stage.clientWidth / Math.max(1, stage.clientHeight);
     const angle = 0.24;                                   // half of the field of view
     const fit = Math.tan(angle) * Math.min(1, wide);
-    const room = stage.clientWidth < 480 ? 1.12 : 0.95;   // for the names of the axes
+    const room = stage.clientWidth < 480 ? 1.3 : 0.95;   // for the names of the axes
     const distance = room * reach / Math.sin(Math.atan(fit));
     const eye = ahead.map((v) => -v * distance);
     // Half the width and height that are seen: at the distance 1, or anywhere if orthographic.
