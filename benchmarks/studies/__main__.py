@@ -6,6 +6,7 @@ sampler              quality of a reconstruction against passes of the network; 
 figures              figures and tables of that study
 learning_rate        loss of a network against the peak learning rate; docs/study.md
 fraction_condition   raw fractions with and without a fraction condition; docs/study.md
+verdicts             false alarms and power of the verdict; docs/characterize.md
 borders              periodic faces, windows and known slices; docs/reconstruct.md
 real_volumes         properties of tomograms; docs/homogenize.md
 """
@@ -21,6 +22,7 @@ STUDIES = (
     "figures",
     "learning_rate",
     "fraction_condition",
+    "verdicts",
     "borders",
     "real_volumes",
 )

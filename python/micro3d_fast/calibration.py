@@ -24,7 +24,7 @@ from .diffusion.reconstruction import Reconstruction, check_model
 from .diffusion.settings import RISING, SamplerSettings, fast_settings
 from .micrographs import Micrographs
 from .microstructure import Microstructure
-from .statistics import compare
+from .statistics import Verdict, compare
 
 __all__ = ["CANDIDATES", "Calibration", "Candidate", "calibrate"]
 
@@ -58,8 +58,13 @@ class Calibration:
     candidates: tuple[Candidate, ...]
     volumes: int  # reconstructed per candidate
     model: Model  # with these repeats as its default: to reconstruct with, or to save
+    verdict: Verdict  # on the volumes of the best candidate
 
     def __str__(self) -> str:
+        return f"Verdict: {self.verdict}.\n{self.table()}"
+
+    def table(self) -> str:
+        """Return the candidates, one per line, and what limits the choice."""
         lines = [
             f"Repeats of each step, {self.volumes} volumes each; mean relative errors of S2 and L "
             "against the micrographs:"
@@ -76,6 +81,11 @@ class Calibration:
             lines.append(
                 "The best two candidates are within sampling noise; increase `volumes` to separate "
                 "them."
+            )
+        if self.verdict.outcome == "different":
+            lines.append(
+                "No candidate makes this model's volumes real: train it for more steps or on more "
+                "images, rather than calibrate it."
             )
         return "\n".join(lines)
 
@@ -118,8 +128,8 @@ def calibrate(
     -------
     Calibration
         ``harmonize`` of the candidate with the least mean error of S2 and L (each the mean of
-        `compare` over its curves), the measurements of all, and the model with these repeats as its
-        default.
+        `compare` over its curves), the measurements of all, the model with these repeats as its
+        default, and the verdict on the volumes of the best candidate.
 
     Raises
     ------
@@ -145,7 +155,7 @@ def calibrate(
     choices = _checked_candidates(candidates, model)
 
     job = as_one_job(callback, passes=volumes * sum(settings.passes for settings in choices))
-    measured = []
+    measured, volumes_of = [], []
     for k, settings in enumerate(choices):
         started, made = time.perf_counter(), []
         for i in range(volumes):
@@ -169,9 +179,12 @@ def calibrate(
             )
         seconds = (time.perf_counter() - started) / volumes
         measured.append(_measured(settings, made, micrographs, seconds))
-    best = min(measured, key=lambda c: c.S2 + c.L)
+        volumes_of.append(made)
+    number, best = min(enumerate(measured), key=lambda pair: pair[1].S2 + pair[1].L)
     chosen = replace(model, harmonize=best.harmonize)
-    return Calibration(best.harmonize, tuple(measured), volumes, chosen)
+    verdict = compare(volumes_of[number], micrographs, splits=2, bootstrap=2).verdict
+    assert verdict is not None
+    return Calibration(best.harmonize, tuple(measured), volumes, chosen, verdict)
 
 
 def _check_micrographs(micrographs: Any, model: Model) -> None:
@@ -224,7 +237,7 @@ def _measured(
     """Return the errors of a candidate's volumes, together and apart."""
 
     def errors(volumes: Sequence[Microstructure]) -> tuple[float, float]:
-        found = compare(volumes, micrographs, splits=2, bootstrap=2)
+        found = compare(volumes, micrographs, splits=2, bootstrap=2, verdict=False)
         S2, L = ([c.error for c in found.select(function)] for function in ("S2", "L"))
         return sum(S2) / len(S2), sum(L) / len(L)
 

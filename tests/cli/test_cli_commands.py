@@ -12,7 +12,7 @@ import pytest
 
 import micro3d_fast as m3
 from micro3d_fast.cli import errors
-from volumes import blobs
+from volumes import blobs, random_labels
 
 
 def test_train_writes_a_run(model, folder):
@@ -174,9 +174,33 @@ def test_characterize_against_a_reference(run, folder, tmp_path):
     )  # fmt: skip
     assert code == 0, err
     assert "S2 error 0.00 %" in said
+    assert "Verdict: " in said
     assert "in brackets the reference" in said
     assert "\n  pore: z " in said
     assert "Slices beside the reference" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_characterize_against_micrographs_and_fail_on(run, folder, tmp_path):
+    solid = m3.Microstructure.load(folder / "v.tif")
+    noise = random_labels((24, 24, 24), 2)
+    m3.Microstructure(noise, phase_names=solid.phase_names).save(tmp_path / "bad.npz")
+    images = ["--phases", "0:0,255:1"]
+    for plane in ("xy", "xz", "yz"):
+        images += [f"--{plane}", folder / f"{plane}-*.png"]
+    for name, fail_on, expected in (
+        ("bad.npz", "different", errors.DEVIATES),
+        ("bad.npz", "undecided", errors.DEVIATES),
+        ("bad.npz", None, 0),
+        (folder / "v.tif", "different", 0),
+    ):
+        more = [] if fail_on is None else ["--fail-on", fail_on]
+        code, said, err = run(
+            "characterize", tmp_path / name, *images, *more, "--out", tmp_path / "r"
+        )
+        assert code == expected, err
+        bad = name == "bad.npz"
+        assert ("Verdict: different: the " in said) == bad
+        assert (tmp_path / "r" / "report.html").exists()
 
 
 def test_homogenize(run, tmp_path):

@@ -154,6 +154,14 @@ from micro3d_fast.cli import errors, files
         (["characterize", "{}/xy-0.png", "--out", "o"], "VOLUME must end in"),
         (["characterize", "{}/v.tif", "--out", "o", "--max-lag", "-1"], "--max-lag must be an"),
         (
+            ["characterize", "{}/v.tif", "--out", "o", "--fail-on", "bad"],
+            "--fail-on must be one of undecided, doubtful, different, got 'bad'",
+        ),
+        (
+            ["characterize", "{}/v.tif", "--out", "o", "--fail-on", "different"],
+            "--fail-on needs a --reference, or micrographs",
+        ),
+        (
             ["characterize", "{}/v.tif", "--out", "o", "--max-lag", "24"],
             "--max-lag must be an integer 0 ... 23, got 24",
         ),

@@ -44,6 +44,10 @@ def test_the_candidate_nearest_to_the_micrographs_is_chosen(micrographs):
     chosen = next(c for c in found.candidates if c.harmonize == found.harmonize)
     assert np.mean(errors) == pytest.approx(chosen.S2)
     assert "<- best" in str(found)
+    assert found.verdict == m3.compare(made, micrographs, splits=2, bootstrap=2).verdict
+    assert found.verdict.outcome == "different"  # the network is not trained
+    assert str(found).startswith("Verdict: different: the ")
+    assert "train it for more steps" in str(found)
     first, second, _ = sorted(found.candidates, key=lambda c: c.S2 + c.L)
     near = first.S2 + first.L + first.spread >= second.S2 + second.L
     assert ("increase `volumes`" in str(found)) == near

@@ -29,6 +29,7 @@ from .options import (
     read_shape,
 )
 from .progress import CtrlC, Progress
+from .verdict import print_verdict
 
 __all__ = ["calibrate"]
 
@@ -100,7 +101,8 @@ def calibrate(
             device=device,
             callback=progress,
         )
-    print(result)
+    print_verdict(result.verdict)
+    print(result.table())
     if save:
         keep_harmonize(directory, result.harmonize)
         print(f"Saved in {directory}.")

@@ -19,6 +19,7 @@ from .._errors import ArgumentError, ArgumentTypeError, rename_arguments
 
 __all__ = [
     "BAD_INPUT",
+    "DEVIATES",
     "FAILED",
     "INTERRUPTED",
     "Stopped",
@@ -29,7 +30,7 @@ __all__ = [
     "to_stderr",
 ]
 
-BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+BAD_INPUT, FAILED, DEVIATES, INTERRUPTED = 2, 1, 3, 130
 
 _MAPPING = re.compile(r"\{([\d.]+: \d+(?:, [\d.]+: \d+)*)\}")
 _NONE = re.compile(r"(--[\w-]+ must be) None\b")

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from .._planes import AXIS_NAMES, IMAGE_AXES
 from ._deviation_law import DeviationLaw, Islands, Material, Place, islands_of
@@ -30,7 +31,7 @@ from .verdict import Deviation, Verdict
 
 DRAWS = 1000
 DIFFERENT, DOUBTFUL = 0.01, 0.05  # levels of the outcomes
-RESOLUTION = 0.3  # nothing is decided if a relative error larger than this could pass unnoticed
+RESOLUTION = 0.5  # nothing is decided if a relative error larger than this could pass unnoticed
 _QUANTILE = 0.95  # of its own law that a deviation is divided by
 _TOLERANCE = 1e-3  # relative standard deviation that is never undercut
 _DEPENDENT = 0.7  # share of independent images below which a stack is called dependent
@@ -84,7 +85,9 @@ def judge(
             judged += _judge_axis((plane, axis), pair, islands, law, quantities, names, rng)
     if raw is not None:
         judged += _judge_fractions(raw, curves, laws, material.phases, names, rng)
-    return _verdict(judged, {p: material.independent_images(p) for p, _ in curves}, material)
+    independent = {plane: material.independent_images(plane) for plane, _ in curves}
+    freedom = float(np.median([law.freedom for law in laws.values()]))
+    return _verdict(judged, independent, freedom, material)
 
 
 def _judge_axis(
@@ -183,7 +186,9 @@ def _ratio(a: float, b: float) -> float:
     return a / b if b > 0 else math.inf if a > 0 else 0.0
 
 
-def _verdict(judged: list[Judged], independent: dict[str, float], material: Material) -> Verdict:
+def _verdict(
+    judged: list[Judged], independent: dict[str, float], freedom: float, material: Material
+) -> Verdict:
     """Return the verdict on all quantities together."""
     order = sorted(judged, key=lambda j: j.observed, reverse=True)
     largest = np.max([j.draws for j in judged], axis=0)
@@ -202,7 +207,9 @@ def _verdict(judged: list[Judged], independent: dict[str, float], material: Mate
     else:
         outcome = "undecided"
         share = float(np.median([j.reference_share for j in curves])) if curves else 1.0
-        needed, text = _images_needed(unnoticed, share, min(independent.values()))
+        level = 1 - DOUBTFUL / 2 / len(judged)
+        wide = float(stats.t.ppf(level, freedom) / stats.norm.ppf(level))
+        needed, text = _images_needed(unnoticed, share, min(independent.values()), wide)
         limits = [text, *limits]
     if outcome in ("different", "doubtful"):
         limits = [*_noticeable(order), *limits]
@@ -235,24 +242,30 @@ def _dependence(independent: dict[str, float], material: Material) -> list[str]:
     """Return sentences on planes whose images depend on each other."""
     found = []
     for plane, number in independent.items():
-        images = len(material.stacks[plane].positions)
+        images = material.stacks[plane].count
         if number < _DEPENDENT * images:
             thing = "slices" if material.of_volume else "images"
             found.append(f"the {images} {thing} of {plane} amount to {number:.1f} independent ones")
     return found
 
 
-def _images_needed(unnoticed: float, share: float, independent: float) -> tuple[int | None, str]:
-    """Return how many independent images per plane would decide, and what is missing."""
+def _images_needed(
+    unnoticed: float, share: float, independent: float, wide: float
+) -> tuple[int | None, str]:
+    """Return how many independent images per plane would decide, and what is missing.
+
+    ``share``: of the variance that is the reference's.  ``wide``: by how much the few degrees of
+    freedom widen the law; more images, or volumes, would remove that too.
+    """
     text = f"errors of S2 and of the surface up to {unnoticed:.0%} could pass unnoticed"
-    allowed = (RESOLUTION / unnoticed) ** 2 - (1 - share)  # share of the variance for the reference
-    if allowed <= 0:
-        volumes = math.ceil((1 - share) / max((RESOLUTION / unnoticed) ** 2, 1e-9) / 0.8)
+    allowed = min(1.0, (RESOLUTION * wide / unnoticed) ** 2)  # share of the variance
+    if allowed <= 1 - share:
+        volumes = 1 + math.ceil((1 - share) / allowed)
         return None, (
             f"one volume shows too little of the material, {text}; "
             f"a set of about {volumes} volumes of this size would decide"
         )
-    needed = math.ceil(independent * share / allowed)
+    needed = max(math.ceil(independent * share / (allowed - 1 + share)), 4)
     return needed, (
         f"too few independent micrographs ({independent:.1f} in a plane), {text}; "
         f"about {needed} per plane would decide"

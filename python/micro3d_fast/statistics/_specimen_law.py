@@ -141,14 +141,13 @@ class RowLaw:
         positive = _variance_function(_extended(_initial_positive(self.correlation), length))
         return np.maximum(weight * whole + (1 - weight) * positive, 0.25 / length)
 
-    def of_positions(self, positions: np.ndarray) -> np.ndarray:
-        """Return the variance of the mean at ``positions`` over that of one, per quantity."""
-        if len(positions) < 2 or not np.isfinite(positions).all():
-            return np.full(len(self.correlation), 1.0 / len(positions))
-        distance = np.abs(positions[:, None] - positions).ravel()
+    def over_distances(self, distances: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return the weighted mean of the correlation at distances, per quantity."""
         positive = _initial_positive(self.correlation)
         k = np.arange(positive.shape[1])
-        return np.array([np.interp(distance, k, c, right=0.0).mean() for c in positive])
+        near = distances < len(k)
+        share = weights[near] / weights.sum()
+        return np.array([np.interp(distances[near], k, c, right=0.0) @ share for c in positive])
 
 
 def row_law(

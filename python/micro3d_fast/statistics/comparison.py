@@ -200,20 +200,15 @@ class Comparison:
         }
 
     def summary(self) -> str:
-        """Return the mean errors, the worst curve and the fractions in one line."""
-        parts = [
-            f"{name} error {_percent(self.error(name))} (floor {_percent(self.floor(name))})"
-            for name in ("S2", "L")
-        ]
-        text = ", ".join(parts)
-        s2 = self.select("S2")
-        judged = [c for c in s2 if c.floor > 0]
-        if judged:
-            worst = max(judged, key=lambda c: c.error / c.floor)
-            text += (
-                f"; worst S2 {_percent(worst.error)} = {worst.error / worst.floor:.1f} × floor "
-                f"({self.phase_names[worst.phase]}, {worst.plane} along {worst.direction})"
-            )
+        """Return the verdict, the mean errors beside those of real specimens, and the fractions."""
+        parts = [] if self.verdict is None else [str(self.verdict)]
+        for name in ("S2", "L"):
+            scatter, floor = self.scatter(name), self.floor(name)
+            beside = f"floor {_percent(floor)}"
+            if not math.isnan(scatter):
+                beside = f"real specimens {_percent(scatter)}"
+            parts.append(f"{name} error {_percent(self.error(name))} ({beside})")
+        text = "; ".join(parts)
         made, given = self.fractions_generated > 0, self.fractions_reference > 0
         for only, side in ((made & ~given, "generated"), (given & ~made, "reference")):
             names = [name for name, alone in zip(self.phase_names, only, strict=True) if alone]
