@@ -91,7 +91,7 @@ def test_rate_of_false_alarms(count):
     ]
     p = np.array([v.p_value for v in outcomes])
     assert sum(v.outcome == "different" for v in outcomes) <= 2
-    assert 0.25 < np.mean(p) < 0.8  # uniform if the law were exact
+    assert 0.25 < np.mean(p) < 0.9  # .5 if the law were exact; it is on the safe side
     assert sum(v.outcome in ("doubtful", "different") for v in outcomes) <= 6
 
 
