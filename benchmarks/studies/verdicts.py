@@ -9,7 +9,7 @@ slices) random blocks of the tomogram, or fresh specimens of a synthetic materia
 against the micrographs, and so are the same blocks with a fault.  Networks of 60 and 100 steps are
 trained once and their volumes kept in OUT.  Each judgement is a line of OUT/verdicts.jsonl and is
 not repeated; the tables of docs/characterize.md are printed at the end, their rows go to
-results.csv.
+results.csv.  ``--bundled`` judges the bundled models instead.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ COUNTS = (3, 20, 100)  # micrographs per plane
 STEPS = (60, 100)  # of the networks that are far too short
 FAULTS = ("speckle", "dilated", "turned", "independent slices")
 FAULT_TRIES = 5  # per fault and set of micrographs; of a network, its two volumes
+BUNDLED_IMAGES, BUNDLED_VOLUMES = 40, 6
 SPECIMEN = 128  # edge of the synthetic specimens that micrographs come from
+
+OUTCOMES = ("different", "doubtful", "undecided", "consistent")
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
@@ -141,6 +144,28 @@ def judgements(
                     yield (name, count, serial, case, k), judge
 
 
+def bundled() -> None:
+    """Record the verdicts on volumes of the bundled models, against slices of new specimens."""
+    for name in ("fibre-composite", "separator", "cathode"):
+        model = m3.load_model(name)
+        make = getattr(synthetic, name.replace("-", "_"))
+        images: dict[str, list[np.ndarray]] = {plane: [] for plane in PLANES}
+        for seed in range(BUNDLED_IMAGES):
+            cut = m3.Micrographs.from_volume(make((96,) * 3, seed=7001 + seed), 1, seed=seed)
+            for plane in PLANES:
+                images[plane] += cut.images[plane]
+        verdicts = []
+        for seed in range(BUNDLED_VOLUMES):
+            made = m3.reconstruct((64,) * 3, model, seed=seed)
+            verdicts.append(m3.compare(made, images).verdict)
+            print(f"{name} {seed}: {verdicts[-1]} (p = {verdicts[-1].p_value:.3f})", flush=True)
+        case = f"{name} (bundled), 64^3 against {BUNDLED_IMAGES} micrographs per plane"
+        for outcome in OUTCOMES:
+            share = sum(v.outcome == outcome for v in verdicts) / len(verdicts)
+            row(case, f"called {outcome}", 100 * share, "%", bench=BENCH,
+                notes=f"{len(verdicts)} volumes; worst: {verdicts[0].worst}")  # fmt: skip
+
+
 def table(lines: Iterable[dict[str, Any]]) -> None:
     """Print the shares of each outcome, and record them."""
     real: dict[Any, list[str]] = defaultdict(list)
@@ -172,9 +197,6 @@ def table(lines: Iterable[dict[str, Any]]) -> None:
             print(f"| {name} | {' | '.join(cells)} |")
 
 
-OUTCOMES = ("different", "doubtful", "undecided", "consistent")
-
-
 def main() -> None:
     """Run the study."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -182,7 +204,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("verdicts"))
     parser.add_argument("--tries", type=int, default=20, help="real specimens per set of images")
     parser.add_argument("--materials", nargs="*", help="only these")
+    parser.add_argument("--bundled", action="store_true", help="the bundled models instead")
     options = parser.parse_args()
+    if options.bundled:
+        bundled()
+        return
     options.out.mkdir(parents=True, exist_ok=True)
     kept = options.out / "verdicts.jsonl"
     lines = [json.loads(text) for text in kept.read_text().splitlines()] if kept.exists() else []

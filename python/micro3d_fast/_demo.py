@@ -140,6 +140,7 @@ def report(
     """Compare a volume with its micrographs, homogenize it, and write its report."""
     with _timed(timings, "Comparison"):
         comparison = compare(made, micrographs)
+    demo.print(f"  verdict       {comparison.verdict}")
     demo.print(f"  comparison    {comparison.summary()}")
     with _timed(timings, "Effective properties"):
         properties = effective_properties(demo, name, made)

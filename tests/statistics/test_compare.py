@@ -153,9 +153,10 @@ def test_result_as_table_dict_and_text():
     again = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert again["phase_names"] == ["pore", "solid"]
     assert "\n" not in result.summary()
-    assert "floor" in result.summary()
+    assert "(real specimens " in result.summary()
     assert "pore" in str(result)
-    assert len(str(result).splitlines()) == len(rows) + 3
+    assert len(str(result).splitlines()) == len(rows) + 4
+    assert str(result).startswith("Verdict: ")
     assert "error" in repr(result.curves[0])
 
 

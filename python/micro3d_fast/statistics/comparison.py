@@ -200,8 +200,8 @@ class Comparison:
         }
 
     def summary(self) -> str:
-        """Return the verdict, the mean errors beside those of real specimens, and the fractions."""
-        parts = [] if self.verdict is None else [str(self.verdict)]
+        """Return the mean errors beside those of real specimens, and the fractions, in one line."""
+        parts = []
         for name in ("S2", "L"):
             scatter, floor = self.scatter(name), self.floor(name)
             beside = f"floor {_percent(floor)}"
@@ -230,6 +230,8 @@ class Comparison:
             f"{_percent(c.interval[0]) + ' … ' + _percent(c.interval[1]):>17}"
             for c in self.curves
         ]
+        if self.verdict is not None:
+            lines.insert(0, f"Verdict: {self.verdict}")
         return "\n".join([*lines, self.summary()])
 
     def plot(self, function: str | None = None, **selection: Any) -> Any:
