@@ -174,10 +174,13 @@ class TestPage:
         _, record, _, _ = written
         (section,) = (s for s in record["sections"] if s["title"] == "Correlations")
         drawn = {
-            figure["title"]: {line["label"] for p in figure["parts"] for line in p["curves"]}
+            figure["title"]: {line["role"] for p in figure["parts"] for line in p["curves"]}
             for figure in section["parts"]
         }
-        assert drawn == {"Matrix": {"", "L"}, "Fibre": {"", "L", "S₂"}}
+        assert drawn == {
+            "Matrix": {"reference", "second"},  # L alone
+            "Fibre": {"reference", "first", "second"},
+        }
 
     def test_axes_have_labels(self, written):
         _, record, _, _ = written
@@ -196,6 +199,7 @@ class TestPage:
         page, record, _, compared = written
         assert record["verdict"] in page.text
         assert record["verdict"] == str(compared.verdict)
+        assert record["comparison"]["full"]["verdict"]["outcome"] == compared.verdict.outcome
         s2 = [c for c in compared.curves if c.function == "S2"]
         for plane in ("xy", "xz", "yz"):
             assert numbers.percent(compared.error("S2", plane=plane)) in page.text

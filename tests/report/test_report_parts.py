@@ -26,7 +26,9 @@ from micro3d_fast.report import _comparison as comparison
 from micro3d_fast.report import _format as numbers
 from micro3d_fast.report import _pictures as pictures
 from micro3d_fast.report import _plots as plots
+from micro3d_fast.report import _view as view
 from micro3d_fast.report._palette import phase_rgb
+from micro3d_fast.report._subject import Subject
 
 
 def test_the_former_name_of_line_stays():
@@ -76,6 +78,19 @@ def test_block_picture():
     assert 0 < less < opaque < 64 * 64
     hidden = pictures.render_block(labels, (0, 1), pixels=64)  # nothing left: everything is drawn
     np.testing.assert_array_equal(hidden, whole)
+
+
+def test_scale_bar_of_the_still_picture():
+    labels = np.ones((6, 6, 40), dtype=np.uint8)
+    still = pictures.render_block(labels, pixels=400)
+    columns = np.flatnonzero((still[..., 3] == 255).any(axis=0))
+    share = (columns[-1] + 1 - columns[0]) / 400  # of the picture, that the block takes
+    subject = Subject(labels, (1.0, 1.0, 1.0), ("a", "b"), {})
+    bar = view.viewer(subject).bar
+    across = float(np.dot(np.abs(pictures._RIGHT), labels.shape))  # voxels from left to right
+    np.testing.assert_allclose(
+        float(bar["text"].split()[0]) / (bar["width"] / 100), across / share, rtol=0.02
+    )
 
 
 def test_colours_differ_in_lightness():

@@ -310,7 +310,8 @@ def _panel(curves: Sequence[Curve], subject: Subject) -> Plot:
         if low is not None and curve.function != "autocovariance":
             low = np.maximum(low, 0.0)
         lines.append(Line(x, curve.reference, "", "reference", low, high))
-        lines.append(Line(x, curve.generated, symbol, _ROLES[curve.function]))
+        label = symbol if len(curves) > 1 else ""
+        lines.append(Line(x, curve.generated, label, _ROLES[curve.function]))
         notes.append(f"{symbol} {percent(curve.error)}")
         descriptions.append(f"error of {symbol} {percent(curve.error)}")
     title = f"{plane}, along {direction}"

@@ -297,6 +297,7 @@ class Viewer:
     phases: Sequence[Mapping[str, Any]]
     axes: Sequence[Mapping[str, Any]]
     volume: Mapping[str, Any]  # input of the script
+    bar: Mapping[str, Any]  # scale bar of the still picture, in percent of its width
     factors: Sequence[int]
     kind = "viewer"
 

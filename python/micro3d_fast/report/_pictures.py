@@ -14,6 +14,7 @@ import numpy as np
 from ._palette import phase_rgb
 
 LARGEST_EMBEDDED = 128  # voxels per axis
+PICTURE_SIZE = 1.02  # edge of the picture of a volume, in diagonals of the volume
 
 
 def data_uri(data: bytes, kind: str = "image/png") -> str:
@@ -109,7 +110,9 @@ def render_block(
     count = np.array(labels.shape)
     size = count * np.array(voxel_size)
     size /= size.max()
-    grid = (2.0 * np.arange(pixels) + 1.0 - pixels) / pixels * 0.51 * np.linalg.norm(size)
+    grid = (
+        (2.0 * np.arange(pixels) + 1.0 - pixels) / pixels * PICTURE_SIZE / 2 * np.linalg.norm(size)
+    )
     scale = count / size  # from here on in voxels
     start = (grid[None, :, None] * _RIGHT - grid[:, None, None] * _UP).reshape(-1, 3) * scale
     forward = _FORWARD * scale

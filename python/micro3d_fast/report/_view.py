@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .._planes import AXIS_NAMES
 from . import _pictures
 from ._document import Viewer
-from ._format import percent
+from ._format import nice_length, percent
 from ._palette import phase_colour
 from ._subject import Subject
 
@@ -60,8 +62,17 @@ def viewer(subject: Subject) -> Viewer:
             "hidden": hidden,
             "data": packed.data,
         },
+        bar=_still_bar(subject),
         factors=packed.factors,
     )
+
+
+def _still_bar(subject: Subject) -> dict[str, Any]:
+    """Return the scale bar of the still picture, which is orthographic."""
+    edges = subject.unit(np.array(subject.labels.shape) * subject.voxel_size)
+    width = _pictures.PICTURE_SIZE * float(np.linalg.norm(edges))
+    length = nice_length(0.25 * width)
+    return {"width": round(100 * length / width, 2), "text": f"{length:g} {subject.unit.name}"}
 
 
 def _caption(subject: Subject, packed: _pictures.Embedded, left_out: str) -> str:
