@@ -269,7 +269,7 @@ def _figure(measured: Measured, phase: int) -> Figure:
     """Return S2 and L of a phase; of the first of two phases L alone."""
     name, unit = measured.phase_names[phase], measured.unit
     both = phase in measured.phases[_complementary(measured) :]
-    x_label, y_label = f"lag ({unit.name})", "S₂, L" if both else "L"
+    x_label, y_label = f"lag ({unit.name})", "S₂ and L" if both else "lineal path L"
     square = float(measured.fractions[phase]) ** 2
     plots = []
     for axis in AXES:
