@@ -19,7 +19,7 @@ FAST = {"tol": 1e-3}
 
 def half_of_a_period():
     """Periodic spheres, cut in the middle along x alone."""
-    return spheres(24, 4.0, 0.5, seed=4)[:, :, :12].copy()
+    return spheres(32, 5.0, 0.5, seed=4)[:, :, :16].copy()
 
 
 @pytest.mark.parametrize("shift", [(0, 0, 0), (5, 0, 7), (3, 11, 2)])
@@ -38,8 +38,8 @@ def test_a_periodic_volume_does_not_warn_wherever_it_is_cut(shift):
 
 def test_layers_one_period_thick_do_not_warn():
     """The faces of a laminate of two layers are unlike in every voxel, as is the interface."""
-    layers = np.zeros((12, 8, 8), dtype=np.uint8)
-    layers[6:] = 1
+    layers = np.zeros((18, 8, 8), dtype=np.uint8)
+    layers[9:] = 1
     assert face_seams(layers, range(3)) == {}
 
 

@@ -270,7 +270,6 @@ def test_phase_order_and_unused_labels_change_nothing(rng):
     assert got.volume_fractions.shape == (201,)
 
 
-@pytest.mark.filterwarnings("ignore:.*opposite faces")  # five features tell little of a seam
 def test_bricks_are_cubes_of_a_stretched_image(rng):
     image = blobs((5, 5, 6), (0.5, 0.5), rng)
     materials = [m3.Isotropic(E=1.0, nu=0.3), m3.Isotropic(E=8.0, nu=0.25)]

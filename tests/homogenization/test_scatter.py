@@ -131,10 +131,10 @@ def test_blocks_keep_the_voxel_size_and_lose_the_provenance():
 
 
 def test_several_volumes_warn_once():
-    cut = [spheres(24, 4.0, 0.5, seed)[:, :, :12] for seed in (4, 5)]
+    cut = [spheres(32, 5.0, 0.5, seed)[:, :, :16] for seed in (4, 5)]
     with pytest.warns(UserWarning, match="2 of 3 volumes gave warnings; the first: the b") as said:
         found = property_scatter(
-            [*cut, spheres(24, 4.0, 0.5, 6)[:, :, :12] * 0],
+            [*cut, spheres(32, 5.0, 0.5, 6)[:, :, :16] * 0],
             lambda v: m3.homogenize_conductivity(v, [1.0, 3.0], tol=1e-3),
         )
     assert len(said) == 1

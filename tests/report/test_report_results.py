@@ -182,7 +182,7 @@ def test_boundary_conditions_and_warnings_are_shown(tmp_path):
     from micro3d_fast import homogenization
     from volumes import spheres
 
-    cut = spheres(24, 4.0, 0.5, 4)[:, :, :12]
+    cut = spheres(32, 5.0, 0.5, 4)[:, :, :16]
     with pytest.warns(UserWarning, match="opposite faces"):
         heat = homogenization.homogenize_conductivity(cut, [1.0, 3.0], tol=1e-3)
     flow = homogenization.relative_diffusivity(cut, 0, axis="z", tol=1e-3)

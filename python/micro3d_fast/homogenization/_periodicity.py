@@ -11,7 +11,7 @@ import numpy as np
 
 from .._planes import AXIS_NAMES
 
-FEWEST_SLICES = 8  # along an axis; fewer cannot tell a seam from chance
+FEWEST_SLICES = 16  # along an axis; fewer cannot tell a seam from chance
 
 
 def known_periodic(provenance: Any) -> tuple[bool, bool, bool]:
