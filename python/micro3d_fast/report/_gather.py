@@ -49,7 +49,11 @@ def gather(
         comparison = compare(microstructure, compared_with)
     raw = microstructure.fields if isinstance(microstructure, Microstructure) else {}
     if comparison_raw is None and comparison is not False and compared_with is not None:
-        comparison_raw = compare(raw["raw_labels"], compared_with) if "raw_labels" in raw else None
+        comparison_raw = (
+            compare(raw["raw_labels"], compared_with, verdict=False)
+            if "raw_labels" in raw
+            else None
+        )
     return Contents(
         subject=subject,
         micrographs=micrographs,

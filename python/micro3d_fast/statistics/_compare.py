@@ -203,10 +203,10 @@ def _judged(
     chosen, scatter = {}, {}
     for place, law in laws.items():
         lags = quantities[place[1]].lags
-        first, second = (curves(c.whole, c.lines)[..., lags] for c in pairs[place])
+        first, second = (curves(c.whole, c.lines) for c in pairs[place])
         chosen[place] = first, second
-        variance = law.specimen + law.reference
-        scatter[place] = _AxisLaw(lags, np.sqrt(variance[: first.size]).reshape(first.shape))
+        variance = (law.specimen + law.reference)[: first[..., 0].size * len(lags)]
+        scatter[place] = _AxisLaw(lags, np.sqrt(variance).reshape(*first.shape[:2], -1))
     return scatter, judge(ours, material, chosen, laws, names, raw, request.seed)
 
 

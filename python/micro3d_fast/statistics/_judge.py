@@ -65,8 +65,7 @@ def judge(
     material : Material
         Laws of the reference.
     curves : dict from plane and axis to arrays (3, P, lags)
-        S2, L and autocovariance at the lags of ``material.quantities[axis]``, generated and
-        reference.
+        S2, L and autocovariance at all lags, generated and reference.
     laws : dict from plane and axis to DeviationLaw
     names : sequence of str
         Of the phases, by label.
@@ -84,7 +83,7 @@ def judge(
             quantities = material.quantities[axis]
             judged += _judge_axis((plane, axis), pair, islands, law, quantities, names, rng)
     if raw is not None:
-        judged += _judge_fractions(raw, curves, laws, material.phases, names, rng)
+        judged += _judge_fractions(raw, curves, laws, material, names, rng)
     independent = {plane: material.independent_images(plane) for plane, _ in curves}
     freedom = float(np.median([law.freedom for law in laws.values()]))
     return _verdict(judged, independent, freedom, material)
@@ -101,11 +100,15 @@ def _judge_axis(
 ) -> Iterator[Judged]:
     """Yield the quantities along one axis of a plane; the islands with its second axis."""
     plane, axis = place
-    made, real = (_features(c, i.rate) for c, i in zip(pair, islands, strict=True))
+    made, real = (
+        _features(c[..., quantities.lags], i.rate) for c, i in zip(pair, islands, strict=True)
+    )
     variance = law.specimen + law.reference + (_TOLERANCE * real) ** 2
     drawn = quantities.sums(np.abs(_draws(law, rng) * np.sqrt(variance)))
     observed = quantities.sums(np.abs(made - real))
-    sums = quantities.sums(np.abs(made)), quantities.sums(np.abs(real))
+    examined = quantities.sums(np.abs(real))
+    sides = [_sums(c, i.rate) for c, i in zip(pair, islands, strict=True)]  # over all lags
+    apart = _sums(pair[0] - pair[1], islands[0].rate - islands[1].rate)
     shares = quantities.sums(law.reference) / np.maximum(quantities.sums(variance), 1e-300)
     for k, (name, phase) in enumerate(quantities.names):
         direction = AXIS_NAMES[axis]
@@ -113,41 +116,49 @@ def _judge_axis(
             if axis != IMAGE_AXES[plane][1]:
                 continue
             direction = ""
-        where = (name, phase, names[phase], plane, direction, float(sums[0][k]), float(sums[1][k]))
-        yield _judged(where, float(observed[k]), drawn[:, k], float(shares[k]))
+        yield _judged(
+            (name, phase, names[phase], plane, direction, float(sides[0][k]), float(sides[1][k])),
+            _ratio(float(apart[k]), float(sides[1][k])),
+            float(observed[k]),
+            drawn[:, k],
+            float(examined[k]),
+            float(shares[k]),
+        )
 
 
 def _judge_fractions(
     raw: np.ndarray,
     curves: Mapping[Place, tuple[np.ndarray, np.ndarray]],
     laws: Mapping[Place, DeviationLaw],
-    phases: Sequence[int],
+    material: Material,
     names: Sequence[str],
     rng: np.random.Generator,
 ) -> Iterator[Judged]:
     """Yield the volume fractions before matching; all planes are averaged."""
-    specimen, reference = (
-        np.mean([_at_lag_0(v, curves[place][0]) for place, v in values.items()], axis=0)
-        for values in (
-            {place: law.specimen for place, law in laws.items()},
-            {place: law.reference for place, law in laws.items()},
-        )
-    )
+    first = {place: material.quantities[place[1]].at_lag_0 for place in laws}
+    specimen = np.mean([law.specimen[first[place]] for place, law in laws.items()], axis=0)
+    reference = np.mean([law.reference[first[place]] for place, law in laws.items()], axis=0)
     reference = reference / len({plane for plane, _ in curves})
     real = np.mean([pair[1][0, :, 0] for pair in curves.values()], axis=0)
     freedom = float(np.mean([law.freedom for law in laws.values()]))
     variance = specimen + reference + (_TOLERANCE * real) ** 2
-    for k, phase in enumerate(phases):
+    for k, phase in enumerate(material.phases):
         drawn = np.abs(rng.standard_t(freedom, DRAWS)) * math.sqrt(variance[k])
-        where = ("fraction", phase, names[phase], "", "", float(raw[phase]), float(real[k]))
-        share = float(reference[k] / max(variance[k], 1e-300))
-        yield _judged(where, abs(float(raw[phase] - real[k])), drawn, share)
+        made, given = float(raw[phase]), float(real[k])
+        yield _judged(
+            ("fraction", phase, names[phase], "", "", made, given),
+            _ratio(abs(made - given), given),
+            abs(made - given),
+            drawn,
+            given,
+            float(reference[k] / max(variance[k], 1e-300)),
+        )
 
 
-def _at_lag_0(features: np.ndarray, curves: np.ndarray) -> np.ndarray:
-    """Return the features of S2 at lag 0 (P,); curves (3, P, lags)."""
-    _, phases, lags = curves.shape
-    return features[: phases * lags : lags]
+def _sums(curves: np.ndarray, islands: np.ndarray) -> np.ndarray:
+    """Return the absolute sums over all lags, one per quantity, of curves and island rates."""
+    edges = surface(curves[0])
+    return np.abs(np.concatenate([np.abs(curves).sum(-1).ravel(), edges, islands]))
 
 
 def _features(curves: np.ndarray, islands: np.ndarray) -> np.ndarray:
@@ -165,20 +176,25 @@ def _draws(law: DeviationLaw, rng: np.random.Generator) -> np.ndarray:
 
 
 def _judged(
-    where: tuple[str, int, str, str, str, float, float],
+    what: tuple[str, int, str, str, str, float, float],
+    error: float,
     observed: float,
     drawn: np.ndarray,
+    examined: float,
     share: float,
 ) -> Judged:
-    """Return a quantity judged by its own draws."""
-    real = where[-1]
-    mean, quantile = float(drawn.mean()), float(np.quantile(drawn, _QUANTILE))
+    """Return a quantity judged by its own draws.
+
+    ``error`` is that over all lags; ``observed``, ``drawn`` and the reference's sum ``examined``
+    are over the lags examined.
+    """
+    expected, quantile = float(drawn.mean()), float(np.quantile(drawn, _QUANTILE))
     p = float((1 + np.sum(drawn >= observed)) / (1 + len(drawn)))
-    deviation = Deviation(
-        *where, _ratio(observed, real), _ratio(mean, real), _ratio(observed, mean), p
-    )
+    mean_error = _ratio(expected, examined)
+    ratio = _ratio(error, mean_error) if math.isfinite(mean_error) else _ratio(observed, expected)
+    deviation = Deviation(*what, error, mean_error, ratio, p)
     tiny = max(quantile, 1e-300)
-    return Judged(deviation, drawn / tiny, observed / tiny, _ratio(quantile, real), share)
+    return Judged(deviation, drawn / tiny, observed / tiny, _ratio(quantile, examined), share)
 
 
 def _ratio(a: float, b: float) -> float:

@@ -64,6 +64,11 @@ class Quantities:
         return np.repeat(np.arange(len(sizes)), sizes)
 
     @property
+    def at_lag_0(self) -> np.ndarray:
+        """Features that hold S2 at lag 0, one per phase."""
+        return np.arange(len(self.phases)) * len(self.lags)
+
+    @property
     def weights(self) -> np.ndarray:
         """Number of lags that each feature stands for, so that a curve's sum is over all lags."""
         edges = np.concatenate([[-0.5], (self.lags[1:] + self.lags[:-1]) / 2, self.lags[-1:] + 0.5])
