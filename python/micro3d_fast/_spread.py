@@ -19,6 +19,8 @@ def with_spread(mean: float, std: float) -> str:
     >>> with_spread(12.3456, 0.412), with_spread(12.3456, 0.0148), with_spread(139.2e9, 5.7e9)
     ('12.3 ± 0.4', '12.346 ± 0.015', '(1.39 ± 0.06)e+11')
     """
+    if math.isinf(mean):
+        return "∞" if mean > 0 else "−∞"
     if not math.isfinite(mean) or not math.isfinite(std):
         return f"{mean:.4g}"
     top = max(abs(mean), std)

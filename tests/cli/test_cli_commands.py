@@ -239,7 +239,7 @@ def test_homogenize_several_volumes_beside_real_blocks(run, tmp_path):
     assert " ".join(line.split()).endswith("0.50 ± 0.25 0.25 ± 0.18")
     assert "two plates, no-flux sides" in said
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "phase 1 along x: relative diffusivity" in page
+    assert "pore along x: relative diffusivity" in page
     assert "0.25 ± 0.18" in page
     code, said, err = run(
         "homogenize", tmp_path / "v-0.tif", tmp_path / "v-2.tif", "--diffusivity", "1",

@@ -92,6 +92,20 @@ def test_diffusivity_of_straight_channels():
     assert "across: tortuosity" in repr(blocked)
 
 
+def test_a_list_of_diffusivities_is_named_by_phase_and_axis():
+    volumes = [m3.Microstructure(v, phase_names=("solid", "pore")) for v in laminates()]
+    found = property_scatter(
+        volumes, lambda v: [m3.relative_diffusivity(v, p, axis="x") for p in (1, (0, 1))]
+    )
+    assert [key for key in found if key.endswith("relative")] == [
+        "phase 1 along x: relative",
+        "phase 0+1 along x: relative",
+    ]
+    assert found["phase 1 along x: relative"].title == "pore along x: relative diffusivity"
+    assert float(found["phase 0+1 along x: relative"].mean) == pytest.approx(1.0)
+    assert "solid+pore along x: tortuosity" in repr(found)
+
+
 @pytest.mark.parametrize("stack", [list, np.stack], ids=["list", "array"])
 def test_blocks_of_known_scatter(stack):
     """Eight blocks of known fractions, with margins that no block takes."""
@@ -156,7 +170,7 @@ def test_several_volumes_warn_once():
         (5.0, 0.0, "5 ± 0"),
         (0.0, 0.0, "0 ± 0"),
         (1.23456, math.nan, "1.235"),
-        (math.inf, math.nan, "inf"),
+        (math.inf, math.nan, "∞"),
     ],
 )
 def test_digits_fit_the_spread(mean, std, text):

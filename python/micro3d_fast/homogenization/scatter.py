@@ -274,27 +274,31 @@ class _Measured:
     boundary: tuple[str, ...]
 
     @classmethod
-    def of(cls, result: Any) -> _Measured:
+    def of(cls, result: Any, phase_names: Sequence[str]) -> _Measured:
         values, boundary = {}, []
-        for name, one in _named(result):
-            head = f"{name}: " if name else ""
+        for name, text, one in _named(result, phase_names):
+            head, said = (f"{n}: " if n else "" for n in (name, text))
             boundary += [one.boundary] if hasattr(one, "boundary") else []
             for key, title, unit, value in _properties_of(one):
                 components, array = _components(key, value)
-                values[head + key] = ((head + title, unit, components), array)
+                values[head + key] = ((said + title, unit, components), array)
         return cls(values, tuple(dict.fromkeys(boundary)))
 
 
-def _named(result: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the single results of mappings and lists with their names."""
+def _named(
+    result: Any, phase_names: Sequence[str], name: str = ""
+) -> Iterator[tuple[str, str, Any]]:
+    """Yield name, name in words and value of the single results of mappings and lists."""
     if isinstance(result, Mapping):
         for key, one in result.items():
-            yield from _named(one, str(key))
+            yield from _named(one, phase_names, str(key))
     elif isinstance(result, list | tuple) and any(isinstance(r, Diffusivity) for r in result):
         for one in result:
-            yield f"phase {'+'.join(map(str, one.phases))} along {one.axis}", one
+            phases = [phase_names[p] if p < len(phase_names) else f"phase {p}" for p in one.phases]
+            name = f"phase {'+'.join(map(str, one.phases))} along {one.axis}"
+            yield name, f"{'+'.join(phases)} along {one.axis}", one
     else:
-        yield name, result
+        yield name, name, result
 
 
 def _properties_of(result: Any) -> Iterator[tuple[str, str, str, Any]]:
@@ -332,7 +336,8 @@ def _computed(
             raise refuse(f"volumes[{k}]", f"have the shape of the first, {shape}", str(got))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            found.append(_Measured.of(compute(volume)))
+            names = getattr(volume, "phase_names", ())
+            found.append(_Measured.of(compute(volume), names))
         if caught:
             first_words = first_words or str(caught[0].message)
             warned += 1

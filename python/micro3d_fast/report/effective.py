@@ -215,12 +215,12 @@ def scatter_parts(result: PropertyScatter, name: str = "") -> list[Part]:
             rows.append([f"{found.title} {component}".rstrip() + unit, *texts])
     size = " × ".join(map(str, result.shape))
     boundary = f"; boundary condition: {'; '.join(result.boundary)}" if result.boundary else ""
-    caption = (
-        f"{name + ': ' if name else ''}Mean ± standard deviation of a single volume of {size} "
-        f"voxels{boundary}."
-    )
+    head = f"{name}: " if name else ""
+    caption = f"{head}Mean ± standard deviation of a single volume of {size} voxels{boundary}."
     columns = ["Property", *result.sources]
-    tables = [Table(columns, rows, caption) for rows in (main, others) if rows]
+    tables = [Table(columns, main or others, caption)]
+    if main and others:
+        tables.append(Table(columns, others, f"{head}Further components and properties."))
     return [*tables, *(Text(warning, "warning") for warning in result.warnings)]
 
 
@@ -252,12 +252,16 @@ def connectivity_section(found: Connectivity, reference: str) -> Section:
             ]
             density = _spread_or_dash(real, 1e6 / math.prod(found.shape))
             rows.append([phase.name, reference, *shares, _spread_or_dash(real), density, *beside])
-    columns = ["Phase", "Of", *(f"reaches through {axis}" for axis in AXES)]
+    columns = ["Phase", "Of", *(f"through {axis}" for axis in AXES)]
     columns += ["Particles", "per 100³ voxels", *(f"islands {plane}" for plane in PLANES)]
-    windows = ", ".join(f"{h} × {w} in {plane}" for plane, (h, w) in found.windows.items())
+    sizes = {plane: f"{h} × {w}" for plane, (h, w) in found.windows.items()}
+    windows = [f"{size} in {plane}" for plane, size in sizes.items()]
+    if len(set(sizes.values())) == 1:
+        windows = [sizes[PLANES[0]]]
     caption = (
         "Share of each phase in clusters that reach from face to face, connected clusters "
-        f"(particles), and connected islands in slices ({windows} pixels)."
+        f"(particles), and connected islands in slices of {', '.join(windows)} pixels. "
+        f"{reference.capitalize()}: mean ± standard deviation of one block or slice."
     )
     return Section(
         "Connectivity",
