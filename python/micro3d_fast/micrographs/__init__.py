@@ -19,7 +19,25 @@ were not given are borrowed:
 from __future__ import annotations
 
 from ._borrowing import correlation_length
+from ._contradictions import AxisReport
+from ._edges import Bar, Gradient
 from ._micrographs import Micrographs
-from ._report import AxisReport, MicrographReport, PlaneReport
+from ._noise import Noise
+from ._patch import AxisLength, PatchReport
+from ._repeats import Repeat, Repeats
+from ._report import MicrographReport, PlaneReport
 
-__all__ = ["AxisReport", "MicrographReport", "Micrographs", "PlaneReport", "correlation_length"]
+__all__ = [
+    "AxisLength",
+    "AxisReport",
+    "Bar",
+    "Gradient",
+    "MicrographReport",
+    "Micrographs",
+    "Noise",
+    "PatchReport",
+    "PlaneReport",
+    "Repeat",
+    "Repeats",
+    "correlation_length",
+]

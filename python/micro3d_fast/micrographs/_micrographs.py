@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import warnings
@@ -26,7 +27,9 @@ from ..microstructure import (
     phase_names_for,
 )
 from ._borrowing import complete_planes
-from ._report import MicrographReport, check, describe_sizes
+from ._check import check
+from ._patch import measure_patch
+from ._report import MicrographReport, describe_sizes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -216,14 +219,38 @@ class Micrographs:
             sources=sources,
         )
 
-    def check(self) -> MicrographReport:
-        """Report counts, sizes and fractions per plane, and contradictions between planes.
+    def check(self, patch: int | None = None) -> MicrographReport:
+        """Report counts, sizes and fractions per plane, and what would spoil a model.
 
-        Compared are the volume fractions of the planes given and the autocorrelation along the
-        direction that two planes share, both relative to the scatter between images (between parts
-        of the images of a plane that has fewer than eight).  A plane taken as isotropic is compared
-        with itself, rows against columns.  ``warnings`` is empty if the planes agree.
+        ``warnings`` of the report is empty if nothing is wrong.  It has one sentence for each
+
+        * contradiction between planes: of their volume fractions, or of the autocorrelation along
+          the direction that two planes share (a plane taken as isotropic is compared with itself,
+          rows against columns);
+        * plane whose images repeat each other: serial sections, copies (turned or flipped, too),
+          overlapping crops; the number of independent images says how much they amount to;
+        * noisy segmentation: single pixels, or interface that a slight smoothing removes;
+        * data bar or frame at an edge of all images of a plane;
+        * gradient of a volume fraction across all images of a plane;
+        * patch too short for the structure, if a patch is given.
+
+        Parameters
+        ----------
+        patch : int, optional
+            Side in pixels of the patches that a network is to be trained on.
+
+        Returns
+        -------
+        MicrographReport
         """
+        if patch is None:
+            return self._report
+        size = measure_patch(self, _checks.integer(patch, name="patch", minimum=1))
+        found = (*self._report.warnings, *size.warnings)
+        return dataclasses.replace(self._report, patch=size, warnings=found)
+
+    @functools.cached_property
+    def _report(self) -> MicrographReport:
         return check(self)
 
     # ------------------------------------------------------------------------------- properties

@@ -16,7 +16,7 @@ import numpy as np
 
 from .._phases import phase_counts
 
-_PIXELS = 4096  # about as many of each image are compared, on a regular grid
+_PIXELS = 4096  # of each image that are compared
 _SMALL = 0.5  # images with fewer rows or columns than this share of the median are left out
 _SIGMAS = 2.0  # a correlation counts up to the first distance where it is below this many errors
 
@@ -88,32 +88,42 @@ def independent_images(images: Sequence[np.ndarray]) -> float:
     return pair_correlations(images).independent()
 
 
-def pair_correlations(images: Sequence[np.ndarray]) -> PairCorrelations:
-    """Return the pixel correlations of all pairs of 2D images of uint8 labels."""
+def pair_correlations(
+    images: Sequence[np.ndarray],
+    others: Sequence[np.ndarray] | None = None,
+    pixels: int = _PIXELS,
+) -> PairCorrelations:
+    """Return the pixel correlations of all pairs of 2D images of uint8 labels.
+
+    ``others`` gives the second image of each pair, such as the images turned over; it must hold
+    as many images of the same sizes.  Compared are about ``pixels`` of each image, on a regular
+    grid.
+    """
     shapes = np.array([image.shape for image in images])
     used = (shapes >= _SMALL * np.median(shapes, axis=0)).all(axis=1)
+    chosen = np.flatnonzero(used).tolist()
     rows, columns = shapes[used].min(axis=0).tolist()
-    step = max(1, round((rows * columns / _PIXELS) ** 0.5))
-    grid = np.stack([images[i][:rows:step, :columns:step] for i in np.flatnonzero(used).tolist()])
+    step = max(1, round((rows * columns / pixels) ** 0.5))
+    grid, other = (
+        np.stack([stack[i][:rows:step, :columns:step] for i in chosen])
+        for stack in (images, images if others is None else others)
+    )
     counts = phase_counts(grid, 256)
-    fractions = counts / grid.size
-    scale = 1.0 - float(np.sum(fractions**2))
-    n = len(images)
-    if scale == 0.0:  # one phase
-        return PairCorrelations(np.diag(used.astype(float)), used, np.nan)
-    small = np.zeros((len(grid), len(grid)), dtype=np.float32)
-    power = np.zeros((grid.shape[1], grid.shape[2] // 2 + 1))
-    chosen = np.linspace(0, len(grid) - 1, min(len(grid), 32)).round().astype(int)
     phases = np.flatnonzero(counts)
-    for phase in phases[1:] if len(phases) == 2 else phases:  # two phases: one says it all
-        field = (grid == phase) - np.float32(fractions[phase])
-        flat = field.reshape(len(grid), -1)
-        small += flat @ flat.T
-        power += np.sum(np.abs(np.fft.rfft2(field[chosen])) ** 2, axis=0)
-    matrix = np.zeros((n, n))
-    scale *= (0.5 if len(phases) == 2 else 1.0) * grid[0].size
-    matrix[np.ix_(used, used)] = small / scale
-    return PairCorrelations(matrix, used, _noise(power, grid.shape[2], len(chosen)))
+    if len(phases) == 1:
+        return PairCorrelations(np.diag(used.astype(float)), used, np.nan)
+    fractions = counts / grid.size
+    spectrum = np.linspace(0, len(grid) - 1, min(len(grid), 32)).round().astype(int)
+    products = np.zeros((len(grid), len(grid)), dtype=np.float32)
+    power = np.zeros((grid.shape[1], grid.shape[2] // 2 + 1))
+    for phase in phases[1:] if len(phases) == 2 else phases:  # of two phases one says it all
+        first, second = ((g == phase) - np.float32(fractions[phase]) for g in (grid, other))
+        products += first.reshape(len(grid), -1) @ second.reshape(len(grid), -1).T
+        power += np.sum(np.abs(np.fft.rfft2(first[spectrum])) ** 2, axis=0)
+    variance = (1.0 - np.sum(fractions**2)) * (0.5 if len(phases) == 2 else 1.0)
+    matrix = np.zeros((len(images), len(images)))
+    matrix[np.ix_(used, used)] = products / (variance * grid[0].size)
+    return PairCorrelations(matrix, used, _noise(power, grid.shape[2], len(spectrum)))
 
 
 def _noise(power: np.ndarray, columns: int, images: int) -> float:

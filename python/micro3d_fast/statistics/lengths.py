@@ -175,18 +175,24 @@ def autocorrelation(image: np.ndarray, axis: int, max_lag: int) -> np.ndarray:
     return hits / line.lines()
 
 
-def pooled_correlation_length(images: Sequence[np.ndarray], axis: int) -> float:
-    """Return the lag in pixels at which the mean autocorrelation of 2D images has fallen to 1/e.
+def pooled_autocorrelation(images: Sequence[np.ndarray], axis: int) -> np.ndarray:
+    """Return the mean autocorrelation of 2D images, scaled from 1 to 0 of pixels far apart.
 
-    If it does not fall that far within half an image, return half the image.
+    The lags are those up to half the shortest image.  Images of one phase give ones.
     """
     shortest = min(image.shape[axis] for image in images)
     limit = min(max(shortest // 2, 1), shortest - 1)
     same = np.mean([autocorrelation(image, axis, limit) for image in images], axis=0)
     fractions = np.mean([phase_counts(image, 256) / image.size for image in images], axis=0)
     random = float(np.sum(fractions**2))  # of pairs far apart
-    if random < 1.0:  # more than one phase
-        length = fall_length((same - random) / (1.0 - random))
-        if not math.isnan(length):
-            return length
-    return float(max(limit, 1))
+    return (same - random) / (1.0 - random) if random < 1.0 else np.ones(limit + 1)
+
+
+def pooled_correlation_length(images: Sequence[np.ndarray], axis: int) -> float:
+    """Return the lag in pixels at which the mean autocorrelation of 2D images has fallen to 1/e.
+
+    If it does not fall that far within half an image, return half the image.
+    """
+    curve = pooled_autocorrelation(images, axis)
+    length = fall_length(curve)
+    return float(max(len(curve) - 1, 1)) if math.isnan(length) else length

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,6 +107,11 @@ def train(
     Model
         With the moving average of the weights; also in ``out/model``.
 
+    Warns
+    -----
+    UserWarning
+        The patch is short for the structure; see `Micrographs.check`.
+
     Raises
     ------
     ResumeError
@@ -139,6 +145,9 @@ def train(
         wanted = f"be at most {micrographs.min_side}, the shortest side of the images"
         raise _checks.refuse("patch", wanted, str(options.patch))
     _checks.callback(callback)
+    size = micrographs.check(patch=options.patch).patch
+    for sentence in size.warnings if size else ():
+        warnings.warn(sentence, UserWarning, stacklevel=2)
     with current_device(options.device):
         _Run(micrographs, Path(out), options, resume).finish(callback)
     return load_model(Path(out) / "model")  # exactly what is on disk
