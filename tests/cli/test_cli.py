@@ -70,6 +70,7 @@ def test_reading_of_options():
     assert options.read_fractions("0.3,0.7") == [0.3, 0.7]
 
 
+@pytest.mark.filterwarnings("ignore:the segmentation of plane:UserWarning")
 def test_names_of_a_model_may_hold_commas(folder):
     names = ("pore, open", "solid")
     given = files.MicrographOptions(

@@ -283,5 +283,5 @@ def test_warnings_are_plain_lines(run, folder, tmp_path):
     )  # fmt: skip
     assert code == errors.BAD_INPUT  # the patch
     assert "warnings.warn" not in err
-    assert all(line.startswith(("warning: ", "Micrographs: ", "micro3d: "))
+    assert all(line.startswith(("warning: ", "Micrographs, ", "  ", "micro3d: "))
                for line in err.splitlines())  # fmt: skip

@@ -7,8 +7,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from _micrographs import GREY, LABELS, MAP, loaded, pillow, refused, write
+from _micrographs import GREY, LABELS, MAP, SERIAL, loaded, pillow, refused, write
 from micro3d_fast.micrographs import Micrographs
+
+pytestmark = pytest.mark.filterwarnings(f"ignore:{SERIAL}:UserWarning")
 
 
 def test_png_pattern_in_natural_order(tmp_path):

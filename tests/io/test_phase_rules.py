@@ -7,9 +7,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from _micrographs import GREY, LABELS, MAP, loaded, refused, write
+from _micrographs import GREY, LABELS, MAP, SERIAL, loaded, refused, write
 from micro3d_fast import synthetic
 from micro3d_fast.micrographs import Micrographs
+
+pytestmark = pytest.mark.filterwarnings(f"ignore:{SERIAL}:UserWarning")
 
 
 def test_several_values_may_share_a_phase():

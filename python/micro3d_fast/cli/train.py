@@ -98,7 +98,11 @@ def train(
     ).load(phase_names=read_names(phase_names), voxel_size=read_voxel_size(voxel_size), seed=seed)
     if micrographs is None:
         fail("train needs micrographs: give --xy, --xz and --yz (one, two or three), or --volume")
-    to_stderr(str(micrographs))
+    report = micrographs.check()
+    to_stderr(report.table())
+    if volume is not None:  # of files, loading them has warned
+        for warning in report.warnings:
+            to_stderr(f"warning: {warning}")
     model = _train(
         micrographs,
         out,

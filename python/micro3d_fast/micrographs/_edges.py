@@ -201,7 +201,9 @@ def _independence(changes: np.ndarray) -> float:
     """Return the share of a series that is independent, from the correlation of neighbours."""
     centred = changes - changes.mean(axis=0)
     variance = np.sum(centred**2)
-    if len(changes) < MIN_UNITS or variance == 0.0:
+    if variance == 0.0:
         return 1.0
-    correlation = np.clip(np.sum(centred[1:] * centred[:-1]) / variance, 0.0, 0.99)
+    correlation = np.sum(centred[1:] * centred[:-1]) / variance
+    if correlation < 2.0 / len(changes) ** 0.5:  # within two standard errors of 0
+        return 1.0
     return float((1.0 - correlation) / (1.0 + correlation))

@@ -27,11 +27,13 @@ class Noise:
     """Noise of the segmentation of a plane.
 
     ``speckle`` is the share of single pixels among those whose eight neighbours are all of one
-    phase, which is the share of wrong pixels if they are wrong at random; ``surface`` the length of
-    interface divided by what a 3 x 3 majority filter leaves of it.
+    phase, which is the share of wrong pixels if they are wrong at random; ``speckle_error`` is its
+    standard error, and ``surface`` the length of interface divided by what a 3 x 3 majority filter
+    leaves of it.
     """
 
     speckle: float
+    speckle_error: float
     surface: float
 
 
@@ -52,14 +54,16 @@ def find_noise(images: Sequence[np.ndarray]) -> Noise:
         single += int(np.count_nonzero(uniform & (_shifted(window, 1, 1) != corner)))
         before += _interface(_shifted(window, 1, 1))
         after += _interface(_majority(window))
-    speckle = single / inside if single >= _FEWEST else 0.0
-    return Noise(speckle, before / max(after, 1) if before >= _SHORTEST else 1.0)
+    if single < _FEWEST:
+        single = 0
+    rates = single / max(inside, 1), single**0.5 / max(inside, 1)
+    return Noise(*rates, before / max(after, 1) if before >= _SHORTEST else 1.0)
 
 
 def noise_warnings(plane: str, noise: Noise) -> Iterator[str]:
     """Yield a warning if a segmentation is noisy."""
     found = []
-    if noise.speckle > _SPECKLE:
+    if noise.speckle - noise.speckle_error > _SPECKLE:
         found.append(
             f"{noise.speckle:.1%} of the pixels inside a phase are single pixels of another"
         )

@@ -73,9 +73,7 @@ def measure_patch(micrographs: Micrographs, patch: int) -> PatchReport:
 
 def _patch_warnings(report: PatchReport) -> Iterator[str]:
     patch = report.patch
-    short: list[str] = []
-    factors: list[str] = []
-    needed = 0.0
+    short: dict[str, float] = {}  # axis to the side of a patch that would do
     for a in report.axes:
         if a.length is None:
             yield (
@@ -83,20 +81,18 @@ def _patch_warnings(report: PatchReport) -> Iterator[str]:
                 f"patch of {patch} pixels does not show where it ends: unless the material is "
                 f"uniform along {a.axis}, give longer images or scale them down along {a.axis}"
             )
-            continue
-        side = _needed(a.length, a.remainder, patch)
-        if side > patch:
-            short.append(f"{a.length:.0f} pixels along {a.axis}")
-            factors.append(f"{side / patch:.1f} times along {a.axis}")
-            needed = max(needed, side)
+        elif (side := _needed(a.length, a.remainder, patch)) > patch:
+            short[a.axis] = side
     if short:
-        enough = _STRIDE * math.ceil(needed / _STRIDE)
-        advice = f"scale the images down {' and '.join(factors)}"
-        if enough <= report.min_side:
-            advice = f"train with patch={enough}, or {advice}"
+        lengths = [f"{a.length:.0f} pixels along {a.axis}" for a in report.axes if a.axis in short]
+        needed = _STRIDE * math.ceil(max(short.values()) / _STRIDE)
+        along = f" along {next(iter(short))}" if len(short) == 1 else ""
+        advice = f"scale the images down {needed / patch:.1f} times{along}"
+        if needed <= report.min_side:
+            advice = f"train with patch={needed}, or {advice}"
         yield (
             f"a patch of {patch} pixels is short for the structure, whose correlation length is "
-            f"{' and '.join(short)}: a patch should span {_LENGTHS:.0f} of them; {advice}"
+            f"{' and '.join(lengths)}: a patch should span {_LENGTHS:.0f} of them; {advice}"
         )
 
 

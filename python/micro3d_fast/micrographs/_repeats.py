@@ -22,13 +22,14 @@ _GRID = 64  # pixels along the longer side of the images that are searched
 _COARSE, _FINE = 0.3, 0.8  # correlation of an overlap on the grid, and pixel by pixel
 _LEAST, _MOST = 0.1, 0.9  # share of an image that must overlap; slices side by side share all
 
+# What was done to an image, and what undoes it.
 _TURNS = {
     "flipped vertically": lambda image: image[::-1],
     "flipped horizontally": lambda image: image[:, ::-1],
     "turned by 180 degrees": lambda image: image[::-1, ::-1],
     "transposed": lambda image: image.T,
-    "turned by 90 degrees": lambda image: image.T[::-1],
-    "turned by -90 degrees": lambda image: image.T[:, ::-1],
+    "turned by 90 degrees": lambda image: image.T[:, ::-1],
+    "turned by -90 degrees": lambda image: image.T[::-1],
     "transposed and turned by 180 degrees": lambda image: image.T[::-1, ::-1],
 }
 

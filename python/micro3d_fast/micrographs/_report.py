@@ -87,6 +87,11 @@ class MicrographReport:
     patch: PatchReport | None = None
 
     def __repr__(self) -> str:
+        faults = [f"  warning: {warning}" for warning in self.warnings]
+        return "\n".join([self.table(), *(faults or ["  no faults found; the planes agree"])])
+
+    def table(self) -> str:
+        """Return the lines that are printed before the warnings."""
         lines = [f"Micrographs, voxel size (z, y, x) {self.voxel_size} m"]
         if all(size == 1.0 for size in self.voxel_size):
             lines = ["Micrographs, lengths in pixels"]
@@ -102,9 +107,6 @@ class MicrographReport:
             )
         if self.patch:
             lines.append(f"  {self.patch}")
-        lines.extend(f"  warning: {warning}" for warning in self.warnings)
-        if not self.warnings:
-            lines.append("  no faults found; the planes agree")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
