@@ -5,14 +5,15 @@
 from __future__ import annotations
 
 import math
+import re
 
 
-def with_spread(mean: float, std: float) -> str:
+def with_spread(mean: float, std: float, other: float = math.nan) -> str:
     """Return ``"12.3 ± 0.4"``: as many digits as the standard deviation supports.
 
     By the rule of the Particle Data Group: two digits of the standard deviation if they are below
     35 (and where 95 to 99 round up to 10), otherwise one.  Without a standard deviation (nan) the
-    mean has four digits.
+    mean has the digits that ``other`` supports, or four.
 
     Examples
     --------
@@ -21,6 +22,8 @@ def with_spread(mean: float, std: float) -> str:
     """
     if math.isinf(mean):
         return "∞" if mean > 0 else "−∞"
+    if math.isnan(std) and other > 0.0 and math.isfinite(mean):
+        return re.sub(r" ± [\d.]+|[()]", "", with_spread(mean, other))
     if not math.isfinite(mean) or not math.isfinite(std):
         return f"{mean:.4g}"
     top = max(abs(mean), std)

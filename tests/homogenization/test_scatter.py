@@ -124,6 +124,8 @@ def test_blocks_of_known_scatter(stack):
     )
     assert several.reference_count == 5
     assert several.sources == ("2 volumes", "5 real blocks")
+    single = property_scatter(made[:1], lambda v: v.mean(), reference=tomogram)
+    assert single["value"].rows() == [("", "0.16", "0.27 ± 0.19")]
     one = property_scatter(made[:1], lambda v: v.mean(), reference=tomogram[:4, :4, :4])
     assert one.sources == ("1 volume", "1 real block")
     assert one["value"].rows() == [("", "0.1562", "0")]
@@ -175,6 +177,19 @@ def test_several_volumes_warn_once():
 )
 def test_digits_fit_the_spread(mean, std, text):
     assert with_spread(mean, std) == text
+
+
+@pytest.mark.parametrize(
+    ("mean", "other", "text"),
+    [
+        (7.0567, 0.8, "7.1"),
+        (139.2e9, 5.7e9, "1.39e+11"),
+        (7.0567, 0.0, "7.057"),
+        (-3.21, 0.02, "-3.210"),
+    ],
+)
+def test_one_value_has_the_digits_that_the_other_side_supports(mean, other, text):
+    assert with_spread(mean, math.nan, other) == text
 
 
 def test_refusals():

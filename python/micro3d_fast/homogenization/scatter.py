@@ -122,7 +122,8 @@ class ScatteredProperty:
             values = [(float(mean.flat[k]), float(std.flat[k])) for mean, std in sides]
             small = all(abs(mean) < top for (mean, _), top in zip(values, tops, strict=True))
             if name in shown and not small:
-                rows.append((name, *(with_spread(m / scale, d / scale) for m, d in values)))
+                known = max((d / scale for _, d in values if np.isfinite(d)), default=np.nan)
+                rows.append((name, *(with_spread(m / scale, d / scale, known) for m, d in values)))
         return rows
 
 
