@@ -62,6 +62,14 @@ def test_white_noise_rows():
     assert law.gamma(32)[0] == pytest.approx(1 / 32, rel=0.35)
 
 
+def test_windows_lie_all_over_large_images():
+    """The upper half of the images differs: rows examined in the upper part alone would not."""
+    image = np.zeros((800, 800), np.uint8)
+    image[400:] = 1
+    law = row_law([image, image], 1, 64, Quantities((1,), sparse_lags(32)))
+    assert 0.3 < law.mean[0] < 0.7
+
+
 def test_variance_of_a_specimen_of_cubes():
     """Cubes of edge b: the variance of the mean of N³ is about φ(1 - φ) (b/N)³."""
     n = 24

@@ -32,6 +32,7 @@ FUNCTIONS = ("S2", "L", "autocovariance")  # curves among the quantities of a ro
 MAX_ROWS = 8192  # rows examined per direction
 MAX_POSITIONS = 192  # rows of an image examined
 _SHORT_LAGS = 8  # all lags up to this one are examined, then fewer and fewer
+_GOLDEN = 0.618  # spreads windows over the rows of large images
 _FEWEST = 24  # windows that show the dependence between the quantities
 _IMAGES = 14  # examined at least, rather than several windows of each image
 _WINDOWS = 8  # windows from which both estimates of Γ weigh the same
@@ -203,7 +204,9 @@ def _windows(images: Sequence[np.ndarray], along: int, length: int) -> np.ndarra
     found = []
     for k in chosen.round().astype(int):
         image = images[k] if along == 1 else images[k].T
-        found.append([image[:rows, o : o + length] for o in starts])
+        tops = (_GOLDEN * np.arange(segments) % 1 * (len(image) - rows)).astype(int)
+        pairs = zip(tops, starts, strict=True)
+        found.append([image[t : t + rows, o : o + length] for t, o in pairs])
     return np.ascontiguousarray(found)
 
 
