@@ -65,9 +65,10 @@ class Deviation:
     def __str__(self) -> str:
         where = f" in {self.plane}" if self.plane else ""
         along = f" along {self.direction}" if self.direction else ""
+        times = f"{self.ratio:.2g}" if self.ratio < 10 else f"{self.ratio:.0f}"
         return (
             f"the {QUANTITIES[self.quantity]} of {self.phase_name}{where}{along} deviates "
-            f"{self.ratio:.2g} × as much as that of real specimens"
+            f"{times} × as much as that of real specimens"
         )
 
 
