@@ -15,6 +15,7 @@ import dataclasses
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,8 @@ def run(demo: Run, training_seconds: float) -> list[Path]:
         extra: list[Section] = []
         timings: dict[str, float] = {}
         if first:
-            with _timed(timings, "Training shown below"):
+            with _timed(timings, "Training shown below"), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", ".*a patch of")  # small on purpose
                 extra.append(
                     train_briefly(demo, micrographs, folder / "training", training_seconds)
                 )

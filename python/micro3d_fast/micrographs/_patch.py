@@ -16,7 +16,7 @@ from ._borrowing import spread
 if TYPE_CHECKING:
     from ._micrographs import Micrographs
 
-_LENGTHS = 4.0  # correlation lengths that a patch should span
+_LENGTHS, _FEWEST = 4.0, 3.5  # correlation lengths that a patch should span, and must
 _REMAINDER = 0.2  # autocorrelation at half a patch above which its tail counts as too long
 _MOST = 16  # images of a plane that are measured
 _STRIDE = 8  # patches are multiples of the network's stride
@@ -81,7 +81,7 @@ def _patch_warnings(report: PatchReport) -> Iterator[str]:
                 f"patch of {patch} pixels does not show where it ends: unless the material is "
                 f"uniform along {a.axis}, give longer images or scale them down along {a.axis}"
             )
-        elif (side := _needed(a.length, a.remainder, patch)) > patch:
+        elif (side := _needed(a.length, a.remainder, patch)) > patch * _LENGTHS / _FEWEST:
             short[a.axis] = side
     if short:
         lengths = [f"{a.length:.0f} pixels along {a.axis}" for a in report.axes if a.axis in short]
