@@ -21,7 +21,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from .._planes import AXIS_NAMES, IMAGE_AXES
 from ._deviation_law import DeviationLaw, Islands, Material, Place, islands_of
@@ -224,6 +223,8 @@ def _verdict(
         outcome = "undecided"
         share = float(np.median([j.reference_share for j in curves])) if curves else 1.0
         level = 1 - DOUBTFUL / 2 / len(judged)
+        from scipy import stats
+
         wide = float(stats.t.ppf(level, freedom) / stats.norm.ppf(level))
         needed, text = _images_needed(unnoticed, share, min(independent.values()), wide)
         limits = [text, *limits]
