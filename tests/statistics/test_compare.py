@@ -275,3 +275,56 @@ def test_real_separator(shared_data):
     assert result.error("S2", phase=1) < 3 * result.scatter("S2", phase=1)
     along = {d: result.select("autocovariance", phase=1, direction=d)[0] for d in "zx"}
     assert along["z"].reference[10] > 0.5 > 0 > along["x"].reference[10]
+
+
+def kron(volume, factors):
+    """Repeat every voxel ``factors`` times along each axis."""
+    return np.kron(volume, np.ones(factors, np.uint8)).astype(np.uint8)
+
+
+def test_voxels_of_other_sizes_are_compared_at_common_lags():
+    coarse = texture((24, 20, 16))
+    fine = kron(coarse, (2, 2, 3))
+    made = m3.Microstructure(coarse, voxel_size=(2e-6, 2e-6, 3e-6))
+    real = m3.Microstructure(fine, voxel_size=1e-6)
+    for result, step in ((m3.compare(made, real), 1), (m3.compare(real, made), 2)):
+        (curve,) = result.select("L", phase=1, plane="xz", direction="z")
+        assert curve.lag.tolist() == [step * k for k in range(13)]
+        sides = (made, real) if step == 1 else (real, made)
+        for values, side in zip((curve.generated, curve.reference), sides, strict=True):
+            every = 2 if side is real else 1
+            want = m3.lineal_path(side.labels, 1, axis="z", max_lag=12 * every)[::every]
+            np.testing.assert_array_equal(values, want)
+        assert result.verdict.outcome in ("consistent", "undecided")
+        assert "islands" not in {d.quantity for d in result.verdict.deviations}
+    # the same labels in voxels twice as large are another material
+    large = m3.Microstructure(fine, voxel_size=2e-6)
+    assert m3.compare(large, real).error("S2") > 0.1
+    assert m3.compare(m3.Microstructure(fine), real).error("S2") == 0  # no size: in voxels
+
+
+def test_common_lags_with_a_ratio_of_three_to_two():
+    labels = texture((36, 36, 36))
+    made = m3.Microstructure(labels, voxel_size=3e-6)
+    real = m3.Microstructure(labels, voxel_size=2e-6)
+    (curve,) = m3.compare(made, real).select("S2", phase=1, plane="xy", direction="x")
+    s2 = m3.two_point_correlation(labels, 1, axis="x")
+    assert curve.lag.tolist() == [0, 2, 4, 6, 8, 10, 12]
+    np.testing.assert_array_equal(curve.generated, s2[0:13:2])
+    np.testing.assert_array_equal(curve.reference, s2[0:19:3])
+    assert m3.compare(made, real, max_lag=5).curves[0].lag.tolist() == [0, 2, 4]
+
+
+def test_sides_that_cannot_be_compared_are_refused():
+    labels = texture((12, 12, 12))
+
+    def volume(size=1e-6, names=("pore", "solid")):
+        return m3.Microstructure(labels, voxel_size=size, phase_names=names)
+
+    with pytest.raises(ValueError, match=r"`generated` must have the voxel size of `reference`"):
+        m3.compare(volume(1.234e-6), volume())
+    with pytest.raises(ValueError, match="of one voxel size"):
+        m3.compare([volume(), volume(2e-6)], volume())
+    with pytest.raises(ValueError, match="`generated` must have the phases of `reference`, pore"):
+        m3.compare(volume(names=("solid", "pore")), volume())
+    m3.compare(volume(names=("phase 0", "phase 1")), volume())  # no names of its own

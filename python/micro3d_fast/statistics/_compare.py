@@ -29,6 +29,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,9 @@ from ._specimen_law import Quantities, sparse_lags
 from .comparison import FUNCTIONS, Comparison, Curve
 from .measures import relative_error
 from .verdict import Verdict
+
+_LONGEST_STEP = 16  # voxels of either side in a step of the common lags
+_SAME_SIZE = 1e-4  # relative difference of voxel sizes that counts as rounding
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,13 @@ def compare(
     generated, reference : volume, sequence of volumes, Micrographs, or dict of planes
         Labels (nz, ny, nx) or Microstructure; several of them, which are pooled; or sets of 2D
         images of planes: an object with ``images``, or a dict from ``"xy"``, ``"xz"``, ``"yz"`` to
-        sequences of 2D labels.  Sizes may differ.  A 2D array is one xy image.
+        sequences of 2D labels.  Sizes may differ.  A 2D array is one xy image.  Where both sides
+        have voxel sizes that differ, they are compared at the lags that both have in metres.
     phases : iterable of int, optional
         Phases to compare; default: all that occur on either side.
     max_lag : int, optional
-        Longest lag; default and maximum: half the smallest image on either side, per direction.
+        Longest lag, in voxels of ``generated``; default and maximum: half the smallest image on
+        either side, per direction.
     splits : int
         Number of random halvings for the floor, and of random choices of blocks for the scatter.
     bootstrap : int
@@ -101,7 +107,8 @@ def compare(
     Raises
     ------
     TypeError, ValueError
-        A side does not hold labels, or the two sides share no plane.
+        A side does not hold labels, the two sides share no plane, their phases have other names,
+        or their voxel sizes no ratio of small whole numbers.
 
     Examples
     --------
@@ -126,15 +133,20 @@ def compare(
     chosen, count = _chosen_phases(phases, ours, theirs)
     request = _Request(chosen, max_lag, splits, bootstrap, level, seed)
     places = [(plane, axis) for plane in planes for axis in IMAGE_AXES[plane]]
-    pairs = {place: _counts(ours, theirs, *place, request) for place in places}
-    names = _phase_names(reference) or _phase_names(generated) or ()
+    scale = _Scale.of(ours, theirs)
+    pairs = {place: _counts(ours, theirs, scale, place, request) for place in places}
+    names = _common_names(generated, reference)
     names = tuple(names[p] if p < len(names) else f"phase {p}" for p in range(count))
     laws: dict[Place, _AxisLaw] = {}
     judgement = None
     if verdict:
         raw = _raw_fractions(generated, count)
-        laws, judgement = _judged(ours, theirs, pairs, request, names, raw)
-    found = [c for place in places for c in _curves(place, pairs[place], laws.get(place), request)]
+        laws, judgement = _judged(ours, theirs, scale, pairs, request, names, raw)
+    found = [
+        curve
+        for place in places
+        for curve in _curves(place, pairs[place], scale, laws.get(place), request)
+    ]
     return Comparison(
         curves=tuple(sorted(found, key=lambda c: (c.phase, PLANES.index(c.plane)))),
         generated=ours.text,
@@ -163,14 +175,58 @@ def _chosen_phases(phases: Any, ours: Sample, theirs: Sample) -> tuple[tuple[int
     return chosen, max(count, *(p + 1 for p in chosen))
 
 
+@dataclass(frozen=True)
+class _Scale:
+    """Voxels of both sides per step of the common lags, along each axis."""
+
+    generated: tuple[int, int, int] = (1, 1, 1)
+    reference: tuple[int, int, int] = (1, 1, 1)
+
+    @classmethod
+    def of(cls, ours: Sample, theirs: Sample) -> _Scale:
+        """Return the shortest common steps; refuse voxels that have none."""
+        if ours.voxel is None or theirs.voxel is None:
+            return cls()
+        steps = []
+        for made, real in zip(ours.voxel, theirs.voxel, strict=True):
+            ratio = Fraction(real / made).limit_denominator(_LONGEST_STEP)
+            if ratio.numerator > _LONGEST_STEP or abs(ratio * made / real - 1) > _SAME_SIZE:
+                wanted = (
+                    "have the voxel size of `reference`, or one in a ratio of whole numbers up to "
+                    f"{_LONGEST_STEP} to it: {theirs.voxel}"
+                )
+                raise _checks.refuse("generated", wanted, str(ours.voxel), "resample one of them")
+            steps.append((ratio.numerator, ratio.denominator))
+        (z, z_ref), (y, y_ref), (x, x_ref) = steps
+        return cls((z, y, x), (z_ref, y_ref, x_ref))
+
+    @property
+    def same(self) -> bool:
+        """Whether the voxels of both sides have the same size."""
+        return self.generated == self.reference
+
+    @property
+    def factors(self) -> list[float]:
+        """Voxels of the reference per voxel of the generated side, along each axis."""
+        return [b / a for a, b in zip(self.generated, self.reference, strict=True)]
+
+
 def _counts(
-    ours: Sample, theirs: Sample, plane: str, axis: int, request: _Request
+    ours: Sample, theirs: Sample, scale: _Scale, place: Place, request: _Request
 ) -> tuple[Counts, Counts]:
-    """Return the counts of both sides along one axis of one plane."""
-    half = min(ours.extent(plane, axis), theirs.extent(plane, axis)) // 2
-    lag = half if request.max_lag is None else min(half, request.max_lag)
-    generated = ours.counts(plane, axis, lag, request.phases, None)
-    return generated, theirs.counts(plane, axis, lag, request.phases, ours)
+    """Return the counts of both sides along one axis of one plane, at their common lags."""
+    plane, axis = place
+    step, step_ref = scale.generated[axis], scale.reference[axis]
+    longest = min(
+        int(ours.extents.least[place]) // 2 // step,
+        int(theirs.extents.least[place]) // 2 // step_ref,
+    )
+    if request.max_lag is not None:
+        longest = min(longest, request.max_lag // step)
+    generated = ours.counts(plane, axis, longest * step, request.phases, None)
+    of_size = ours.extents.rescaled(scale.factors)
+    reference = theirs.counts(plane, axis, longest * step_ref, request.phases, of_size)
+    return generated.every(step), reference.every(step_ref)
 
 
 @dataclass(frozen=True)
@@ -184,6 +240,7 @@ class _AxisLaw:
 def _judged(
     ours: Sample,
     theirs: Sample,
+    scale: _Scale,
     pairs: Mapping[Place, tuple[Counts, Counts]],
     request: _Request,
     names: Sequence[str],
@@ -197,9 +254,13 @@ def _judged(
     for plane in theirs.planes:  # planes of the reference alone show the normals of others
         for axis in IMAGE_AXES[plane]:
             longest.setdefault(axis, min(longest.values()))
-    quantities = {k: Quantities(request.phases, sparse_lags(lag)) for k, lag in longest.items()}
-    material = Material(theirs, ours, quantities)
-    laws = {place: material.law(ours, *place) for place in pairs}
+    quantities = {
+        axis: Quantities(request.phases, sparse_lags(lag), scale.reference[axis])
+        for axis, lag in longest.items()
+    }
+    size = ours.extents.rescaled(scale.factors)
+    material = Material(theirs, size, quantities)
+    laws = {place: material.law(size, *place) for place in pairs}
     chosen, scatter = {}, {}
     for place, law in laws.items():
         lags = quantities[place[1]].lags
@@ -207,11 +268,16 @@ def _judged(
         chosen[place] = first, second
         variance = (law.specimen + law.reference)[: first[..., 0].size * len(lags)]
         scatter[place] = _AxisLaw(lags, np.sqrt(variance).reshape(*first.shape[:2], -1))
-    return scatter, judge(ours, material, chosen, laws, names, raw, request.seed)
+    verdict = judge(ours, material, chosen, laws, names, raw, scale.same, request.seed)
+    return scatter, verdict
 
 
 def _curves(
-    place: Place, pair: tuple[Counts, Counts], law: _AxisLaw | None, request: _Request
+    place: Place,
+    pair: tuple[Counts, Counts],
+    scale: _Scale,
+    law: _AxisLaw | None,
+    request: _Request,
 ) -> Iterator[Curve]:
     """Yield the curves of all phases and functions along one axis with their errors."""
     plane, axis = place
@@ -238,7 +304,7 @@ def _curves(
                 phase=phase,
                 plane=plane,
                 direction=direction,
-                lag=lag,
+                lag=lag * scale.generated[axis],
                 generated=ours[f, p],
                 reference=theirs[f, p],
                 generated_std=ours_std[f, p],
@@ -269,9 +335,19 @@ def _raw_fractions(side: Any, count: int) -> np.ndarray | None:
     return np.mean(found, axis=0) if found else None
 
 
-def _phase_names(side: Any) -> tuple[str, ...] | None:
-    """Return the phase names of one side, if it has any."""
+def _common_names(generated: Any, reference: Any) -> tuple[str, ...]:
+    """Return the phase names of the sides that have them; refuse sides that differ."""
+    ours, theirs = _phase_names(generated), _phase_names(reference)
+    if ours and theirs and ours != theirs:
+        wanted = f"have the phases of `reference`, {', '.join(theirs)}"
+        hint = "rename or relabel the phases of one side"
+        raise _checks.refuse("generated", wanted, ", ".join(ours), hint)
+    return theirs or ours
+
+
+def _phase_names(side: Any) -> tuple[str, ...]:
+    """Return the phase names of one side; none where they are the default ones."""
     if isinstance(side, Sequence) and not isinstance(side, str | bytes) and side:
         side = side[0]
-    names = getattr(side, "phase_names", None)
-    return tuple(str(n) for n in names) if names else None
+    names = tuple(str(n) for n in getattr(side, "phase_names", None) or ())
+    return () if names == tuple(f"phase {k}" for k in range(len(names))) else names

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._planes import IMAGE_AXES, NORMAL
 from ._dependence import pair_correlations
-from ._samples import ImageSample, Sample, VolumeSample
+from ._samples import Extents, ImageSample, Sample, VolumeSample
 from ._specimen_law import Quantities, RowLaw, island_map, row_law
 
 SLICES = 64  # of a volume that serve as images of its law
@@ -74,7 +74,7 @@ class Material:
     """The laws of the rows of a reference, along every axis of its planes."""
 
     def __init__(
-        self, reference: Sample, generated: Sample, quantities: Mapping[int, Quantities]
+        self, reference: Sample, generated: Extents, quantities: Mapping[int, Quantities]
     ) -> None:
         self.quantities = quantities  # along each axis
         self.phases = next(iter(quantities.values())).phases
@@ -85,9 +85,13 @@ class Material:
         for plane, stack in stacks.items():
             images = stack.images if isinstance(stack, Stack) else stack
             for k, axis in enumerate(IMAGE_AXES[plane]):
-                sides = ((reference, reference.planes), (generated, generated.planes))
-                extents = [s.extent(p, axis) for s, shown in sides for p in shown if _in(p, axis)]
-                self.rows[plane, axis] = row_law(images, k, min(extents), quantities[axis])
+                extents = [
+                    n
+                    for side in (reference.extents, generated)
+                    for (_, along), n in side.least.items()
+                    if along == axis
+                ]
+                self.rows[plane, axis] = row_law(images, k, int(min(extents)), quantities[axis])
         self.stacks = {
             plane: stack if isinstance(stack, Stack) else self._placed(stack, plane)
             for plane, stack in stacks.items()
@@ -98,7 +102,7 @@ class Material:
         shares = [self._together(plane, axis)[: len(self.phases)] for axis in IMAGE_AXES[plane]]
         return float(1 / np.mean(shares))
 
-    def law(self, generated: Sample, plane: str, axis: int) -> DeviationLaw:
+    def law(self, generated: Extents, plane: str, axis: int) -> DeviationLaw:
         """Return the law of the deviations of real specimens as large as the generated side."""
         own, quantities = self.rows[plane, axis], self.quantities[axis]
         other, beside = self._along_normal(plane, axis)
@@ -108,14 +112,11 @@ class Material:
         lost = own.gamma(own.rows) * together / own.segments
         lost = np.minimum(_MOST_LOST, lost)
         of_reference = self._of_images(plane, axis, self.stacks[plane].size, lost) * together
-        if isinstance(generated, VolumeSample):
-            size = {k: float(n) for k, n in enumerate(generated.smallest)}
-            depth = round(size[NORMAL[plane]])
+        size, normal = generated.size(plane), np.ones(len(lost))
+        if generated.depth is not None:
+            depth = max(1, round(generated.depth[plane]))
             normal = quantities.persistent(beside.gamma(depth) * (1 - lost) + lost)
-            normal = normal / len(generated.volumes)
-        else:
-            size = _mean_size(generated.images[plane], plane)
-            normal = np.full(len(lost), 1 / len(generated.images[plane]))
+        normal = normal / generated.count[plane]
         of_specimen = self._of_images(plane, axis, size, lost) * normal
         groups = quantities.of_feature
         variance = _MARGIN * (own.variance + beside.variance) / 2 / (1 - lost[groups])
@@ -189,7 +190,7 @@ class Material:
         """Return lags and the autocorrelation of the phases along an axis."""
         if axis not in self.quantities:  # no plane shows it: another axis stands for it
             axis = next(iter(self.quantities))
-        lags = self.quantities[axis].lags
+        lags = self.quantities[axis].voxels
         shape = (len(self.phases), len(lags))
         laws = [law for (_, along), law in self.rows.items() if along == axis]
         s2 = np.mean([law.mean[: math.prod(shape)] for law in laws], axis=0).reshape(shape)

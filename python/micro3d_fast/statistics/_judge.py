@@ -54,6 +54,7 @@ def judge(
     laws: Mapping[Place, DeviationLaw],
     names: Sequence[str],
     raw: np.ndarray | None,
+    same_pixels: bool,
     seed: int,
 ) -> Verdict:
     """Return the verdict.
@@ -70,6 +71,8 @@ def judge(
         Of the phases, by label.
     raw : array (P,), optional
         Volume fractions before they were matched.
+    same_pixels : bool
+        The pixels of both sides have the same size; otherwise their islands are not comparable.
     seed : int
         Of the draws.
     """
@@ -80,7 +83,8 @@ def judge(
         for axis in IMAGE_AXES[plane]:
             pair, law = curves[plane, axis], laws[plane, axis]
             quantities = material.quantities[axis]
-            judged += _judge_axis((plane, axis), pair, islands, law, quantities, names, rng)
+            found = _judge_axis((plane, axis), pair, islands, law, quantities, names, rng)
+            judged += [j for j in found if same_pixels or j.deviation.quantity != "islands"]
     if raw is not None:
         judged += _judge_fractions(raw, curves, laws, material, names, rng)
     independent = {plane: material.independent_images(plane) for plane, _ in curves}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from .._phases import phase_counts
 from .._planes import IMAGE_AXES, NORMAL, PLANES
 from ._curves import LatticeLine, line_counts
 from ._volume import LabelVolume, Shape3
+
+Voxel = tuple[float, float, float]  # its edges in metres
 
 MIN_UNITS = 8  # blocks or images below which a volume or a set is cut finer
 
@@ -34,12 +36,48 @@ class Counts:
     unit_text: str  # what a unit is
     matching: int  # number of generated volumes, if the units have their size; otherwise 0
 
+    def every(self, step: int) -> Counts:
+        """Return the counts at every so many lags."""
+        return replace(
+            self,
+            whole=self.whole[..., ::step],
+            lines=self.lines[::step],
+            unit=self.unit[..., ::step],
+            unit_lines=self.unit_lines[..., ::step],
+        )
+
+
+@dataclass(frozen=True)
+class Extents:
+    """Extents of a sample, in its own voxels or in those of the other side of a comparison."""
+
+    least: dict[tuple[str, int], float]  # of the images or slices of a plane along an axis
+    mean: dict[tuple[str, int], float]
+    count: dict[str, int]  # of the images of each plane, or of the volumes
+    depth: dict[str, float] | None  # of volumes across each plane; None for images
+
+    def rescaled(self, factors: Sequence[float]) -> Extents:
+        """Return the extents in voxels of which there are ``factors`` times as many."""
+        depth = self.depth
+        if depth is not None:
+            depth = {plane: n * factors[NORMAL[plane]] for plane, n in depth.items()}
+        least, mean = (
+            {place: n * factors[place[1]] for place, n in sizes.items()}
+            for sizes in (self.least, self.mean)
+        )
+        return Extents(least, mean, self.count, depth)
+
+    def size(self, plane: str) -> dict[int, float]:
+        """Return the mean extents of the images or slices of a plane along its axes."""
+        return {axis: self.mean[plane, axis] for axis in IMAGE_AXES[plane]}
+
 
 @dataclass(frozen=True)
 class VolumeSample:
     """Volumes, pooled."""
 
     volumes: tuple[np.ndarray, ...]
+    voxel: Voxel | None = None  # where known
     memory: dict[Any, Counts] = field(default_factory=dict)
 
     @property
@@ -70,37 +108,39 @@ class VolumeSample:
         counts = [phase_counts(v, n_phases) for v in self.volumes]
         return np.sum(counts, axis=0) / sum(v.size for v in self.volumes)
 
-    def extent(self, plane: str, axis: int) -> int:
-        """Return the smallest extent along an axis."""
-        return self.smallest[axis]
+    @property
+    def extents(self) -> Extents:
+        """Smallest extents of the volumes, in their own voxels."""
+        along = {(p, k): float(self.smallest[k]) for p in self.planes for k in IMAGE_AXES[p]}
+        count = dict.fromkeys(self.planes, len(self.volumes))
+        depth = {p: float(self.smallest[NORMAL[p]]) for p in self.planes}
+        return Extents(along, along, count, depth)
 
     def counts(
-        self, plane: str, axis: int, lag: int, phases: tuple[int, ...], other: Sample | None
+        self, plane: str, axis: int, lag: int, phases: tuple[int, ...], other: Extents | None
     ) -> Counts:
         """Count along an axis; the reference side is cut into blocks of the size of ``other``."""
-        size = self._block_size(plane, other)
+        size = None if other is None else self._block_size(plane, other)
         key = (axis, lag, phases, size)
         if key not in self.memory:
-            self.memory[key] = self.count_lines(axis, lag, phases, size, other)
+            self.memory[key] = self._counted(axis, lag, phases, size, other)
         return self.memory[key]
 
-    def _block_size(self, plane: str, other: Sample | None) -> tuple[int, ...] | None:
-        if isinstance(other, VolumeSample):
-            return other.smallest
-        if other is None:
-            return None
+    def _block_size(self, plane: str, other: Extents) -> tuple[int, ...]:
         size = list(self.smallest)  # of images: their extents in the plane, all slices across it
         for axis in IMAGE_AXES[plane]:
-            size[axis] = other.extent(plane, axis)
+            size[axis] = max(1, round(other.least[plane, axis]))
+        if other.depth is not None:
+            size[NORMAL[plane]] = max(1, round(other.depth[plane]))
         return tuple(size)
 
-    def count_lines(
+    def _counted(
         self,
         axis: int,
         lag: int,
         phases: tuple[int, ...],
         size: tuple[int, ...] | None,
-        other: Sample | None,
+        other: Extents | None,
     ) -> Counts:
         whole = [count_lines(v, axis, lag, phases) for v in self.volumes]
         lines = [_lines(v.shape, axis, lag) for v in self.volumes]
@@ -115,8 +155,9 @@ class VolumeSample:
             unit = [count_lines(b, axis, lag, phases) for b in blocks]
             unit_lines = [_lines(b.shape, axis, lag) for b in blocks]
             text = _number_and_size("block", [b.shape for b in blocks])
-            if isinstance(other, VolumeSample) and not any(thinner for _, thinner in parts):
-                matching = len(other.volumes)
+            of_volumes = other is not None and other.depth is not None
+            if other is not None and of_volumes and not any(thinner for _, thinner in parts):
+                matching = max(other.count.values())
         return Counts(
             np.sum(whole, axis=0),
             np.sum(lines, axis=0),
@@ -132,6 +173,7 @@ class ImageSample:
     """Sets of 2D images of planes."""
 
     images: dict[str, list[np.ndarray]]
+    voxel: Voxel | None = None  # where known
 
     @property
     def planes(self) -> tuple[str, ...]:
@@ -157,13 +199,19 @@ class ImageSample:
         ]
         return np.mean(each, axis=0)
 
-    def extent(self, plane: str, axis: int) -> int:
-        """Return the smallest extent of the images of a plane along an axis."""
-        along = IMAGE_AXES[plane].index(axis)
-        return min(i.shape[along] for i in self.images[plane])
+    @property
+    def extents(self) -> Extents:
+        """Extents of the images, in their own pixels."""
+        least, mean = {}, {}
+        for plane, images in self.images.items():
+            sizes = np.array([i.shape for i in images])
+            for k, axis in enumerate(IMAGE_AXES[plane]):
+                least[plane, axis] = float(sizes[:, k].min())
+                mean[plane, axis] = float(sizes[:, k].mean())
+        return Extents(least, mean, {p: len(images) for p, images in self.images.items()}, None)
 
     def counts(
-        self, plane: str, axis: int, lag: int, phases: tuple[int, ...], other: Sample | None
+        self, plane: str, axis: int, lag: int, phases: tuple[int, ...], other: Extents | None
     ) -> Counts:
         """Count along an axis; few images are cut into strips along it."""
         along = IMAGE_AXES[plane].index(axis)
@@ -190,18 +238,33 @@ def sample_of(side: Any, name: str) -> Sample:
     """Check one side of a comparison: labels, a sequence of them, or images of planes."""
     images = side if isinstance(side, Mapping) else getattr(side, "images", None)
     if isinstance(images, Mapping):
-        return _image_sample(images, name)
+        return _image_sample(images, name, _voxel(side))
     if isinstance(side, Sequence) and not isinstance(side, str | bytes):
         if not side:
             raise _checks.refuse(name, "hold at least one volume", "an empty sequence")
         volumes = [_checks.as_labels(v, name=f"{name}[{k}]") for k, v in enumerate(side)]
+        voxels = {_voxel(v) for v in side}
+        if len(voxels) > 1:
+            shown = ", ".join("unknown" if v is None else str(v) for v in voxels)
+            raise _checks.refuse(name, "hold volumes of one voxel size", shown)
+        (voxel,) = voxels
     else:
         array = _checks.as_labels(side, name=name, ndim=(2, 3, 4))
         volumes = list(array) if array.ndim == 4 else [array]
-    return VolumeSample(tuple(v if v.ndim == 3 else v[None] for v in volumes))
+        voxel = _voxel(side)
+    return VolumeSample(tuple(v if v.ndim == 3 else v[None] for v in volumes), voxel)
 
 
-def _image_sample(images: Mapping[str, Any], name: str) -> ImageSample:
+def _voxel(side: Any) -> Voxel | None:
+    """Return the voxel size of one side; None if it has none, or the default of one."""
+    found = getattr(side, "voxel_size", None)
+    if found is None or all(edge == 1.0 for edge in found):
+        return None
+    z, y, x = (float(edge) for edge in found)
+    return z, y, x
+
+
+def _image_sample(images: Mapping[str, Any], name: str, voxel: Voxel | None) -> ImageSample:
     found: dict[str, list[np.ndarray]] = {}
     for plane in PLANES:
         stack = images.get(plane)
@@ -214,7 +277,7 @@ def _image_sample(images: Mapping[str, Any], name: str) -> ImageSample:
             found[plane] = checked
     if not found:
         raise _checks.refuse(name, "hold images of plane 'xy', 'xz' or 'yz'", str(list(images)))
-    return ImageSample(found)
+    return ImageSample(found, voxel)
 
 
 def block_numbers(

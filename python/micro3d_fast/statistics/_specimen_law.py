@@ -51,7 +51,13 @@ class Quantities:
     """The quantities of a row, each a curve over lags or a number, flattened to features."""
 
     phases: tuple[int, ...]
-    lags: np.ndarray
+    lags: np.ndarray  # examined, in steps
+    step: int = 1  # voxels of the reference
+
+    @property
+    def voxels(self) -> np.ndarray:
+        """The lags in voxels of the reference."""
+        return self.lags * self.step
 
     @property
     def names(self) -> list[tuple[str, int]]:
@@ -162,7 +168,7 @@ def row_law(
     """Measure rows of ``length`` voxels along an axis of 2D images."""
     stack = _windows(images, along, length)  # (images, segments, rows, length)
     n, s, t, _ = stack.shape
-    lags = quantities.lags
+    lags = quantities.voxels
     counts = count_lines(stack.reshape(-1, 1, length), 2, int(lags[-1]), quantities.phases, True)
     values = (counts[..., lags] / (length - lags)).reshape(n, s, t, 2, len(quantities.phases), -1)
     islands = np.zeros((n, s, t, len(quantities.phases)))

@@ -32,7 +32,7 @@ class Curve:
     plane, direction : str
         Plane (``"xy"``, ``"xz"``, ``"yz"``) and the axis in it along which the lag runs.
     lag : array of int
-        0 … half the image, in voxels.
+        0 … half the image, in voxels of the generated side.
     generated, reference : array of float64
         The two curves.
     generated_std, reference_std : array of float64
