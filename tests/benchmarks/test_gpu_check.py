@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+# the toy trainings have small patches
+pytestmark = pytest.mark.filterwarnings("ignore:.*a patch of:UserWarning")
+
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 

@@ -302,6 +302,7 @@ def test_use_of_the_fraction_condition(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*(amount to about|a patch of):UserWarning")
 def test_training_learns_to_follow_the_fractions(tmp_path):
     """Images of two very different fractions: the network alone makes either on request."""
     rng = np.random.default_rng(0)

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._planes import AXIS_NAMES, IMAGE_AXES
+from ._borrowing import spread
 from ._scatter import MIN_UNITS, halves, standard_error
 
+_MOST = 64  # images that are searched for bars
+_SIDE = 256  # lines of an image, evenly spread, in which a gradient is measured
 _DEEPEST = 3  # a bar takes at most 1/3 of an image
 _THINNEST = 3  # pixels of the thinnest bar
 _UNIFORM = 0.98  # a line of one phase only, ...
@@ -61,6 +64,8 @@ def find_bars(
     rows' and columns' axis.
     """
     bars = []
+    independent *= min(1.0, _MOST / len(images))
+    images = spread(images, _MOST)
     shared = _shares(images, n_phases) if len({image.shape for image in images}) == 1 else None
     for edge, axis, far in _EDGES:
         turned = [image if axis == 0 else image.T for image in images]
@@ -185,6 +190,7 @@ def _run(odd: np.ndarray) -> int:
 
 def _changes(image: np.ndarray, axis: int, n_phases: int) -> np.ndarray:
     """Return the fitted change of each phase's fraction along an axis, edge to edge."""
+    image = image[:: -(-image.shape[0] // _SIDE), :: -(-image.shape[1] // _SIDE)]
     lines, width = image.shape[axis], image.shape[1 - axis]
     position = (np.arange(lines, dtype=np.float32) - (lines - 1) / 2) / lines
     weight = position / max(float(np.sum(position**2)) * width, 1e-9)

@@ -17,9 +17,9 @@ def halves(image: np.ndarray, axis: int) -> list[np.ndarray]:
 
 
 def independent_parts(images: Sequence[np.ndarray], axis: int, parts: int, length: float) -> float:
-    """Return how many of the equal parts of an image along an axis are independent.
+    """Return how many of the equal parts of an image along an axis count as independent.
 
-    A part of two correlation lengths is.
+    Parts of at least two correlation lengths ``length`` do.
     """
     side = min(image.shape[axis] for image in images)
     return min(float(parts), max(1.0, side / (2.0 * length)))
