@@ -214,7 +214,8 @@ def train_briefly(demo: Run, micrographs: Micrographs, folder: Path, seconds: fl
                 raise Enough
 
         # Enough makes train write a checkpoint, as Ctrl-C does.
-        with contextlib.suppress(Enough):
+        with contextlib.suppress(Enough), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # so few steps make a poor model
             diffusion.train(
                 micrographs, folder, steps=steps, samples_every=steps, callback=watch, **options
             )

@@ -24,6 +24,36 @@ def test_train_writes_a_run(model, folder):
     del folder
 
 
+def test_training_prints_its_verdict(run, folder, tmp_path):
+    code, said, err = run(
+        "train", "--volume", folder / "v.tif", "--patch", 16, "--steps", 4,
+        "--batch-size", 2, "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert code == 0, err
+    sentence = m3.load_model(tmp_path / "run").details["training"]
+    assert sentence.startswith("4 of the recommended 3000 steps; its 2D samples are different: ")
+    assert f"Training: {sentence}.\n" in said
+    assert f"warning: the model is poor: {sentence}\n" in err
+    for step in (1, 2, 3, 4):
+        assert f"training {step}/4  its 2D samples are different: the " in err
+
+
+def test_info_shows_how_a_model_trained(run, model):
+    code, said, err = run("info", model)
+    assert code == 0
+    assert err == ""
+    loaded = m3.load_model(model)
+    assert f"Training: {loaded.details['training']}.\n" in said
+    assert loaded.hash in said
+    assert "2 of the recommended 3000 steps" in said
+    code, said, _ = run("info", "separator")
+    assert code == 0
+    assert "Training: not recorded by the version that trained the model." in said
+    code, _, err = run("info", "nowhere")
+    assert code == errors.BAD_INPUT
+    assert "MODEL must be a model directory or one of fibre-composite" in err
+
+
 def test_train_refuses_a_run_with_other_settings(run, model, folder):
     code, _, err = run(
         "train", "--volume", folder / "v.tif", "--out", model, "--patch", 16, "--steps", 2
@@ -135,9 +165,15 @@ def test_reconstruct_reports(run, model, folder, tmp_path):
     code, said, err = run("reconstruct", *options, *images, "--report", tmp_path / "r")
     assert code == 0, err
     assert "report.html" in said
+    assert "\nVerdict: " in said
     page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
     assert "Slices beside the micrographs" in page
     assert "--passes 5" in page
+    code, said, err = run(
+        "reconstruct", *options, "--volume", folder / "v.tif", "--report", tmp_path / "s"
+    )
+    assert code == 0, err
+    assert "\nVerdict: different: the " in said  # the volume of a network of two steps
 
 
 def test_characterize(run, folder, tmp_path):

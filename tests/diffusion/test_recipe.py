@@ -87,6 +87,7 @@ def saved(tmp_path_factory):
     ],
     ids=str,
 )
+@pytest.mark.filterwarnings("ignore:`volume_fractions` requests")
 def test_the_command_and_the_program_repeat_the_volume(
     saved, options, written, tmp_path, monkeypatch, capsys
 ):

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import re
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -30,6 +33,7 @@ def separator():
     return m3.load_model("separator")
 
 
+@pytest.mark.filterwarnings("ignore:`volume_fractions` requests")
 def test_volume_fractions_argument():
     model = tiny_model(3, (0.2, 0.5, 0.3))
     n = 16**3
@@ -41,6 +45,30 @@ def test_volume_fractions_argument():
     np.testing.assert_allclose(raw.volume_fractions, raw.provenance["raw_volume_fractions"])
     np.testing.assert_allclose(asked.provenance["asked_volume_fractions"], (0.1, 0.1, 0.8))
     assert raw.provenance["asked_volume_fractions"] is None
+
+
+@pytest.mark.parametrize(
+    ("spread", "requested", "seen"),
+    [
+        (None, (0.25, 0.45, 0.3), None),
+        (None, (0.08, 0.52, 0.4), "0.080 of a, far .* micrographs: 0.200 .of unknown spread"),
+        (None, (0.2, 0.35, 0.45), "0.350 of b, far .* micrographs: 0.500 .of unknown spread"),
+        ((0.05, 0.05, 0.05), (0.2, 0.36, 0.44), None),
+        ((0.01, 0.01, 0.01), (0.22, 0.44, 0.34), "0.440 of b, far .* 0.500 ± 0.010 between crops"),
+    ],
+)
+def test_fractions_far_outside_the_micrographs_warn(spread, requested, seen):
+    """More than three standard deviations of the crops, or else .1 or a factor of two."""
+    details = {} if spread is None else {"volume_fraction_std": list(spread)}
+    model = dataclasses.replace(tiny_model(3, (0.2, 0.5, 0.3)), details=details)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        reconstruct((8,) * 3, model, passes=2)  # of "auto" there is nothing to warn
+        reconstruct((8,) * 3, model, passes=2, volume_fractions=requested)
+    assert len(found) == (seen is not None)
+    if seen is not None:
+        assert re.search(f"`volume_fractions` requests {seen}", str(found[0].message))
+        assert found[0].filename == __file__
 
 
 def test_provenance_and_callback():

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import random
@@ -133,7 +134,8 @@ def test_callback_reports_progress(tmp_path):
 
 
 def test_files_of_a_run(tmp_path):
-    model = train(micrographs(3), tmp_path, steps=2, **{**QUICK, "samples_every": 2})
+    with pytest.warns(UserWarning, match="poor: 2 of the recommended 3000 steps; its 2D samples"):
+        model = train(micrographs(3), tmp_path, steps=2, **{**QUICK, "samples_every": 2})
     assert (tmp_path / "history.csv").read_text().startswith("step,loss\n2,")
     assert list((tmp_path / "samples").glob("step-*.png"))
     loaded = load_model(tmp_path)
@@ -142,6 +144,68 @@ def test_files_of_a_run(tmp_path):
     assert loaded.details["preset"] == "small"
     for name, tensor in weights(loaded).items():  # stored in float16
         torch.testing.assert_close(tensor, weights(model)[name], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:the model is poor")
+def test_2d_samples_are_judged_on_the_way(tmp_path):
+    """With each picture; the record survives an interruption, the weights do not depend on it."""
+    options, events = {**QUICK, "samples_every": 4}, []
+    whole = train(
+        micrographs(), tmp_path / "a", steps=12, callback=events.append, save_every=5, **options
+    )
+    verdicts = {e["step"]: e["verdict"] for e in events}
+    assert [step for step, verdict in verdicts.items() if verdict is not None] == [4, 8, 12]
+    with open(tmp_path / "a" / "verdicts.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [4, 8, 12]
+    for row in rows:
+        verdict = verdicts[int(row["step"])]
+        assert row["outcome"] == verdict.outcome == "different"  # white noise against images
+        assert float(row["p_value"]) == verdict.p_value
+        assert float(row["ratio"]) == verdict.worst.ratio
+        assert row["sentence"] == f"its 2D samples are different: {verdict.worst}"
+    details = load_model(tmp_path / "a").details
+    assert details["verdict"]["step"] == 12
+    assert details["training"].startswith("12 of the recommended 3000 steps; the loss ")
+    assert details["training"].endswith(rows[-1]["sentence"])
+
+    with pytest.raises(Stop):
+        train(micrographs(), tmp_path / "b", steps=12, callback=stop_at(9), save_every=5, **options)
+    resumed = train(micrographs(), tmp_path / "b", steps=12, save_every=5, **options)
+    assert_same_weights(whole, resumed)
+    assert (tmp_path / "a" / "verdicts.csv").read_text() == (
+        tmp_path / "b" / "verdicts.csv"
+    ).read_text()
+    assert resumed.details["training"] == whole.details["training"]
+
+    plain = train(micrographs(), tmp_path / "c", steps=12, save_every=5, **QUICK)
+    assert_same_weights(whole, plain)
+    assert not (tmp_path / "c" / "verdicts.csv").exists()
+    assert plain.details["verdict"] is None
+    assert "2D samples" not in plain.details["training"]
+
+
+@pytest.mark.filterwarnings("ignore:the model is poor")
+def test_a_run_stopped_in_its_last_picture_is_still_judged(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    options = {**QUICK, "samples_every": 3}
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules[train.__module__], "judge_samples", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(micrographs(), tmp_path, steps=3, **options)
+    assert train(micrographs(), tmp_path, steps=3, **options).details["verdict"]["step"] == 3
+
+
+def test_spread_of_the_fractions_is_that_of_the_crops(tmp_path):
+    """Of n independent cells of fraction p the mean has the variance p (1 - p) / n."""
+    labels = np.random.default_rng(0).random((120, 100, 60)) < 0.3
+    data = Micrographs.from_volume(labels.repeat(2, axis=2), images_per_plane=60)
+    spread = train(data, tmp_path, steps=1, **QUICK).details["volume_fraction_std"]
+    cells = [16 * 8, 16 * 8, 16 * 16]  # in a crop of xy, xz, yz
+    expected = np.sqrt(np.mean([0.21 / n for n in cells]))
+    np.testing.assert_allclose(spread, expected, rtol=0.15)
 
 
 @pytest.mark.parametrize(
@@ -271,6 +335,7 @@ def test_model_with_a_wrong_fraction_condition_is_refused(tmp_path):
         load_model(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:`volume_fractions` requests")
 def test_use_of_the_fraction_condition(tmp_path):
     """With and without the condition, and what is refused."""
     without = train(micrographs(), tmp_path / "a", steps=1, **QUICK)

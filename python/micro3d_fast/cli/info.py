@@ -5,21 +5,34 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import Annotated
+
+import typer
 
 from .errors import guarded
 from .options import Debug
+from .verdict import print_training
 
 __all__ = ["bundled_models", "info"]
 
+AnyModel = Annotated[
+    str | None,
+    typer.Argument(metavar="MODEL", help="Show this model: a directory or a bundled name."),
+]
 
-@guarded()
-def info(debug: Debug = False) -> None:
-    """Show what is installed: versions, CUDA, threads, bundled models, samplers.
+
+@guarded(path_or_bundled_name="model")
+def info(model: AnyModel = None, debug: Debug = False) -> None:
+    """Show what is installed: versions, CUDA, threads, bundled models, samplers; or one model.
 
     \b
-    Example:
+    Examples:
       micro3d info
+      micro3d info run/
     """
+    if model is not None:
+        _show_model(model)
+        return
     from .. import ops, report
     from ..diffusion import SAMPLERS
 
@@ -33,6 +46,34 @@ def info(debug: Debug = False) -> None:
         rows.append(("torch threads", str(torch.get_num_threads())))
     rows += [(f"model {name}", state) for name, state in bundled_models().items()]
     rows += [(f"sampler {name}", sampler.summary) for name, sampler in SAMPLERS.items()]
+    _print_rows(rows)
+
+
+def _show_model(name: str) -> None:
+    """Print what a model records of itself, and how well it trained."""
+    from ..diffusion import load_model
+
+    model = load_model(name)
+    details = model.details
+    print(model)
+    images = ", ".join(f"{plane} {n}" for plane, n in details.get("images", {}).items())
+    borrowed = "; ".join(f"{plane} from {of}" for plane, of in details.get("borrowed", {}).items())
+    recorded = {
+        "hash": model.hash,
+        "preset": details.get("preset"),
+        "steps": details.get("steps"),
+        "batch size": details.get("batch_size"),
+        "seed": details.get("seed"),
+        "loss": details.get("loss"),
+        "seconds of training": details.get("training_seconds"),
+        "images": images,
+        "borrowed planes": borrowed,
+    }
+    _print_rows([(k, str(v)) for k, v in recorded.items() if v not in (None, "")])
+    print_training(model)
+
+
+def _print_rows(rows: list[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")

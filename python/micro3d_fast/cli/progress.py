@@ -99,6 +99,13 @@ class Progress:
                 to_stderr(f"{self.title} {done}/{total}  {details}")
         self.check()
 
+    def line(self, text: str, colour: str) -> None:
+        """Print a line, above the bar if there is one."""
+        if self.bar is not None:
+            self.bar.console.print(text, style=colour, markup=False, highlight=False)
+        else:
+            to_stderr(text)
+
     def solver(self, event: Any) -> None:
         """Show the progress of a solver (problem, loads, iteration, residual), then check."""
         if self.bar is not None:

@@ -33,6 +33,7 @@ from .options import (
     read_window,
 )
 from .progress import CtrlC, Progress
+from .verdict import print_verdict
 
 if TYPE_CHECKING:
     from ..diffusion import Model
@@ -136,7 +137,8 @@ def reconstruct(
     """Reconstruct a 3D volume with a trained or a bundled model.
 
     With --report and the micrographs (--xy, --xz, --yz, or --volume), a report that compares the
-    volume with them is written too.
+    volume with them is written too, and the verdict is printed: whether the volume could be a real
+    specimen.
 
     \b
     Examples:
@@ -174,7 +176,7 @@ def reconstruct(
     made, paths = _reconstruct(volume_shape, loaded, model, range(seed, seed + count), out, options)
     print(*([made] if count == 1 else []), *(f"Volume in {path}." for path in paths), sep="\n")
     if report is not None:
-        print(f"Report in {_write_report(report, made, micrographs, model)}.")
+        print(f"Report in {_compare_and_report(report, made, micrographs, model)}.")
 
 
 def _check_outputs(out: Path, report: Path | None, count: int) -> None:
@@ -220,16 +222,21 @@ def _reconstruct(
     return made, saved
 
 
-def _write_report(
+def _compare_and_report(
     out: Path, made: Microstructure, micrographs: Micrographs | None, model: str
 ) -> Path:
-    from .. import report
+    """Write the report; print the verdict if there are micrographs to judge by."""
+    from .. import report, statistics
 
+    comparison = None if micrographs is None else statistics.compare(made, micrographs)
+    if comparison is not None and comparison.verdict is not None:
+        print_verdict(comparison.verdict)
     steps = {"seconds": "Reconstruction", "network_seconds": "of which in the network"}
     return report.write_report(
         out,
         microstructure=made,
         micrographs=micrographs,
+        comparison=comparison,
         title=f"Reconstruction with {Path(model).name}",
         timings={
             title: float(made.provenance[name])

@@ -30,6 +30,7 @@ from .options import (
     read_voxel_size,
 )
 from .progress import CtrlC, Progress
+from .verdict import COLOURS, print_training
 
 if TYPE_CHECKING:
     from ..diffusion import Model
@@ -116,6 +117,7 @@ def train(
         resume=resume,
     )
     print(model)
+    print_training(model)
     print(f"Model in {out / 'model'}. Next: micro3d reconstruct --model {shlex.quote(str(out))} "
           "--shape 64,64,64 --out volume.tif")  # fmt: skip
 
@@ -123,12 +125,16 @@ def train(
 def _train(micrographs: Micrographs, out: Path, **options: Any) -> Model:
     """Train with a progress bar; Ctrl-C names the step and the command that resumes."""
     from .. import diffusion
+    from ..diffusion.training.judgement import samples_sentence
 
     last: dict[str, Any] = {}
     with CtrlC() as ctrl_c, Progress("training", ctrl_c.check) as progress:
 
         def show(event: dict[str, Any]) -> None:
             last.update(event)
+            if (verdict := event.get("verdict")) is not None:
+                text = f"training {event['step']}/{event['steps']}  {samples_sentence(verdict)}"
+                progress.line(text, COLOURS[verdict.outcome])
             progress(event)
 
         try:

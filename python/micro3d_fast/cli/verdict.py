@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from ..diffusion import Model
     from ..statistics import Verdict
 
-__all__ = ["print_coloured", "print_verdict"]
+__all__ = ["COLOURS", "print_coloured", "print_training", "print_verdict"]
 
-_COLOURS = {
+COLOURS = {
     "consistent": typer.colors.GREEN,
     "doubtful": typer.colors.YELLOW,
     "undecided": typer.colors.YELLOW,
@@ -34,4 +35,14 @@ def print_verdict(verdict: Verdict) -> None:
 def print_coloured(line: str, outcome: str) -> None:
     """Print a line to stdout; on a terminal in the colour of an outcome, unless NO_COLOR is set."""
     colour = False if os.environ.get("NO_COLOR") else None
-    typer.secho(line, fg=_COLOURS[outcome], bold=True, color=colour)
+    typer.secho(line, fg=COLOURS[outcome], bold=True, color=colour)
+
+
+def print_training(model: Model) -> None:
+    """Print how well a model trained, in the colour of the verdict on its 2D samples."""
+    sentence = model.details.get("training", "not recorded by the version that trained the model")
+    line, verdict = f"Training: {sentence}.", model.details.get("verdict")
+    if verdict is None:
+        print(line)
+    else:
+        print_coloured(line, verdict["outcome"])

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,13 @@ from .recipe import OMIT, Recipe, Record
 from .sampling import Callback, sample
 from .settings import Runtime, Sampler, SamplerSettings, resolve_sampler
 
-__all__ = ["Reconstruction", "check_model", "check_runtime", "requested_fractions"]
+__all__ = [
+    "Reconstruction",
+    "check_model",
+    "check_runtime",
+    "requested_fractions",
+    "warn_of_unusual_fractions",
+]
 
 
 def _option(default: Any, recorded: Callable[[Record], Any]) -> Any:
@@ -103,6 +110,7 @@ class Reconstruction:
         put(guidance=_checks.real(self.guidance, name="guidance", minimum=0.0))
         put(periodic=_checks.per_axis_bool(self.periodic, 3, name="periodic"))
         put(volume_fractions=requested_fractions(self.volume_fractions, self.model, named))
+        warn_of_unusual_fractions(self.volume_fractions, self.model, stacklevel=6)
         put(fraction_condition=self._fraction_condition())
         put(device=find_device(self.device))
         put(known=self._known_labels())
@@ -332,3 +340,33 @@ def requested_fractions(
             repr(value),
         )
     return fractions / fractions.sum()
+
+
+def warn_of_unusual_fractions(
+    requested: np.ndarray | None, model: Model, *, stacklevel: int
+) -> None:
+    """Warn of phase fractions that the network has hardly seen.
+
+    Far is more than three standard deviations of the crops it was trained on (and .02); if a model
+    does not record them, .1 or a factor of two.
+    """
+    if requested is None:
+        return
+    mean, spread = np.asarray(model.volume_fractions), model.details.get("volume_fraction_std")
+    allowed = (
+        np.minimum(0.1, np.where(requested < mean, mean / 2, mean))
+        if spread is None
+        else np.maximum(3 * np.asarray(spread), 0.02)
+    )
+    excess = np.abs(requested - mean) / np.maximum(allowed, 1e-9)
+    phase = int(excess.argmax())
+    if excess[phase] <= 1 + 1e-9:
+        return
+    seen = "(of unknown spread; .1 or a factor of two is taken for far)"
+    if spread is not None:
+        seen = f"± {spread[phase]:.3f} between crops of {model.patch} x {model.patch} pixels"
+    warnings.warn(
+        f"`volume_fractions` requests {requested[phase]:.3f} of {model.phase_names[phase]}, far "
+        f"outside the range of the micrographs: {mean[phase]:.3f} {seen}",
+        stacklevel=stacklevel + 1,
+    )

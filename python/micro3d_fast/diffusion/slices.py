@@ -15,7 +15,7 @@ from .._device import find_device
 from .._planes import PLANES
 from .labelling import labels_of
 from .model import Model, mean_field
-from .reconstruction import check_model, requested_fractions
+from .reconstruction import check_model, requested_fractions, warn_of_unusual_fractions
 
 if TYPE_CHECKING:
     import torch
@@ -77,6 +77,7 @@ def sample_slices(
         wanted = "be None for a model that was trained without `fraction_condition`"
         raise _checks.refuse("volume_fractions", wanted, repr(volume_fractions))
     fractions = requested_fractions(volume_fractions, model)
+    warn_of_unusual_fractions(fractions, model, stacklevel=2)
     seed = _checks.integer(seed, name="seed", minimum=0, maximum=2**63 - 1)
     n = _checks.integer(n, name="n", minimum=1)
     steps = _checks.integer(steps, name="steps", minimum=1, maximum=model.schedule.steps)

@@ -120,7 +120,8 @@ def reconstruct(
         ``"paper"`` raw; None matches none at the end; otherwise one number per phase, summing to 1.
         With ``"fast"``, None leaves out only the final matching: the mean of the predicted x0 is
         still held at that of the training images (`SamplerSettings` with ``hold_mean=False`` does
-        not hold it).  Raw and final fractions are both recorded in the provenance.
+        not hold it).  Raw and final fractions are both recorded in the provenance.  Fractions far
+        outside the range of the micrographs warn.
     known : array of integers, shape (nz, ny, nx), optional
         Hard data: the labels of voxels or slices that were measured, 255 where nothing is known.
         They are returned exactly, the voxels around are made to agree with them, and the fractions

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from ...micrographs import Micrographs
 
-__all__ = ["FRACTION_DROPOUT", "Batch", "fractions_of", "make_batch"]
+__all__ = ["FRACTION_DROPOUT", "Batch", "fraction_spread", "fractions_of", "make_batch"]
 
 FRACTION_DROPOUT = 0.5  # probability of dropping the fraction condition: both uses are learned
+SPREAD_CROPS = 512  # whose fractions are compared
 
 
 @dataclass(frozen=True)
@@ -74,3 +75,9 @@ def fractions_of(images: np.ndarray, n_phases: int) -> np.ndarray:
     """Return the phase fractions of each image (B, H, W), float32, shape (B, P)."""
     counts = [phase_counts(image, n_phases) for image in images]
     return (np.stack(counts) / images[0].size).astype(np.float32)
+
+
+def fraction_spread(micrographs: Micrographs, patch: int) -> list[float]:
+    """Return the standard deviation of the phase fractions between random crops, per phase."""
+    labels, _ = micrographs.sample(np.random.default_rng(0), SPREAD_CROPS, patch)
+    return [round(float(s), 6) for s in fractions_of(labels, micrographs.n_phases).std(axis=0)]

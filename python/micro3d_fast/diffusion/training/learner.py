@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..model import Model, channel_count
-from .batches import make_batch
+from .batches import fraction_spread, make_batch
 from .options import TrainingOptions
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ class Learner:
             "data": settings["data"],
             "images": {p: len(images) for p, images in m.images.items()},
             "borrowed": dict(m.borrowed),
+            "volume_fraction_std": fraction_spread(m, self.options.patch),
             "torch": torch.__version__.split("+")[0],
             "machine": platform.machine(),
         }

@@ -1,38 +1,66 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Pictures of 2D samples beside crops of the micrographs."""
+"""2D samples of a run: their pictures beside crops of the micrographs, and their verdict."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..._atomic import atomic_write
 from ..._planes import PLANES
+from ...statistics import compare
 from ..model import Model
 from ..slices import sample_slices
 
 if TYPE_CHECKING:
     from ...micrographs import Micrographs
+    from ...statistics import Verdict
 
-__all__ = ["save_samples"]
+__all__ = ["draw_samples", "judge_samples", "save_samples"]
+
+SAMPLES = 8  # per plane
+REFERENCE_PIXELS = 1 << 24  # of the micrographs of a plane: about a second for a verdict
 
 
-def save_samples(path: Path, model: Model, micrographs: Micrographs, device: str) -> None:
-    """Save 2D samples of each plane above crops of the micrographs."""
+def draw_samples(model: Model, device: str) -> dict[str, list[np.ndarray]]:
+    """Draw 2D samples of each plane."""
+    return {
+        plane: list(sample_slices(model, plane, n=SAMPLES, size=model.patch, device=device))
+        for plane in PLANES
+    }
+
+
+def judge_samples(samples: dict[str, list[np.ndarray]], micrographs: Micrographs) -> Verdict:
+    """Return the verdict on 2D samples; of many micrographs some serve as the reference."""
+    images = {}
+    for plane, stack in micrographs.images.items():
+        step = -(-sum(image.size for image in stack) // REFERENCE_PIXELS)
+        images[plane] = stack[::step]
+    reference = SimpleNamespace(images=images, phase_names=micrographs.phase_names)
+    verdict = compare(samples, reference, splits=1, bootstrap=1).verdict
+    assert verdict is not None
+    return verdict
+
+
+def save_samples(
+    path: Path, samples: dict[str, list[np.ndarray]], micrographs: Micrographs
+) -> None:
+    """Save the samples of each plane above crops of the micrographs."""
     rows = []
     rng = np.random.default_rng(0)
     for plane in PLANES:
-        made = sample_slices(model, plane, n=8, size=model.patch, seed=0, device=device)
-        images = micrographs.images[plane]
+        made, images = samples[plane], micrographs.images[plane]
+        h, w = made[0].shape
         real = []
-        for _ in range(8):
+        for _ in made:
             image = images[rng.integers(len(images))]
-            y, x = (rng.integers(s - model.patch + 1) for s in image.shape)
-            real.append(image[y : y + model.patch, x : x + model.patch])
-        rows += [list(made), real]
+            y, x = rng.integers(image.shape[0] - h + 1), rng.integers(image.shape[1] - w + 1)
+            real.append(image[y : y + h, x : x + w])
+        rows += [made, real]
     _save_grid(path, rows, micrographs.n_phases)
 
 

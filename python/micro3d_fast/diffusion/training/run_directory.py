@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The directory of a training run: settings, checkpoint, loss history.
+"""The directory of a training run: settings, checkpoint, loss history, verdicts.
 
 A checkpoint is one safetensors file, network, moving average and optimizer state together, written
 under a temporary name and renamed.
@@ -8,6 +8,7 @@ under a temporary name and renamed.
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ __all__ = ["CHECKPOINT", "HISTORY", "SETTINGS", "Progress", "ResumeError", "RunD
 CHECKPOINT = "checkpoint.safetensors"
 SETTINGS = "settings.json"
 HISTORY = "history.csv"
+VERDICTS = "verdicts.csv"
 
 
 class ResumeError(ValueError):
@@ -37,6 +39,8 @@ class Progress:
     loss: float = math.nan  # smoothed
     seconds: float = 0.0  # spent training, over all resumptions
     history: list[tuple[int, float]] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)  # of the last steps, not smoothed
+    verdicts: list[dict[str, Any]] = field(default_factory=list)  # on the 2D samples
 
 
 class RunDirectory:
@@ -89,20 +93,23 @@ class RunDirectory:
             )
 
     def save(self, learner: Learner, progress: Progress) -> None:
-        """Write the checkpoint and the loss history, each atomically."""
+        """Write the checkpoint, the loss history and the verdicts, each atomically."""
         from safetensors.torch import save
 
-        meta = {
-            "step": learner.step,
-            "loss": progress.loss,
-            "seconds": progress.seconds,
-            "history": progress.history,
-        }
+        meta = {"step": learner.step, **vars(progress)}
         with atomic_write(self.out / CHECKPOINT) as path:
             path.write_bytes(save(learner.tensors(), metadata={"run": json.dumps(meta)}))
         with atomic_write(self.out / HISTORY) as path:
             rows = "".join(f"{step},{loss:.6f}\n" for step, loss in progress.history)
             path.write_text("step,loss\n" + rows, encoding="utf-8")
+        if progress.verdicts:
+            with (
+                atomic_write(self.out / VERDICTS) as path,
+                path.open("w", encoding="utf-8", newline="") as file,
+            ):
+                writer = csv.DictWriter(file, list(progress.verdicts[0]), lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(progress.verdicts)
 
     def restore(self, learner: Learner) -> Progress:
         """Read the checkpoint, if there is one, into the learner."""
@@ -119,7 +126,13 @@ class RunDirectory:
             learner.load_tensors(tensors)
             learner.step = int(meta["step"])
             history = [(int(a), float(b)) for a, b in meta["history"]]
-            return Progress(float(meta["loss"]), float(meta["seconds"]), history)
+            return Progress(
+                float(meta["loss"]),
+                float(meta["seconds"]),
+                history,
+                meta.get("losses", []),  # absent in older checkpoints
+                meta.get("verdicts", []),
+            )
         except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
             raise ResumeError(
                 f"{file} must be a whole checkpoint of this run, but reading it failed: {error}"

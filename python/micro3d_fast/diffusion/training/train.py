@@ -9,6 +9,7 @@ uninterrupted run would have done.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 import warnings
@@ -18,13 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 from ... import _checks
 from ..model import Model, load_model
+from .judgement import outcome_of, poor, recent_losses, verdict_record
 from .learner import DivergedError, Learner
 from .options import TrainingOptions
-from .pictures import save_samples
+from .pictures import draw_samples, judge_samples, save_samples
 from .run_directory import Progress, RunDirectory
 
 if TYPE_CHECKING:
     from ...micrographs import Micrographs
+    from ...statistics import Verdict
 
 __all__ = ["train"]
 
@@ -62,8 +65,8 @@ def train(
     micrographs : Micrographs
         Labelled images of the planes.
     out : path
-        Directory of the run: settings, checkpoint, loss history, pictures of 2D samples, and the
-        finished model in ``out/model``.
+        Directory of the run: settings, checkpoint, loss history, pictures of 2D samples and their
+        verdicts, and the finished model in ``out/model``.
     preset : {"small", "base", "paper"}
         Network and recipe.  ``"small"`` has 2.8 million parameters and trains in minutes to half an
         hour on two CPU cores, ``"base"`` 19 million, ``"paper"`` 253 million.
@@ -81,7 +84,8 @@ def train(
         Resume from the checkpoint in ``out`` if it has one.  A run on other data or settings is
         refused.  With False an ``out`` that holds a run is refused.
     callback : callable, optional
-        Called after each step with a dict: step, steps, loss (smoothed), seconds, eta.
+        Called after each step with a dict: step, steps, loss (smoothed), seconds, eta, verdict (of
+        the 2D samples, a `Verdict`, at a step with a picture; else None).
     prediction : {"noise", "x0", "v"}, optional
         What the network predicts; default noise for ``"paper"``, v for the others.
     schedule : {"linear", "cosine", "cosine-zero"}, optional
@@ -94,8 +98,8 @@ def train(
         Give the network the phase fractions of each crop as a further condition, dropped with
         probability one half, so that the model can be used with and without it (see Notes).
     save_every, samples_every : int, optional
-        Steps between checkpoints, and between pictures of 2D samples (default: a quarter of the
-        run; 0 for none).
+        Steps between checkpoints, and between pictures of 2D samples, which are also judged against
+        the micrographs (default: a quarter of the run; 0 for none).
     precision : {"auto", "bfloat16", "float32"}
         Of the network's arithmetic (weights stay float32).  ``"auto"``: bfloat16 if the
         processor supports it natively.
@@ -105,7 +109,14 @@ def train(
     Returns
     -------
     Model
-        With the moving average of the weights; also in ``out/model``.
+        With the moving average of the weights; also in ``out/model``.  ``details["training"]`` is a
+        sentence on its steps, its loss and the verdict on its last 2D samples.
+
+    Warns
+    -----
+    UserWarning
+        Of a run with pictures: it had less than a quarter of the recommended steps, or its 2D
+        samples are very different from the micrographs.
 
     Warns
     -----
@@ -150,7 +161,10 @@ def train(
         warnings.warn(sentence, UserWarning, stacklevel=2)
     with current_device(options.device):
         _Run(micrographs, Path(out), options, resume).finish(callback)
-    return load_model(Path(out) / "model")  # exactly what is on disk
+    model = load_model(Path(out) / "model")  # exactly what is on disk
+    if "training" in model.details and poor(model.details):  # older versions did not record it
+        warnings.warn(f"the model is poor: {model.details['training']}", stacklevel=2)
+    return model
 
 
 class _Run:
@@ -176,6 +190,7 @@ class _Run:
                 elapsed = time.monotonic() - started
                 self.progress.seconds = before + elapsed
                 self.between_steps = True
+                verdict = self._judge()
                 if callback is not None:
                     callback(
                         {
@@ -184,16 +199,18 @@ class _Run:
                             "loss": self.progress.loss,
                             "seconds": self.progress.seconds,
                             "eta": elapsed / (learner.step - first) * (steps - learner.step),
+                            "verdict": verdict,
                         }
                     )
-                self._write_files()
+                if learner.step == steps or learner.step % self.options.save_every == 0:
+                    self.directory.save(learner, self.progress)
         except KeyboardInterrupt:
             if self.between_steps:  # else keep the last checkpoint
                 self.directory.save(learner, self.progress)
             raise
         model = self.directory.out / "model"
         if not (model / "model.json").exists() or learner.step > first:
-            self._model().save(model)
+            self._finished_model().save(model)
 
     def _step(self) -> None:
         """Make one step and smooth its loss."""
@@ -206,18 +223,34 @@ class _Run:
                 f"the loss must stay finite, got {loss} at step {step}: lower `learning_rate`, or "
                 "use precision='float32'"
             )
+        self.progress.losses.append(loss)
+        del self.progress.losses[: -recent_losses(self.options.steps)]
         if step % 10 == 0 or step == self.options.steps:
             self.progress.history.append((step, self.progress.loss))
 
-    def _write_files(self) -> None:
-        """Write the checkpoint and the samples that are due after this step."""
+    def _judge(self) -> Verdict | None:
+        """Draw, judge and save the 2D samples if they are due after this step."""
         step, options = self.learner.step, self.options
-        last = step == options.steps
-        if last or step % options.save_every == 0:
-            self.directory.save(self.learner, self.progress)
-        if options.samples_every and (last or step % options.samples_every == 0):
-            file = self.directory.out / "samples" / f"step-{step:06d}.png"
-            save_samples(file, self._model(), self.micrographs, str(options.device))
+        due = options.samples_every and (step == options.steps or step % options.samples_every == 0)
+        if not due:
+            return None
+        samples = draw_samples(self._model(), str(options.device))
+        verdict = judge_samples(samples, self.micrographs)
+        file = self.directory.out / "samples" / f"step-{step:06d}.png"
+        save_samples(file, samples, self.micrographs)
+        self.progress.verdicts.append(verdict_record(step, verdict))
+        return verdict
 
     def _model(self) -> Model:
         return self.learner.model(self.progress.loss, self.progress.seconds)
+
+    def _finished_model(self) -> Model:
+        """Return the model with the record of how well it trained."""
+        progress, options = self.progress, self.options
+        if not progress.verdicts or progress.verdicts[-1]["step"] < options.steps:
+            self._judge()  # a run that was interrupted in its last picture
+        verdict = progress.verdicts[-1] if progress.verdicts else None
+        recommended = options.recipe.steps
+        outcome = outcome_of(options.steps, recommended, progress.losses, verdict)
+        model = self._model()
+        return dataclasses.replace(model, details={**model.details, **outcome})
