@@ -285,3 +285,15 @@ def test_warnings_are_plain_lines(run, folder, tmp_path):
     assert "warnings.warn" not in err
     assert all(line.startswith(("warning: ", "Micrographs, ", "  ", "micro3d: "))
                for line in err.splitlines())  # fmt: skip
+
+
+def test_train_prints_the_check_of_a_volume(run, folder, tmp_path):
+    code, _, err = run(
+        "train", "--volume", folder / "v.tif", "--out", tmp_path / "run", "--patch", 20
+    )  # fmt: skip
+    assert code == errors.BAD_INPUT  # the patch
+    assert err.startswith(
+        "Micrographs, voxel size (z, y, x) (1e-06, 1e-06, 1e-06) m\n  xy  24 images"
+    )
+    assert "independent images (correlation of neighbours" in err
+    assert "\nwarning: the segmentation of plane xy is noisy" in err
