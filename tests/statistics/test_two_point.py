@@ -13,7 +13,7 @@ import micro3d_fast as m3
 from micro3d_fast import statistics
 from micro3d_fast.reference import two_point as reference
 from micro3d_fast.statistics import _fourier
-from volumes import random_labels, random_mask, small_images
+from volumes import blobs, random_labels, random_mask, small_images
 
 SHAPES = [(1, 1), (2, 3), (5, 4), (1, 1, 1), (3, 1, 4), (4, 3, 5), (1, 6, 1), (2, 2, 2)]
 
@@ -264,3 +264,32 @@ GOOD = np.zeros((4, 4, 4), dtype=np.uint8)
 def test_refusals(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_the_voxel_size_of_a_microstructure_is_used():
+    labels = blobs((16, 12, 20), (0.6, 0.4))
+    size = (4e-6, 1e-6, 2e-6)
+    solid = m3.Microstructure(labels, voxel_size=size)
+    given, taken = (
+        m3.two_point_radial(labels, 1, voxel_size=size),
+        m3.two_point_radial(solid, 1),
+    )
+    assert taken.unit == "m"
+    np.testing.assert_array_equal(taken.value, given.value)
+    np.testing.assert_array_equal(taken.lag, given.lag)
+    for function in (m3.statistics.specific_surface, m3.statistics.correlation_lengths):
+        assert repr(function(solid, 1)) == repr(function(labels, 1, voxel_size=size))
+    chords = m3.statistics.chord_lengths(solid, 1, axis="z")
+    assert chords.mean == m3.statistics.chord_lengths(labels, 1, axis="z", voxel_size=size).mean
+    plain = m3.statistics.correlation_lengths(m3.Microstructure(labels), 1)
+    assert plain == m3.statistics.correlation_lengths(labels, 1)
+
+
+def test_radial_lags_count_metres_along_each_axis():
+    """8 voxels of 4 and 20 voxels of 1: the longest lags are 28 and 19 bins of 1."""
+    labels = blobs((8, 20, 20), (0.6, 0.4))
+    got = m3.two_point_radial(labels, 1, voxel_size=(4, 1, 1), max_lag=28)
+    assert len(got.lag) == 29
+    with pytest.raises(ValueError, match="`max_lag`"):
+        m3.two_point_radial(labels, 1, voxel_size=(4, 1, 1), max_lag=29)
+    assert len(m3.two_point_radial(labels, 1, voxel_size=(4, 1, 1)).lag) == 11  # half of 20

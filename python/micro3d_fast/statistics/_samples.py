@@ -18,7 +18,7 @@ from .. import _checks
 from .._phases import phase_counts
 from .._planes import IMAGE_AXES, NORMAL, PLANES
 from ._curves import LatticeLine, line_counts
-from ._volume import LabelVolume, Shape3
+from ._volume import LabelVolume, Shape3, known_voxel_size
 
 Voxel = tuple[float, float, float]  # its edges in metres
 
@@ -238,12 +238,12 @@ def sample_of(side: Any, name: str) -> Sample:
     """Check one side of a comparison: labels, a sequence of them, or images of planes."""
     images = side if isinstance(side, Mapping) else getattr(side, "images", None)
     if isinstance(images, Mapping):
-        return _image_sample(images, name, _voxel(side))
+        return _image_sample(images, name, known_voxel_size(side))
     if isinstance(side, Sequence) and not isinstance(side, str | bytes):
         if not side:
             raise _checks.refuse(name, "hold at least one volume", "an empty sequence")
         volumes = [_checks.as_labels(v, name=f"{name}[{k}]") for k, v in enumerate(side)]
-        voxels = {_voxel(v) for v in side}
+        voxels = {known_voxel_size(v) for v in side}
         if len(voxels) > 1:
             shown = ", ".join("unknown" if v is None else str(v) for v in voxels)
             raise _checks.refuse(name, "hold volumes of one voxel size", shown)
@@ -251,17 +251,8 @@ def sample_of(side: Any, name: str) -> Sample:
     else:
         array = _checks.as_labels(side, name=name, ndim=(2, 3, 4))
         volumes = list(array) if array.ndim == 4 else [array]
-        voxel = _voxel(side)
+        voxel = known_voxel_size(side)
     return VolumeSample(tuple(v if v.ndim == 3 else v[None] for v in volumes), voxel)
-
-
-def _voxel(side: Any) -> Voxel | None:
-    """Return the voxel size of one side; None if it has none, or the default of one."""
-    found = getattr(side, "voxel_size", None)
-    if found is None or all(edge == 1.0 for edge in found):
-        return None
-    z, y, x = (float(edge) for edge in found)
-    return z, y, x
 
 
 def _image_sample(images: Mapping[str, Any], name: str, voxel: Voxel | None) -> ImageSample:

@@ -29,6 +29,7 @@ class LabelVolume:
     mask: Any | None  # bool (nz, ny, nx)
     ndim: int  # dimensions of space: 2 or 3
     batch: bool = False
+    voxel: tuple[float, float, float] | None = None  # size in metres, of a Microstructure with one
 
     @classmethod
     def of(
@@ -48,8 +49,9 @@ class LabelVolume:
         shape = tuple(int(n) for n in array.shape)
         ndim = 2 if batch else len(shape)
         volume = array.reshape((1,) * (3 - len(shape)) + shape)
+        voxel = known_voxel_size(labels)
         if mask is None:
-            return cls(volume, None, ndim, batch)
+            return cls(volume, None, ndim, batch, voxel)
         if stay:
             inside = _labels_on_gpu(mask, "mask", (2, 3)).to(array.device)
         else:
@@ -58,7 +60,7 @@ class LabelVolume:
             raise _checks.refuse(
                 "mask", f"have the shape of `labels` {shape}", str(tuple(inside.shape))
             )
-        return cls(volume, (inside != 0).reshape(volume.shape), ndim, batch)
+        return cls(volume, (inside != 0).reshape(volume.shape), ndim, batch, voxel)
 
     @property
     def shape(self) -> Shape3:
@@ -107,9 +109,9 @@ class LabelVolume:
         return flags[0], flags[1], flags[2]
 
     def spacing(self, voxel_size: Any) -> tuple[tuple[float, float, float], str]:
-        """Return (dz, dy, dx) and their unit; None means in voxels."""
+        """Return (dz, dy, dx) and their unit; None means that of the labels, or in voxels."""
         if voxel_size is None:
-            return (1.0, 1.0, 1.0), "voxels"
+            return ((1.0, 1.0, 1.0), "voxels") if self.voxel is None else (self.voxel, "m")
         if self.ndim == 2 and np.ndim(voxel_size) == 1 and len(voxel_size) == 2:
             voxel_size = (1.0, *voxel_size)
         return _checks.voxel_size3(voxel_size), "m"
@@ -126,6 +128,15 @@ class LabelVolume:
         for k in range(self.shape[0]):
             mask = None if self.mask is None else self.mask[k : k + 1]
             yield LabelVolume(self.labels[k : k + 1], mask, 2)
+
+
+def known_voxel_size(side: Any) -> tuple[float, float, float] | None:
+    """Return the voxel size of an object that has one; None for the default of one voxel."""
+    found = getattr(side, "voxel_size", None)
+    if found is None or all(edge == 1.0 for edge in found):
+        return None
+    z, y, x = (float(edge) for edge in found)
+    return z, y, x
 
 
 def _labels_on_gpu(array: Any, name: str, ndim: tuple[int, ...]) -> Any:

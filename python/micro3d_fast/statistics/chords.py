@@ -93,7 +93,7 @@ def chord_lengths(
         Whether to count chords that reach a non-periodic face of the image.  Dropping them favours
         short chords, keeping them shortens long ones; ``unbiased_mean`` has neither bias.
     voxel_size : float or one per axis, optional
-        Spacing in metres; default: lengths in voxels.
+        Spacing in metres; default: that of a Microstructure; of an array, lengths in voxels.
     threads : int
         CPU threads, 0 for all.
 

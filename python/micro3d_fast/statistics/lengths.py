@@ -85,7 +85,7 @@ def correlation_lengths(
     periodic : bool or one per axis
     mask : array of bool, optional
     voxel_size : float or one per axis, optional
-        Spacing in metres; default: voxels.
+        Spacing in metres; default: that of a Microstructure; of an array, voxels.
     threads : int
         CPU threads, 0 for all.
 

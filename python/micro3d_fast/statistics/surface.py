@@ -50,7 +50,8 @@ def specific_surface(
     mask : array of bool, optional
         Count only where both sides are inside.
     voxel_size : float or one per axis, optional
-        Spacing in metres; the result is then in 1/m, otherwise per voxel edge.
+        Spacing in metres; the result is then in 1/m, otherwise per voxel edge.  Default: that of a
+        Microstructure.
     threads : int
         CPU threads, 0 for all.
 

@@ -290,14 +290,14 @@ def two_point_radial(
         Phases i and j; j is i by default.
     max_lag : int, optional
         Last bin; default half the shortest axis longer than one voxel, at most the longest axis
-        less one.
+        less one; lengths of axes count in bins, the widths of which are the smallest spacing.
     periodic : bool or one per axis
         Let pairs cross the faces.
     mask : array of bool, optional
         Count only pairs with both ends inside.
     voxel_size : float or one per axis, optional
         Spacing in metres: lengths are then physical, bins as wide as the smallest spacing.
-        Default: lags in voxels.
+        Default: that of a Microstructure; of an array, lags in voxels.
     dtype : float64 or float32
         Precision of the transforms (see `two_point_map`).
     threads : int
@@ -320,10 +320,14 @@ def two_point_radial(
     number = thread_count(threads)
     spacing, unit = volume.spacing(voxel_size)
     width = min(spacing[volume.lead :])
+    extents = [  # in bins; of single voxels none
+        1 + int((n - 1) * h / width + 1e-9) if n > 1 else 1
+        for n, h in zip(volume.shape, spacing, strict=True)
+    ]
     if max_lag is None:
-        last = _checks.lag_limit(None, volume.shortest)
+        last = _checks.lag_limit(None, min((n for n in extents if n > 1), default=1))
     else:
-        last = _checks.lag_limit(max_lag, max(volume.space))
+        last = _checks.lag_limit(max_lag, max(extents))
 
     reach = (last + 0.5) * width
     lags = [int(reach / h) for h in spacing]
