@@ -28,6 +28,7 @@ _SHORTEST = 50  # losses compared with as many before, where a run has so many
 _FEWEST = 4
 _NOISE = 2.33  # standard errors: 1 % of stationary losses seem to fall
 _RELEVANT = 0.01  # a relative fall below this is not mentioned
+_NOTICEABLE = 0.05  # one above this must be noticed, or nothing is said
 
 
 def recent_losses(steps: int) -> int:
@@ -38,7 +39,7 @@ def recent_losses(steps: int) -> int:
 def loss_still_falls(losses: Sequence[float]) -> bool | None:
     """Return whether the second half of losses lies below the first by more than their noise.
 
-    None if there are too few.
+    None if it cannot be told: they are too few or too noisy.
     """
     half = len(losses) // 2
     if half < _FEWEST:
@@ -46,7 +47,10 @@ def loss_still_falls(losses: Sequence[float]) -> bool | None:
     before, last = np.asarray(losses[:half]), np.asarray(losses[-half:])
     fall = float(before.mean() - last.mean())
     error = math.sqrt((before.var(ddof=1) + last.var(ddof=1)) / half)
-    return fall > max(_NOISE * error, _RELEVANT * float(before.mean()))
+    mean = float(before.mean())
+    if fall > max(_NOISE * error, _RELEVANT * mean):
+        return True
+    return False if _NOISE * error <= _NOTICEABLE * mean else None
 
 
 def samples_sentence(verdict: Verdict) -> str:
@@ -96,9 +100,12 @@ def outcome_of(
 
 
 def poor(outcome: Mapping[str, Any]) -> bool:
-    """Return whether a run with a verdict has far too few steps or far too different samples."""
+    """Return whether a run has far too few steps or far too different samples.
+
+    A run without a verdict is not judged; one of few steps may be good: its samples decide.
+    """
     verdict = outcome["verdict"]
-    if verdict is None:
+    if verdict is None or verdict["outcome"] == "consistent":
         return False
     large = verdict["ratio"] is None or verdict["ratio"] >= LARGE_RATIO
     few = verdict["step"] < FEW_STEPS * outcome["recommended_steps"]

@@ -115,8 +115,8 @@ def train(
     Warns
     -----
     UserWarning
-        Of a run with pictures: it had less than a quarter of the recommended steps, or its 2D
-        samples are very different from the micrographs.
+        Of a run with pictures, unless its last 2D samples are consistent with the micrographs: it
+        had less than a quarter of the recommended steps, or they are very different.
 
     Warns
     -----
@@ -163,7 +163,7 @@ def train(
         _Run(micrographs, Path(out), options, resume).finish(callback)
     model = load_model(Path(out) / "model")  # exactly what is on disk
     if "training" in model.details and poor(model.details):  # older versions did not record it
-        warnings.warn(f"the model is poor: {model.details['training']}", stacklevel=2)
+        warnings.warn(f"the model may be poor: {model.details['training']}", stacklevel=2)
     return model
 
 
