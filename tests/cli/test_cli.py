@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -26,7 +27,7 @@ def test_version():
 
 
 def test_help_lists_the_commands():
-    for arguments in ([], ["--help"], ["-h"]):
+    for arguments in (["--help"], ["-h"]):
         result = CliRunner().invoke(cli.app, arguments)
         for command in COMMANDS:
             assert command in result.output
@@ -124,7 +125,7 @@ def test_ctrl_c_prints_the_command_that_resumes(run, monkeypatch, folder, tmp_pa
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_stopped_training_resumes(folder, tmp_path):
     command = [
-        sys.executable, "-m", "micro3d_fast.cli", "train", "--volume", str(folder / "v.tif"),
+        sys.executable, "-m", "micro3d_fast", "train", "--volume", str(folder / "v.tif"),
         "--out", str(tmp_path / "run"), "--patch", "16", "--batch-size", "2", "--steps", "40",
     ]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -139,3 +140,46 @@ def test_a_stopped_training_resumes(folder, tmp_path):
     assert done.returncode == 0
     assert "training 4/40" not in done.stderr
     assert (tmp_path / "run" / "model" / "model.json").exists()
+
+
+def run_python(*words, **environment):
+    """Run ``python -m micro3d_fast`` and return its exit code, stdout and stderr."""
+    done = subprocess.run(
+        [sys.executable, "-m", "micro3d_fast", *map(str, words)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_without_arguments_the_help_is_printed():
+    code, said, err = run_python()
+    assert (code, err) == (0, "")
+    assert said == run_python("--help")[1]
+    assert "\n  train " in said
+
+
+def test_an_ascii_terminal_loses_characters_only(folder, tmp_path):
+    code, said, err = run_python(
+        "characterize", folder / "v.tif", "--reference", folder / "v.tif", "--out", tmp_path,
+        PYTHONIOENCODING="ascii", PYTHONUTF8="0",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "Verdict: " in said
+    assert said.isascii()
+
+
+def test_a_closed_pipe_is_no_error():
+    command = f"{sys.executable} -m micro3d_fast info | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("micro3d-fast")
+    assert done.stderr == ""
+
+
+def test_patterns_that_the_shell_expanded_are_to_be_quoted(run):
+    code, _, err = run("train", "--xy", "a.png", "b.png", "--out", "o")
+    assert code == errors.BAD_INPUT
+    assert "b.png" in err
+    assert "quote patterns" in err

@@ -204,7 +204,7 @@ def test_bad_input_gets_one_sentence(run, monkeypatch, tmp_path, folder, argumen
 
 
 def test_exit_codes_of_the_process(tmp_path):
-    command = [sys.executable, "-m", "micro3d_fast.cli", "characterize", "absent.tif", "--out", "o"]
+    command = [sys.executable, "-m", "micro3d_fast", "characterize", "absent.tif", "--out", "o"]
     plain = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert plain.returncode == errors.BAD_INPUT
     assert plain.stderr.count("\n") == 1

@@ -35,7 +35,10 @@ def test_the_demo_runs(run, monkeypatch, model, tmp_path):
     from micro3d_fast import _demo, diffusion
 
     tiny = dataclasses.replace(diffusion.load_model(model), patch=16, harmonize=(1, 1, 0))
-    monkeypatch.setattr(diffusion, "load_model", lambda name: tiny)
+    names = {"separator": ("pore", "polymer"), "fibre-composite": ("matrix", "fibre")}
+    monkeypatch.setattr(
+        diffusion, "load_model", lambda name: dataclasses.replace(tiny, phase_names=names[name])
+    )
     monkeypatch.setattr(_demo, "SPECIMEN", 32)
     monkeypatch.setattr(_demo, "IMAGES", 4)
     monkeypatch.setattr(_demo, "FEWEST", 5)
@@ -78,7 +81,7 @@ def test_the_demo_runs(run, monkeypatch, model, tmp_path):
 def test_the_demo_with_the_bundled_models(tmp_path):
     if any(words == "not installed" for words in bundled_models().values()):
         pytest.skip("the bundled models are not installed")
-    command = [sys.executable, "-m", "micro3d_fast.cli", "demo", "--out", str(tmp_path / "demo")]
+    command = [sys.executable, "-m", "micro3d_fast", "demo", "--out", str(tmp_path / "demo")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "demo" / "report.html").exists()

@@ -90,7 +90,7 @@ def test_variance_of_a_specimen_of_cubes():
 
 @pytest.mark.parametrize("count", [3, 20])
 def test_rate_of_false_alarms(count):
-    """Fresh specimens are called different about as rarely as the level says (1 %)."""
+    """Fresh specimens are called different about as rarely as the level says (5 %)."""
     outcomes = [
         m3.compare(
             cubes((24,) * 3, 7 * k + 1), micrographs(count, 90 + k), splits=1, bootstrap=1
@@ -98,9 +98,9 @@ def test_rate_of_false_alarms(count):
         for k in range(40)
     ]
     p = np.array([v.p_value for v in outcomes])
-    assert sum(v.outcome == "different" for v in outcomes) <= 2
+    assert sum(v.outcome == "different" for v in outcomes) <= 5
     assert 0.25 < np.mean(p) < 0.9  # .5 if the law were exact; it is on the safe side
-    assert sum(v.outcome in ("doubtful", "different") for v in outcomes) <= 6
+    assert sum(v.outcome in ("doubtful", "different") for v in outcomes) <= 8
 
 
 def faulty(kind, seed=3):

@@ -3,13 +3,16 @@
 """The command ``micro3d``: train, calibrate, reconstruct, characterize, homogenize, demo, info.
 
 One module per command.  Results go to stdout, progress and errors to stderr.  Exit codes: 0 done,
-1 failed, 2 bad input, 130 stopped by Ctrl-C.  Bad input is refused with one sentence; ``--debug``
-shows the traceback instead.  The commands import everything heavy when they run, so that
-``--help`` is quick.
+1 failed, 2 bad input, 3 a verdict that --fail-on names, 130 stopped by Ctrl-C.  Bad input is
+refused with one sentence; ``--debug`` shows the traceback instead.  The commands import everything
+heavy when they run, so that ``--help`` is quick.
 """
 
 from __future__ import annotations
 
+import io
+import os
+import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -35,7 +38,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
-    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(short_help="Train a model on micrographs.")(train)
@@ -66,12 +68,18 @@ def _main(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line and return its exit code; without arguments, print the help."""
     command = typer.main.get_command(app)
+    words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an ASCII terminal lacks some characters
+            stream.reconfigure(errors="replace")
     try:
-        code = command.main(
-            args=None if argv is None else list(argv), prog_name="micro3d", standalone_mode=False
-        )
+        code = command.main(args=words, prog_name="micro3d", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of the output, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except typer.Abort:
         return INTERRUPTED
     except KeyboardInterrupt:
@@ -82,6 +90,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if message is None:
             raise
         where = getattr(getattr(error, "ctx", None), "command_path", "micro3d")
-        to_stderr(f"{where}: {' '.join(message().split())} (see {where} --help)")
+        text = " ".join(message().split())
+        if "unexpected extra argument" in text:  # of a pattern that the shell has expanded
+            text += "; quote patterns, such as --xy 'xy/*.png'"
+        to_stderr(f"{where}: {text} (see {where} --help)")
         return int(getattr(error, "exit_code", BAD_INPUT))
     return code if isinstance(code, int) else 0

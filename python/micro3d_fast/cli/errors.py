@@ -67,7 +67,7 @@ def guarded(**arguments: str) -> Callable[[Callable[..., None]], Callable[..., N
             try:
                 with _plain_warnings(command, arguments):
                     command(*args, **options)
-            except typer.Exit:
+            except (typer.Exit, BrokenPipeError):
                 raise
             except KeyboardInterrupt as error:
                 if debug and not isinstance(error, Stopped):

@@ -29,8 +29,9 @@ from ._specimen_law import Quantities, surface
 from .verdict import Deviation, Verdict
 
 DRAWS = 1000
-DIFFERENT, DOUBTFUL = 0.01, 0.05  # levels of the outcomes
+DIFFERENT, DOUBTFUL = 0.05, 0.10  # levels of the outcomes
 RESOLUTION = 0.5  # nothing is decided if a relative error larger than this could pass unnoticed
+_NAMED = 0.01  # level of a quantity alone at which it is named as a reason
 _QUANTILE = 0.95  # of its own law that a deviation is divided by
 _TOLERANCE = 1e-3  # relative standard deviation that is never undercut
 _DEPENDENT = 0.7  # share of independent images below which a stack is called dependent
@@ -212,7 +213,7 @@ def _verdict(
     order = sorted(judged, key=lambda j: j.observed, reverse=True)
     largest = np.max([j.draws for j in judged], axis=0)
     p = float((1 + np.sum(largest >= order[0].observed)) / (1 + len(largest)))
-    critical = float(np.quantile(largest, 1 - DOUBTFUL))
+    critical = float(np.quantile(largest, 1 - DIFFERENT))
     curves = [j for j in judged if j.deviation.quantity in ("S2", "surface")]
     errors = [j.quantile for j in curves if math.isfinite(j.quantile)]
     unnoticed = critical * float(np.median(errors)) if errors else math.inf
@@ -226,7 +227,7 @@ def _verdict(
     else:
         outcome = "undecided"
         share = float(np.median([j.reference_share for j in curves])) if curves else 1.0
-        level = 1 - DOUBTFUL / 2 / len(judged)
+        level = 1 - DIFFERENT / 2 / len(judged)
         from scipy import stats
 
         wide = float(stats.t.ppf(level, freedom) / stats.norm.ppf(level))
@@ -254,7 +255,7 @@ def _noticeable(order: list[Judged]) -> list[str]:
     """Return sentences on the worst place of each quantity that deviates."""
     found: dict[str, str] = {}
     for j in order:
-        if j.deviation.p_value <= DIFFERENT:
+        if j.deviation.p_value <= _NAMED:
             found.setdefault(j.deviation.quantity, str(j.deviation))
     return list(found.values())
 

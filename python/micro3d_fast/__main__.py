@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Run ``micro3d`` as ``python -m micro3d_fast.cli``."""
+"""Run ``micro3d`` as ``python -m micro3d_fast``."""
 
 import sys
 
-from . import main
+from .cli import main
 
 sys.exit(main())
