@@ -9,8 +9,10 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import micro3d_fast as m3
@@ -183,3 +185,18 @@ def test_patterns_that_the_shell_expanded_are_to_be_quoted(run):
     assert code == errors.BAD_INPUT
     assert "b.png" in err
     assert "quote patterns" in err
+
+
+def test_outputs_are_tried_before_the_work(tmp_path, monkeypatch, capsys):
+    for path, folder in ((Path("/proc/v.tif"), False), (Path("/proc/new/report"), True)):
+        with pytest.raises(typer.Exit):
+            files.check_output(path, folder=folder)
+        assert "--out must be a place that can be written, got /proc/" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    files.check_output(tmp_path / "a" / "v.tif", folder=False)
+    assert list((tmp_path / "a").iterdir()) == []
+    with pytest.warns(UserWarning, match="may need up to 1000000.0 GB"):
+        files.check_output(tmp_path / "v.tif", folder=False, voxels=10**15)
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    with pytest.raises(ModuleNotFoundError, match=r"micro3d-fast\[zarr\]"):
+        files.check_output(tmp_path / "v.zarr", folder=False)

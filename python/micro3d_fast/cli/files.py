@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,8 +93,11 @@ def load_volume(
         raise
 
 
-def check_output(path: Path, *, folder: bool, option: str = "--out") -> None:
-    """Refuse, before hours of work, a place where the result cannot be written."""
+def check_output(path: Path, *, folder: bool, option: str = "--out", voxels: int = 0) -> None:
+    """Refuse, before hours of work, a place where the result cannot be written.
+
+    ``voxels``: of the volumes to be written, for a warning where they may not fit on the disk.
+    """
     if folder and path.exists() and not path.is_dir():
         fail(f"{option} must be a directory, got the file {path}")
     if not folder and path.is_dir() and path.suffix != ".zarr":
@@ -100,8 +106,24 @@ def check_output(path: Path, *, folder: bool, option: str = "--out") -> None:
         if parent.exists() and not parent.is_dir():
             fail(f"{option} must lie in a directory, got {path} in the file {parent}")
     if not folder:
-        from ..io import WRITABLE
+        from ..io import FORMATS, WRITABLE
 
         if path.suffix.lower() not in WRITABLE:
             fail(f"{option} must end in {', '.join(WRITABLE)}, got {path}")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        (form,) = (f for f in FORMATS if path.suffix.lower() in f.suffixes)
+        if form.requires is not None:
+            form.requires()
+    present = next(p for p in (path if folder else path.parent, *path.parents) if p.is_dir())
+    try:
+        with tempfile.TemporaryFile(dir=present):
+            pass
+        if not folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"{option} must be a place that can be written, got {path}: {error.strerror}")
+    free = shutil.disk_usage(present).free
+    if free < voxels:
+        warnings.warn(
+            f"`{option}` may need up to {voxels / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free",
+            stacklevel=2,
+        )

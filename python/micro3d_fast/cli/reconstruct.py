@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -161,7 +162,7 @@ def reconstruct(
         "device": device,
         "keep_raw": report is not None,
     }
-    _check_outputs(out, report, count)
+    _check_outputs(out, report, count, math.prod(volume_shape) * count)
     options["known"] = None if known is None else load_volume(known, "known").labels
     options |= {k: v for k, v in {"sampler": sampler, "quality": quality}.items() if v is not None}
 
@@ -179,8 +180,8 @@ def reconstruct(
         print(f"Report in {_compare_and_report(report, made, micrographs, model)}.")
 
 
-def _check_outputs(out: Path, report: Path | None, count: int) -> None:
-    check_output(out, folder=False)
+def _check_outputs(out: Path, report: Path | None, count: int, voxels: int) -> None:
+    check_output(out, folder=False, voxels=voxels)
     if count < 1:
         fail(f"--count must be at least 1, got {count}")
     if report is not None:

@@ -51,6 +51,8 @@ class Format:
         The argument of `load` that ``read`` takes: ``"name"`` of an array, or ``"shape"``.
     is_directory : bool
         Whether a volume is a directory rather than a file.
+    requires : callable, optional
+        Imports what writing needs beyond the dependencies of the package, or raises.
     """
 
     suffixes: tuple[str, ...]
@@ -61,6 +63,7 @@ class Format:
     write_options: tuple[str, ...] = ()
     read_option: str = "name"
     is_directory: bool = False
+    requires: Callable[[], Any] | None = None
 
 
 def metadata(volume: Microstructure) -> dict[str, Any]:

@@ -61,4 +61,5 @@ ZARR = Format(
     ("voxel size", "phase names", "provenance", "fields"),
     "a directory; needs the zarr package",
     is_directory=True,
+    requires=_zarr,
 )
