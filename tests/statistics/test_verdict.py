@@ -215,6 +215,13 @@ def test_thin_and_large_volumes_are_judged(shape):
     assert verdict.outcome in ("consistent", "undecided", "doubtful")
 
 
+def test_a_phase_that_the_reference_lacks_is_named():
+    three = cubes((24,) * 3, 1)
+    three[5:12, 5:12, 5:12] = 2
+    verdict = m3.compare(three, micrographs(10, 5)).verdict
+    assert str(verdict).startswith("different: the reference shows no phase 2 in ")
+
+
 def test_constant_volumes_and_images():
     flat = {p: [np.ones((16, 16), np.uint8)] * 4 for p in ("xy", "xz", "yz")}
     assert m3.compare(np.ones((16,) * 3, np.uint8), flat).verdict.outcome != "different"

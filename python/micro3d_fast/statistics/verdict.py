@@ -65,7 +65,9 @@ class Deviation:
     def __str__(self) -> str:
         where = f" in {self.plane}" if self.plane else ""
         along = f" along {self.direction}" if self.direction else ""
-        times = f"{self.ratio:.2g}" if self.ratio < 10 else f"{self.ratio:.0f}"
+        if self.reference == 0 and self.quantity != "islands":
+            return f"the reference shows no {self.phase_name}{where}, the generated side does"
+        times = f"{self.ratio:.2g}" if self.ratio < 10 else f"{min(self.ratio, 9999):.0f}"
         return (
             f"the {QUANTITIES[self.quantity]} of {self.phase_name}{where}{along} deviates "
             f"{times} × as much as that of real specimens"
