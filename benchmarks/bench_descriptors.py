@@ -101,3 +101,19 @@ def test_compare(benchmark):
     assert result.error("S2", phase=1) < 5 * result.scatter("S2", phase=1)
     case = f"compare {SIZE // 4}^3 with {SIZE}^3"
     row(case, "time", timed(benchmark, ours, rounds=3), "s", bench=BENCH)
+
+
+def test_verdict(benchmark):
+    """The verdict on a volume, against 300 micrographs per plane (all slices of the volume)."""
+    labels = volume()
+    part = np.ascontiguousarray(labels[: SIZE // 4, : SIZE // 4, : SIZE // 4])
+    images = m3.Micrographs.from_volume(labels, 300)
+
+    def ours():
+        return m3.compare(part, images)
+
+    assert ours().verdict is not None
+    case = f"compare {SIZE // 4}^3 with {min(300, SIZE)} micrographs per plane of {SIZE}^2"
+    row(case, "time", timed(benchmark, ours, rounds=3), "s", bench=BENCH)
+    without = best(lambda: m3.compare(part, images, verdict=False), 3)
+    row(case, "time without the verdict", without, "s", bench=BENCH)

@@ -29,8 +29,8 @@ import numpy as np
 from ._samples import count_lines
 
 FUNCTIONS = ("S2", "L", "autocovariance")  # curves among the quantities of a row
-MAX_ROWS = 8192  # rows examined per direction
-MAX_POSITIONS = 192  # rows of an image examined
+MAX_ROWS = 6144  # rows examined per direction
+MAX_POSITIONS = 128  # rows of an image examined
 _SHORT_LAGS = 8  # all lags up to this one are examined, then fewer and fewer
 _GOLDEN = 0.618  # spreads windows over the rows of large images
 _FEWEST = 24  # windows that show the dependence between the quantities
