@@ -46,6 +46,20 @@ def test_a_failure_keeps_the_old_file(tmp_path):
     assert names(tmp_path) == ["a.npz"]
 
 
+def test_a_symbolic_link_stays_one(tmp_path):
+    (tmp_path / "far").mkdir()
+    for name, writer in (("a.npz", atomic_write), ("model", atomic_directory)):
+        (tmp_path / name).symlink_to(tmp_path / "far" / name)  # of nothing, then of something
+        for text in ("old", "new"):
+            with writer(tmp_path / name) as temporary:
+                assert temporary.parent == tmp_path / "far"
+                (temporary / "b" if temporary.is_dir() else temporary).write_text(text)
+            assert (tmp_path / name).is_symlink()
+        written = tmp_path / "far" / name
+        assert (written / "b" if written.is_dir() else written).read_text() == "new"
+    assert names(tmp_path / "far") == ["a.npz", "model"]
+
+
 def test_a_new_file_has_ordinary_permissions(tmp_path):
     with atomic_write(tmp_path / "a") as temporary:
         temporary.write_text("x")

@@ -4,8 +4,8 @@
 
 Everything is written under a temporary name in the same directory, flushed to the disk, and then
 renamed, which POSIX guarantees to be atomic.  A full disk, an exception or a ``kill -9`` leaves the
-old content under the final name, and at worst a ``.NAME.XXXX.tmp`` beside it (see ``sweep``).  Two
-guarantees differ:
+old content under the final name, and at worst a ``.NAME.XXXX.tmp`` beside it (see ``sweep``).  A
+symbolic link stays one: what it points to is replaced.  Two guarantees differ:
 
 * a file replaces an older one in one step;
 * a directory can replace an older one only in two renames (old one aside, new one in), so a kill
@@ -33,10 +33,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     The block creates and closes the file at the yielded path.  The suffix of ``path`` is kept,
     for writers that depend on it.
     """
-    path = Path(path)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{path.name}.", suffix=_TEMPORARY + path.suffix, dir=path.parent
-    )
+    suffix = _TEMPORARY + Path(path).suffix
+    path = _target(path)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -53,7 +52,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 @contextlib.contextmanager
 def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a fresh directory beside ``path``; rename it to ``path`` if the block succeeds."""
-    path = Path(path)
+    path = _target(path)
     restore_directory(path)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_TEMPORARY, dir=path.parent))
     old = _aside(path)
@@ -82,7 +81,7 @@ def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def restore_directory(path: str | os.PathLike[str]) -> None:
     """Undo a replacement of directory ``path`` that was killed between its two renames."""
-    path = Path(path)
+    path = _target(path)
     old = _aside(path)
     if not old.exists():
         return
@@ -125,6 +124,11 @@ def fsync_directory(path: Path) -> None:
     """Flush the names in a directory to the disk, if the platform supports it."""
     with contextlib.suppress(OSError):
         fsync_file(path)
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    """Return the path itself, or what a symbolic link of this name points to."""
+    return Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
 
 
 def _aside(path: Path) -> Path:
