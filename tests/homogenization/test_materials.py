@@ -276,6 +276,16 @@ def test_wrong_files_are_refused_in_one_sentence(tmp_path, text, error, words):
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_that_is_not_utf_8_is_refused_by_name(tmp_path):
+    text = "phases: [{name: Faß, conductivity: 1}]"
+    for name in ("m.yaml", "m.json"):
+        (tmp_path / name).write_bytes(text.encode("latin-1"))
+        with pytest.raises(ValueError, match=f"{name} must be a text in UTF-8, got"):
+            load_materials(tmp_path / name)
+    (tmp_path / "m.yaml").write_bytes(text.encode("utf-8-sig"))
+    assert load_materials(tmp_path / "m.yaml").phase_names == ("Faß",)
+
+
 def test_missing_files(tmp_path):
     with pytest.raises(FileNotFoundError, match="existing file"):
         load_materials(tmp_path / "no.yaml")

@@ -136,7 +136,11 @@ def load_materials(source: str | os.PathLike[str]) -> MaterialSet:
 
 
 def _read(path: Path) -> Any:
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        refusal = refuse("source", "be a text in UTF-8", f"byte {error.object[error.start]:#x}")
+        raise refusal.in_source(str(path), named=False) from None
     if path.suffix.lower() == ".json":
         try:
             return json.loads(text)
