@@ -305,6 +305,16 @@ def test_local_variance_follows_from_the_covariance():
     assert got.variance[0] == pytest.approx(fraction * (1 - fraction))
 
 
+def test_local_variance_of_large_windows_does_not_wrap():
+    """Half of 400 x 400 x 400 is full: sums of squares of counts exceed 64 bits."""
+    labels = np.zeros((400, 400, 400), dtype=np.uint8)
+    labels[200:] = 1
+    got = statistics.local_fractions(labels, 1, sizes=[200])
+    share = np.arange(201) / 200
+    assert got.mean[0] == pytest.approx(share.mean(), rel=1e-12)
+    assert got.variance[0] == pytest.approx(share.var(), rel=1e-9)
+
+
 # ------------------------------------------------------------------------------------- lengths
 
 

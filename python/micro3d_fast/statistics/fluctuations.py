@@ -94,9 +94,9 @@ def local_fractions(
             sums = _window_sums(sums, edge, axis, w)
             voxels *= edge
         total = float(sums.sum(dtype=np.int64))
-        squares = float((sums.astype(np.int64) ** 2).sum())
         mean.append(total / (sums.size * voxels))
-        variance.append(max(squares / sums.size - (total / sums.size) ** 2, 0.0) / voxels**2)
+        deviations = sums - total / sums.size  # float64: squares of integers would overflow
+        variance.append(float(np.square(deviations, out=deviations).mean()) / voxels**2)
         windows.append(sums.size)
     average, deviation = np.array(mean), np.sqrt(variance)
     coarseness = np.full(len(edges), np.nan)
