@@ -29,6 +29,15 @@ def test_labels_of_bool_are_viewed_as_zero_and_one():
     assert np.shares_memory(got, labels)
 
 
+def test_true_is_one_whatever_byte_stores_it():
+    """Pillow stores 0xFF for true; numpy takes any byte but zero for true."""
+    foreign = np.array([[0, 255, 1], [2, 0, 0]], dtype=np.uint8).view(np.bool_)
+    torch = pytest.importorskip("torch")
+    for array in (foreign, foreign[:, ::-1][:, ::-1], torch.from_numpy(foreign.copy())):
+        assert _checks.as_labels(array).tolist() == [[0, 1, 1], [1, 0, 0]]
+        assert _checks.to_host(array, name="a").view(np.uint8).tolist() == [[0, 1, 1], [1, 0, 0]]
+
+
 @pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.int32, np.int64, np.uint64, ">i4"])
 def test_other_integers_are_converted(dtype):
     got = _checks.as_labels(np.array([[0, 3], [127, 1]], dtype=dtype))

@@ -304,22 +304,36 @@ def to_host(array: Any, *, name: str, wanted: str = "be an array") -> np.ndarray
     """Return any array as a numpy array on the host, dtype untouched."""
     if isinstance(array, np.ma.MaskedArray):
         raise refuse_type(name, wanted, "a masked array")
-    if isinstance(array, np.ndarray):
-        return np.asarray(array)
     try:
-        if hasattr(array, "detach") and hasattr(array, "cpu"):  # torch
-            if getattr(array.dtype, "is_floating_point", False):
-                array = array.float()  # numpy has no bfloat16
-            return np.asarray(array.detach().cpu().numpy())
-        if hasattr(array, "__cuda_array_interface__") and hasattr(array, "get"):  # cupy
-            return np.asarray(array.get())
-        if hasattr(array, "__array__") and not isinstance(array, np.generic):
-            return np.asarray(array)
-        if hasattr(array, "__dlpack__"):
-            return np.asarray(np.from_dlpack(array))
+        host = _on_host(array)
     except Exception as error:
         raise refuse_type(name, wanted, f"{type(array).__name__} ({error})") from error
-    raise refuse_type(name, wanted, type(array).__name__)
+    if host is None:
+        raise refuse_type(name, wanted, type(array).__name__)
+    return plain_bool(host)
+
+
+def _on_host(array: Any) -> np.ndarray | None:
+    if isinstance(array, np.ndarray):
+        return np.asarray(array)
+    if hasattr(array, "detach") and hasattr(array, "cpu"):  # torch
+        if dtype_name(array) == "bfloat16":  # which numpy lacks
+            array = array.float()
+        return np.asarray(array.detach().cpu().numpy())
+    if hasattr(array, "__cuda_array_interface__") and hasattr(array, "get"):  # cupy
+        return np.asarray(array.get())
+    if hasattr(array, "__array__") and not isinstance(array, np.generic):
+        return np.asarray(array)
+    if hasattr(array, "__dlpack__"):
+        return np.asarray(np.from_dlpack(array))
+    return None
+
+
+def plain_bool(array: np.ndarray) -> np.ndarray:
+    """Return an array of bool with 1 for true; Pillow, among others, stores 0xFF."""
+    if array.dtype != np.bool_ or array.size == 0 or array.view(np.uint8).max() <= 1:
+        return array
+    return array.view(np.uint8) != 0
 
 
 def _is_bool_array(value: Any) -> bool:

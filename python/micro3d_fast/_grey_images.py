@@ -4,7 +4,8 @@
 
 What has no single grey value per pixel (colours, transparency, white stored as zero) is refused.
 Decoders: Pillow for PNG, JPEG and BMP; tifffile for TIFF, with Pillow for the compressions that
-tifffile cannot undo alone; numpy for .npy and .npz, never with pickle.
+tifffile cannot undo alone; numpy for .npy and .npz, never with pickle.  Images are turned as their
+orientation tag requires.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import glob
 import logging
 import os
 import re
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,16 +26,19 @@ import numpy as np
 from . import _checks
 from ._checks import refuse, refuse_content
 from ._errors import ArgumentError
+from ._pixel_size import PixelSize, tiff_pixel_size
 
 LOSSY = (".jpg", ".jpeg")
 SUFFIXES = (".png", ".tif", ".tiff", *LOSSY, ".bmp", ".npy", ".npz")
 
 
 class GreyImage(NamedTuple):
-    """Grey values of one image, as they are in its file, and the name of the image."""
+    """Grey values of one image, as they are in its file, and what is known about it."""
 
     values: np.ndarray  # 2D, any real dtype
     source: str
+    pixel_size: PixelSize | None = None
+    palette: np.ndarray | None = None  # colours of the values, (n, 3); see `without_palettes`
 
 
 def gather(given: Any, plane: str) -> list[GreyImage]:
@@ -105,7 +110,7 @@ def _read_numpy(path: Path) -> list[GreyImage]:
                 raise refuse_content(path, wanted, str(names))
             array = archive[(known or names)[0]]
     try:
-        return _stack(array, str(path))
+        return _stack(_checks.plain_bool(array), str(path))
     except ArgumentError as error:
         raise error.in_source(str(path), named=False) from None
 
@@ -113,12 +118,15 @@ def _read_numpy(path: Path) -> list[GreyImage]:
 def _from_array(given: Any, plane: str, first: int) -> list[GreyImage]:
     """Return the image or the stack of an array, numbered from ``first``."""
     name = f"images[{plane!r}]"
-    array = _checks.to_host(
-        given, name=name, wanted="be a path, a pattern, an array or a list of them"
-    )
+    is_pillow = hasattr(given, "getpalette") and hasattr(given, "mode")
+    if is_pillow:
+        images = _pillow_frames(given, name)
+    else:
+        wanted = "be a path, a pattern, an array or a list of them"
+        images = _stack(_checks.to_host(given, name=name, wanted=wanted), name)
     return [
-        GreyImage(image.values, f"image {first + i} of plane {plane}")
-        for i, image in enumerate(_stack(array, name))
+        image._replace(source=f"image {first + i} of plane {plane}")
+        for i, image in enumerate(images)
     ]
 
 
@@ -127,6 +135,8 @@ def _stack(array: np.ndarray, name: str) -> list[GreyImage]:
     if array.dtype.kind not in "buif":
         raise refuse(name, "hold real numbers", f"dtype {array.dtype}")
     shape = str(array.shape)
+    if array.ndim in (3, 4) and array.shape[-1] == 1:  # (..., rows, columns, 1 channel)
+        array = array[..., 0]
     if array.ndim not in (2, 3):
         raise refuse(name, "have shape (rows, columns) or (n, rows, columns)", shape)
     if array.size == 0:
@@ -140,47 +150,49 @@ def _stack(array: np.ndarray, name: str) -> list[GreyImage]:
 
 
 def _read_pillow(path: Path) -> list[GreyImage]:
-    """Return the frames of an image file, turned as its EXIF orientation requires."""
+    """Return the frames of an image file."""
     from PIL import Image as pillow
+
+    with pillow.open(path) as file:
+        return _pillow_frames(file, str(path))
+
+
+def _pillow_frames(image: Any, name: str) -> list[GreyImage]:
+    """Return the frames of a Pillow image, turned as its orientation requires."""
     from PIL import ImageOps, ImageSequence
 
     images = []
-    with pillow.open(path) as file:
-        count = getattr(file, "n_frames", 1)
-        for number, frame in enumerate(ImageSequence.Iterator(file)):
-            source = str(path) if count == 1 else f"{path}[{number}]"
-            frame = ImageOps.exif_transpose(frame)  # as every viewer shows it
-            palette = frame.getpalette() if frame.mode == "P" else None
-            if frame.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV") and palette is None:
-                raise refuse_content(source, "hold grey values", f"colour mode {frame.mode}")
-            if palette is not None and "transparency" in frame.info:
-                raise refuse_content(source, "be opaque", "transparent colours")
-            values = np.array(frame)
-            if palette is not None:
-                values = _from_palette(values, np.array(palette, dtype=np.uint8).reshape(-1, 3))
-            images.append(GreyImage(_grey(values, source), source))
+    count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: previews follow
+    for number, frame in zip(range(count), ImageSequence.Iterator(image), strict=False):
+        source = name if count == 1 else f"{name}[{number}]"
+        frame = ImageOps.exif_transpose(frame)  # as every viewer shows it
+        palette = frame.getpalette() if frame.mode == "P" else None
+        if frame.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV") and palette is None:
+            raise refuse_content(source, "hold grey values", f"colour mode {frame.mode}")
+        if palette is not None and "transparency" in frame.info:
+            raise refuse_content(source, "be opaque", "transparent colours")
+        values = _grey(_checks.plain_bool(np.array(frame)), source)
+        colours = None if palette is None else np.array(palette, dtype=np.uint8).reshape(-1, 3)
+        images.append(GreyImage(values, source, palette=colours))
     return images
 
 
 def _read_tiff(path: Path) -> list[GreyImage]:
-    """Return all pages of a TIFF file."""
+    """Return all pages of a TIFF file but thumbnails and transparency masks."""
     import tifffile
 
     images: list[GreyImage] = []
-    try:
-        with tifffile_log() as messages, tifffile.TiffFile(path) as file:
-            for series in file.series:
-                images += _tiff_images(series, path)
-    except ValueError as error:
-        if "imagecodecs" in str(error):
-            return _read_pillow(path)
-        raise
+    with tifffile_log() as messages, tifffile.TiffFile(path) as file:
+        pixel_size = tiff_pixel_size(file)
+        full = [s for s in file.series if not (s.keyframe.is_reduced or s.keyframe.is_mask)]
+        for series in full or file.series:
+            images += _tiff_images(series, path, pixel_size)
     damage = [text for text in messages if "corrupt" in text or "invalid page offset" in text]
     if damage:
         raise refuse_content(path, "be a whole TIFF file", f"a damaged one: {damage[0]}")
     if len(images) == 1:
-        return [GreyImage(images[0].values, str(path))]
-    return [GreyImage(image.values, f"{path}[{i}]") for i, image in enumerate(images)]
+        return [images[0]._replace(source=str(path))]
+    return [image._replace(source=f"{path}[{i}]") for i, image in enumerate(images)]
 
 
 @contextlib.contextmanager
@@ -197,20 +209,22 @@ def tifffile_log() -> Iterator[list[str]]:
         logger.removeHandler(handler)
 
 
-def _tiff_images(series: Any, path: Path) -> list[GreyImage]:
+def _tiff_images(series: Any, path: Path, pixel_size: PixelSize | None) -> list[GreyImage]:
     """Return the images of one series of a TIFF file."""
     from tifffile import PHOTOMETRIC
 
     page = series.keyframe
     photometric = PHOTOMETRIC(page.photometric)
-    if photometric == PHOTOMETRIC.MINISWHITE:
+    # tifffile writes bool as it is, but calls it MINISWHITE: its own masks are no inverted images
+    is_own_mask = page.dtype == np.bool_ and page.software == "tifffile.py"
+    if photometric == PHOTOMETRIC.MINISWHITE and not is_own_mask:
         got = "white as 0 (photometric MINISWHITE, in ImageJ an inverting LUT)"
         raise refuse_content(path, "store black as 0", got, "save it again as grey values")
-    if photometric not in (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE):
+    if photometric not in (
+        PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE
+    ):  # fmt: skip
         raise refuse_content(path, "hold grey values", f"photometric {photometric.name}")
-    values, axes = series.asarray(), series.axes
-    if photometric == PHOTOMETRIC.PALETTE and page.colormap is not None:
-        values = _from_palette(values, (page.colormap.T >> 8).astype(np.uint8))
+    values, axes = _tiff_values(series, path), series.axes
     if "C" in axes and values.shape[axes.index("C")] > 1:
         got = f"{values.shape[axes.index('C')]} channels"
         raise refuse_content(path, "hold one grey value per pixel", got)
@@ -219,15 +233,74 @@ def _tiff_images(series: Any, path: Path) -> list[GreyImage]:
         order.append(axes.index("S"))
     values = np.moveaxis(values, order, range(values.ndim - len(order), values.ndim))
     values = values.reshape(-1, *values.shape[values.ndim - len(order) :])
-    return [GreyImage(_grey(image, str(path)), str(path)) for image in values]
+    orientation = _orientation(page)
+    palette = None
+    if photometric == PHOTOMETRIC.PALETTE and page.colormap is not None:
+        palette = (page.colormap.T >> 8).astype(np.uint8)
+    if pixel_size is not None and orientation >= 5:
+        pixel_size = pixel_size.transposed()
+    return [
+        GreyImage(_oriented(_grey(image, str(path)), orientation), str(path), pixel_size, palette)
+        for image in values
+    ]
 
 
-def _from_palette(indices: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Return the grey values of a grey palette; for a coloured one the indices, the labels."""
-    used = palette[unique(indices)] if indices.max() < len(palette) else palette[:0]
-    if len(used) and (used == used[:, :1]).all():
-        return palette[indices, 0]
-    return indices
+def _orientation(page: Any) -> int:
+    return int(page.tags["Orientation"].value) if "Orientation" in page.tags else 1
+
+
+def _oriented(image: np.ndarray, orientation: int) -> np.ndarray:
+    """Return an image as its Orientation tag requires: row 0 on top, column 0 on the left."""
+    if orientation >= 5:
+        image = image.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return image
+
+
+def _tiff_values(series: Any, path: Path) -> np.ndarray:
+    """Return the values of a series, decoded by Pillow where tifffile needs another package."""
+    try:
+        return series.asarray()
+    except (ValueError, ModuleNotFoundError) as error:  # ZSTD: a module of Python 3.14
+        if isinstance(error, ValueError) and "imagecodecs" not in str(error):
+            raise
+        reason = error
+    try:
+        pages = [_tiff_page(page.aspage()) for page in series.pages]
+    except Exception:
+        name = getattr(series.keyframe.compression, "name", series.keyframe.compression)
+        wanted = "be compressed in a way that tifffile and Pillow can undo"
+        hint = "pip install 'micro3d-fast[codecs]'"
+        raise refuse_content(path, wanted, f"{name} compression", hint) from reason
+    return np.stack(pages).reshape(series.shape)
+
+
+def _tiff_page(page: Any) -> np.ndarray:
+    """Return the values of one page as Pillow decodes them, not turned."""
+    from PIL import Image as pillow
+    from PIL import ImageOps
+
+    with pillow.open(page.parent.filehandle.path) as file:
+        file.seek(page.index)
+        codec, raw_mode = file.tile[0][0], str(file.tile[0][3])
+        values = np.array(ImageOps.exif_transpose(file))
+    orientation = _orientation(page)
+    values = _oriented(values, {6: 8, 8: 6}.get(orientation, orientation))
+    if page.photometric == 0 and page.dtype == np.bool_:
+        values = ~_checks.plain_bool(values)  # stored as white is 0
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    wanted = page.dtype.newbyteorder("=")
+    if wanted.kind == "u" and values.dtype.itemsize == wanted.itemsize:
+        values = values.view(wanted)  # Pillow has no unsigned 32 bits
+    if values.shape != page.shape or not np.can_cast(values.dtype, wanted, "same_kind"):
+        raise ValueError(f"{values.dtype} {values.shape}")
+    values = values.astype(wanted, copy=False)
+    # libtiff gives values in the order of the machine, which Pillow takes to be that of the file
+    swapped = sys.byteorder == "little" and re.search(r";(16|32)B", raw_mode)
+    return values.byteswap() if codec == "libtiff" and swapped else values
 
 
 def _grey(values: np.ndarray, source: str) -> np.ndarray:
@@ -249,6 +322,37 @@ def _grey(values: np.ndarray, source: str) -> np.ndarray:
     if grey.dtype.kind not in "buif" or grey.size == 0:
         raise refuse_content(source, "hold real grey values", f"{grey.dtype} {grey.shape}")
     return grey
+
+
+def without_palettes(images: Sequence[GreyImage]) -> list[GreyImage]:
+    """Return the images with grey values in place of grey palettes; coloured ones give indices.
+
+    The indices of a coloured palette are labels.  One colour anywhere makes labels of all images
+    with a palette, so that a slice that lacks the coloured phases is read like the others.
+    """
+    drawn = [image for image in images if image.palette is not None]
+    used: list[np.ndarray] = []
+    for image in drawn:
+        indices = unique(image.values)
+        if indices[-1] >= len(image.palette):  # type: ignore[arg-type]
+            raise refuse_content(image.source, "hold indices of its palette", str(indices[-1]))
+        used.append(np.column_stack([indices, image.palette[indices]]))  # type: ignore[index]
+    if all((rows[:, 1:] == rows[:, 1:2]).all() for rows in used):
+        return [
+            image
+            if image.palette is None
+            else image._replace(values=image.palette[:, 0][image.values], palette=None)
+            for image in images
+        ]
+    colours: dict[int, tuple[list[int], str]] = {}
+    for image, rows in zip(drawn, used, strict=True):
+        for index, *colour in rows.tolist():
+            first, source = colours.setdefault(index, (colour, image.source))
+            if first != colour:
+                got = f"the colour {colour} for {index}, which is {first} in {source}"
+                hint = "save them as grey values, or all with one palette"
+                raise refuse_content(image.source, "share the palette of the others", got, hint)
+    return [image._replace(palette=None) for image in images]
 
 
 def unique(values: np.ndarray) -> np.ndarray:

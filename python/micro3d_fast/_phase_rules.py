@@ -12,17 +12,19 @@ import numpy as np
 
 from . import _checks
 from ._checks import refuse, refuse_content, refuse_type, shown
-from ._grey_images import LOSSY, GreyImage, unique
+from ._grey_images import LOSSY, GreyImage, unique, without_palettes
+from ._otsu import otsu_thresholds
 
 #: Number of phases, and the function from an image to its labels.
 LabelRule = tuple[int, Callable[[GreyImage], np.ndarray]]
+_NEARLY_EMPTY = 0.005  # share of a class that an automatic threshold should not leave unsaid
 
 
 def label_images(
     planes: Mapping[str, list[GreyImage]], phases: Any, threshold: Any, n_phases: Any
 ) -> tuple[dict[str, list[np.ndarray]], int]:
     """Return labels of every image by one rule for all planes, and the number of phases."""
-    everything = [image for images in planes.values() for image in images]
+    everything = without_palettes([image for images in planes.values() for image in images])
     for image in everything:
         if image.values.dtype.kind == "f" and not np.isfinite(image.values).all():
             raise refuse_content(image.source, "hold finite grey values", "NaN or infinity")
@@ -46,8 +48,8 @@ def label_images(
         asked = _checks.integer(n_phases, name="n_phases", minimum=1, maximum=256)
         if asked != count:
             raise refuse("n_phases", f"be the number of phases, {count}", str(asked))
-    labels = {plane: [to_labels(i) for i in images] for plane, images in planes.items()}
-    return labels, count
+    labels = map(to_labels, everything)
+    return {plane: [next(labels) for _ in images] for plane, images in planes.items()}, count
 
 
 # ------------------------------------------------------------------------- labels, taken as given
@@ -153,15 +155,22 @@ def _threshold_rule(
     def to_labels(image: GreyImage) -> np.ndarray:
         return order[np.digitize(_grey_values(image), cuts, right=True)]
 
-    present = set()
+    share = np.zeros(256)
     for image in everything:
-        present.update(unique(to_labels(image)).tolist())
-    if len(present) < count:
-        absent = min(set(range(count)) - present)
+        share += np.bincount(to_labels(image).ravel(), minlength=256)
+    share = share[:count] / share.sum()
+    if not share.all():
         raise refuse(
             "threshold",
             f"lie among the grey values, {_values_text(everything)}",
-            f"{_list(cuts)}, which leaves phase {absent} without a pixel",
+            f"{_list(cuts)}, which leaves phase {np.argmin(share)} without a pixel",
+        )
+    if isinstance(threshold, str) and share.min() < _NEARLY_EMPTY:
+        warnings.warn(
+            f"`threshold`={threshold!r} cuts at {_list(cuts)} and gives phase {np.argmin(share)} "
+            f"only {100 * share.min():.2g} % of the pixels; look at the result, or give "
+            "`threshold` as a number",
+            stacklevel=3,
         )
     return count, to_labels
 
@@ -182,8 +191,6 @@ def _class_phases(phases: Any, classes: int) -> np.ndarray:
 
 def _otsu(everything: list[GreyImage], method: str, n_phases: Any) -> np.ndarray:
     """Return thresholds of the histogram of all images of all planes together."""
-    from skimage.filters import threshold_multiotsu, threshold_otsu
-
     _checks.choice(method, ("otsu", "multi-otsu"), name="threshold")
     dtypes = {image.values.dtype for image in everything}
     if len(dtypes) > 1:
@@ -197,27 +204,11 @@ def _otsu(everything: list[GreyImage], method: str, n_phases: Any) -> np.ndarray
         if n_phases is None:
             raise refuse("n_phases", "be given for `threshold`='multi-otsu'", "None")
         classes = _checks.integer(n_phases, name="n_phases", minimum=2, maximum=8)
-    counts, centres = _histogram(everything, whole=dtypes.pop().kind in "bui")
-    if np.count_nonzero(counts) < classes:
+    cuts = otsu_thresholds([_grey_values(image) for image in everything], classes)
+    if cuts is None:
         wanted = f"be numbers, or {method!r} of at least {classes} grey values"
         raise refuse("threshold", wanted, f"only {_values_text(everything)}")
-    if classes == 2:
-        return np.array([threshold_otsu(hist=(counts, centres))], dtype=np.float64)
-    return np.asarray(threshold_multiotsu(hist=(counts, centres), classes=classes), np.float64)
-
-
-def _histogram(everything: list[GreyImage], whole: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return counts and centres of the bins: one per value of few integers, else 256."""
-    low = min(float(_grey_values(image).min()) for image in everything)
-    high = max(float(_grey_values(image).max()) for image in everything)
-    if whole and high - low < 256:
-        edges = np.linspace(low - 0.5, high + 0.5, int(high - low) + 2)
-    else:
-        edges = np.linspace(low, high, 257)
-    counts = np.zeros(len(edges) - 1, dtype=np.int64)
-    for image in everything:
-        counts += np.histogram(_grey_values(image), bins=edges)[0]
-    return counts, (edges[:-1] + edges[1:]) / 2
+    return cuts
 
 
 def _grey_values(image: GreyImage) -> np.ndarray:

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 
 from _micrographs import GREY, LABELS, MAP, SERIAL, loaded, pillow, refused, write
+from micro3d_fast import _grey_images
 from micro3d_fast.micrographs import Micrographs
 
 pytestmark = pytest.mark.filterwarnings(f"ignore:{SERIAL}:UserWarning")
@@ -86,6 +89,132 @@ def test_tiff_that_only_pillow_can_decompress(tmp_path):
     first, second = (pillow().fromarray(GREY[i]) for i in (0, 1))
     first.save(tmp_path / "a.tif", compression="tiff_lzw", save_all=True, append_images=[second])
     np.testing.assert_array_equal(loaded(tmp_path / "a.tif"), LABELS[:2])
+
+
+def lzw(data):
+    """Return bytes as an LZW stream of literal codes."""
+    bits = ""
+    for start in range(0, len(data), 200):  # all codes have nine bits
+        bits += "".join(f"{code:09b}" for code in (256, *data[start : start + 200]))
+    bits += f"{257:09b}"
+    return int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+
+
+def lzw_tiff(path, image):
+    """Write an LZW-compressed TIFF file in the byte order of the image."""
+    tifffile = pytest.importorskip("tifffile")
+    order = image.dtype.byteorder if image.dtype.itemsize > 1 else ">"
+    tifffile.imwrite(path, image, byteorder=order, rowsperstrip=image.shape[0], metadata=None)
+    packed = lzw(image.tobytes())
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        tags = file.pages[0].tags
+        handle = file.filehandle
+        start = handle.size
+        handle.seek(0, 2)
+        handle.write(packed)
+        tags["StripOffsets"].overwrite([start])
+        tags["StripByteCounts"].overwrite([len(packed)])
+        tags["Compression"].overwrite(5)
+    return path
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("kind", ["u1", "u2", "i2", "u4", "i4", "f4"])
+def test_every_type_and_byte_order_is_read_through_lzw(tmp_path, kind, order):
+    """Compared with the same image without compression, which tifffile reads alone."""
+    values = np.arange(20 * 24).reshape(20, 24) * 7 % 250
+    image = (values * (1 if kind.endswith("1") else 100)).astype(order + kind)
+    if kind == "u4":
+        image[0, 0] = 4_000_000_000
+        if order == ">":
+            pytest.skip("Pillow does not read it")
+    got = _grey_images.read(lzw_tiff(tmp_path / "a.tif", image))[0].values
+    np.testing.assert_array_equal(got, image)
+    assert got.dtype == np.dtype(kind)
+
+
+def test_compressions_that_need_another_package_name_it(tmp_path):
+    path = lzw_tiff(tmp_path / "a.tif", GREY[0].astype("<f8"))  # Pillow has no float64
+    message = r"got LZW compression: pip install 'micro3d-fast\[codecs\]'"
+    if importlib.util.find_spec("imagecodecs") is None:
+        refused(ValueError, message, {"xy": path}, phases=MAP)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_orientation_tag_is_obeyed_by_all_decoders(tmp_path, orientation):
+    tifffile = pytest.importorskip("tifffile")
+    tag = [(274, "H", 1, orientation, True)]
+    tifffile.imwrite(tmp_path / "plain.tif", GREY[0], extratags=tag)
+    image = pillow().fromarray(GREY[0])
+    image.save(tmp_path / "lzw.tif", compression="tiff_lzw", tiffinfo={274: orientation})
+    exif = image.getexif()
+    exif[274] = orientation
+    image.save(tmp_path / "a.png", exif=exif)
+    plain, packed, png = (loaded(tmp_path / n)[0] for n in ("plain.tif", "lzw.tif", "a.png"))
+    np.testing.assert_array_equal(plain, png)
+    np.testing.assert_array_equal(packed, png)
+    assert png.shape == ((44, 48) if orientation < 5 else (48, 44))
+
+
+def test_thumbnails_and_masks_of_a_tiff_are_no_images(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(GREY[0][:20, :20], subfiletype=1)
+        file.write(GREY[1])
+        file.write(GREY[0] > 0, subfiletype=4, photometric="mask")
+    got = loaded(tmp_path / "a.tif")
+    assert len(got) == 1
+    np.testing.assert_array_equal(got[0], LABELS[1])
+
+
+def test_masks_of_tifffile_are_read_as_they_were_written(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "a.tif", LABELS[:2] > 0)
+    np.testing.assert_array_equal(loaded(tmp_path / "a.tif", phases=None), LABELS[:2])
+    tifffile.imwrite(tmp_path / "b.tif", LABELS[0] > 0, software="other")
+    refused(ValueError, "b.tif must store black as 0, got white", {"xy": tmp_path / "b.tif"})
+
+
+def test_a_true_byte_of_255_is_one():
+    ones = np.array(pillow().fromarray(LABELS[0] > 0))  # bool of 0x00 and 0xFF
+    foreign = (LABELS[0] * np.uint8(255)).view(np.bool_)
+    for given in (ones, foreign):
+        for phases in (None, {0: 0, 1: 1}, MAP):
+            np.testing.assert_array_equal(loaded(given, phases=phases)[0], LABELS[0])
+
+
+def test_pillow_images_serve_as_arrays():
+    one, two = pillow().fromarray(GREY[0]), pillow().fromarray(LABELS[1] > 0)
+    np.testing.assert_array_equal(loaded(one)[0], LABELS[0])
+    np.testing.assert_array_equal(loaded([one, two]), LABELS[:2])
+
+
+def test_a_last_axis_of_one_is_a_channel(tmp_path):
+    np.testing.assert_array_equal(loaded(GREY[0][..., None]), LABELS[:1])
+    np.testing.assert_array_equal(loaded(GREY[:2, ..., None]), LABELS[:2])
+    np.save(tmp_path / "a.npy", GREY[:2, ..., None])
+    np.testing.assert_array_equal(loaded(tmp_path / "a.npy"), LABELS[:2])
+
+
+def palette_image(path, labels, colours):
+    image = pillow().fromarray(labels)
+    image.putpalette(colours + [0] * (768 - len(colours)))
+    image.save(path)
+    return path
+
+
+def test_a_palette_is_judged_by_all_images(tmp_path):
+    """A slice that shows only the grey phases of a coloured palette holds labels, too."""
+    colours = [0, 0, 0, 255, 255, 255, 255, 0, 0]
+    two, three = LABELS[0], LABELS[1].copy()
+    three[10:30, 10:30] = 2
+    first = palette_image(tmp_path / "a.png", two, colours)
+    second = palette_image(tmp_path / "b.png", three, colours)
+    np.testing.assert_array_equal(loaded([first, second], phases="labels"), [two, three])
+    np.testing.assert_array_equal(loaded([first]), [two])  # a grey palette: 0 and 255
+    other = palette_image(tmp_path / "c.png", three, [0, 0, 0, 255, 0, 0, 255, 255, 255])
+    message = r"c.png must share the palette of the others, got the colour \[255, 0, 0\] for 1"
+    refused(ValueError, message, {"xy": [second, other]}, phases="labels")
 
 
 def test_numpy_files_and_arrays(tmp_path, backend):

@@ -108,7 +108,9 @@ def test_arguments_override_the_metadata_of_the_file(tmp_path):
 def test_values_are_mapped_to_phases(tmp_path):
     path = tmp_path / "mask.npy"
     np.save(path, (LABELS > 0) * np.uint8(255))
-    assert io.load(path).n_phases == 256
+    match = "only the values 0, 255 and is taken as 256 phases; .* give `phases`={0: 0, 255: 1}"
+    with pytest.warns(UserWarning, match=match):
+        assert io.load(path).n_phases == 256
     got = io.load(path, phases={0: 0, 255: 1}, phase_names=("pore", "solid"))
     np.testing.assert_array_equal(got.labels, LABELS > 0)
     with pytest.raises(ValueError, match=r"mask.npy must hold only the grey values 0, 1 of"):
@@ -152,7 +154,8 @@ def test_imagej_and_ome_voxel_sizes(tmp_path):
     assert io.load(tmp_path / "a.tif").voxel_size == pytest.approx((2e-6, 0.5e-6, 0.25e-6))
     ome = {"axes": "ZYX", "PhysicalSizeX": 5.0, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.5}
     tifffile.imwrite(tmp_path / "a.ome.tif", LABELS, metadata=ome)
-    assert io.load(tmp_path / "a.ome.tif").voxel_size == pytest.approx((5e-9, 0.5e-6, 5e-9))
+    with pytest.warns(UserWarning, match="states .* not the distance of its slices"):
+        assert io.load(tmp_path / "a.ome.tif").voxel_size == pytest.approx((5e-9, 0.5e-6, 5e-9))
     tifffile.imwrite(tmp_path / "plain.tif", LABELS)
     assert io.load(tmp_path / "plain.tif").voxel_size == (1.0, 1.0, 1.0)
     assert tifffile.imread(tmp_path / "plain.tif").shape == LABELS.shape

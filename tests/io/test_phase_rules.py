@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
+from skimage.filters import threshold_multiotsu, threshold_otsu
 
 from _micrographs import GREY, LABELS, MAP, SERIAL, loaded, refused, write
 from micro3d_fast import synthetic
+from micro3d_fast._otsu import otsu_thresholds
 from micro3d_fast.micrographs import Micrographs
 
 pytestmark = pytest.mark.filterwarnings(f"ignore:{SERIAL}:UserWarning")
@@ -45,6 +49,43 @@ def test_multi_otsu():
     images = (np.array([40, 128, 220])[truth] + rng.normal(0, 8, truth.shape)).astype(np.uint8)
     got = loaded(images, phases=None, threshold="multi-otsu", n_phases=3)
     np.testing.assert_array_equal(got, truth)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+@pytest.mark.parametrize("outliers", [0, 1, 50])
+def test_otsu_of_a_narrow_contrast_beside_hot_pixels(dtype, outliers):
+    """The known threshold of the same values without hot pixels, by exact counts."""
+    rng = np.random.default_rng(1)
+    truth = synthetic.level_cut((2, 300, 300), (0.5, 0.5), 4.0, seed=3).labels
+    grey = (np.where(truth == 1, 1200, 1000) + rng.normal(0, 40, truth.shape)).round().astype(dtype)
+    right = otsu_thresholds([grey], 2)
+    assert abs(right[0] - threshold_otsu(grey, nbins=int(np.ptp(grey)) + 1)) <= 1
+    spoilt = grey.copy()
+    spoilt[0].flat[:outliers] = 65535
+    assert abs(otsu_thresholds([spoilt], 2)[0] - right[0]) <= 2
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*is noisy")
+        got = Micrographs.load({"xy": spoilt}, threshold="otsu").images["xy"]
+    assert np.mean(np.array(got) == truth) > 0.985
+
+
+def test_otsu_agrees_with_scikit_image_on_bytes():
+    rng = np.random.default_rng(5)
+    grey = (40 + 60 * (rng.random((200, 200)) < 0.3) + rng.normal(0, 15, (200, 200))).clip(0, 255)
+    grey = grey.astype(np.uint8)
+    assert otsu_thresholds([grey], 2)[0] == threshold_otsu(grey)
+    grey[:, :60] = 200
+    np.testing.assert_allclose(otsu_thresholds([grey], 3), threshold_multiotsu(grey, 3), atol=1)
+    wide = grey.astype(np.uint16) * 100
+    np.testing.assert_array_equal(otsu_thresholds([wide], 3), 100 * otsu_thresholds([grey], 3))
+
+
+def test_otsu_says_when_a_class_is_nearly_empty():
+    image = np.full((100, 100), 100, dtype=np.uint8)
+    image[0, :30] = 250
+    message = r"cuts at 100 and gives phase 1 only 0.3 % of the pixels; look at the result, or give"
+    with pytest.warns(UserWarning, match=message):
+        Micrographs.load({"xy": image}, threshold="otsu")
 
 
 def test_jpeg_needs_a_threshold(tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._planes import PLANES
-from .errors import fail
+from .errors import fail, to_stderr
 from .options import read_phases, read_threshold
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class MicrographOptions:
     ) -> Micrographs | None:
         """Return the micrographs; None if no option names any."""
         from ..micrographs import Micrographs
+        from ..microstructure import describe_voxel_size
 
         planes = dict(zip(PLANES, (self.xy, self.xz, self.yz), strict=True))
         given = {plane: list(patterns) for plane, patterns in planes.items() if patterns}
@@ -60,14 +61,18 @@ class MicrographOptions:
             return Micrographs.from_volume(solid, self.images_per_plane, seed=seed)
         if not given:
             return None
-        return Micrographs.load(
+        micrographs = Micrographs.load(
             given,
             phases=read_phases(self.phases),
-            voxel_size=1.0 if voxel_size is None else voxel_size,
+            voxel_size=voxel_size,
             phase_names=phase_names,
             threshold=read_threshold(self.threshold),
             n_phases=self.n_phases,
         )
+        if micrographs.voxel_size_source:
+            size = describe_voxel_size(micrographs.voxel_size)
+            to_stderr(f"voxel size{size}: {micrographs.voxel_size_source}")
+        return micrographs
 
 
 def load_volume(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from .._checks import refuse, refuse_content, refuse_type, shown
 from .._errors import ArgumentError, ArgumentTypeError
 from .._grey_images import GreyImage
 from .._phase_rules import label_images
+from .._pixel_size import PixelSize
 from ..microstructure import Microstructure, phase_names_for
 from ._format import Content, Format
 from ._registry import READERS, WRITERS
@@ -147,17 +149,43 @@ def _microstructure(
         labels = _checks.as_labels(values, ndim=3)
     except (ArgumentError, ArgumentTypeError) as error:
         raise error.in_source(str(path), named=False) from None
-    size = meta.get("voxel_size") if voxel_size is None else voxel_size
+    size = _voxel_size(path, meta, len(labels)) if voxel_size is None else voxel_size
     names = known_names if phase_names is None else phase_names
+    if names is None and phases is None:
+        _warn_of_gaps(path, labels)
     for array in (labels, *fields.values()):
         _freeze(array)
     return Microstructure(
         labels=labels,
-        voxel_size=1.0 if size is None else size,
+        voxel_size=size,
         phase_names=phase_names_for(int(labels.max()) + 1, names),
         provenance=meta.get("provenance") or {},
         fields=dict(fields),
     )
+
+
+def _voxel_size(path: Path, meta: Mapping[str, Any], slices: int) -> tuple[float, float, float]:
+    """Return the voxel size that a file states, 1.0 if it states none."""
+    stated: PixelSize | None = meta.get("pixel_size")
+    if stated is not None:
+        return stated.of_volume(path, slices)
+    try:
+        return _checks.voxel_size3(meta.get("voxel_size") or 1.0)
+    except (ArgumentError, ArgumentTypeError) as error:
+        raise error.in_source(str(path)) from None
+
+
+def _warn_of_gaps(path: Path, labels: np.ndarray) -> None:
+    """Warn of labels that are rather grey values, such as 0 and 255."""
+    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
+    if 4 * len(present) <= present[-1] + 1:
+        found = ", ".join(map(str, present))
+        example = {int(value): phase for phase, value in enumerate(present)}
+        warnings.warn(
+            f"{path} holds only the values {found} and is taken as {present[-1] + 1} phases; if "
+            f"these are grey values, give `phases`={example}",
+            stacklevel=4,
+        )
 
 
 def _freeze(array: np.ndarray) -> None:

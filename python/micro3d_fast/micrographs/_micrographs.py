@@ -29,6 +29,7 @@ from ..microstructure import (
 from ._borrowing import complete_planes
 from ._check import check
 from ._patch import measure_patch
+from ._pixel_sizes import voxel_size_of
 from ._report import MicrographReport, describe_sizes
 
 
@@ -53,6 +54,9 @@ class Micrographs:
         Missing plane to what it shows instead, such as ``{"yz": "xz with x read as y"}``.
     sources : dict of str to list of str
         Where each image comes from, image by image.
+    voxel_size_source : str
+        Where the voxel size comes from if not from an argument, such as ``"ImageJ calibration of
+        a.tif"``; else empty.
     """
 
     images: dict[str, list[np.ndarray]]
@@ -61,6 +65,7 @@ class Micrographs:
     voxel_size: tuple[float, float, float]
     borrowed: dict[str, str]
     sources: dict[str, list[str]]
+    voxel_size_source: str = ""
 
     # ----------------------------------------------------------------------------- construction
 
@@ -70,7 +75,7 @@ class Micrographs:
         images: Mapping[str, Any],
         phases: Mapping[Any, int] | str | None = None,
         *,
-        voxel_size: Any = 1.0,
+        voxel_size: Any = None,
         phase_names: Sequence[str] | None = None,
         threshold: float | Sequence[float] | str | None = None,
         n_phases: int | None = None,
@@ -90,8 +95,10 @@ class Micrographs:
             Boolean arrays need neither this nor a threshold.  One-bit files hold 0 and 1, or 0 and
             255 if those are in the map.  Palette images give grey values, or indices where the
             palette is coloured.
-        voxel_size : float or (dz, dy, dx)
-            In metres; 1.0 means "in voxels".
+        voxel_size : float or (dz, dy, dx), optional
+            In metres; 1.0 means "in voxels".  Default: what the TIFF files state in their OME
+            metadata, ImageJ calibration or resolution (unless that is a printer's, such as 300
+            dpi); else 1.0.  ``voxel_size_source`` names it.
         phase_names : sequence of str, optional
             One per phase.
         threshold : float, increasing floats, "otsu" or "multi-otsu", optional
@@ -113,7 +120,9 @@ class Micrographs:
         Warns
         -----
         UserWarning
-            The planes contradict each other or the symmetry assumed; see :meth:`check`.
+            The planes contradict each other or the symmetry assumed; see :meth:`check`.  A file
+            states another pixel size than ``voxel_size``.  An Otsu threshold leaves a phase with
+            less than 0.5 % of the pixels.
 
         Raises
         ------
@@ -121,7 +130,8 @@ class Micrographs:
             A pattern matches no file.
         ValueError, TypeError
             Unknown grey values, planes with different phases, colours, transparency, lossy
-            labels, unreadable files.
+            labels, unreadable files; files with different pixel sizes, or in unknown units, where
+            no ``voxel_size`` is given.
         """
         if not isinstance(images, Mapping):
             wanted = "be a dict of 'xy', 'xz', 'yz' to patterns, paths or arrays"
@@ -135,7 +145,8 @@ class Micrographs:
             raise refuse("phase_names", wanted, str(len(names)))
         _refuse_different_phases(given, count)
         sources = {plane: [image.source for image in found[plane]] for plane in planes}
-        made = cls._complete(given, sources, names, voxel_size, symmetry_axis)
+        size, origin = voxel_size_of(found, voxel_size)
+        made = cls._complete(given, sources, names, size, symmetry_axis, origin)
         for warning in made.check().warnings:
             warnings.warn(warning, UserWarning, stacklevel=2)
         return made
@@ -206,6 +217,7 @@ class Micrographs:
         names: tuple[str, ...],
         voxel_size: Any,
         symmetry_axis: Any,
+        voxel_size_source: str = "",
     ) -> Micrographs:
         """Return micrographs of all three planes from labelled images of one, two or three."""
         size = _checks.voxel_size3(voxel_size)
@@ -217,6 +229,7 @@ class Micrographs:
             voxel_size=size,
             borrowed=borrowed,
             sources=sources,
+            voxel_size_source=voxel_size_source,
         )
 
     def check(self, patch: int | None = None) -> MicrographReport:
@@ -365,6 +378,7 @@ class Micrographs:
                 planes.append(f"{plane} {len(images)} of {describe_sizes(images)}")
         phases = describe_fractions(self.phase_names, self.volume_fractions())
         size = describe_voxel_size(self.voxel_size).replace(" of ", "; voxel size ")
+        size += f" ({self.voxel_size_source})" if self.voxel_size_source else ""
         return f"Micrographs: {'; '.join(planes)}{size}; {phases}"
 
 

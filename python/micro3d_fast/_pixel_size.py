@@ -1,0 +1,201 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The pixel size that a TIFF file states: OME, ImageJ, or its resolution tags.
+
+ImageJ writes the pixels per unit into the resolution tags and the rest into the description, as
+lines of a Java properties file: ``unit``, ``yunit`` and ``zunit`` where they differ, and
+``spacing`` unless it is 1.  OME counts in micrometres unless another unit is named.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+import warnings
+from typing import Any, NamedTuple
+
+from ._checks import refuse_content
+from ._errors import ArgumentError
+
+_PREFIXES = {
+    "": ("", 1.0), "kilo": ("k", 1e3), "deci": ("d", 1e-1), "centi": ("c", 1e-2),
+    "milli": ("m", 1e-3), "micro": ("u", 1e-6), "nano": ("n", 1e-9), "pico": ("p", 1e-12),
+}  # fmt: skip
+_UNITS = {
+    **{long + root: f for long, (_, f) in _PREFIXES.items() for root in ("meter", "metre")},
+    **{short + "m": f for short, f in _PREFIXES.values()},
+    "micron": 1e-6, "inch": 0.0254, "inche": 0.0254, "in": 0.0254, "thou": 25.4e-6, "mil": 25.4e-6,
+    "å": 1e-10, "ångström": 1e-10, "angstrom": 1e-10,
+}  # fmt: skip
+_NO_LENGTH = ("", "pixel", "px", "voxel", "reference frame")
+_AMBIGUOUS = ("M", "Mm", "Pm")  # mega- and petametre, or a slip of the keyboard
+_TAG_UNITS = {2: ("inch", 0.0254), 3: ("cm", 0.01)}
+#: Pixels per inch that programs write for printers and screens, whatever the image shows.
+_PRINT = (72, 75, 90, 96, 100, 120, 144, 150, 180, 192, 200, 240, 300, 350, 360, 400, 600, 720,
+          800, 1200, 1440, 2400, 4800)  # fmt: skip
+
+Sizes = tuple[float | None, float | None, float | None]
+
+
+class PixelSize(NamedTuple):
+    """The pixel size that a file states."""
+
+    size: Sizes  # (dz, dy, dx) in metres; None is not stated
+    source: str  # where it stands
+    problem: str = ""  # what stands there and has no meaning as a length
+
+    def transposed(self) -> PixelSize:
+        """Return the pixel size of the image with rows and columns exchanged."""
+        dz, dy, dx = self.size
+        return self._replace(size=(dz, dx, dy))
+
+    def refusal(self, path: Any) -> ArgumentError:
+        """Return the error for a pixel size that has no meaning as a length."""
+        got = f"{self.problem} in its {self.source}"
+        wanted = "state the size of its pixels in a known unit of length"
+        return refuse_content(path, wanted, got, "give `voxel_size`")
+
+    def of_volume(self, path: Any, slices: int) -> tuple[float, float, float]:
+        """Return the voxel size (dz, dy, dx) of a stack; refuse what has no meaning."""
+        if self.problem:
+            raise self.refusal(path)
+        known = next(size for size in reversed(self.size) if size)
+        dz, dy, dx = (size or known for size in self.size)
+        if slices > 1 and not self.size[0]:
+            warnings.warn(
+                f"{path} states the size of its pixels and not the distance of its slices, which "
+                f"is taken to be the same, {dz:.6g} m; give `voxel_size`",
+                stacklevel=5,
+            )
+        return dz, dy, dx
+
+
+def tiff_pixel_size(file: Any) -> PixelSize | None:
+    """Return the pixel size of an open ``tifffile.TiffFile``; None if it states none."""
+    page = file.pages[0]
+    if file.ome_metadata:
+        found = _from_ome(file.ome_metadata)
+    elif page.description.startswith("ImageJ"):
+        found = _from_imagej(page)
+    else:
+        found = _from_resolution(page)
+    return found if found.problem or any(found.size) else None
+
+
+def metres(unit: str) -> float | None:
+    """Return the metres of a unit by any of its usual names; 0 for pixels, None if unknown."""
+    if unit.strip() in _AMBIGUOUS:
+        return None
+    name = unit.replace("Â", "")  # of UTF-8 read as Latin-1
+    name = name.replace("µ", "u").replace("μ", "u").strip().lower()
+    singular = name.removesuffix("s") if len(name) > 2 else name
+    return 0.0 if singular in _NO_LENGTH else _UNITS.get(singular)
+
+
+def _from_ome(text: str) -> PixelSize:
+    """Return the physical size of the pixels in OME-XML, whose header may be damaged."""
+    source = "OME metadata"
+    blocks = re.findall(r"<(?:\w+:)?Pixels\b([^>]*)", text)
+    images = []
+    for block in blocks:
+        pairs = re.findall(r"""(\w+)\s*=\s*(?:"([^"]*)"|'([^']*)')""", block)
+        images.append({key: html.unescape(first or second) for key, first, second in pairs})
+    found: list[Sizes] = []
+    for attributes in images:
+        sizes: list[float | None] = []
+        for axis in "ZYX":
+            value = attributes.get(f"PhysicalSize{axis}")
+            unit = attributes.get(f"PhysicalSize{axis}Unit", "µm")
+            size, factor = _positive(value), metres(unit)
+            if value is not None and (size is None or factor is None):
+                shown = f"PhysicalSize{axis} of {value!r} {unit!r}"
+                return PixelSize((None, None, None), source, shown)
+            sizes.append(size * factor if size and factor else None)
+        found.append((sizes[0], sizes[1], sizes[2]))
+    if len(set(found)) > 1:
+        return PixelSize((None, None, None), source, f"{len(set(found))} sizes of pixels")
+    return PixelSize(found[0] if found else (None, None, None), source)
+
+
+def _from_imagej(page: Any) -> PixelSize:
+    """Return the calibration that ImageJ reads from its own description and resolution tags."""
+    source = "ImageJ calibration"
+    lines = (line.partition("=") for line in page.description.splitlines())
+    entries = {key.strip(): _unescaped(value).strip() for key, _, value in lines}
+    unit = entries.get("unit", "")
+    stack = any(_positive(entries.get(key)) not in (None, 1.0) for key in ("images", "slices"))
+    spacing = entries.get("spacing", "1" if stack else None)
+    depth = None if spacing is None else _positive(spacing) or (1.0 if spacing == "0" else None)
+    names = (entries.get("zunit", unit), entries.get("yunit", unit), unit)
+    factors = [metres(name) for name in names]
+    for name, factor in zip(names, factors, strict=True):
+        if factor is None:
+            return PixelSize((None, None, None), source, f"the unit {name!r}")
+    if spacing is not None and depth is None:
+        return PixelSize((None, None, None), source, f"a spacing of {spacing!r}")
+    in_plane = [1.0 / (_resolution(page, axis) or 1.0) for axis in "YX"]
+    tag_unit = _TAG_UNITS.get(_resolution_unit(page, missing=1))
+    if not any(factors):
+        of_tags = _from_resolution(page, missing=1)
+        if any(of_tags.size):
+            return of_tags
+        relative = [depth or in_plane[1], *in_plane]
+        if max(relative) > min(relative) * 1.001:
+            shown = " x ".join(f"{size:.6g}" for size in relative)
+            return PixelSize((None, None, None), source, f"voxels of {shown} pixels (z, y, x)")
+        return PixelSize((None, None, None), source)
+    if tag_unit is not None and not math.isclose(tag_unit[1], factors[2] or 0.0):
+        if tag_unit[0] != "cm" or factors[2] != 1e-6:  # ImageJ knows this pair alone
+            got = f"the unit {unit!r} beside resolutions per {tag_unit[0]}"
+            return PixelSize((None, None, None), source, got)
+        factors[1:] = [tag_unit[1]] * 2
+    lengths = zip((depth, *in_plane), factors, strict=True)
+    sizes = [length * factor if length and factor else None for length, factor in lengths]
+    if not all(sizes if depth is not None else sizes[1:]):
+        return PixelSize((None, None, None), source, f"the units {', '.join(map(repr, names))}")
+    return PixelSize((sizes[0], sizes[1], sizes[2]), source)
+
+
+def _from_resolution(page: Any, missing: int = 2) -> PixelSize:
+    """Return the pixel size by the resolution tags, unless they are those of a printer."""
+    source = "TIFF resolution"
+    unit = _TAG_UNITS.get(_resolution_unit(page, missing))
+    y, x = (_resolution(page, axis) for axis in "YX")
+    if unit is None or not x or not y or (x, y) == (1.0, 1.0):
+        return PixelSize((None, None, None), source)
+    per_inch = x / unit[1] * 0.0254
+    if any(math.isclose(per_inch, usual, rel_tol=1e-3) for usual in _PRINT):
+        return PixelSize((None, None, None), source)
+    return PixelSize((None, unit[1] / y, unit[1] / x), source)
+
+
+def _resolution(page: Any, axis: str) -> float | None:
+    """Return the pixels per unit along an axis of the image."""
+    tag = page.tags.get(f"{axis}Resolution")
+    numerator, denominator = tag.value if tag is not None else (0, 1)
+    return numerator / denominator if numerator and denominator else None
+
+
+def _resolution_unit(page: Any, missing: int) -> int:
+    tag = page.tags.get("ResolutionUnit")
+    return missing if tag is None else int(tag.value)
+
+
+def _positive(text: str | None) -> float | None:
+    """Return the magnitude of a number, as ImageJ takes a negative spacing, or None."""
+    try:
+        value = abs(float(text or ""))
+    except ValueError:
+        return None
+    return value if 0 < value < math.inf else None
+
+
+def _unescaped(text: str) -> str:
+    r"""Return a value of a Java properties file without its escapes, such as ``\u00B5``."""
+
+    def character(match: re.Match[str]) -> str:
+        code = match[1]
+        return chr(int(code[1:], 16)) if len(code) == 5 else code
+
+    return re.sub(r"\\(u[0-9a-fA-F]{4}|.)", character, text)
