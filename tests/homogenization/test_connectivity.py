@@ -105,7 +105,7 @@ def test_no_stiffness_where_nothing_connects():
     assert got.E[2] == pytest.approx(4 / 36, rel=1e-6)
     assert (got.E[0], got.E[1]) == (0.0, 0.0)
     assert np.isnan(got.nu["xy"])
-    assert got.nu["zx"] == pytest.approx(0.0, abs=0.31)
+    assert np.isnan(got.nu["zx"])  # nothing determines the mean strain across the columns
     assert got.thermal_expansion[2, 2] == pytest.approx(2.0, rel=1e-6)
     assert any("no stiffness there" in w for w in got.warnings)
     alone = np.pad(np.ones((2, 2, 2), np.uint8), 2)

@@ -7,6 +7,7 @@ Elasticity and conduction share it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ from .solver import Solution, SolverOptions, convergence_error, precision_hint, 
 
 @dataclass(eq=False)
 class Hex8Results:
-    """Results of the solves of all unit loads."""
+    """Results of the solves of all unit loads; nan of loads that were never run."""
 
     effective: np.ndarray  # (n, n), n = 6 or 3, symmetric
     phase_strains: np.ndarray  # (loads, phases, n): sums over voxels of the fluctuation, physical
@@ -62,7 +63,7 @@ class Hex8Results:
         """Raise a ConvergenceError with the partial result, if a load missed ``tol``."""
         if self.converged:
             return
-        worst = int(np.argmax(self.residuals))
+        worst = int(np.nanargmax(self.residuals))
         hints = "".join(f"; {w}" for w in warnings) + precision_hint(options, contrast)
         raise convergence_error(
             function,
@@ -96,9 +97,9 @@ class Hex8Problem:
         uniform strain and r_J = -f_J - A u_J the residual that is left.
         """
         c, n = self.compute, self.elements.n
-        energy = np.zeros((n, n))
-        strains = np.zeros((n, len(self.elements.c), n))  # scaled sums of the fluctuation
-        iterations, residuals, converged = [0] * n, [0.0] * n, True
+        energy = np.full((n, n), np.nan)
+        strains = np.full((n, len(self.elements.c), n), np.nan)  # scaled sums of the fluctuation
+        iterations, residuals, converged = [0] * n, [math.nan] * n, True
         nbytes, kept = 0, list[Array]()
         for start in range(0, n, batch):
             loads = list(range(start, min(start + batch, n)))
@@ -139,6 +140,8 @@ class Hex8Problem:
     def _physical(self, kept: list[Array]) -> np.ndarray:
         """Return the fields of all loads in units of the mean voxel spacing."""
         fields = np.concatenate([np.asarray(field) for field in kept])
+        missing = self.elements.n - len(fields)  # loads that were never run
+        fields = np.pad(fields, [(0, missing)] + [(0, 0)] * 4, constant_values=np.nan)
         if self.elements.components == 3:
             fields = fields * self.elements.g[:, None, None, None].astype(fields.dtype)
         return fields

@@ -16,9 +16,11 @@ from .._checks import boolean
 from ._call import Call
 from ._hex8 import solve_unit_loads
 from ._phase_arguments import checked_conductivities
+from ._resistance import carried_fluxes, projected
 from ._unit_elements import UnitElements
 from ._voigt import COMPONENTS
 from .bounds import ConductivityBounds, conductivity_bounds
+from .connectivity import solid_connectivity
 from .local_fields import voxel_gradient
 from .solver import SolverProgress, solver_options
 
@@ -32,7 +34,7 @@ class ConductivityProperties:
     Attributes
     ----------
     tensor : array (3, 3)
-        Symmetric, components x, y, z.
+        Symmetric, components x, y, z; 0 where no conductor connects.
     bounds : ConductivityBounds
         Voigt, Reuss and (isotropic phases) Hashin-Shtrikman, from the volume fractions.
     volume_fractions : array (P,)
@@ -41,7 +43,8 @@ class ConductivityProperties:
         Mean gradient of every phase under the three unit gradients; NaN for a phase that does not
         occur.
     iterations, residuals : tuples of int and float
-        Of the three loads x, y, z; true relative residuals, at most ``tol``.
+        Of the three loads x, y, z; true relative residuals, at most ``tol``. In a partial result
+        NaN for loads that were never run, as is what depends on them.
     tol, precision : float, str
         As requested.
     contrast : float
@@ -167,7 +170,7 @@ def homogenize_conductivity(
     contrast = high / low if low > 0.0 else math.inf
     fractions = voxels.fractions(len(phases))
     result = ConductivityProperties(
-        tensor=results.effective,
+        tensor=_connected(call, results.effective, tensors, phase_codes),
         bounds=conductivity_bounds(phases, fractions),
         volume_fractions=fractions,
         phase_gradient=results.phase_means(voxels.counts, labels_of_code, len(phases)),
@@ -186,6 +189,23 @@ def homogenize_conductivity(
         "homogenize_conductivity", COMPONENTS, options, contrast, partial=result, warnings=warnings
     )
     return result
+
+
+def _connected(
+    call: Call, effective: np.ndarray, tensors: np.ndarray, phase_codes: np.ndarray
+) -> np.ndarray:
+    """Return the tensor, zero along directions that no conductor reaches around the cell along.
+
+    Only conductors among insulators have such directions, and only if little is conducted.
+    """
+    conducts = np.array([tensor.any() for tensor in tensors])
+    if conducts.all() or not conducts.any() or not np.isfinite(effective).all():
+        return effective
+    least = np.linalg.eigvalsh(tensors[conducts]).min()
+    if np.linalg.eigvalsh(effective).min() > 1e-3 * least:
+        return effective
+    connectivity = solid_connectivity(conducts[phase_codes])
+    return projected(effective, carried_fluxes(connectivity.spans(call.voxels.voxel_size)))
 
 
 def _flux(

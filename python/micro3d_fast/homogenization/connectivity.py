@@ -50,6 +50,9 @@ class Connectivity:
         hinges, so near-mechanisms. All but the largest part of each piece are counted.
     unconnected_axes : tuple of str
         Axes along which no piece reaches around the cell: the stiffness is zero there.
+    windings : tuple of array (k, 3)
+        Per piece that reaches around the cell, an orthonormal basis of the vectors, in voxels of
+        the axes (z, y, x), along which it does.
     """
 
     islands: int
@@ -57,6 +60,20 @@ class Connectivity:
     hanging: int
     hanging_voxels: int
     unconnected_axes: tuple[str, ...]
+    windings: tuple[np.ndarray, ...] = ()
+
+    def spans(self, voxel_size: tuple[float, float, float]) -> tuple[np.ndarray, ...]:
+        """Return the distinct `windings` in space: orthonormal vectors (k, 3), components x, y, z.
+
+        A piece that reaches around the cell along all axes makes those of others redundant.
+        """
+        found = []
+        for winding in self.windings:
+            if len(winding) == 3:
+                return (np.eye(3),)
+            q, _ = np.linalg.qr((winding * voxel_size)[:, ::-1].T)
+            found.append(q.T)
+        return tuple(found)
 
     def warnings(self, solid_voxels: int) -> tuple[str, ...]:
         """Return one sentence per finding."""
@@ -92,11 +109,12 @@ def solid_connectivity(solid: np.ndarray) -> Connectivity:
     face_root = _flat(face_root)
 
     pieces, n_pieces = ndimage.label(solid, np.ones((3, 3, 3)))
-    root, reach = _windings(pieces, n_pieces)
+    root, gram = _windings(pieces, n_pieces)
     sizes = np.bincount(pieces.reshape(-1), minlength=n_pieces + 1)
     sizes[0] = 0
     piece_size = np.bincount(root, weights=sizes, minlength=n_pieces + 1).astype(np.int64)
     is_piece = (root == np.arange(n_pieces + 1)) & (piece_size > 0)
+    reach = np.einsum("paa->pa", gram) > 0
     floats = is_piece & ~reach.any(axis=1)
 
     # parts connected by faces within pieces connected by corners: all but the largest hang
@@ -111,8 +129,12 @@ def solid_connectivity(solid: np.ndarray) -> Connectivity:
     hanging_voxels = int((piece_size - largest)[is_piece].sum())
 
     lost = tuple(AXIS_NAMES[axis] for axis in range(3) if not (reach[:, axis] & is_piece).any())
+    windings = tuple(
+        _span(gram[piece] * np.outer(solid.shape, solid.shape))
+        for piece in np.flatnonzero(is_piece & ~floats)
+    )
     return Connectivity(
-        int(floats.sum()), int(piece_size[floats].sum()), hanging, hanging_voxels, lost
+        int(floats.sum()), int(piece_size[floats].sum()), hanging, hanging_voxels, lost, windings
     )
 
 
@@ -172,10 +194,19 @@ def _crossings(pieces: np.ndarray) -> list[tuple[int, int, tuple[int, ...]]]:
     return sorted(pairs)
 
 
+def _span(gram: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis, in rows, of the vectors that ``gram`` sums the products of."""
+    values, vectors = np.linalg.eigh(gram)
+    return vectors[:, values > 1e-9 * values[-1]].T
+
+
 def _windings(pieces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the root of every label across the faces, and the axes around which pieces wind."""
+    """Return the root of every label across the faces, and how pieces wind around the cell.
+
+    The second is, per root, the sum of w w^T (3, 3) over closed paths that shift by w cells.
+    """
     root = np.full(count + 1, -1, dtype=np.int64)
-    reach = np.zeros((count + 1, 3), dtype=bool)
+    gram = np.zeros((count + 1, 3, 3), dtype=np.int64)
     touching: list[list[tuple[int, np.ndarray]]] = [[] for _ in range(count + 1)]
     for i, j, offset in _crossings(pieces):
         touching[i].append((j, np.array(offset)))
@@ -195,5 +226,6 @@ def _windings(pieces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
                     cell[j] = where
                     queue.append(j)
                 else:
-                    reach[start] |= where != cell[j]
-    return root, reach
+                    shift = where - cell[j]
+                    gram[start] += np.outer(shift, shift)
+    return root, gram

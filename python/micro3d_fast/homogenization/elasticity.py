@@ -10,7 +10,9 @@ of the mean stiffness. The thermal expansion (Eq. A.12) needs no seventh solve: 
 
 from __future__ import annotations
 
+import itertools
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,15 +24,18 @@ from ._call import Call
 from ._fibres import checked_directions, fibre_thermal_work
 from ._hex8 import Hex8Results, solve_unit_loads
 from ._phase_arguments import checked_materials
+from ._resistance import Resistance, carried_stresses, consistent_strains, kelvin_values
 from ._unit_elements import UnitElements
-from ._voigt import COMPONENTS, VOIGT_NAMES, dyads, strain_tensor
+from ._voigt import COMPONENTS, VOIGT_NAMES, strain_tensor
 from .bounds import ElasticBounds, elastic_bounds
-from .connectivity import solid_connectivity
+from .connectivity import Connectivity, solid_connectivity
 from .local_fields import LocalFields, UnitDisplacements, local_elastic_fields
 from .materials import Material, TransverselyIsotropic
 from .solver import SolverProgress, solver_options
 
 __all__ = ["ElasticProperties", "homogenize_elasticity"]
+
+_EXPANSION_ERROR = 1e-3  # relative error of the thermal expansion that warns
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +48,15 @@ class ElasticProperties:
         C*, Voigt order 11, 22, 33, 23, 13, 12 (1, 2, 3 = x, y, z), engineering shear strain.
     thermal_expansion : array (3, 3)
         Symmetric tensor (tensor shear), components x, y, z, per kelvin. NaN without stiffness.
+    thermal_expansion_error : float
+        Estimated error of ``thermal_expansion``, relative to its largest component: it is of the
+        order of ``tol`` and grows with the contrast of three or more phases. 0 for one or two,
+        whose expansion follows from the stiffness; NaN with ``directions``. Above 0.001 it warns.
     E : array (3,)
         Young's moduli along x, y, z; 0 without stiffness.
     nu : dict
         Poisson's ratios ``"xy"``, ``"xz"``, ``"yx"``, ...: load along the first axis, contraction
-        along the second.
+        along the second; NaN where one of the two is without stiffness.
     G : dict
         Shear moduli ``"yz"``, ``"xz"``, ``"xy"``.
     bounds : ElasticBounds
@@ -56,16 +65,18 @@ class ElasticProperties:
         By label.
     phase_strain : array (6, P, 6)
         Mean strain of every phase (Voigt, engineering shear) under the six unit strains; NaN for a
-        phase that does not occur. The strain concentration.
+        phase that does not occur. The strain concentration; consistent with ``stiffness``, so for
+        two phases its error is of the order of the square of ``tol``, otherwise of ``tol``.
     iterations, residuals : tuples of int and float
-        Of the six loads xx, yy, zz, yz, xz, xy; the true relative residuals, at most ``tol``.
+        Of the six loads xx, yy, zz, yz, xz, xy; the true relative residuals, at most ``tol``. In a
+        partial result NaN for loads that were never run, as is what depends on them.
     tol, precision, bbar : float, str, bool
         As requested.
     contrast : float
         Largest over smallest stiffness of the phases; inf with a pore.
     warnings : tuple of str
         Opposite faces that do not match, floating islands, pieces connected by edges alone,
-        directions without a connection.
+        directions without a connection, volumetric locking, contrasts that rounding hides.
     seconds : float
         Wall time of the whole call.
     bytes : int
@@ -92,6 +103,8 @@ class ElasticProperties:
     seconds: float
     bytes: int
     device: str
+    thermal_expansion_error: float
+    _resistance: Resistance = field(repr=False)
     _displacements: UnitDisplacements | None = field(default=None, repr=False)
 
     @property
@@ -101,15 +114,16 @@ class ElasticProperties:
 
     @property
     def compliance(self) -> np.ndarray:
-        """Inverse of the stiffness (pseudo-inverse if it is singular), shape (6, 6)."""
-        return _compliance(self.stiffness)[0]
+        """Inverse of the stiffness, shape (6, 6).
+
+        NaN in the rows and columns of strains that the stress does not determine.
+        """
+        return self._resistance.compliance
 
     def young(self, direction: Any) -> np.ndarray:
-        """Return Young's modulus along directions (..., 3) in (x, y, z)."""
+        """Return Young's modulus along directions (..., 3) in (x, y, z); 0 without stiffness."""
         n = np.asarray(direction, dtype=np.float64)
-        n = n / np.linalg.norm(n, axis=-1, keepdims=True)
-        sigma = dyads(n)  # Voigt stress; strain energy = sigma S sigma
-        return 1.0 / np.einsum("...i,ij,...j->...", sigma, self.compliance, sigma)
+        return self._resistance.young(n / np.linalg.norm(n, axis=-1, keepdims=True))
 
     def local(
         self, *, strain: Any = None, stress: Any = None, names: Sequence[str] = ("von_mises",)
@@ -119,7 +133,8 @@ class ElasticProperties:
         Parameters
         ----------
         strain, stress : six numbers
-            Voigt order 11, 22, 33, 23, 13, 12, engineering shear strain; one of the two.
+            Voigt order 11, 22, 33, 23, 13, 12, engineering shear strain; one of the two. A stress
+            that the structure does not carry is refused.
         names : sequence of {"von_mises", "stress", "strain", "displacement"}
             Which fields to keep; phase averages are always computed.
         """
@@ -133,8 +148,14 @@ class ElasticProperties:
         mean = np.asarray(given, dtype=np.float64)
         if mean.shape != (6,) or not np.isfinite(mean).all():
             raise refuse(name, "be six finite numbers in Voigt order", repr(given))
+        if not self._resistance.solved:
+            wanted = "follow a call that converged for all six loads"
+            raise refuse("local", wanted, "a partial result")
         if stress is not None:
-            mean = self.compliance @ mean
+            if not self._resistance.carries(mean):
+                wanted = "be a stress that the structure carries"
+                raise refuse("stress", wanted, repr(given), "its stiffness is 0 there")
+            mean = self._resistance.inverse @ mean
         return local_elastic_fields(mean, tuple(names), self._displacements)
 
     def __repr__(self) -> str:
@@ -191,8 +212,8 @@ def homogenize_elasticity(
     materials : sequence of Material, indexed by label
         Must cover every label present. ``Isotropic(E=0)`` is a pore.
     tol : float
-        Bound of the true relative residual of every load, in (0, 1). The relative error of the
-        stiffness is of the order of its square.
+        Bound of the true relative residual of every load, in (0, 1). The error of the stiffness,
+        relative to its largest component, is of the order of its square.
     device : None, "cpu" or "cuda"
         Default: where ``labels`` are.
     voxel_size : float or (dz, dy, dx), optional
@@ -238,7 +259,10 @@ def homogenize_elasticity(
     options = solver_options(tol, max_iterations, precision, callback)
     call = Call.of(labels, voxel_size, options, device, threads)
     problem = _checked(call, materials, directions, bbar, fields)
-    warnings = call.warn_of_seams() + _connectivity_warnings(problem)
+    connectivity = _connectivity(problem)
+    found = call.warn_of_seams() + _locking_warning(problem)
+    if connectivity is not None:
+        found += connectivity.warnings(problem.solid_voxels)
     elements = UnitElements(
         problem.phase_codes,
         problem.stiffness,
@@ -250,14 +274,14 @@ def homogenize_elasticity(
     results = solve_unit_loads(
         call, "elasticity", elements, keep_fields=problem.fields, together=160**3
     )
-    result = _properties(problem, results, warnings)
+    result = _properties(problem, results, connectivity, found)
     results.require_convergence(
         "homogenize_elasticity",
         VOIGT_NAMES,
         options,
         result.contrast,
         partial=result,
-        warnings=warnings,
+        warnings=found,
     )
     return result
 
@@ -279,6 +303,15 @@ class _Problem:
     stiffness: np.ndarray  # (P, 6, 6); with its axis along z where a phase follows the directions
     fibre_directions: np.ndarray | None
     fibre_phases: np.ndarray
+
+    @property
+    def solid(self) -> np.ndarray:
+        """Which phases are no pores, (P,)."""
+        return np.array([not m.is_pore for m in self.phase_materials])
+
+    @property
+    def solid_voxels(self) -> int:
+        return int(self.call.voxels.counts[self.labels_of_code[self.solid]].sum())
 
 
 def _checked(call: Call, materials: Any, directions: Any, bbar: Any, fields: Any) -> _Problem:
@@ -308,26 +341,70 @@ def _checked(call: Call, materials: Any, directions: Any, bbar: Any, fields: Any
     )
 
 
-def _connectivity_warnings(problem: _Problem) -> tuple[str, ...]:
-    solid = np.array([not m.is_pore for m in problem.phase_materials])
+def _connectivity(problem: _Problem) -> Connectivity | None:
+    """Return the pieces of the solid; None without pores, or without a solid."""
+    solid = problem.solid
     if solid.all() or not solid.any():
+        return None
+    return solid_connectivity(solid[problem.phase_codes])
+
+
+def _locking_warning(problem: _Problem) -> tuple[str, ...]:
+    """Warn of nearly incompressible phases in full integration, beside other phases."""
+    c = problem.stiffness
+    bulk = c[:, :3, :3].sum(axis=(1, 2)) / 9.0
+    shear = (np.trace(c[:, :3, :3], axis1=1, axis2=2) - 3.0 * bulk) / 10.0
+    shear += np.trace(c[:, 3:, 3:], axis1=1, axis2=2) / 5.0  # of the isotropic part
+    locking = problem.labels_of_code[bulk > 49.6 * shear]  # Poisson's ratio above 0.49
+    if problem.bbar or len(c) == 1 or not len(locking):
         return ()
-    mask = solid[problem.phase_codes]
-    return solid_connectivity(mask).warnings(int(mask.sum()))
+    labels = ", ".join(map(str, locking))
+    sentence = (
+        f"phase {labels} is nearly incompressible (Poisson's ratio above 0.49), where these "
+        "elements lock and the result is too stiff: use `bbar=True`"
+    )
+    warnings.warn(sentence, stacklevel=3)
+    return (sentence,)
 
 
 # ----------------------------------------------------------------------------------- assemble
 
 
+def _resistance(
+    problem: _Problem, effective: np.ndarray, connectivity: Connectivity | None
+) -> Resistance:
+    """Return the effective stiffness, zero where the solid does not connect, and its inverse."""
+    call, solid = problem.call, problem.solid
+    if connectivity is None:
+        return Resistance.of(effective, None if solid.any() else np.zeros((6, 0)), 0.0)
+    basis = carried_stresses(connectivity.spans(call.voxels.voxel_size))
+    tol = call.options.tol
+    share = problem.solid_voxels / call.voxels.labels.size
+    softest = kelvin_values(problem.stiffness[solid]).min()
+    # the error of the energy is of the order of tol^2; single wires carry a share of the solid
+    return Resistance.of(effective, basis, max(min(tol, 1e-6), tol**2) * softest * share)
+
+
 def _properties(
-    problem: _Problem, results: Hex8Results, warnings: tuple[str, ...]
+    problem: _Problem,
+    results: Hex8Results,
+    connectivity: Connectivity | None,
+    found: tuple[str, ...],
 ) -> ElasticProperties:
     """Return the effective properties of the solved unit loads."""
     call, voxels = problem.call, problem.call.voxels
     fractions = voxels.fractions(len(problem.materials))
+    resistance = _resistance(problem, results.effective, connectivity)
     strain = results.phase_means(voxels.counts, problem.labels_of_code, len(problem.materials))
-    compliance, connected = _compliance(results.effective)
-    alpha = np.where(connected, compliance @ _thermal_work(problem, strain, results), np.nan)
+    alpha, error = _expansion(problem, resistance, strain, results)
+    if error > _EXPANSION_ERROR:
+        sentence = (
+            f"the thermal expansion is known to about {error:.1g} of its largest component only "
+            f"(contrast of the phases {_contrast(problem.stiffness):.3g}): use a lower `tol`, with "
+            "`precision`='float64'"
+        )
+        warnings.warn(sentence, stacklevel=3)
+        found = (*found, sentence)
     displacements = None
     if problem.fields and results.fields is not None:
         displacements = UnitDisplacements(
@@ -341,9 +418,10 @@ def _properties(
             fibre_phases=problem.fibre_phases,
         )
     return ElasticProperties(
-        stiffness=results.effective,
+        stiffness=resistance.stiffness,
         thermal_expansion=strain_tensor(alpha),
-        **_engineering_constants(compliance, connected),
+        thermal_expansion_error=error,
+        **_engineering_constants(resistance),
         bounds=elastic_bounds(problem.materials, fractions),
         volume_fractions=fractions,
         phase_strain=strain,
@@ -353,12 +431,37 @@ def _properties(
         precision=call.options.precision,
         bbar=problem.bbar,
         contrast=_contrast(problem.stiffness),
-        warnings=warnings,
+        warnings=found,
         seconds=call.seconds(),
         bytes=results.nbytes,
         device=call.compute.name,
+        _resistance=resistance,
         _displacements=displacements,
     )
+
+
+def _expansion(
+    problem: _Problem, resistance: Resistance, strain: np.ndarray, results: Hex8Results
+) -> tuple[np.ndarray, float]:
+    """Make the phase ``strain`` consistent; return the expansion (6,) and its relative error.
+
+    The error is estimated by the change of the expansion: it is about the error that is left where
+    three or more phases occur. The strains of two follow from the stiffness.
+    """
+    computed = resistance.inverse @ _thermal_work(problem, strain, results)
+    error = math.nan
+    if resistance.solved and not problem.fibre_phases.any():
+        occur = problem.labels_of_code
+        shares = problem.call.voxels.counts[occur] / problem.call.voxels.labels.size
+        strain[:, occur] = consistent_strains(
+            strain[:, occur], shares, problem.stiffness, resistance.stiffness
+        )
+        alpha = resistance.inverse @ _thermal_work(problem, strain, results)
+        change, largest = np.abs(alpha - computed).max(), np.abs(alpha).max()
+        error = float(change / largest) if len(occur) > 2 and largest > 0.0 else 0.0
+        computed = alpha
+    computed[~resistance.determined] = math.nan
+    return computed, error
 
 
 def _thermal_work(problem: _Problem, strain: np.ndarray, results: Hex8Results) -> np.ndarray:
@@ -380,36 +483,28 @@ def _thermal_work(problem: _Problem, strain: np.ndarray, results: Hex8Results) -
     return work
 
 
-def _compliance(stiffness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pseudo-inverse, and which strains (6,) the structure resists."""
-    top = np.abs(stiffness).max()
-    if top == 0.0:
-        return np.zeros((6, 6)), np.zeros(6, bool)
-    values, vectors = np.linalg.eigh(stiffness / top)
-    resists = values > 1e-9
-    inverse = (vectors[:, resists] / values[resists]) @ vectors[:, resists].T / top
-    outside = 1.0 - (vectors[:, resists] ** 2).sum(axis=1)  # part of e_i without stiffness
-    return inverse, outside < 1e-6
-
-
-def _engineering_constants(compliance: np.ndarray, connected: np.ndarray) -> dict[str, Any]:
+def _engineering_constants(resistance: Resistance) -> dict[str, Any]:
     """Return the arguments ``E``, ``nu`` and ``G`` of `ElasticProperties`."""
+    if not resistance.solved:
+        names = [a + b for a, b in itertools.permutations(COMPONENTS, 2)]
+        g = {VOIGT_NAMES[k]: math.nan for k in (3, 4, 5)}
+        return {"E": np.full(3, math.nan), "nu": dict.fromkeys(names, math.nan), "G": g}
+    compliance, known = resistance.inverse, resistance.determined
     diagonal = np.diag(compliance)
-    modulus = np.array(
-        [1.0 / d if ok and d > 0.0 else 0.0 for d, ok in zip(diagonal, connected, strict=True)]
-    )
-    nu = {}
-    for i, j in ((0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)):
-        value = -compliance[j, i] / diagonal[i] if modulus[i] > 0.0 else math.nan
-        nu[COMPONENTS[i] + COMPONENTS[j]] = float(value)
+    modulus = np.divide(1.0, diagonal, out=np.zeros(6), where=known)
+    nu = {
+        COMPONENTS[i] + COMPONENTS[j]: float(-compliance[j, i] / diagonal[i])
+        if known[i] and known[j]
+        else math.nan
+        for i, j in itertools.permutations(range(3), 2)
+    }
     g = {VOIGT_NAMES[k]: float(modulus[k]) for k in (3, 4, 5)}
     return {"E": modulus[:3].copy(), "nu": nu, "G": g}
 
 
 def _contrast(stiffness: np.ndarray) -> float:
     """Return the largest over the smallest eigenvalue of the phases, in Kelvin's form."""
-    root = np.sqrt(np.array([1, 1, 1, 2, 2, 2]))
-    values = np.linalg.eigvalsh(stiffness * np.outer(root, root))
+    values = kelvin_values(stiffness)
     low, high = values.min(), values.max()
     return float(high / low) if low > 1e-14 * high else math.inf
 
