@@ -125,7 +125,8 @@ def test_ctrl_c_prints_the_command_that_resumes(run, monkeypatch, folder, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_stopped_training_resumes(folder, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_training_resumes(folder, tmp_path, number):
     command = [
         sys.executable, "-m", "micro3d_fast", "train", "--volume", str(folder / "v.tif"),
         "--out", str(tmp_path / "run"), "--patch", "16", "--batch-size", "2", "--steps", "40",
@@ -134,7 +135,7 @@ def test_a_stopped_training_resumes(folder, tmp_path):
     assert process.stderr is not None
     while "training 4/40" not in process.stderr.readline():
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=120)
     assert process.returncode == errors.INTERRUPTED
     assert "To resume: micro3d train --volume" in err.splitlines()[-1]

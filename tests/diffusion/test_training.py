@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -295,6 +296,46 @@ def test_runs_older_than_the_fraction_condition_resume(tmp_path):
     train(micrographs(), tmp_path, steps=2, **QUICK)
     with pytest.raises(ResumeError, match="fraction_condition was False, now True"):
         train(micrographs(), tmp_path, steps=2, fraction_condition=True, **QUICK)
+
+
+def test_a_finished_run_goes_on_to_more_steps(tmp_path):
+    first = train(micrographs(), tmp_path, steps=3, **QUICK)
+    more = train(micrographs(), tmp_path, steps=6, **QUICK)
+    assert more.details["steps"] == 6
+    assert any((weights(first)[k] != w).any() for k, w in weights(more).items())
+    assert json.loads((tmp_path / "settings.json").read_text())["steps"] == 6
+    with pytest.raises(ValueError, match="`steps` must be at least 6, the steps that"):
+        train(micrographs(), tmp_path, steps=5, **QUICK)
+
+
+def test_a_run_goes_on_in_another_precision_with_a_warning(tmp_path):
+    with pytest.raises(Stop):
+        train(micrographs(), tmp_path, steps=4, save_every=2, callback=stop_at(3), **QUICK)
+    with pytest.warns(UserWarning, match="goes on in bfloat16 and began in float32"):
+        train(micrographs(), tmp_path, steps=4, **{**QUICK, "precision": "bfloat16"})
+
+
+def test_the_model_of_an_unfinished_run_is_that_of_its_checkpoint(tmp_path):
+    with pytest.raises(Stop):
+        train(micrographs(), tmp_path, steps=5, save_every=2, callback=stop_at(3), **QUICK)
+    with pytest.warns(UserWarning, match="stopped after 2 of 5 steps: train again to resume"):
+        early = load_model(tmp_path)
+    finished = train(micrographs(), tmp_path, steps=5, save_every=2, **QUICK)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_same_weights(finished, load_model(tmp_path))
+    assert any((weights(early)[k] != w).any() for k, w in weights(finished).items())
+
+
+def test_a_second_training_is_kept_out(tmp_path):
+    def second(event):
+        with pytest.raises(ValueError, match="`out` must be a directory that no other training"):
+            train(micrographs(), tmp_path, steps=2, **QUICK)
+        raise Stop
+
+    with pytest.raises(Stop):
+        train(micrographs(), tmp_path, steps=2, callback=second, **QUICK)
+    train(micrographs(), tmp_path, steps=2, **QUICK)
 
 
 def test_fractions_of_a_batch():

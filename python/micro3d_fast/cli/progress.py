@@ -17,21 +17,24 @@ __all__ = ["CtrlC", "Progress", "clock"]
 class CtrlC:
     """Context in which the first Ctrl-C stops after the current step, the second immediately.
 
+    SIGTERM, which batch systems and containers send, counts as Ctrl-C.
+
     Call ``check`` after each step.
     """
 
     def __init__(self) -> None:
         self.pressed = False
-        self._before: Any = None
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> CtrlC:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._on_signal)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *_: Any) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _on_signal(self, *_: Any) -> None:
         if self.pressed:

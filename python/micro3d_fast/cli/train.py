@@ -47,6 +47,10 @@ Preset = Annotated[str, typer.Option(help="small, base or paper.")]
 Patch = Annotated[int, typer.Option(help="Side of the training crops, in pixels.")]
 Steps = Annotated[int | None, typer.Option(help="Training steps; default: those of the preset.")]
 BatchSize = Annotated[int, typer.Option(help="Crops per step.")]
+LearningRate = Annotated[
+    float | None, typer.Option(help="Peak learning rate; default: that of the preset.")
+]
+Precision = Annotated[str, typer.Option(help="auto, bfloat16 or float32.")]
 FractionCondition = Annotated[
     bool,
     typer.Option("--fraction-condition", help="Condition the network on the phase fractions."),
@@ -76,6 +80,8 @@ def train(
     patch: Patch = 64,
     steps: Steps = None,
     batch_size: BatchSize = 32,
+    learning_rate: LearningRate = None,
+    precision: Precision = "auto",
     fraction_condition: FractionCondition = False,
     device: Device = None,
     seed: Seed = 0,
@@ -84,8 +90,8 @@ def train(
 ) -> None:
     """Train a model on the micrographs of one, two or three planes.
 
-    One plane describes an isotropic material, two a transversely isotropic one. Ctrl-C saves a
-    checkpoint; rerun the same command to resume.
+    One plane describes an isotropic material, two a transversely isotropic one. Ctrl-C and
+    SIGTERM save a checkpoint; rerun the same command to resume, or with more --steps to go on.
 
     \b
     Examples:
@@ -111,6 +117,8 @@ def train(
         patch=patch,
         steps=steps,
         batch_size=batch_size,
+        learning_rate=learning_rate,
+        precision=precision,
         fraction_condition=fraction_condition,
         device=device,
         seed=seed,

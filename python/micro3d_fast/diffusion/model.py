@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib import resources
@@ -230,7 +231,8 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
     Parameters
     ----------
     path_or_bundled_name : path or {"fibre-composite", "separator", "cathode"}
-        A directory written by `Model.save` (or a run of `train`, whose ``model`` is taken).
+        A directory written by `Model.save` (or a run of `train`, whose ``model`` is taken; that of
+        an unfinished run is the model of its last checkpoint, with a warning).
 
     Returns
     -------
@@ -276,13 +278,19 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
                 f"{directory / record['weights']} must have the hash that model.json gives, "
                 "but its content differs: the file is damaged"
             )
-        return _built(record, data, file)
+        model = _built(record, data, file)
     except ModelFileError:
         raise
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise ModelFileError(
             f"{directory} must hold a whole micro3d-fast model, but reading it failed: {error}"
         ) from error
+    if model.details.get("unfinished"):
+        warnings.warn(
+            f"the training of {directory} {model.details['training']}: train again to resume it",
+            stacklevel=2,
+        )
+    return model
 
 
 def _built(record: dict[str, Any], data: bytes, file: Path) -> Model:

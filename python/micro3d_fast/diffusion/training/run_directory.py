@@ -8,9 +8,14 @@ under a temporary name and renamed.
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import fcntl
 import json
 import math
+import os
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from reprlib import repr as brief  # 256 phase names are too many for a message
@@ -26,6 +31,10 @@ CHECKPOINT = "checkpoint.safetensors"
 SETTINGS = "settings.json"
 HISTORY = "history.csv"
 VERDICTS = "verdicts.csv"
+
+
+# Settings with which a run may go on otherwise than it began.
+_FREE = ("steps", "precision")
 
 
 class ResumeError(ValueError):
@@ -47,25 +56,42 @@ class RunDirectory:
     """The files of a run in ``out``."""
 
     def __init__(self, out: Path) -> None:
-        self.out = out
+        self.out, self.model = out, out / "model"
 
-    def open(self, settings: dict[str, Any], resume: bool) -> None:
-        """Create the directory, or check that it holds a run with these settings."""
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other trainings out of the directory."""
+        self._refuse_file()
+        self.out.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.out, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            wanted = "be a directory that no other training writes to"
+            raise _checks.refuse("out", wanted, str(self.out)) from None
+        finally:
+            os.close(handle)  # which unlocks it
+
+    def _refuse_file(self) -> None:
         if self.out.exists() and not self.out.is_dir():
             raise _checks.refuse("out", "be a directory", f"the file {self.out}")
+
+    def open(self, settings: dict[str, Any], resume: bool) -> None:
+        """Create the files of a run, or check that the directory holds one with these settings."""
         file = self.out / SETTINGS
-        new = not file.exists()
-        if not new:
-            self._check(file, settings, resume)
-        for directory in (self.out, self.out / "model", self.out / "samples"):
+        write = not file.exists()
+        if not write:
+            write = self._check(file, settings, resume)
+        for directory in (self.out, self.model, self.out / "samples"):
             directory.mkdir(parents=True, exist_ok=True)
             sweep(directory)  # temporary files of a killed writer
-        if new:
+        if write:
             with atomic_write(file) as path:
                 path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
-    def _check(self, file: Path, settings: dict[str, Any], resume: bool) -> None:
-        """Refuse a run on other data or settings."""
+    def _check(self, file: Path, settings: dict[str, Any], resume: bool) -> bool:
+        """Refuse a run on other data or settings; return whether free settings have changed."""
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
@@ -80,6 +106,14 @@ class RunDirectory:
             raise ResumeError(f"{file} must be JSON written by train, got {found!r}")
         found.setdefault("fraction_condition", False)  # runs older than this setting
         other = [k for k in settings if found.get(k) != settings[k]]
+        if set(other) <= set(_FREE):
+            if "precision" in other:
+                warnings.warn(
+                    f"{self.out} goes on in {settings['precision']} and began in "
+                    f"{found.get('precision')}: its weights differ by rounding",
+                    stacklevel=5,
+                )
+            return bool(other)
         if other:
             changes = ", ".join(
                 "the micrographs differ"
@@ -91,6 +125,15 @@ class RunDirectory:
                 f"`out` must hold a run of the same data and settings, got {self.out}, "
                 f"where {changes}"
             )
+        return False
+
+    def has_finished_model(self) -> bool:
+        """Return whether the directory holds the model of the last step."""
+        try:
+            record = json.loads((self.model / "model.json").read_text(encoding="utf-8"))
+            return not record["details"].get("unfinished")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return False
 
     def save(self, learner: Learner, progress: Progress) -> None:
         """Write the checkpoint, the loss history and the verdicts, each atomically."""
@@ -125,6 +168,9 @@ class RunDirectory:
                 tensors = {k: opened.get_tensor(k) for k in opened.keys()}  # noqa: SIM118
             learner.load_tensors(tensors)
             learner.step = int(meta["step"])
+            if learner.step > learner.options.steps:
+                wanted = f"be at least {learner.step}, the steps that {self.out} has made"
+                raise _checks.refuse("steps", wanted, str(learner.options.steps))
             history = [(int(a), float(b)) for a, b in meta["history"]]
             return Progress(
                 float(meta["loss"]),
@@ -133,6 +179,8 @@ class RunDirectory:
                 meta.get("losses", []),  # absent in older checkpoints
                 meta.get("verdicts", []),
             )
+        except _checks.ArgumentError:
+            raise
         except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
             raise ResumeError(
                 f"{file} must be a whole checkpoint of this run, but reading it failed: {error}"

@@ -82,7 +82,9 @@ def train(
         Seed of all random choices.
     resume : bool
         Resume from the checkpoint in ``out`` if it has one.  A run on other data or settings is
-        refused.  With False an ``out`` that holds a run is refused.
+        refused, except that it may go on to more steps (also a finished one; the learning rate
+        then follows the schedule of all steps) or in another precision, with a warning.  With
+        False an ``out`` that holds a run is refused.
     callback : callable, optional
         Called after each step with a dict: step, steps, loss (smoothed), seconds, eta, verdict (of
         the 2D samples, a `Verdict`, at a step with a picture; else None).
@@ -109,7 +111,8 @@ def train(
     Returns
     -------
     Model
-        With the moving average of the weights; also in ``out/model``.  ``details["training"]`` is a
+        With the moving average of the weights; also in ``out/model``, where the model of the last
+        checkpoint lies before.  ``details["training"]`` is a
         sentence on its steps, its loss and the verdict on its last 2D samples.
 
     Warns
@@ -117,9 +120,6 @@ def train(
     UserWarning
         Of a run with pictures, unless its last 2D samples are consistent with the micrographs: it
         had less than a quarter of the recommended steps, or they are very different.
-
-    Warns
-    -----
     UserWarning
         The patch is short for the structure; see `Micrographs.check`.
 
@@ -159,8 +159,9 @@ def train(
     size = micrographs.check(patch=options.patch).patch
     for sentence in size.warnings if size else ():
         warnings.warn(sentence, UserWarning, stacklevel=2)
-    with current_device(options.device):
-        _Run(micrographs, Path(out), options, resume).finish(callback)
+    directory = RunDirectory(Path(out))
+    with current_device(options.device), directory.locked():
+        _Run(micrographs, directory, options, resume).finish(callback)
     model = load_model(Path(out) / "model")  # exactly what is on disk
     if "training" in model.details and poor(model.details):  # older versions did not record it
         warnings.warn(f"the model may be poor: {model.details['training']}", stacklevel=2)
@@ -171,10 +172,14 @@ class _Run:
     """One training run, from its directory to the finished model."""
 
     def __init__(
-        self, micrographs: Micrographs, out: Path, options: TrainingOptions, resume: bool
+        self,
+        micrographs: Micrographs,
+        directory: RunDirectory,
+        options: TrainingOptions,
+        resume: bool,
     ) -> None:
         self.micrographs, self.options = micrographs, options
-        self.directory = RunDirectory(out)
+        self.directory = directory
         self.learner = Learner(micrographs, options)
         self.directory.open(options.settings(micrographs), resume)
         self.progress: Progress = self.directory.restore(self.learner)
@@ -203,14 +208,24 @@ class _Run:
                         }
                     )
                 if learner.step == steps or learner.step % self.options.save_every == 0:
-                    self.directory.save(learner, self.progress)
+                    self._save()
         except KeyboardInterrupt:
             if self.between_steps:  # else keep the last checkpoint
-                self.directory.save(learner, self.progress)
+                self._save()
             raise
-        model = self.directory.out / "model"
-        if not (model / "model.json").exists() or learner.step > first:
-            self._finished_model().save(model)
+        if learner.step > first or not self.directory.has_finished_model():
+            self._finished_model().save(self.directory.model)
+
+    def _save(self) -> None:
+        """Write a checkpoint, and the model of an unfinished run to look at."""
+        self.directory.save(self.learner, self.progress)
+        step, steps = self.learner.step, self.options.steps
+        if step < steps:
+            model = self._model()
+            unfinished = {"unfinished": True, "training": f"stopped after {step} of {steps} steps"}
+            dataclasses.replace(model, details={**model.details, **unfinished}).save(
+                self.directory.model
+            )
 
     def _step(self) -> None:
         """Make one step and smooth its loss."""
@@ -220,8 +235,8 @@ class _Run:
         self.progress.loss = loss if step == 1 else (1 - weight) * before + weight * loss
         if not math.isfinite(loss):
             raise DivergedError(
-                f"the loss must stay finite, got {loss} at step {step}: lower `learning_rate`, or "
-                "use precision='float32'"
+                f"the loss must stay finite, got {loss} at step {step}: lower `learning_rate` or "
+                "set `precision` to float32"
             )
         self.progress.losses.append(loss)
         del self.progress.losses[: -recent_losses(self.options.steps)]
