@@ -144,12 +144,15 @@ def choice(value: Any, options: Iterable[str], *, name: str) -> str:
 
 
 def path(value: Any, *, name: str = "path") -> Path:
-    """Return the ``pathlib.Path`` of a string or path-like."""
+    """Return the ``pathlib.Path`` of a string or path-like; ``~`` is the home directory."""
     if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes):
         raise refuse_type(name, "be a path", shown_with_type(value))
     if not os.fspath(value):
         raise refuse(name, "be a path", "an empty string")
-    return Path(value)
+    found = Path(value)
+    if found.parts[:1] and found.parts[0].startswith("~") and not found.exists():
+        return Path(os.path.expanduser(found))
+    return found
 
 
 def callback(value: Any, *, name: str = "callback") -> Any:

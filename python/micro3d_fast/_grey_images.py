@@ -44,7 +44,7 @@ class GreyImage(NamedTuple):
 def gather(given: Any, plane: str) -> list[GreyImage]:
     """Return all images of one plane from a pattern, a path, an array, or a list of these."""
     if isinstance(given, str | os.PathLike):
-        return [image for path in find(given, plane) for image in read(path)]
+        return [image for path in find(given, f"images[{plane!r}]") for image in read(path)]
     if not isinstance(given, list | tuple):
         return _from_array(given, plane, first=0)
     if not given:
@@ -56,19 +56,35 @@ def gather(given: Any, plane: str) -> list[GreyImage]:
     return images
 
 
-def find(pattern: str | os.PathLike[str], plane: str) -> list[Path]:
-    """Return the files of a path or glob pattern in natural order: ``2.png`` before ``10.png``."""
-    name = f"images[{plane!r}]"
+def find(pattern: str | os.PathLike[str], name: str) -> list[Path]:
+    """Return the files of a path or glob pattern in natural order: ``2.png`` before ``10.png``.
+
+    ``name`` is the argument.  Brackets that match no file as a set of characters stand for
+    themselves.
+    """
     path = _checks.path(pattern, name=name)
     if path.is_dir():
         raise refuse(name, "be files", f"the directory {path}", f"give {path}/*.png")
     if path.exists():
         return [path]
-    found = [Path(name) for name in glob.glob(str(path), recursive=True)]
-    found = sorted((name for name in found if name.is_file()), key=natural_key)
+    folder = next(parent for parent in path.parents if parent.is_dir())
+    inside = os.path.join(glob.escape(str(folder)), path.relative_to(folder))
+    patterns = (str(path), inside, str(path).replace("[", "[[]"))
+    found = [files for files in map(_matches, patterns) if files]
     if not found:
-        raise FileNotFoundError(f"plane {plane!r}: no file matches {path}")
-    return found
+        plane = re.fullmatch(r"images\['(\w\w)'\]", name)
+        subject = f"plane {plane[1]!r}" if plane else f"`{name}`"
+        raise FileNotFoundError(f"{subject}: no file matches {path}")
+    other = next((files for files in found if files != found[0]), None)
+    if other is not None:
+        got = f"{path}, which matches {found[0][0]} and, read as it is, {other[0]}"
+        raise refuse(name, "have no [ and ] of two meanings", got, "give a list of files")
+    return found[0]
+
+
+def _matches(pattern: str) -> list[Path]:
+    found = [Path(name) for name in glob.glob(pattern, recursive=True)]
+    return sorted((path for path in found if path.is_file()), key=natural_key)
 
 
 def natural_key(path: Path) -> tuple[Any, ...]:
@@ -83,7 +99,7 @@ def read(path: Path) -> list[GreyImage]:
     if suffix not in SUFFIXES:
         raise refuse_content(path, f"end in one of {', '.join(SUFFIXES)}", repr(path.suffix))
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _pixel_limit():
             warnings.simplefilter("ignore")  # decompression bombs, odd tags: the pixels decide
             if suffix in (".npy", ".npz"):
                 return _read_numpy(path)
@@ -92,9 +108,36 @@ def read(path: Path) -> list[GreyImage]:
             return _read_pillow(path)
     except ArgumentError:
         raise
+    except _too_large() as error:
+        wanted = "have fewer pixels, or the environment variable MICRO3D_MAX_PIXELS raise the limit"
+        raise refuse_content(path, wanted, str(error).partition(",")[0]) from None
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path} cannot be read as an image: {reason}") from error
+
+
+def _too_large() -> type[Exception]:
+    from PIL import Image as pillow
+
+    return pillow.DecompressionBombError
+
+
+@contextlib.contextmanager
+def _pixel_limit() -> Iterator[None]:
+    """Let Pillow read images of up to MICRO3D_MAX_PIXELS pixels; default: twice its own limit."""
+    from PIL import Image as pillow
+
+    text, before = os.environ.get("MICRO3D_MAX_PIXELS", ""), pillow.MAX_IMAGE_PIXELS
+    if not text:
+        yield
+        return
+    if not text.isdecimal():
+        raise refuse("MICRO3D_MAX_PIXELS", "be a whole number, 0 for no limit", repr(text))
+    try:
+        pillow.MAX_IMAGE_PIXELS = max(int(text) // 2, 1) if int(text) else None
+        yield
+    finally:
+        pillow.MAX_IMAGE_PIXELS = before
 
 
 def _read_numpy(path: Path) -> list[GreyImage]:
@@ -270,6 +313,8 @@ def _tiff_values(series: Any, path: Path) -> np.ndarray:
         reason = error
     try:
         pages = [_tiff_page(page.aspage()) for page in series.pages]
+    except _too_large():
+        raise
     except Exception:
         name = getattr(series.keyframe.compression, "name", series.keyframe.compression)
         wanted = "be compressed in a way that tifffile and Pillow can undo"

@@ -13,9 +13,11 @@ import pytest
 from micro3d_fast import io
 from micro3d_fast.microstructure import Microstructure
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* does not hold the:UserWarning")
+
 ROOT = Path(__file__).resolve().parents[2]
 CARRIED = ("voxel size", "phase names", "provenance", "fields")
-SUFFIX = re.compile(r"(?<![\w/{}*])\.(?:npy|npz|tiff?|vti|h5|hdf5|zarr|raw|inp)\b")
+SUFFIX = re.compile(r"(?<![\w/{}*])\.(?:npy|npz|tiff?|vti|h5|hdf5|zarr|raw|inp|dream3d)\b")
 
 
 def test_suffixes_are_distinct():

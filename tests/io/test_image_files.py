@@ -297,6 +297,23 @@ def test_refusals_of_tiff(tmp_path):
     refused(ValueError, "s.tif must be a whole TIFF file", {"xy": tmp_path / "s.tif"}, phases=MAP)
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_the_limit_of_large_mosaics_can_be_lifted(tmp_path, monkeypatch, name):
+    options = {"compression": "tiff_lzw"} if name == "a.tif" else {}
+    path = write(tmp_path / name, GREY[0], **options)
+    monkeypatch.setattr(pillow(), "MAX_IMAGE_PIXELS", 1000)
+    message = (
+        rf"{name} must have fewer pixels, or the environment variable MICRO3D_MAX_PIXELS raise"
+    )
+    refused(ValueError, message, {"xy": path}, phases=MAP)
+    for limit in ("2200", "0"):
+        monkeypatch.setenv("MICRO3D_MAX_PIXELS", limit)
+        np.testing.assert_array_equal(loaded(path), LABELS[:1])
+    assert pillow().MAX_IMAGE_PIXELS == 1000
+    monkeypatch.setenv("MICRO3D_MAX_PIXELS", "many")
+    refused(ValueError, "`MICRO3D_MAX_PIXELS` must be a whole number", {"xy": path}, phases=MAP)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".npy", ".npz", ".bmp"])
 def test_broken_files_are_refused_by_name(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"

@@ -10,6 +10,7 @@ import json
 import lzma
 import os
 import re
+import warnings
 import zlib
 
 import numpy as np
@@ -18,6 +19,8 @@ import pytest
 from micro3d_fast import io
 from micro3d_fast.io import _tiff
 from micro3d_fast.microstructure import Microstructure
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* does not hold the:UserWarning")
 
 RNG = np.random.default_rng(20260101)
 LABELS = RNG.integers(0, 3, (5, 6, 7)).astype(np.uint8)
@@ -120,6 +123,24 @@ def test_values_are_mapped_to_phases(tmp_path):
 def test_plain_arrays_are_saved_too(tmp_path):
     io.save(tmp_path / "a.npz", LABELS)
     np.testing.assert_array_equal(io.load(tmp_path / "a.npz").labels, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "lost"),
+    [
+        (".npy", "voxel size, phase names, provenance, fields"),
+        (".tif", "fields"),
+        (".raw", "fields"),
+        (".npz", ""),
+    ],
+)
+def test_saving_warns_of_what_is_lost(tmp_path, suffix, lost):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        FULL.save(tmp_path / f"a{suffix}")
+        Microstructure(LABELS).save(tmp_path / f"b{suffix}")
+    expected = f"a{suffix} does not hold the {lost} of the volume; a .npz file would"
+    assert [str(w.message).rsplit("/")[-1] for w in caught] == ([expected] if lost else [])
 
 
 # ------------------------------------------------------------------------ other programs' files
@@ -250,6 +271,111 @@ def test_our_vti_is_cell_data_with_x_fastest(tmp_path):
     assert head[:3].tolist() == [1, 1 << 20, LABELS.size]
     payload = zlib.decompress(base64.b64decode(block[4 * -(-32 // 3) :]))
     assert payload == LABELS.tobytes()
+
+
+def vti_with(path, cells, points, extent="0 7 0 6 0 5"):
+    """Write arrays on the cells and the points of one grid."""
+
+    def arrays(given):
+        return "".join(
+            f'<DataArray type="{ {"u": "UInt8", "f": "Float64"}[a.dtype.kind] }" Name="{name}" '
+            f'format="ascii">{" ".join(map(str, a.ravel()))}</DataArray>'
+            for name, a in given.items()
+        )
+
+    path.write_text(
+        '<VTKFile type="ImageData" byte_order="LittleEndian"><ImageData '
+        f'WholeExtent="{extent}" Spacing="1 1 1"><Piece Extent="{extent}">'
+        f"<PointData>{arrays(points)}</PointData><CellData>{arrays(cells)}</CellData></Piece>"
+        "</ImageData></VTKFile>"
+    )
+    return path
+
+
+def test_vtk_arrays_on_cells_and_points(tmp_path):
+    path = tmp_path / "a.vti"
+    ghosts = np.zeros((5, 6, 7), np.uint8)
+    points = np.zeros((6, 7, 8), np.uint8) + np.arange(8, dtype=np.uint8)
+    vti_with(path, {"vtkGhostType": ghosts}, {"phase": points})
+    np.testing.assert_array_equal(io.load(path).labels, points)
+    np.testing.assert_array_equal(io.load(path, name="phase").labels, points)
+    vti_with(path, {"temperature": ghosts + 0.5}, {"phase": points, "noise": points + 0.5})
+    np.testing.assert_array_equal(io.load(path).labels, points)
+    vti_with(path, {"phase": LABELS}, {"labels": points})
+    np.testing.assert_array_equal(io.load(path).labels, points)
+    np.testing.assert_array_equal(io.load(path, name="phase").labels, LABELS)
+    vti_with(path, {"a": LABELS}, {"b": points})
+    with pytest.raises(
+        ValueError, match=r"must hold one array or one named 'labels', got 'b', 'a'"
+    ):
+        io.load(path)
+
+
+def test_vtk_ghosts_are_left_out(tmp_path):
+    ghosts = np.zeros((5, 6, 7), np.uint8)
+    ghosts[:, :, 6] = ghosts[0] = 1
+    path = vti_with(tmp_path / "a.vti", {"labels": LABELS, "vtkGhostType": ghosts}, {})
+    with pytest.warns(
+        UserWarning, match=r"a.vti: the 4 x 6 x 6 voxels without its ghosts are read"
+    ):
+        np.testing.assert_array_equal(io.load(path).labels, LABELS[1:, :, :6])
+    ghosts[2, 3, 3] = 32  # a hole
+    vti_with(path, {"labels": LABELS, "vtkGhostType": ghosts}, {})
+    with pytest.raises(
+        ValueError, match="a value of its own for every voxel, got 67 of 210 without"
+    ):
+        io.load(path)
+
+
+def test_vtk_ghosts_of_one_piece_do_not_hide_another(tmp_path):
+    piece = (
+        '<Piece Extent="{} 0 2 0 1"><CellData><DataArray type="UInt8" Name="seg" format="ascii">{}'
+        '</DataArray><DataArray type="UInt8" Name="vtkGhostType" format="ascii">{}</DataArray>'
+        "</CellData></Piece>"
+    )
+    left = piece.format("0 2", "0 1 3 4", "0 0 0 0")
+    right = piece.format("1 3", "9 2 9 5", "1 0 1 0")
+    text = (
+        '<VTKFile type="ImageData" byte_order="LittleEndian"><ImageData '
+        f'WholeExtent="0 3 0 2 0 1" Spacing="1 1 1">{left}{right}</ImageData></VTKFile>'
+    )
+    (tmp_path / "a.vti").write_text(text)
+    np.testing.assert_array_equal(io.load(tmp_path / "a.vti").labels, SMALL)
+    (tmp_path / "b.vti").write_text(text.replace(left, ""))
+    with pytest.warns(UserWarning, match="the 1 x 2 x 1 voxels"):
+        np.testing.assert_array_equal(io.load(tmp_path / "b.vti").labels, [[[2], [5]]])
+
+
+def test_flat_vtk_images(tmp_path):
+    image = LABELS[0]
+    path = vti_with(tmp_path / "a.vti", {"seg": image}, {}, extent="0 7 0 6 0 0")
+    np.testing.assert_array_equal(io.load(path).labels, image[None])
+    path.write_text(path.read_text().replace('Spacing="1 1 1"', 'Spacing="2 2 0"'))
+    assert io.load(path).voxel_size == (2.0, 2.0, 2.0)
+
+
+def test_hdf5_with_axes_of_one_component(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    group = "DataContainers/ImageDataContainer"
+    with h5py.File(tmp_path / "a.dream3d", "w") as file:
+        file[f"{group}/CellData/Phases"] = LABELS.astype("i4")[..., None]
+        file[f"{group}/CellData/Confidence"] = np.ones((5, 6, 7, 1), "f4")
+        file[f"{group}/CellData/EulerAngles"] = np.ones((5, 6, 7, 3), "f4")
+        file[f"{group}/CellEnsembleData/CrystalStructures"] = np.ones((3, 1), "u4")
+        file[f"{group}/_SIMPL_GEOMETRY/SPACING"] = np.array([0.5, 0.25, 2], "f4")
+    for name in (None, f"{group}/CellData/Phases"):
+        with pytest.warns(UserWarning, match="is taken to be in micrometres, as usual in DREAM"):
+            got = io.load(tmp_path / "a.dream3d", name=name)
+        np.testing.assert_array_equal(got.labels, LABELS)
+        assert got.voxel_size == pytest.approx((2e-6, 2.5e-7, 5e-7))
+    with pytest.raises(ValueError, match=r"hold a volume \(nz, ny, nx\), got shape \(5, 6, 7, 3\)"):
+        io.load(tmp_path / "a.dream3d", name=f"{group}/CellData/EulerAngles", voxel_size=1e-6)
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["exported_data"] = LABELS[None, ..., None]  # ilastik: t, z, y, x, c
+        file["exported_data"].attrs["element_size_um"] = [2.0, 0.5, 0.5]
+    got = io.load(tmp_path / "b.h5")
+    np.testing.assert_array_equal(got.labels, LABELS)
+    assert got.voxel_size == pytest.approx((2e-6, 5e-7, 5e-7))
 
 
 def test_hdf5_of_others(tmp_path):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,15 +12,18 @@ from typing import Annotated, Any
 import typer
 
 from .errors import DEVIATES, fail, guarded
-from .files import IMAGES, MicrographOptions, check_output, load_volume
+from .files import IMAGES, MicrographOptions, VolumeDetails, check_output, load_volume
 from .options import (
     XY,
     XZ,
     YZ,
+    ArrayName,
+    Crop,
     Debug,
     PhaseCount,
     PhaseNames,
     Phases,
+    RawShape,
     Threshold,
     VolumeFile,
     VoxelSize,
@@ -64,6 +68,9 @@ def characterize(
     phases: Phases = None,
     phase_names: PhaseNames = None,
     voxel_size: VoxelSize = None,
+    raw_shape: RawShape = None,
+    array: ArrayName = None,
+    crop: Crop = None,
     debug: Debug = False,
 ) -> None:
     """Measure a volume: fractions, two-point correlations, lineal paths, per phase and axis.
@@ -84,7 +91,10 @@ def characterize(
         fail(f"--fail-on must be one of {', '.join(SEVERITY[1:])}, got {fail_on!r}")
     names, voxels = read_names(phase_names), read_voxel_size(voxel_size)
     of_volume = None if xy or xz or yz else phases
-    solid = load_volume(volume, "volume", voxels, names, of_volume)
+    own = VolumeDetails(raw_shape, array, crop)
+    if not (xy or xz or yz):
+        own = dataclasses.replace(own, threshold=threshold, n_phases=n_phases)
+    solid = load_volume(volume, "volume", voxels, names, of_volume, own)
     micrographs = MicrographOptions(xy, xz, yz, None, 0, phases, threshold, n_phases).load(
         phase_names=names, voxel_size=voxels
     )
@@ -92,7 +102,8 @@ def characterize(
         fail("--reference must stand alone, without --xy, --xz or --yz")
     reference_volume = None
     if reference is not None:
-        reference_volume = load_volume(reference, "reference", None, names, phases)
+        theirs = dataclasses.replace(own, crop=None)
+        reference_volume = load_volume(reference, "reference", None, names, phases, theirs)
     compared_with = micrographs if reference is None else reference_volume
     if fail_on is not None and compared_with is None:
         fail("--fail-on needs a --reference, or micrographs")

@@ -4,26 +4,51 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._planes import PLANES
 from .errors import fail, to_stderr
-from .options import read_phases, read_threshold
+from .options import read_crop, read_phases, read_shape, read_threshold
 
 if TYPE_CHECKING:
     from ..micrographs import Micrographs
     from ..microstructure import Microstructure
 
-__all__ = ["IMAGES", "MicrographOptions", "check_output", "load_volume"]
+__all__ = ["IMAGES", "MicrographOptions", "VolumeDetails", "check_output", "load_volume"]
 
+NAMED = (".npz", ".vti", ".h5", ".hdf5", ".zarr", ".dream3d")  # files of several arrays
 #: Arguments of the library and the options that set them, for `errors.guarded`.
 IMAGES = {f"images[{plane!r}]": plane for plane in PLANES}
+
+
+@dataclass(frozen=True)
+class VolumeDetails:
+    """The options of a command about the file of a volume."""
+
+    raw_shape: str | None = None
+    array: str | None = None
+    crop: str | None = None
+    threshold: str | None = None
+    n_phases: int | None = None
+
+    def arguments(self, path: Path) -> dict[str, Any]:
+        """Return arguments of `io.load`; shape and array where the format of the file has them."""
+        kind = path.suffix.lower()
+        shape = None if self.raw_shape is None else read_shape(self.raw_shape, "--raw-shape")
+        return {
+            "shape": shape if kind == ".raw" else None,
+            "name": self.array if kind in NAMED else None,
+            "crop": read_crop(self.crop),
+            "threshold": read_threshold(self.threshold),
+            "n_phases": self.n_phases,
+        }
 
 
 @dataclass(frozen=True)
@@ -38,6 +63,7 @@ class MicrographOptions:
     phases: str | None
     threshold: str | None
     n_phases: int | None
+    details: VolumeDetails = VolumeDetails()  # of the volume
 
     def load(
         self,
@@ -55,9 +81,12 @@ class MicrographOptions:
         if self.volume is not None:
             if given:
                 fail("--volume must stand alone, without --xy, --xz or --yz")
-            if self.threshold is not None:
-                fail("--threshold is for micrographs; a --volume must hold labels (see --phases)")
-            solid = load_volume(self.volume, "volume", voxel_size, phase_names, self.phases)
+            details = dataclasses.replace(
+                self.details, threshold=self.threshold, n_phases=self.n_phases
+            )
+            solid = load_volume(
+                self.volume, "volume", voxel_size, phase_names, self.phases, details
+            )
             return Micrographs.from_volume(solid, self.images_per_plane, seed=seed)
         if not given:
             return None
@@ -81,20 +110,22 @@ def load_volume(
     voxel_size: float | tuple[float, ...] | None = None,
     phase_names: Sequence[str] | None = None,
     phases: str | None = None,
+    details: VolumeDetails | None = None,
 ) -> Microstructure:
     """Read the volume that a parameter of the command names; other options override its details."""
     from .. import io
 
-    mapping = read_phases(phases)
     try:
         return io.load(
             path,
             voxel_size=voxel_size,
             phase_names=phase_names,
-            phases=None if isinstance(mapping, str) else mapping,
+            phases=read_phases(phases),
+            **(details or VolumeDetails()).arguments(path),
         )
     except (ValueError, FileNotFoundError) as error:  # --shape is that of another volume
-        error.parameters = {"path": parameter, "shape": "its shape"}  # type: ignore[union-attr]
+        shape = "its shape" if details is None else "raw_shape"
+        error.parameters = {"path": parameter, "shape": shape, "name": "array"}  # type: ignore[union-attr]
         raise
 
 

@@ -13,12 +13,15 @@ import typer
 
 from .._planes import AXIS_NAMES
 from .errors import Stopped, fail, guarded
-from .files import check_output, load_volume
+from .files import VolumeDetails, check_output, load_volume
 from .options import (
+    ArrayName,
+    Crop,
     Debug,
     Device,
     PhaseNames,
     Phases,
+    RawShape,
     VoxelSize,
     command_line,
     read_names,
@@ -86,6 +89,9 @@ def homogenize(
     phases: Phases = None,
     phase_names: PhaseNames = None,
     voxel_size: VoxelSize = None,
+    raw_shape: RawShape = None,
+    array: ArrayName = None,
+    crop: Crop = None,
     device: Device = None,
     debug: Debug = False,
 ) -> None:
@@ -110,8 +116,9 @@ def homogenize(
         check_output(out, folder=True)
     details = (read_voxel_size(voxel_size), read_names(phase_names), phases)
     paths = _files(volume)
-    solids = [load_volume(path, "volume", *details) for path in paths]
-    tomogram = None if reference is None else load_volume(reference, "reference", *details)
+    own, theirs = VolumeDetails(raw_shape, array, crop), VolumeDetails(raw_shape, array)
+    solids = [load_volume(path, "volume", *details, own) for path in paths]
+    tomogram = None if reference is None else load_volume(reference, "reference", *details, theirs)
 
     from .. import homogenization
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ __all__ = [
     "XY",
     "XZ",
     "YZ",
+    "ArrayName",
+    "Crop",
     "Debug",
     "Device",
     "ModelName",
@@ -26,11 +29,13 @@ __all__ = [
     "PhaseCount",
     "PhaseNames",
     "Phases",
+    "RawShape",
     "Seed",
     "Threshold",
     "VolumeFile",
     "VoxelSize",
     "command_line",
+    "read_crop",
     "read_fractions",
     "read_harmonize",
     "read_names",
@@ -77,7 +82,25 @@ VoxelSize = Annotated[
     str | None, typer.Option(help="Voxel size in metres: one number, or dz,dy,dx.", metavar="SIZE")
 ]
 VolumeFile = Annotated[
-    Path, typer.Argument(metavar="VOLUME", help="A labelled volume: .tif, .npz, .vti, ...")
+    Path,
+    typer.Argument(
+        metavar="VOLUME",
+        help="A labelled volume: .tif, .npz, .vti, ...; or a folder or quoted pattern of slices.",
+    ),
+]
+RawShape = Annotated[
+    str | None,
+    typer.Option(metavar="NZ,NY,NX", help="Shape of a .raw volume without its .raw.json."),
+]
+ArrayName = Annotated[
+    str | None, typer.Option(help="Array of a .npz, .vti, .h5 or .zarr volume that holds several.")
+]
+Crop = Annotated[
+    str | None,
+    typer.Option(
+        metavar="Z0:Z1,Y0:Y1,X0:X1",
+        help="Part of the volume to keep, in voxels; an end may be left out.",
+    ),
 ]
 ModelName = Annotated[
     str,
@@ -131,14 +154,25 @@ def read_numbers(text: str, option: str, kind: type = float) -> list[Any]:
         fail(f"{option} must be {wanted} with commas between, got {text!r}")
 
 
-def read_shape(text: str) -> tuple[int, ...]:
+def read_shape(text: str, option: str = "--shape") -> tuple[int, ...]:
     """Return ``"64,64,64"``, ``"64x64x64"`` or ``"64"`` as (nz, ny, nx)."""
-    numbers = read_numbers(text, "--shape", int)
+    numbers = read_numbers(text, option, int)
     if len(numbers) == 1:
         numbers *= 3
     if len(numbers) != 3 or min(numbers) < 1:
-        fail(f"--shape must be one or three positive whole numbers nz,ny,nx, got {text!r}")
+        fail(f"{option} must be one or three positive whole numbers nz,ny,nx, got {text!r}")
     return tuple(numbers)
+
+
+def read_crop(text: str | None) -> list[tuple[int | None, int | None]] | None:
+    """Return ``"0:64,10:,:"`` as (start, stop) along z, y and x, with None for an open end."""
+    if text is None:
+        return None
+    parts = re.fullmatch(r"(-?\d*):(-?\d*),(-?\d*):(-?\d*),(-?\d*):(-?\d*)", text.replace(" ", ""))
+    if parts is None or "-" in parts.groups():
+        fail(f"--crop must be START:STOP for z,y,x, such as 0:64,10:200,:, got {text!r}")
+    ends = [int(end) if end else None for end in parts.groups()]
+    return [(ends[i], ends[i + 1]) for i in (0, 2, 4)]
 
 
 def read_voxel_size(text: str | None) -> float | tuple[float, ...] | None:

@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .errors import Stopped, fail, guarded, to_stderr
-from .files import IMAGES, MicrographOptions, check_output
+from .files import IMAGES, MicrographOptions, VolumeDetails, check_output
 from .options import (
     XY,
     XZ,
     YZ,
+    ArrayName,
+    Crop,
     Debug,
     Device,
     PerPlane,
     PhaseCount,
     PhaseNames,
     Phases,
+    RawShape,
     Seed,
     Threshold,
     VoxelSize,
@@ -76,6 +79,9 @@ def train(
     n_phases: PhaseCount = None,
     phase_names: PhaseNames = None,
     voxel_size: VoxelSize = None,
+    raw_shape: RawShape = None,
+    array: ArrayName = None,
+    crop: Crop = None,
     preset: Preset = "small",
     patch: Patch = 64,
     steps: Steps = None,
@@ -101,7 +107,15 @@ def train(
     """
     check_output(out, folder=True)
     micrographs = MicrographOptions(
-        xy, xz, yz, volume, images_per_plane, phases, threshold, n_phases
+        xy,
+        xz,
+        yz,
+        volume,
+        images_per_plane,
+        phases,
+        threshold,
+        n_phases,
+        VolumeDetails(raw_shape, array, crop),
     ).load(phase_names=read_names(phase_names), voxel_size=read_voxel_size(voxel_size), seed=seed)
     if micrographs is None:
         fail("train needs micrographs: give --xy, --xz and --yz (one, two or three), or --volume")

@@ -17,11 +17,16 @@ suffix   read write voxel size phase names provenance fields notes
 
 .. [1] VTK has no bool and no float16: such fields come back as uint8 and float32.
 
-The suffixes .tiff and .hdf5 are read and written like .tif and .h5.  Array order is ``[z, y, x]``
-in all formats, x fastest.  Lengths are in metres; TIFF also holds micrometres for ImageJ and OME
-readers.  Files of other programs are read if they hold one labelled volume: a voxel size is taken
-from ImageJ, OME and VTK metadata, and is 1.0 ("in voxels") without them.  Every file is written
+The suffixes .tiff and .hdf5 are read and written like .tif and .h5; .dream3d is read.  Array order
+is ``[z, y, x]`` in all formats, x fastest.  Lengths are in metres; TIFF also holds micrometres for
+ImageJ and OME readers.  Saving warns of what the format cannot hold.  Every file is written
 atomically (``_atomic``).
+
+Files of other programs are read if they hold one labelled volume; so are folders, patterns and
+lists of images, one per slice.  A voxel size is taken from ImageJ, OME, VTK and DREAM.3D metadata
+and from the resolution of TIFF files, and is 1.0 ("in voxels") without them; one that has no
+meaning as a length is refused unless ``voxel_size`` is given.  Arrays of VTK may lie on cells or
+points; ghosts are left out.
 """
 
 from __future__ import annotations

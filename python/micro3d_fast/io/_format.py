@@ -81,6 +81,14 @@ def metadata_json(volume: Microstructure) -> str:
     return json.dumps(metadata(volume), allow_nan=False)
 
 
+def spatial_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return a shape without the axes of one component, channel or time around (nz, ny, nx)."""
+    kept = list(shape)
+    while len(kept) > 3 and 1 in (kept[0], kept[-1]):
+        del kept[-1 if kept[-1] == 1 else 0]
+    return tuple(kept)
+
+
 def pick_array(names: Sequence[str], name: str | None, path: Path) -> str:
     """Return the requested name, ``labels``, or the only one."""
     wanted = name or ("labels" if "labels" in names or len(names) != 1 else names[0])

@@ -17,5 +17,6 @@ FORMATS = (NPY, NPZ, TIFF, VTI, HDF5, ZARR, RAW, INP)
 #: Suffix to its format, of those that `save` and `load` accept.
 WRITERS = {suffix: form for form in FORMATS for suffix in form.suffixes}
 READERS = {suffix: form for suffix, form in WRITERS.items() if form.read is not None}
+READERS[".dream3d"] = HDF5
 #: Suffixes that `save` and `load` accept.
 WRITABLE, READABLE = tuple(WRITERS), tuple(READERS)

@@ -16,12 +16,12 @@ from .. import _checks
 from .._atomic import restore_directory
 from .._checks import refuse, refuse_content, refuse_type, shown
 from .._errors import ArgumentError, ArgumentTypeError
-from .._grey_images import GreyImage
-from .._phase_rules import label_images
 from .._pixel_size import PixelSize
 from ..microstructure import Microstructure, phase_names_for
 from ._format import Content, Format
 from ._registry import READERS, WRITERS
+from ._rules import LabelRule, box_of
+from ._slices import files_of, read_slices
 
 
 def save(path: str | os.PathLike[str], microstructure: Any, **options: Any) -> Path:
@@ -52,42 +52,89 @@ def save(path: str | os.PathLike[str], microstructure: Any, **options: Any) -> P
     for option, value in options.items():
         if option not in form.write_options:
             raise refuse_type(option, f"be left out for {path.suffix} files", shown(value))
+    _warn_of_losses(path, microstructure, form)
     form.write(path, microstructure, **options)
     return path
 
 
+def _warn_of_losses(path: Path, volume: Microstructure, form: Format) -> None:
+    """Warn of what a volume has and its file cannot hold."""
+    has = {
+        "voxel size": any(size != 1.0 for size in volume.voxel_size),
+        "phase names": volume.phase_names != phase_names_for(volume.n_phases, None),
+        "provenance": bool(volume.provenance),
+        "fields": bool(volume.fields),
+    }
+    lost = [what for what, present in has.items() if present and what not in form.carries]
+    if lost:
+        text = f"{path} does not hold the {', '.join(lost)} of the volume; a .npz file would"
+        warnings.warn(text, stacklevel=4)
+
+
 def load(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     voxel_size: Any = None,
     phase_names: Sequence[str] | None = None,
-    phases: Mapping[Any, int] | None = None,
+    phases: Mapping[Any, int] | str | None = None,
     shape: Any = None,
     name: str | None = None,
+    threshold: float | Sequence[float] | str | None = None,
+    n_phases: int | None = None,
+    crop: Any = None,
+    mask: Any = None,
 ) -> Microstructure:
-    """Read a volume from a file in the format of its suffix.
+    """Read a volume from a file in the format of its suffix, or from the images of its slices.
 
     Parameters
     ----------
-    path : path
-        Ending in .npy, .npz, .tif, .tiff, .vti, .h5, .hdf5, .zarr or .raw.
+    path : path, pattern or list of paths
+        Ending in .npy, .npz, .tif, .tiff, .vti, .h5, .hdf5, .zarr, .raw or .dream3d.
+        Or a folder, a pattern such as ``"slices/*.png"`` (natural order) or a list of images
+        (.png, .tif, .bmp, .jpg), one per slice along z.
     voxel_size : float or (dz, dy, dx), optional
         In metres, instead of that of the file.
     phase_names : sequence of str, optional
         Instead of those of the file.
-    phases : dict, optional
-        Value in the file to phase, such as ``{0: 0, 255: 1}``; default: the values are phases.
+    phases : dict or "labels", optional
+        Value in the file to phase, such as ``{0: 0, 255: 1}``; default: the values are phases,
+        which must be integers.  ``"labels"`` takes whole numbers of floating point, too.
     shape : (nz, ny, nx), optional
         Of a .raw file without its .raw.json.
     name : str, optional
         Array of a .npz, .vti, .h5 or .zarr that holds several; default ``"labels"``, or the only
         one.
+    threshold : float, increasing floats, "otsu" or "multi-otsu", optional
+        For grey values, as in :meth:`micro3d_fast.Micrographs.load`.
+    n_phases : int, optional
+        Number of phases; needed by ``"multi-otsu"``.
+    crop : three of (start, stop) or slice, optional
+        The part to keep along z, y and x, in voxels; None keeps an axis or an end.
+    mask : array of bool or path, shape (nz, ny, nx), optional
+        Where the material is, such as the cylinder of a tomogram.  Voxels outside are not counted
+        by the Otsu methods and become one more phase, the last, named ``"outside"``; the functions
+        of ``statistics`` take ``mask=volume.labels != volume.n_phases - 1``.
 
     Returns
     -------
     Microstructure
     """
-    path = _checks.path(path)
+    files = files_of(path)
+    if isinstance(files, Path):
+        content, source = _file_content(files, shape, name), str(files)
+    else:
+        if shape is not None or name is not None:
+            raise refuse("shape" if name is None else "name", "be None for slices", "another value")
+        content = read_slices(files)
+        source = f"{files[0]} ... {files[-1]}" if len(files) > 1 else str(files[0])
+    if isinstance(mask, str | os.PathLike):
+        mask = load(mask).labels
+    rule = LabelRule(phases, threshold, n_phases, mask, crop)
+    return _microstructure(source, content, voxel_size, phase_names, rule)
+
+
+def _file_content(path: Path, shape: Any, name: str | None) -> Content:
+    """Return the content of one file, in the format of its suffix."""
     form = _format_of(path, READERS)
     if form.is_directory:
         restore_directory(path)
@@ -101,8 +148,7 @@ def load(
         "shape": None if shape is None else _checks.shape3(shape, name="shape"),
         "name": None if name is None else str(name),
     }[form.read_option]
-    content = _read(path, form, option)
-    return _microstructure(path, content, voxel_size, phase_names, phases)
+    return _read(path, form, option)
 
 
 def _format_of(path: Path, formats: Mapping[str, Format]) -> Format:
@@ -132,57 +178,62 @@ def _read(path: Path, form: Format, option: Any) -> Content:
 
 
 def _microstructure(
-    path: Path, content: Content, voxel_size: Any, phase_names: Any, phases: Any
+    source: str, content: Content, voxel_size: Any, phase_names: Any, rule: LabelRule
 ) -> Microstructure:
     """Return the volume of a file, with arguments of the caller in place of its metadata."""
     values, meta, fields = content
     if values.ndim == 2:
         values = values[None]
+    if values.ndim == 4 and values.shape[3] == 1:  # one component
+        values = values[..., 0]
     if values.ndim != 3 or values.size == 0:
-        raise refuse_content(path, "hold a volume (nz, ny, nx)", f"shape {values.shape}")
-    known_names = meta.get("phase_names")
-    if phases is not None:
-        images, count = label_images({"": [GreyImage(values, str(path))]}, phases, None, None)
-        values = images[""][0]
-        known_names = known_names if len(known_names or ()) == count else None
-    try:
-        labels = _checks.as_labels(values, ndim=3)
-    except (ArgumentError, ArgumentTypeError) as error:
-        raise error.in_source(str(path), named=False) from None
-    size = _voxel_size(path, meta, len(labels)) if voxel_size is None else voxel_size
-    names = known_names if phase_names is None else phase_names
-    if names is None and phases is None:
-        _warn_of_gaps(path, labels)
+        raise refuse_content(source, "hold a volume (nz, ny, nx)", f"shape {values.shape}")
+    labels = rule.labels(source, values)
+    count = int(labels.max()) + 1
+    names = meta.get("phase_names") if phase_names is None else phase_names
+    if rule.mask is not None and names is not None and len(names) == count - 1:
+        names = (*names, "outside")
+    mapped = rule.phases is not None or rule.threshold is not None
+    if phase_names is None and mapped and len(names or ()) != count:
+        names = None  # those of other values
+    if rule.crop is not None:
+        box = box_of(rule.crop, values.shape)
+        fields = {name: field[box] for name, field in fields.items()}
+    size = _voxel_size(source, meta, len(labels)) if voxel_size is None else voxel_size
+    if names is None and not mapped:
+        _warn_of_gaps(source, labels)
     for array in (labels, *fields.values()):
         _freeze(array)
     return Microstructure(
         labels=labels,
         voxel_size=size,
-        phase_names=phase_names_for(int(labels.max()) + 1, names),
+        phase_names=phase_names_for(count, names),
         provenance=meta.get("provenance") or {},
         fields=dict(fields),
     )
 
 
-def _voxel_size(path: Path, meta: Mapping[str, Any], slices: int) -> tuple[float, float, float]:
+def _voxel_size(source: str, meta: Mapping[str, Any], slices: int) -> tuple[float, float, float]:
     """Return the voxel size that a file states, 1.0 if it states none."""
     stated: PixelSize | None = meta.get("pixel_size")
     if stated is not None:
-        return stated.of_volume(path, slices)
+        return stated.of_volume(source, slices)
+    if meta.get("note"):
+        warnings.warn(f"{source}: {meta['note']}; else give `voxel_size`", stacklevel=4)
     try:
         return _checks.voxel_size3(meta.get("voxel_size") or 1.0)
     except (ArgumentError, ArgumentTypeError) as error:
-        raise error.in_source(str(path)) from None
+        raise error.in_source(source) from None
 
 
-def _warn_of_gaps(path: Path, labels: np.ndarray) -> None:
+def _warn_of_gaps(source: str, labels: np.ndarray) -> None:
     """Warn of labels that are rather grey values, such as 0 and 255."""
     present = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
     if 4 * len(present) <= present[-1] + 1:
         found = ", ".join(map(str, present))
         example = {int(value): phase for phase, value in enumerate(present)}
         warnings.warn(
-            f"{path} holds only the values {found} and is taken as {present[-1] + 1} phases; if "
+            f"{source} holds only the values {found} and is taken as {present[-1] + 1} phases; if "
             f"these are grey values, give `phases`={example}",
             stacklevel=4,
         )

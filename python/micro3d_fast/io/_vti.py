@@ -8,6 +8,7 @@ import base64
 import binascii
 import json
 import lzma
+import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ _VTK_TYPES = {
     "Int64": "i8", "UInt64": "u8", "Float32": "f4", "Float64": "f8",
 }  # fmt: skip
 _VTK_BLOCK = 1 << 20
+#: Arrays of VTK about the others: not 0 for what another piece owns or is hidden; 0 for invalid.
+_BOOKKEEPING = ("vtkGhostType", "vtkGhostLevels", "vtkValidPointMask")
 
 
 def _write_vti(path: Path, volume: Microstructure) -> None:
@@ -96,51 +99,125 @@ def _read_vti(path: Path, name: str | None) -> Content:
     if direction != [1, 0, 0, 0, 1, 0, 0, 0, 1]:
         raise refuse_content(path, "be aligned with the axes", f"Direction {direction}")
     decode = _VtkDecoder(root, appended, raw)
-    meta: dict[str, Any] = {
-        "voxel_size": [float(v) for v in image.get("Spacing", "1 1 1").split()][::-1]
-    }
+    whole = _extent(image.get("WholeExtent", ""))
+    meta = _vti_metadata(image, whole)
+    pieces = image.findall("Piece")
+    places = _places(pieces, path)
+    chosen = _chosen(pieces[0], places, name, path)
+    arrays = {}
+    for kept in places if "micro3d_fast" in meta else [chosen]:
+        on = places[kept]
+        arrays[kept] = _without_ghosts(*_vti_array(decode, pieces, whole, on, kept), path)
+    return Content(arrays.pop(chosen), meta, arrays)
+
+
+def _vti_metadata(image: Any, whole: list[int]) -> dict[str, Any]:
+    """Return our own metadata if present, else the spacing."""
     for array in image.findall("FieldData/*"):
         if array.get("Name") == "micro3d_fast" and array.get("type") == "String":
             codes = bytes(int(code) for code in (array.text or "").split())
-            meta = json.loads(codes.rstrip(b"\0").decode())
-    whole = _extent(image.get("WholeExtent", ""))
-    pieces = image.findall("Piece")
-    has_cells = any(len(piece.findall("CellData/DataArray")) for piece in pieces)
-    on = "CellData" if has_cells else "PointData"
-    first = pieces[0].find(on) if pieces else None
-    if first is None or not len(first):
+            return json.loads(codes.rstrip(b"\0").decode())
+    spacing = [float(v) for v in image.get("Spacing", "1 1 1").split()]
+    flat = [whole[2 * axis] == whole[2 * axis + 1] for axis in range(3)]
+    usual = max(spacing)
+    return {
+        "voxel_size": [
+            usual if one and not size else size for size, one in zip(spacing, flat, strict=True)
+        ][::-1]
+    }
+
+
+def _places(pieces: list[Any], path: Path) -> dict[str, str]:
+    """Return the names of the arrays and whether they are CellData, which win, or PointData."""
+    places = {
+        array.get("Name", ""): on
+        for on in ("PointData", "CellData")
+        for array in (pieces[0].findall(f"{on}/DataArray") if pieces else ())
+        if array.get("Name") not in _BOOKKEEPING
+    }
+    if not places:
         raise refuse_content(path, "hold a cell or point array", "none")
-    names = [array.get("Name", "") for array in first]
-    scalars = first.get("Scalars")
-    if name is None and "labels" not in names and scalars in names:
-        name = scalars
-    chosen = pick_array(names, name, path)
-    kept = names if "micro3d_fast" in meta else [chosen]
-    arrays = {kept_name: _vti_array(decode, pieces, whole, on, kept_name) for kept_name in kept}
-    return Content(arrays.pop(chosen), meta, arrays)
+    return places
+
+
+def _chosen(piece: Any, places: dict[str, str], name: str | None, path: Path) -> str:
+    """Return the array of that name, the labels, the only whole numbers, or the active scalars."""
+    if name is not None or "labels" in places:
+        return pick_array(list(places), name, path)
+    elements = {n: _element(piece, on, n) for n, on in places.items()}
+    scalars = [n for n, e in elements.items() if e.get("NumberOfComponents", "1") == "1"]
+    whole = [n for n in scalars if not elements[n].get("type", "").startswith("Float")]
+    candidates = whole or scalars or list(places)
+    active = [n for n in candidates if piece.find(places[n]).get("Scalars") == n]
+    return pick_array(active if len(active) == 1 else candidates, None, path)
+
+
+def _element(piece: Any, on: str, name: str) -> Any:
+    return next((a for a in piece.findall(f"{on}/*") if a.get("Name") == name), None)
 
 
 def _vti_array(
     decode: _VtkDecoder, pieces: list[Any], whole: list[int], on: str, name: str
-) -> np.ndarray:
-    """Return one array of all pieces, placed in the whole extent, as (nz, ny, nx[, k])."""
-    points = int(on == "PointData")
-    size = [whole[2 * i + 1] - whole[2 * i] + points for i in (2, 1, 0)]
-    out = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return one array of all pieces in the whole extent, (nz, ny, nx[, k]), and what they own.
+
+    Cells and points that a piece holds as ghosts belong to another piece, if to any; None if
+    everything is owned.
+    """
+
+    def sizes(extent: list[int]) -> list[int]:
+        counts = [extent[2 * i + 1] - extent[2 * i] for i in (2, 1, 0)]
+        return [n + 1 if on == "PointData" else max(n, 1) for n in counts]
+
+    size = sizes(whole)
+    out: np.ndarray | None = None
+    owned = np.zeros(size, dtype=bool)
     for piece in pieces:
         extent = _extent(piece.get("Extent", ""))
-        part = [extent[2 * i + 1] - extent[2 * i] + points for i in (2, 1, 0)]
-        element = next(a for a in piece.findall(f"{on}/*") if a.get("Name") == name)
+        part = sizes(extent)
+        element = _element(piece, on, name)
         components = int(element.get("NumberOfComponents", "1"))
         block = decode(element).reshape(*part, *([components] if components > 1 else []))
-        if len(pieces) == 1 and part == size:
-            return block
+        own = _owned(decode, piece, on, part)
+        if len(pieces) == 1 and part == size and own.all():
+            return block, None
         if out is None:
             out = np.zeros((*size, *block.shape[3:]), dtype=block.dtype)
-        corner = [extent[2 * i] - whole[2 * i] for i in (2, 1, 0)]
-        out[tuple(slice(c, c + n) for c, n in zip(corner, part, strict=True))] = block
+        starts = [extent[2 * i] - whole[2 * i] for i in (2, 1, 0)]
+        box = tuple(slice(c, c + n) for c, n in zip(starts, part, strict=True))
+        out[box][own] = block[own]
+        owned[box] |= own
     assert out is not None
-    return out
+    return out, None if owned.all() else owned
+
+
+def _owned(decode: _VtkDecoder, piece: Any, on: str, part: list[int]) -> np.ndarray:
+    """Return where the values of a piece are its own: no ghosts, not hidden, not invalid."""
+    own = np.ones(part, dtype=bool)
+    for name in _BOOKKEEPING:
+        element = _element(piece, on, name)
+        if element is not None:
+            flags = decode(element).reshape(part) != 0
+            own &= flags if name == "vtkValidPointMask" else ~flags
+    return own
+
+
+def _without_ghosts(values: np.ndarray, owned: np.ndarray | None, path: Path) -> np.ndarray:
+    """Return the box of the owned values; refuse holes in it."""
+    if owned is None:
+        return values
+    got = f"{owned.size - np.count_nonzero(owned)} of {owned.size} without, or as ghosts"
+    if not owned.any():
+        raise refuse_content(path, "hold a value of its own for every voxel", got)
+    box = []
+    for axis in range(3):
+        found = np.flatnonzero(owned.any(axis=tuple({0, 1, 2} - {axis})))
+        box.append(slice(found[0], found[-1] + 1))
+    if not owned[tuple(box)].all():
+        raise refuse_content(path, "hold a value of its own for every voxel", got)
+    shape = " x ".join(str(part.stop - part.start) for part in box)
+    warnings.warn(f"{path}: the {shape} voxels without its ghosts are read", stacklevel=6)
+    return values[tuple(box)]
 
 
 def _extent(text: str) -> list[int]:

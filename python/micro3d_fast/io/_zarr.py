@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._atomic import atomic_directory
-from ._format import Content, Format, metadata, pick_array
+from ._format import Content, Format, metadata, pick_array, spatial_shape
 
 if TYPE_CHECKING:
     from ..microstructure import Microstructure
@@ -44,10 +44,11 @@ def _read_zarr(path: Path, name: str | None) -> Content:
     zarr = _zarr()
     root = zarr.open(str(path), mode="r")
     if hasattr(root, "shape"):
-        return Content(root[...])
+        return Content(root[...].reshape(spatial_shape(root.shape)))
     arrays = dict(root.arrays())
     meta = dict(root.attrs)
     values = arrays[pick_array(list(arrays), name, path)][...]
+    values = values.reshape(spatial_shape(values.shape))
     fields = {}
     if "fields" in root:
         fields = {n: array[...] for n, array in root["fields"].arrays()}

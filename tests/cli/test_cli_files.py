@@ -1,0 +1,83 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Volumes and micrographs as people have them, on the command line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from micro3d_fast.cli import errors, options
+from volumes import blobs
+
+LABELS = blobs((16, 18, 20), (0.6, 0.4))
+GREY = LABELS * np.uint8(255)
+
+
+@pytest.fixture
+def files(tmp_path):
+    LABELS.tofile(tmp_path / "a.raw")
+    np.savez(tmp_path / "a.npz", grey=GREY.astype(np.float32), other=GREY)
+    (tmp_path / "slices").mkdir()
+    for k, image in enumerate(GREY):
+        Image.fromarray(image).save(tmp_path / "slices" / f"s{k}.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "shape"),
+    [
+        (["a.raw", "--raw-shape", "16,18,20"], (16, 18, 20)),
+        (["a.npz", "--array", "other", "--phases", "0:0,255:1"], (16, 18, 20)),
+        (["a.npz", "--array", "grey", "--threshold", "otsu", "--crop", "2:,:,4:16"], (14, 18, 12)),
+        (["slices", "--phases", "0:0,255:1"], (16, 18, 20)),
+        (["slices/s1*.png", "--threshold", "100"], (7, 18, 20)),
+    ],
+    ids=lambda words: str(words[0]),
+)
+def test_volumes_are_read_as_they_are(run, files, monkeypatch, words, shape):
+    monkeypatch.chdir(files)
+    code, said, err = run("characterize", *words, "--voxel-size", "1e-6", "--out", "out")
+    assert code == 0, err
+    assert " x ".join(map(str, shape)) in said
+
+
+def test_refusals_name_the_options(run, files):
+    code, _, err = run("characterize", files / "a.raw", "--out", files / "out")
+    assert code == errors.BAD_INPUT
+    assert "--raw-shape must be given for" in err
+    code, _, err = run("homogenize", files / "a.npz", "--array", "no", "--diffusivity", 0)
+    assert code == errors.BAD_INPUT
+    assert "--array must be one of the arrays of" in err
+    code, _, err = run("homogenize", files / "a.raw", "--crop", "1:2", "--diffusivity", 0)
+    assert code == errors.BAD_INPUT
+    assert "--crop must be START:STOP for z,y,x, such as 0:64,10:200,:, got '1:2'" in err
+
+
+def test_crop_is_read():
+    assert options.read_crop(None) is None
+    assert options.read_crop("0:64, 10:, :") == [(0, 64), (10, None), (None, None)]
+
+
+def test_the_pixel_size_of_the_files_is_used_and_said(run, tmp_path):
+    for k in range(2):
+        tifffile.imwrite(
+            tmp_path / f"{k}.tif", blobs((1, 32, 32), (0.6, 0.4), seed=k)[0] * np.uint8(255),
+            imagej=True, resolution=(2, 2), metadata={"unit": "um"},
+        )  # fmt: skip
+    words = ["train", "--xy", tmp_path / "*.tif", "--phases", "0:0,255:1", "--patch", 16]
+    words += ["--batch-size", 2, "--steps", 1, "--out", tmp_path / "run"]
+    code, _, err = run(*words)
+    assert code == 0, err
+    assert "voxel size of 5e-07 m: ImageJ calibration of " in err
+    size = json.loads((tmp_path / "run/model/model.json").read_text())["voxel_size"]
+    assert size == pytest.approx([5e-7] * 3)
+    code, _, err = run(*words[:-1], tmp_path / "other", "--voxel-size", "1e-6")
+    assert code == 0, err
+    assert (
+        "warning: --voxel-size (1e-06, 1e-06, 1e-06) m is used, but the files state 5e-07 m" in err
+    )
