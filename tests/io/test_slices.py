@@ -33,7 +33,7 @@ def test_a_folder_a_pattern_and_a_list(folder):
         got = Microstructure.load(given, phases=MAP)
         np.testing.assert_array_equal(got.labels, LABELS)
         assert got.voxel_size == (1.0, 1.0, 1.0)
-    np.testing.assert_array_equal(io.load(files[0], phases=MAP).labels, LABELS[:1])
+    np.testing.assert_array_equal(io.load(files[:1], phases=MAP).labels, LABELS[:1])
 
 
 def test_slices_that_do_not_fit_are_refused(folder):

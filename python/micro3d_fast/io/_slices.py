@@ -18,8 +18,7 @@ from .._grey_images import SUFFIXES, find, natural_key, read, without_palettes
 from ._format import Content
 from ._registry import READERS
 
-_IMAGES = tuple(suffix for suffix in SUFFIXES if suffix not in READERS)
-_SLICES = (*_IMAGES, ".tif", ".tiff")
+_SLICES = tuple(suffix for suffix in SUFFIXES if suffix not in (".npy", ".npz"))
 
 
 def files_of(given: Any) -> Path | list[Path]:
@@ -34,7 +33,7 @@ def files_of(given: Any) -> Path | list[Path]:
     if not path.exists() and any(sign in str(path) for sign in "*?["):
         files = find(path, name="path")
         return files[0] if len(files) == 1 and files[0].suffix.lower() in READERS else files
-    return [path] if path.suffix.lower() in _IMAGES and path.is_file() else path
+    return path
 
 
 def _in_folder(folder: Path) -> list[Path]:
