@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import micro3d_fast as m3
 from micro3d_fast import statistics
 from micro3d_fast.reference import descriptors as reference
-from micro3d_fast.statistics import _fourier
+from micro3d_fast.statistics import _fourier, fluctuations
 from volumes import ball, random_labels, random_mask, small_images
 
 SHAPES = [(1, 1), (3, 4), (6, 5), (1, 1, 1), (4, 3, 5), (1, 6, 1), (3, 1, 4)]
@@ -262,19 +262,92 @@ def test_perimeter_of_a_disk():
     assert faces == pytest.approx(4 / np.pi * want, rel=0.02)
 
 
-def test_solid_angles_are_those_of_the_literature():
-    """The 13 directions of a cubic lattice (Ohser and Mücklich): axes, face and body diagonals."""
-    from micro3d_fast.statistics import surface
+@pytest.mark.parametrize(("aspect", "limit"), [(1, 0.05), (2, 0.08), (4, 0.12)])
+def test_surface_of_planes(aspect, limit):
+    """Layers normal to the axes are exact, oblique ones within the stated error."""
+    spacing = (float(aspect), 1.0, 1.0)
+    z = np.zeros((32, 8, 8), np.uint8)
+    z[np.arange(32) % 8 < 4] = 1
+    got = statistics.specific_surface(z, 1, periodic=True, voxel_size=spacing)
+    assert got == pytest.approx(0.25 / aspect, rel=0.003)
+    x = np.moveaxis(z, 0, 2)
+    got = statistics.specific_surface(x, 1, periodic=True, voxel_size=spacing)
+    assert got == pytest.approx(0.25, rel=0.003)
+    rng = np.random.default_rng(3)
+    grid = np.stack(np.indices((80 // aspect, 80, 80)), -1) * spacing
+    for n in rng.standard_normal((8, 3)):
+        n /= np.linalg.norm(n)
+        layers = (grid @ n % 20 < 10).astype(np.uint8)
+        got = statistics.specific_surface(layers, 1, voxel_size=spacing) / 0.1
+        assert 1 - 0.04 < got < 1 + limit + 0.04  # 0.04: layers cut by the faces
 
-    directions = surface._directions(0)
-    weights = surface._solid_angles(directions, (1.0, 1.0, 1.0), 0)
-    assert weights.sum() == pytest.approx(1)
-    for d, w in zip(directions, weights, strict=True):
-        want = {1: 0.0457785, 2: 0.0369806, 3: 0.0351956}[np.count_nonzero(d)]
-        assert w == pytest.approx(2 * want, rel=1e-4)
+
+def test_surface_of_one_slice_is_that_of_the_image():
+    disk = ball(20.3, ndim=2)
+    want = 2 * np.pi * 20.3 / disk.size
+    image = statistics.specific_surface(disk, 1)
+    assert image == pytest.approx(want, rel=0.04)
+    for axis in range(3):
+        assert statistics.specific_surface(np.expand_dims(disk, axis), 1) == pytest.approx(image)
+    for slices in (2, 5):
+        prism = np.repeat(disk[None], slices, 0)
+        assert statistics.specific_surface(prism, 1) == pytest.approx(want, rel=0.04)
+    wrapped = statistics.specific_surface(disk[None], 1, periodic=(True, False, False))
+    assert wrapped == pytest.approx(want, rel=0.04)
+    line = np.array([0, 0, 1, 1, 1, 0, 0, 0, 1], np.uint8)
+    assert statistics.specific_surface(line[None, :, None], 1) == pytest.approx(3 / 8)
+    assert np.isnan(statistics.specific_surface(np.ones((1, 1, 1), np.uint8), 1))
+
+
+def test_directions_outside_of_a_mask_do_not_count_as_zero():
+    disk = ball(20.3, ndim=2)
+    volume = np.repeat(disk[None], 5, 0)
+    mask = np.zeros(volume.shape, bool)
+    mask[2] = True  # one slice: no pairs along z
+    got = statistics.specific_surface(volume, 1, mask=mask)
+    assert got == pytest.approx(2 * np.pi * 20.3 / disk.size, rel=0.05)
+
+
+def test_surface_of_an_isotropic_solid_on_flat_voxels():
+    """Balls of random places: the same from cubic and from flat voxels."""
+    rng = np.random.default_rng(0)
+    z, y, x = np.indices((96, 96, 96))
+    labels = np.zeros((96, 96, 96), bool)
+    for c in rng.random((20, 3)) * 96:
+        d = [(g - k + 48) % 96 - 48 for g, k in zip((z, y, x), c, strict=True)]
+        labels |= sum(k**2 for k in d) < 13.0**2
+    fine = statistics.specific_surface(labels, 1, periodic=True)
+    flat = statistics.specific_surface(labels[::3], 1, periodic=True, voxel_size=(3.0, 1.0, 1.0))
+    assert flat == pytest.approx(fine, rel=0.02)
+
+
+def test_faces_of_open_volumes_divide_by_the_volume():
+    box = np.zeros((16, 16, 16), np.uint8)
+    box[4:12, 4:12, 4:12] = 1
+    assert statistics.specific_surface(box, 1, method="faces") == 6 * 64 / 4096
+    two = np.zeros((2, 16, 16), np.uint8)
+    two[0] = 1
+    assert statistics.specific_surface(two, 1, method="faces") == 0.5
 
 
 # -------------------------------------------------------------------------------- local fractions
+
+
+def test_variance_in_large_windows():
+    """The sums of their squares go beyond 2^63; small variances are not rounded away."""
+    column = np.arange(3000) % 17 != 0
+    image = np.broadcast_to(column, (1100, 3000)).astype(np.uint8)
+    got = statistics.local_fractions(image, 1, sizes=[1024], periodic=True)
+    sums = np.convolve(np.r_[column, column[:1023]], np.ones(1024), "valid") / 1024
+    assert got.mean[0] == pytest.approx(sums.mean(), rel=1e-12)
+    assert got.variance[0] == pytest.approx(sums.var(), rel=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_window_sums_do_not_wrap(dtype):
+    values = np.full((1, 8), 2**29, dtype)  # running sums of int32 wrap, differences do not
+    got = fluctuations._window_sums(values, 3, 1, True)
+    np.testing.assert_array_equal(got, np.full((1, 8), 3 * 2**29))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import micro3d_fast as m3
+from micro3d_fast import statistics
 from micro3d_fast.statistics import differentiable
 from volumes import random_labels
 
@@ -116,3 +117,19 @@ def test_a_field_can_be_led_to_a_correlation():
 def test_refusals(call, error, words):
     with pytest.raises(error, match=words):
         call(torch.rand(2, 2, 2))
+
+
+@pytest.mark.parametrize("periodic", [(False, False, True), (True, False, False)])
+@pytest.mark.parametrize("axis", [0, 1, "x"])
+def test_periodic_of_one_axis(periodic, axis):
+    labels = np.zeros((5, 2, 4), np.uint8)
+    labels[[0, 1, 3], [0, 0, 1], [0, 3, 0]] = 1
+    field = torch.tensor(labels.astype(float))
+    for ours, theirs in (
+        (differentiable.two_point_correlation, statistics.two_point_correlation),
+        (differentiable.lineal_path, statistics.lineal_path),
+    ):
+        want = theirs(labels, 1, axis=axis, periodic=periodic)
+        np.testing.assert_allclose(ours(field, axis=axis, periodic=periodic), want, rtol=1e-12)
+        with pytest.raises(ValueError, match="`periodic` must be"):
+            ours(field, axis=axis, periodic=(True, False))

@@ -82,12 +82,12 @@ def same_cluster_counts(numbers, lag, periodic=False, mask=None):
 
 
 def face_area(inside, periodic=False, mask=None):
-    """Return, per axis, the share of neighbour pairs with exactly one voxel inside."""
+    """Return, per axis, the neighbour pairs with exactly one voxel inside, per voxel."""
     inside = np.asarray(inside)
     share = []
     for axis in range(inside.ndim):
         lag = [int(k == axis) for k in range(inside.ndim)]
-        changes = pairs = 0
+        changes = 0
         wrap = np.broadcast_to(np.asarray(periodic, dtype=bool), (inside.ndim,))
         for x in np.ndindex(inside.shape):
             y = moved(x, lag, inside.shape, wrap)
@@ -95,9 +95,8 @@ def face_area(inside, periodic=False, mask=None):
                 continue
             if mask is not None and not (mask[x] and mask[y]):
                 continue
-            pairs += 1
             changes += int(inside[x] != inside[y])
-        share.append(changes / pairs if pairs else 0.0)
+        share.append(changes / (inside.size if mask is None else np.count_nonzero(mask)))
     return share
 
 

@@ -77,7 +77,7 @@ def two_point_correlation(
     axis: int | str,
     ndim: int = 3,
     max_lag: int | None = None,
-    periodic: bool = False,
+    periodic: Any = False,
 ) -> torch.Tensor:
     """Return ``S_ij(r)`` along one axis of space; see `statistics.two_point_correlation`.
 
@@ -89,7 +89,7 @@ def two_point_correlation(
         Axis of space: 0 ... ndim - 1, or "z", "y", "x".
     max_lag : int, optional
         Longest lag; default half the axis.
-    periodic : bool
+    periodic : bool or one per axis of space
         Let pairs cross the faces.
 
     Returns
@@ -105,8 +105,8 @@ def two_point_correlation(
     import torch
 
     f, g, axes = _fields(field, other, ndim)
-    dim, lag = _line(f, axis, axes, max_lag)
-    values = [_product(f, g, dim, r, periodic).mean(dim=axes) for r in range(lag + 1)]
+    dim, lag, wrap = _line(f, axis, axes, max_lag, periodic)
+    values = [_product(f, g, dim, r, wrap).mean(dim=axes) for r in range(lag + 1)]
     return torch.stack(values, dim=-1)
 
 
@@ -116,7 +116,7 @@ def lineal_path(
     axis: int | str,
     ndim: int = 3,
     max_lag: int | None = None,
-    periodic: bool = False,
+    periodic: Any = False,
 ) -> torch.Tensor:
     """Return the soft lineal path ``⟨f(x) f(x + d) ... f(x + r d)⟩``; see `statistics.lineal_path`.
 
@@ -140,11 +140,11 @@ def lineal_path(
     import torch
 
     f, _, axes = _fields(field, None, ndim)
-    dim, lag = _line(f, axis, axes, max_lag)
+    dim, lag, wrap = _line(f, axis, axes, max_lag, periodic)
     values = [f.mean(dim=axes)]
     path = f
     for r in range(1, lag + 1):
-        path = _product(path, f, dim, r, periodic)
+        path = _product(path, f, dim, r, wrap)
         values.append(path.mean(dim=axes))
     return torch.stack(values, dim=-1)
 
@@ -172,14 +172,17 @@ def _require_field(value: Any, name: str, ndim: int) -> None:
         raise _checks.refuse(name, wanted, f"shape {tuple(value.shape)}")
 
 
-def _line(f: Any, axis: Any, axes: tuple[int, ...], max_lag: Any) -> tuple[int, int]:
-    """Return the axis of the tensor and the longest lag."""
+def _line(
+    f: Any, axis: Any, axes: tuple[int, ...], max_lag: Any, periodic: Any
+) -> tuple[int, int, bool]:
+    """Return the axis of the tensor, the longest lag, and whether that axis is periodic."""
     ndim = len(axes)
     if isinstance(axis, str) and ndim == 1:
         axis = 0 if axis == "x" else axis
     number = axis if ndim == 1 and axis == 0 else _checks.axis_number(axis, ndim)
     dim = axes[number]
-    return dim, _checks.lag_limit(max_lag, int(f.shape[dim]))
+    wrap = _checks.per_axis_bool(periodic, ndim)[dim]
+    return dim, _checks.lag_limit(max_lag, int(f.shape[dim])), wrap
 
 
 def _product(f: Any, g: Any, dim: int, r: int, periodic: bool) -> Any:

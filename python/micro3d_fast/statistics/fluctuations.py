@@ -86,7 +86,8 @@ def local_fractions(
     inside = volume.indicator(number)
     mean, variance, windows = [], [], []
     for edge in edges:
-        sums = inside.astype(np.int32)
+        largest = edge ** sum(n > 1 for n in volume.shape)
+        sums = inside.astype(np.int32 if largest < 2**31 else np.int64)
         voxels = 1
         for axis, (n, w) in enumerate(zip(volume.shape, wrap, strict=True)):
             if n == 1:
@@ -98,11 +99,11 @@ def local_fractions(
         deviations = sums - total / sums.size  # float64: squares of integers would overflow
         variance.append(float(np.square(deviations, out=deviations).mean()) / voxels**2)
         windows.append(sums.size)
-    average, deviation = np.array(mean), np.sqrt(variance)
+    means, deviation = np.array(mean), np.sqrt(variance)
     coarseness = np.full(len(edges), np.nan)
-    np.divide(deviation, average, out=coarseness, where=average > 0)
+    np.divide(deviation, means, out=coarseness, where=means > 0)
     return LocalFractions(
-        np.array(edges), average, np.array(variance), coarseness, np.array(windows), number
+        np.array(edges), means, np.array(variance), coarseness, np.array(windows), number
     )
 
 
@@ -124,7 +125,7 @@ def _window_sums(values: np.ndarray, edge: int, axis: int, periodic: bool) -> np
     lines = np.moveaxis(values, axis, 0)
     if periodic:
         lines = np.concatenate([lines, lines[: edge - 1]])
-    total = np.cumsum(lines, axis=0, dtype=np.int32)
+    total = np.cumsum(lines, axis=0, dtype=values.dtype)  # may wrap; the differences do not
     out = total[edge - 1 :].copy()
     out[1:] -= total[: len(total) - edge]
     return np.moveaxis(out, 0, axis)

@@ -18,6 +18,8 @@ from ._volume import Flags3, LabelVolume, Shape3
 
 __all__ = ["specific_surface"]
 
+_SPIRAL = 250  # normals of half a sphere, about
+
 
 def specific_surface(
     labels: Any,
@@ -31,12 +33,16 @@ def specific_surface(
 ) -> float:
     r"""Compute the surface of a phase per volume of the image.
 
-    ``"crofton"`` counts how often lines in 13 directions (4 in 2D) enter or leave the phase and
-    averages over directions (Cauchy and Crofton [1]_):
-    ``S_V = 2 ⟨crossings per length⟩``, in 2D ``(π / 2) ⟨crossings per length⟩``.  The weight of a
-    direction is the solid angle nearest to it.  ``"faces"`` adds up the faces between voxels of
-    the phase and others: exact for boxes, but a factor 1.5 too large for a ball at any resolution
-    (4/π for a disk).
+    ``"crofton"`` counts how often lines in 13 directions (4 in 2D) enter or leave the phase
+    (Cauchy and Crofton [1]_): a line along d crosses surface of normal n
+    ``S_V |n·d|`` times per length.  From the directions follows a distribution of normals, the one
+    nearest to the isotropic that explains them; its total is the surface.  Right for isotropic
+    surfaces and for planes along the axes of the image; planes of a single oblique normal are up to
+    5 % too large in cubic voxels, 8 % in voxels of 2 x 1 x 1, 12 % in flatter ones.
+    ``"faces"`` adds up the faces between voxels of the phase and others: exact for boxes, but a
+    factor 1.5 too large for a ball at any resolution (4/π for a disk).
+
+    A volume of one slice counts as a prism: the surface is that of the slice in 2D.
 
     Parameters
     ----------
@@ -46,7 +52,8 @@ def specific_surface(
         The phase.
     method : {"crofton", "faces"}
     periodic : bool or one per axis
-        Count across the faces of the image; its open faces are not surface.
+        Count across the faces of the image; its open faces are not surface. ``"faces"`` divides by
+        the volume either way.
     mask : array of bool, optional
         Count only where both sides are inside.
     voxel_size : float or one per axis, optional
@@ -58,12 +65,12 @@ def specific_surface(
     Returns
     -------
     float
-        Surface area per volume.
+        Surface area per volume; nan for ``"crofton"`` without any pair of neighbours.
 
     References
     ----------
     .. [1] J. Ohser and F. Mücklich, Statistical Analysis of Microstructures in Materials Science,
-       Wiley 2000, Chapter 4.
+       Wiley 4000, Chapter 4.
 
     Examples
     --------
@@ -80,24 +87,27 @@ def specific_surface(
     inside = LabelVolume(volume.indicator(number).view(np.uint8), volume.mask, volume.ndim)
     if method == "faces":
         axes = ((1, 0, 0), (0, 1, 0), (0, 0, 1))[volume.lead :]
-        return sum(_crossings(inside, d, wrap, threads) / spacing[d.index(1)] for d in axes)
-    directions = _directions(volume.lead)
-    weights = _solid_angles(directions, spacing, volume.lead)
-    per_length = 0.0
-    for d, weight in zip(directions, weights, strict=True):
-        length = math.sqrt(sum((s * h) ** 2 for s, h in zip(d, spacing, strict=True)))
-        per_length += weight * _crossings(inside, d, wrap, threads) / length
-    return (2.0 if volume.ndim == 3 else math.pi / 2) * per_length
+        changes = [_crossings(inside, d, wrap, threads)[0] for d in axes]
+        area = sum(n / spacing[d.index(1)] for n, d in zip(changes, axes, strict=True))
+        return area / volume.inside.size
+    found = {}
+    for d in _directions(volume.lead):
+        crossed, pairs = _crossings(inside, d, wrap, threads)
+        if pairs:
+            found[d] = crossed / pairs / math.hypot(*np.multiply(d, spacing))
+    return _total_surface(found, spacing)
 
 
-def _crossings(inside: LabelVolume, direction: Shape3, periodic: Flags3, threads: int) -> float:
-    """Return the share of the neighbour pairs along a direction with one end in the phase."""
+def _crossings(
+    inside: LabelVolume, direction: Shape3, periodic: Flags3, threads: int
+) -> tuple[int, int]:
+    """Return the neighbour pairs along a direction with one end in the phase, and all of them."""
     steps = zip(periodic, direction, inside.shape, strict=True)
     if not all(wrap or abs(d) < n for wrap, d, n in steps):
-        return 0.0
+        return 0, 0
     line = LatticeLine(inside, direction, 1, periodic, threads)
-    changes, pairs = line.pairs(1, 0) + line.pairs(0, 1), line.all_pairs()
-    return float(changes[1] / pairs[1]) if pairs[1] else 0.0
+    changes = line.pairs(1, 0) + line.pairs(0, 1)
+    return int(changes[1]), int(line.all_pairs()[1])
 
 
 def _directions(lead: int) -> tuple[Shape3, ...]:
@@ -107,19 +117,64 @@ def _directions(lead: int) -> tuple[Shape3, ...]:
     return tuple(d for d in steps if d > (0, 0, 0))
 
 
-@functools.lru_cache(maxsize=16)
-def _solid_angles(directions: tuple[Any, ...], spacing: tuple[float, ...], lead: int) -> np.ndarray:
-    """Return the share of all directions nearest to each one or its opposite; the sum is 1."""
-    vectors = np.array(directions) * np.array(spacing)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    if lead:
-        angle = np.arctan2(vectors[:, 1], vectors[:, 2]) % np.pi
-        order = np.argsort(angle)
-        gaps = np.diff(np.append(angle[order], angle[order[0]] + np.pi))
-        share = np.empty(len(angle))
-        share[order] = (gaps + np.roll(gaps, 1)) / (2 * np.pi)
-        return share
-    from scipy.spatial import SphericalVoronoi
+def _total_surface(per_length: dict[Shape3, float], spacing: tuple[float, float, float]) -> float:
+    """Return the total of the distribution of normals that explains the crossings per length.
 
-    areas = SphericalVoronoi(np.concatenate([vectors, -vectors])).calculate_areas()
-    return (areas[: len(vectors)] + areas[len(vectors) :]) / (4 * np.pi)
+    Along an axis that no direction has a component of, the structure is taken as a prism.
+    """
+    from scipy.optimize import nnls
+
+    if not per_length:
+        return math.nan
+    crossings = np.array(list(per_length.values()))
+    top = crossings.max()
+    if top == 0.0:
+        return 0.0
+    vectors = np.array(list(per_length)) * (np.array(spacing) / max(spacing))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    normals, isotropic = _normals(tuple(bool(axis.any()) for axis in vectors.T))
+    cosines = np.abs(vectors @ normals.T)
+    count = len(normals)
+    # 0.03: small enough not to change what the crossings determine
+    scale = 0.03 * math.sqrt(count / len(vectors))
+    nearest = scale * (np.eye(count) - isotropic[:, None])
+    target = np.append(crossings / top, np.zeros(count))
+    distribution, _ = nnls(np.concatenate([cosines, nearest]), target)
+    return float(distribution.sum() * top)
+
+
+@functools.cache
+def _normals(spanned: tuple[bool, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return unit vectors (count, 3) over half of all directions in the axes ``spanned``.
+
+    The second value is the share of each in an isotropic distribution.
+    """
+    free = np.flatnonzero(spanned)
+    if len(free) == 1:
+        return np.eye(3)[free], np.ones(1)
+    if len(free) == 2:
+        circle = _half_circle(free, 180)
+        return circle, np.full(180, 1 / 180)
+    height = (np.arange(_SPIRAL) + 0.5) / _SPIRAL
+    turn = np.pi * (1 + math.sqrt(5)) * np.arange(_SPIRAL)
+    radius = np.sqrt(1 - height**2)
+    spiral = np.stack([height, radius * np.cos(turn), radius * np.sin(turn)], axis=1)
+    part = spiral[(np.diff(spiral) < 0).all(axis=1) & (spiral[:, 2] > 0)]  # 1 of 24 parts
+    even = [
+        part[:, order] * (1, *signs)
+        for order in itertools.permutations(range(3))
+        for signs in itertools.product((1, -1), repeat=2)
+    ]
+    # those of prisms, which are rare among all
+    planar = [_half_circle(pair, 12) for pair in itertools.combinations(range(3), 2)]
+    normals = np.concatenate(even + planar)
+    isotropic = np.zeros(len(normals))
+    isotropic[: 24 * len(part)] = 1 / (24 * len(part))
+    return normals, isotropic
+
+
+def _half_circle(axes: Any, count: int) -> np.ndarray:
+    angle = np.arange(count) * (np.pi / count)
+    circle = np.zeros((count, 3))
+    circle[:, axes[0]], circle[:, axes[1]] = np.sin(angle), np.cos(angle)
+    return circle
