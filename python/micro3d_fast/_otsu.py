@@ -9,11 +9,12 @@ of the others (hot pixels, beam hardening) are counted at its ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 _BINS = 1 << 16
+_PART = 1 << 22
 _MOST_VALUES = 1 << 22  # integers beyond this range are binned like floats
 _TAIL = 1e-3  # share of the pixels at either end that may be outliers
 
@@ -36,9 +37,8 @@ def _histogram(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     high = max(image.max() for image in images).item()
     if images[0].dtype.kind in "bui" and high - low < _MOST_VALUES:
         counts = np.zeros(high - low + 1, dtype=np.int64)
-        for image in images:
-            shifted = image.astype(np.int64).ravel() - low
-            counts += np.bincount(shifted, minlength=len(counts))
+        for part in _parts(images):
+            counts += np.bincount(part.astype(np.int64) - low, minlength=len(counts))
         values = np.arange(low, high + 1, dtype=np.float64)
         return _clipped(counts, values, _inner(counts, values))
     for _ in range(20):  # until the bins fit the range without its outliers
@@ -54,9 +54,17 @@ def _bins(images: Sequence[np.ndarray], low: float, high: float) -> tuple[np.nda
     """Return counts in equal bins and their edges; values outside are counted in the end bins."""
     edges = np.linspace(low, high, _BINS + 1)
     counts = np.zeros(_BINS, dtype=np.int64)
-    for image in images:
-        counts += np.histogram(np.clip(image.astype(np.float64), low, high), bins=edges)[0]
+    for part in _parts(images):
+        counts += np.histogram(np.clip(part.astype(np.float64), low, high), bins=edges)[0]
     return counts, edges
+
+
+def _parts(images: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the values in parts, so that their copies of 64 bits stay small."""
+    for image in images:
+        flat = image.reshape(-1)
+        for start in range(0, flat.size, _PART):
+            yield flat[start : start + _PART]
 
 
 def _inner(counts: np.ndarray, values: np.ndarray, least: float = 0.0) -> slice:

@@ -14,6 +14,7 @@ from . import _checks
 from ._checks import refuse, refuse_content, refuse_type, shown
 from ._grey_images import LOSSY, GreyImage, unique, without_palettes
 from ._otsu import otsu_thresholds
+from ._phases import phase_counts
 
 #: Number of phases, and the function from an image to its labels.
 LabelRule = tuple[int, Callable[[GreyImage], np.ndarray]]
@@ -155,10 +156,10 @@ def _threshold_rule(
     def to_labels(image: GreyImage) -> np.ndarray:
         return order[np.digitize(_grey_values(image), cuts, right=True)]
 
-    share = np.zeros(256)
+    share = np.zeros(count)
     for image in everything:
-        share += np.bincount(to_labels(image).ravel(), minlength=256)
-    share = share[:count] / share.sum()
+        share += phase_counts(to_labels(image), count)
+    share /= share.sum()
     if not share.all():
         raise refuse(
             "threshold",

@@ -44,6 +44,7 @@ class PixelSize(NamedTuple):
     size: Sizes  # (dz, dy, dx) in metres; None is not stated
     source: str  # where it stands
     problem: str = ""  # what stands there and has no meaning as a length
+    depth_problem: str = ""  # the same of the distance of the slices
 
     def transposed(self) -> PixelSize:
         """Return the pixel size of the image with rows and columns exchanged."""
@@ -52,15 +53,15 @@ class PixelSize(NamedTuple):
 
     def refusal(self, path: Any) -> ArgumentError:
         """Return the error for a pixel size that has no meaning as a length."""
-        got = f"{self.problem} in its {self.source}"
+        got = f"{self.problem or self.depth_problem} in its {self.source}"
         wanted = "state the size of its pixels in a known unit of length"
         return refuse_content(path, wanted, got, "give `voxel_size`")
 
     def of_volume(self, path: Any, slices: int) -> tuple[float, float, float]:
         """Return the voxel size (dz, dy, dx) of a stack; refuse what has no meaning."""
-        if self.problem:
+        if self.problem or (self.depth_problem and slices > 1):
             raise self.refusal(path)
-        known = next(size for size in reversed(self.size) if size)
+        known = next((size for size in reversed(self.size) if size), 1.0)
         dz, dy, dx = (size or known for size in self.size)
         if slices > 1 and not self.size[0]:
             warnings.warn(
@@ -80,7 +81,7 @@ def tiff_pixel_size(file: Any) -> PixelSize | None:
         found = _from_imagej(page)
     else:
         found = _from_resolution(page)
-    return found if found.problem or any(found.size) else None
+    return found if found.problem or found.depth_problem or any(found.size) else None
 
 
 def metres(unit: str) -> float | None:
@@ -102,6 +103,7 @@ def _from_ome(text: str) -> PixelSize:
         pairs = re.findall(r"""(\w+)\s*=\s*(?:"([^"]*)"|'([^']*)')""", block)
         images.append({key: html.unescape(first or second) for key, first, second in pairs})
     found: list[Sizes] = []
+    problems = {axis: "" for axis in "ZYX"}
     for attributes in images:
         sizes: list[float | None] = []
         for axis in "ZYX":
@@ -109,10 +111,12 @@ def _from_ome(text: str) -> PixelSize:
             unit = attributes.get(f"PhysicalSize{axis}Unit", "µm")
             size, factor = _positive(value), metres(unit)
             if value is not None and (size is None or factor is None):
-                shown = f"PhysicalSize{axis} of {value!r} {unit!r}"
-                return PixelSize((None, None, None), source, shown)
+                problems[axis] = f"PhysicalSize{axis} of {value!r} {unit!r}"
             sizes.append(size * factor if size and factor else None)
         found.append((sizes[0], sizes[1], sizes[2]))
+    if any(problems.values()):
+        in_plane = problems["Y"] or problems["X"]
+        return PixelSize(found[0], source, in_plane, problems["Z"])
     if len(set(found)) > 1:
         return PixelSize((None, None, None), source, f"{len(set(found))} sizes of pixels")
     return PixelSize(found[0] if found else (None, None, None), source)
@@ -129,22 +133,14 @@ def _from_imagej(page: Any) -> PixelSize:
     depth = None if spacing is None else _positive(spacing) or (1.0 if spacing == "0" else None)
     names = (entries.get("zunit", unit), entries.get("yunit", unit), unit)
     factors = [metres(name) for name in names]
-    for name, factor in zip(names, factors, strict=True):
+    for name, factor in zip(names[1:], factors[1:], strict=True):
         if factor is None:
             return PixelSize((None, None, None), source, f"the unit {name!r}")
-    if spacing is not None and depth is None:
-        return PixelSize((None, None, None), source, f"a spacing of {spacing!r}")
     in_plane = [1.0 / (_resolution(page, axis) or 1.0) for axis in "YX"]
-    tag_unit = _TAG_UNITS.get(_resolution_unit(page, missing=1))
-    if not any(factors):
+    if not any(factors[1:]):
         of_tags = _from_resolution(page, missing=1)
-        if any(of_tags.size):
-            return of_tags
-        relative = [depth or in_plane[1], *in_plane]
-        if max(relative) > min(relative) * 1.001:
-            shown = " x ".join(f"{size:.6g}" for size in relative)
-            return PixelSize((None, None, None), source, f"voxels of {shown} pixels (z, y, x)")
-        return PixelSize((None, None, None), source)
+        return of_tags if any(of_tags.size) else _relative(depth, in_plane, factors[0], source)
+    tag_unit = _TAG_UNITS.get(_resolution_unit(page, missing=1))
     if tag_unit is not None and not math.isclose(tag_unit[1], factors[2] or 0.0):
         if tag_unit[0] != "cm" or factors[2] != 1e-6:  # ImageJ knows this pair alone
             got = f"the unit {unit!r} beside resolutions per {tag_unit[0]}"
@@ -152,9 +148,26 @@ def _from_imagej(page: Any) -> PixelSize:
         factors[1:] = [tag_unit[1]] * 2
     lengths = zip((depth, *in_plane), factors, strict=True)
     sizes = [length * factor if length and factor else None for length, factor in lengths]
-    if not all(sizes if depth is not None else sizes[1:]):
-        return PixelSize((None, None, None), source, f"the units {', '.join(map(repr, names))}")
-    return PixelSize((sizes[0], sizes[1], sizes[2]), source)
+    if not all(sizes[1:]):
+        return PixelSize((None, None, None), source, f"the units {names[1]!r} and {unit!r}")
+    problem = ""
+    if spacing is not None and not sizes[0]:
+        problem = f"a spacing of {spacing!r} {names[0]!r}"
+    return PixelSize((sizes[0], sizes[1], sizes[2]), source, "", problem)
+
+
+def _relative(
+    depth: float | None, in_plane: list[float], unit: float | None, source: str
+) -> PixelSize:
+    """Return what a calibration in pixels says, which has a meaning if all sizes are the same."""
+    nothing: Sizes = (None, None, None)
+    y, x = in_plane
+    if not math.isclose(y, x, rel_tol=1e-3):
+        return PixelSize(nothing, source, f"pixels of {y:.6g} x {x:.6g} pixels")
+    if unit is None or unit > 0 or (depth and not math.isclose(depth, x, rel_tol=1e-3)):
+        shown = f"voxels of {depth:.6g} x {y:.6g} x {x:.6g} pixels (z, y, x)" if depth else ""
+        return PixelSize(nothing, source, "", shown)
+    return PixelSize(nothing, source)
 
 
 def _from_resolution(page: Any, missing: int = 2) -> PixelSize:

@@ -182,6 +182,16 @@ def test_imagej_and_ome_voxel_sizes(tmp_path):
     assert tifffile.imread(tmp_path / "plain.tif").shape == LABELS.shape
 
 
+def test_a_series_of_volumes_in_time_is_refused(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    both = np.stack([LABELS, LABELS])
+    tifffile.imwrite(tmp_path / "a.tif", both, imagej=True, metadata={"axes": "TZYX"})
+    with pytest.raises(ValueError, match=r"a.tif must hold one volume, got 2 of them in time"):
+        io.load(tmp_path / "a.tif")
+    tifffile.imwrite(tmp_path / "a.tif", LABELS, imagej=True, metadata={"axes": "TYX"})
+    np.testing.assert_array_equal(io.load(tmp_path / "a.tif").labels, LABELS)
+
+
 def test_our_tiff_has_the_voxel_size_for_imagej(tmp_path):
     tifffile = pytest.importorskip("tifffile")
     FULL.save(tmp_path / "a.tif")

@@ -83,9 +83,11 @@ def test_imagej_calibration(tmp_path, lines, options, size):
     [
         (["unit=furlong"], {}, "the unit 'furlong' in its ImageJ calibration"),
         (["unit=Mm"], {}, "the unit 'Mm'"),
-        (["unit=um", "zunit=s"], {}, "the unit 's'"),
-        (["unit=um", "zunit=pixel"], {}, "the units 'pixel', 'um', 'um'"),
-        (["unit=um", "spacing=NaN"], {}, "a spacing of 'NaN'"),
+        (["unit=um", "zunit=s"], {}, "a spacing of '1' 's'"),
+        (["unit=um", "zunit=pixel", "spacing=2"], {}, "a spacing of '2' 'pixel'"),
+        (["unit=um", "yunit=pixel"], {}, "the units 'pixel' and 'um'"),
+        (["unit=um", "spacing=NaN"], {}, "a spacing of 'NaN' 'um'"),
+        (["unit=pixel"], {"resolution": (2, 1)}, "pixels of 1 x 0.5 pixels"),
         (["unit=um"], {"unit": "INCH"}, "the unit 'um' beside resolutions per inch"),
         (["unit=pixel", "spacing=4"], {}, r"voxels of 4 x 0.5 x 0.5 pixels \(z, y, x\)"),
     ],
@@ -220,6 +222,17 @@ def test_micrographs_in_unknown_units_need_a_voxel_size(tmp_path):
     path = imagej(tmp_path / "a.tif", "unit=cubit", slices=1)
     with pytest.raises(ValueError, match="the unit 'cubit' in its ImageJ calibration: give"):
         Micrographs.load({"xy": path}, "labels")
+
+
+def test_the_distance_of_slices_is_no_matter_of_micrographs(tmp_path):
+    for number, lines in enumerate((["unit=um", "zunit=s"], ["unit=pixel", "spacing=4"])):
+        path = imagej(tmp_path / f"{number}.tif", *lines)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            got = Micrographs.load({"xy": path}, "labels")
+        assert got.voxel_size == pytest.approx((5e-7,) * 3 if number == 0 else (1.0,) * 3)
+        flat = imagej(tmp_path / f"flat {number}.tif", *lines, slices=1)
+        assert io.load(flat).voxel_size == got.voxel_size
 
 
 def test_a_turned_image_exchanges_its_pixel_sizes(tmp_path):

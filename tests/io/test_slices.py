@@ -65,6 +65,10 @@ def test_slices_bring_their_pixel_size(tmp_path):
         got = io.load(tmp_path)
     assert got.voxel_size == pytest.approx((5e-7,) * 3)
     np.testing.assert_array_equal(got.labels, LABELS)
+    tifffile.imwrite(tmp_path / "3.tif", LABELS[3], resolution=(10000, 10000), resolutionunit=3)
+    match = r"3.tif must have pixels of 5e-07 x 5e-07 m as .*0.tif, got 1e-06 x 1e-06 m"
+    with pytest.raises(ValueError, match=match):
+        io.load(tmp_path)
 
 
 def test_brackets_and_the_home_directory(folder, monkeypatch):

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import _checks
 from .._checks import refuse, refuse_content
-from .._grey_images import SUFFIXES, find, natural_key, read, without_palettes
+from .._grey_images import SUFFIXES, GreyImage, find, natural_key, read, without_palettes
 from ._format import Content
 from ._registry import READERS
 
@@ -59,6 +59,9 @@ def read_slices(files: list[Path]) -> Content:
         if image.values.shape != first.values.shape or image.values.dtype != first.values.dtype:
             wanted = f"be {_kind(first.values)} as {first.source}"
             raise refuse_content(image.source, wanted, _kind(image.values))
+        if _pixels(image) != _pixels(first):
+            wanted = f"have pixels of {_pixels(first)} m as {first.source}"
+            raise refuse_content(image.source, wanted, f"{_pixels(image)} m")
     _warn_of_missing(files)
     meta = {} if first.pixel_size is None else {"pixel_size": first.pixel_size}
     return Content(np.stack([image.values for image in images]), meta)
@@ -66,6 +69,11 @@ def read_slices(files: list[Path]) -> Content:
 
 def _kind(values: np.ndarray) -> str:
     return f"{values.shape[0]} x {values.shape[1]} {values.dtype}"
+
+
+def _pixels(image: GreyImage) -> str:
+    size = (None, None) if image.pixel_size is None else image.pixel_size.size[1:]
+    return " x ".join(f"{length:.4g}" if length else "unknown" for length in size)
 
 
 def _warn_of_missing(files: list[Path]) -> None:

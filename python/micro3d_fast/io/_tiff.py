@@ -62,6 +62,10 @@ def _read_tif(path: Path, name: str | None) -> Content:
 
     with tifffile_log(), tifffile.TiffFile(path) as file:
         meta = _own_metadata(file)
+        for series in file.series:
+            sizes = dict(zip(series.axes, series.shape, strict=True))
+            if sizes.get("T", 1) > 1 and sizes.get("Z", 1) > 1:
+                raise refuse_content(path, "hold one volume", f"{sizes['T']} of them in time")
     images = without_palettes(read(path))
     shapes = {image.values.shape for image in images}
     if len(shapes) > 1:
