@@ -388,6 +388,40 @@ def test_hdf5_with_axes_of_one_component(tmp_path):
     assert got.voxel_size == pytest.approx((2e-6, 5e-7, 5e-7))
 
 
+@pytest.mark.parametrize(
+    ("units", "size"),
+    [
+        (["micrometer", "micrometer", "nanometer"], (2e-6, 5e-7, 5e-10)),
+        ([None, None, None], "a scale of 0.5 without unit"),
+        (["cubit", "micrometer", "micrometer"], "a scale of 2 cubit"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_ome_zarr(tmp_path, units, size, wrapped):
+    zarr = pytest.importorskip("zarr")
+    axes = [{"name": "c", "type": "channel"}]
+    axes += [{"name": n, **({"unit": u} if u else {})} for n, u in zip("zyx", units, strict=True)]
+    scales = [[1, 2, 0.5, 0.5], [1, 2, 1, 1]]
+    datasets = [
+        {"path": str(k), "coordinateTransformations": [{"type": "scale", "scale": scale}]}
+        for k, scale in enumerate(scales)
+    ]
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w")
+    for name, data in (("0", LABELS[None]), ("1", LABELS[None, :, ::2, ::2].copy())):
+        group[name] = data
+    image = {"multiscales": [{"axes": axes, "datasets": datasets}]}
+    group.attrs.update({"ome": image} if wrapped else image)
+    if isinstance(size, str):
+        with pytest.raises(ValueError, match=f"known unit of length, got {size} in its OME-Zarr"):
+            io.load(tmp_path / "a.zarr")
+        got = io.load(tmp_path / "a.zarr", voxel_size=1e-6)
+    else:
+        got = io.load(tmp_path / "a.zarr")
+        assert got.voxel_size == pytest.approx(size)
+    np.testing.assert_array_equal(got.labels, LABELS)
+
+
 def test_hdf5_of_others(tmp_path):
     h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "a.h5", "w") as file:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._atomic import atomic_directory
+from .._pixel_size import PixelSize, metres
+from .._planes import AXIS_NAMES
 from ._format import Content, Format, metadata, pick_array, spatial_shape
 
 if TYPE_CHECKING:
@@ -47,12 +49,41 @@ def _read_zarr(path: Path, name: str | None) -> Content:
         return Content(root[...].reshape(spatial_shape(root.shape)))
     arrays = dict(root.arrays())
     meta = dict(root.attrs)
+    image = (meta.get("ome") or meta).get("multiscales")
+    if image and name is None:
+        return _ome_zarr(root, image[0])
     values = arrays[pick_array(list(arrays), name, path)][...]
     values = values.reshape(spatial_shape(values.shape))
     fields = {}
     if "fields" in root:
         fields = {n: array[...] for n, array in root["fields"].arrays()}
     return Content(values, meta, fields)
+
+
+def _ome_zarr(root: Any, image: Any) -> Content:
+    """Return the full resolution of an OME-Zarr image and the size of its voxels."""
+    full = image["datasets"][0]
+    values = root[full["path"]]
+    axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in image.get("axes", ())]
+    scale = dict.fromkeys((axis["name"] for axis in axes), 1.0)
+    scaled = False
+    for step in (full, image):
+        for transformation in step.get("coordinateTransformations", ()):
+            if transformation["type"] == "scale":
+                scaled = True
+                for name, factor in zip(scale, transformation["scale"], strict=True):
+                    scale[name] *= factor
+    sizes: dict[str, float | None] = dict.fromkeys(AXIS_NAMES)
+    problem = ""
+    for axis in axes if scaled else ():
+        if axis["name"] in sizes:
+            factor = metres(str(axis.get("unit", "pixel")))
+            sizes[axis["name"]] = abs(scale[axis["name"]]) * (factor or 0.0) or None
+            if not factor and (factor is None or scale[axis["name"]] != 1.0):
+                problem = f"a scale of {scale[axis['name']]:.6g} {axis.get('unit', 'without unit')}"
+    stated = PixelSize((sizes["z"], sizes["y"], sizes["x"]), "OME-Zarr metadata", problem)
+    meta = {"pixel_size": stated} if problem or any(stated.size) else {}
+    return Content(values[...].reshape(spatial_shape(values.shape)), meta)
 
 
 ZARR = Format(

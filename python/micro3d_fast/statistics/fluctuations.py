@@ -96,7 +96,7 @@ def local_fractions(
             voxels *= edge
         total = float(sums.sum(dtype=np.int64))
         mean.append(total / (sums.size * voxels))
-        deviations = sums - total / sums.size  # float64: squares of integers would overflow
+        deviations = np.subtract(sums, total / sums.size)  # squares of integers would overflow
         variance.append(float(np.square(deviations, out=deviations).mean()) / voxels**2)
         windows.append(sums.size)
     means, deviation = np.array(mean), np.sqrt(variance)
