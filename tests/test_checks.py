@@ -29,6 +29,15 @@ def test_labels_of_bool_are_viewed_as_zero_and_one():
     assert np.shares_memory(got, labels)
 
 
+def test_pillow_images_of_one_value_per_pixel_are_arrays():
+    pillow = pytest.importorskip("PIL.Image")
+    labels = np.array([[0, 1, 1], [1, 0, 1]], dtype=np.uint8)
+    for image in (pillow.fromarray(labels), pillow.fromarray(labels > 0)):
+        np.testing.assert_array_equal(_checks.as_labels(image), labels)
+    with pytest.raises(TypeError, match="got Image"):
+        _checks.as_labels(pillow.fromarray(labels).convert("RGB"))
+
+
 def test_true_is_one_whatever_byte_stores_it():
     """Pillow stores 0xFF for true; numpy takes any byte but zero for true."""
     foreign = np.array([[0, 255, 1], [2, 0, 0]], dtype=np.uint8).view(np.bool_)

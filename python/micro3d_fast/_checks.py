@@ -22,6 +22,7 @@ from ._arrays import dtype_name
 from ._errors import ArgumentError, ArgumentTypeError
 from ._planes import AXIS_NAMES
 
+_PILLOW_MODES = ("1", "L", "P", "I", "I;16", "F")  # of images with one value per pixel
 _LABELS = "be an array of bool or integers 0 ... 255"
 
 
@@ -326,6 +327,8 @@ def _on_host(array: Any) -> np.ndarray | None:
     if hasattr(array, "__cuda_array_interface__") and hasattr(array, "get"):  # cupy
         return np.asarray(array.get())
     if hasattr(array, "__array__") and not isinstance(array, np.generic):
+        return np.asarray(array)
+    if hasattr(array, "__array_interface__") and getattr(array, "mode", "") in _PILLOW_MODES:
         return np.asarray(array)
     if hasattr(array, "__dlpack__"):
         return np.asarray(np.from_dlpack(array))

@@ -11,11 +11,13 @@ from typing import Annotated
 import typer
 
 from .errors import fail, guarded
-from .files import IMAGES, MicrographOptions
+from .files import IMAGES, MicrographOptions, VolumeDetails
 from .options import (
     XY,
     XZ,
     YZ,
+    ArrayName,
+    Crop,
     Debug,
     Device,
     ModelName,
@@ -23,6 +25,7 @@ from .options import (
     PerPlane,
     PhaseCount,
     Phases,
+    RawShape,
     Seed,
     Threshold,
     read_periodic,
@@ -61,6 +64,9 @@ def calibrate(
     phases: Phases = None,
     threshold: Threshold = None,
     n_phases: PhaseCount = None,
+    raw_shape: RawShape = None,
+    array: ArrayName = None,
+    crop: Crop = None,
     debug: Debug = False,
 ) -> None:
     """Choose the harmonizing passes of one model.
@@ -86,7 +92,15 @@ def calibrate(
     if save and not Path(model).exists():
         fail(f"--model must be a directory where --save is given, got {model}")
     micrographs = MicrographOptions(
-        xy, xz, yz, volume, images_per_plane, phases, threshold, n_phases
+        xy,
+        xz,
+        yz,
+        volume,
+        images_per_plane,
+        phases,
+        threshold,
+        n_phases,
+        VolumeDetails(raw_shape, array, crop),
     ).load(voxel_size=loaded.voxel_size)
     if micrographs is None:
         fail("calibrate needs micrographs: give those of training, or --volume")

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .errors import Stopped, fail, guarded
-from .files import IMAGES, MicrographOptions, check_output, load_volume
+from .files import IMAGES, MicrographOptions, VolumeDetails, check_output, load_volume
 from .options import (
     XY,
     XZ,
     YZ,
+    ArrayName,
+    Crop,
     Debug,
     Device,
     ModelName,
@@ -25,6 +27,7 @@ from .options import (
     PerPlane,
     PhaseCount,
     Phases,
+    RawShape,
     Seed,
     Threshold,
     read_fractions,
@@ -133,6 +136,9 @@ def reconstruct(
     phases: Phases = None,
     threshold: Threshold = None,
     n_phases: PhaseCount = None,
+    raw_shape: RawShape = None,
+    array: ArrayName = None,
+    crop: Crop = None,
     debug: Debug = False,
 ) -> None:
     """Reconstruct a 3D volume with a trained or a bundled model.
@@ -170,7 +176,15 @@ def reconstruct(
 
     loaded = diffusion.load_model(model)
     micrographs = MicrographOptions(
-        xy, xz, yz, volume, images_per_plane, phases, threshold, n_phases
+        xy,
+        xz,
+        yz,
+        volume,
+        images_per_plane,
+        phases,
+        threshold,
+        n_phases,
+        VolumeDetails(raw_shape, array, crop),
     ).load(phase_names=loaded.phase_names, voxel_size=loaded.voxel_size)
     if micrographs is not None and report is None:
         fail("--report must be given where micrographs are given to compare with")
