@@ -110,7 +110,8 @@ def _from_ome(text: str) -> PixelSize:
             value = attributes.get(f"PhysicalSize{axis}")
             unit = attributes.get(f"PhysicalSize{axis}Unit", "µm")
             size, factor = _positive(value), metres(unit)
-            if value is not None and (size is None or factor is None):
+            without = factor is None or (factor == 0 and size != 1.0)
+            if value is not None and (size is None or without):
                 problems[axis] = f"PhysicalSize{axis} of {value!r} {unit!r}"
             sizes.append(size * factor if size and factor else None)
         found.append((sizes[0], sizes[1], sizes[2]))
@@ -130,7 +131,9 @@ def _from_imagej(page: Any) -> PixelSize:
     unit = entries.get("unit", "")
     stack = any(_positive(entries.get(key)) not in (None, 1.0) for key in ("images", "slices"))
     spacing = entries.get("spacing", "1" if stack else None)
-    depth = None if spacing is None else _positive(spacing) or (1.0 if spacing == "0" else None)
+    depth = None if spacing is None else _positive(spacing)
+    if spacing is not None and re.fullmatch(r"-?0*\.?0*", spacing):
+        depth = 1.0  # as ImageJ takes a spacing of 0
     names = (entries.get("zunit", unit), entries.get("yunit", unit), unit)
     factors = [metres(name) for name in names]
     for name, factor in zip(names[1:], factors[1:], strict=True):
@@ -139,13 +142,20 @@ def _from_imagej(page: Any) -> PixelSize:
     in_plane = [1.0 / (_resolution(page, axis) or 1.0) for axis in "YX"]
     if not any(factors[1:]):
         of_tags = _from_resolution(page, missing=1)
-        return of_tags if any(of_tags.size) else _relative(depth, in_plane, factors[0], source)
+        if not any(of_tags.size):
+            return _relative(depth, in_plane, factors[0], source)
+        stated = "spacing" in entries
+        return of_tags._replace(
+            depth_problem=f"a spacing of {spacing!r} {names[0]!r}" if stated else ""
+        )
     tag_unit = _TAG_UNITS.get(_resolution_unit(page, missing=1))
     if tag_unit is not None and not math.isclose(tag_unit[1], factors[2] or 0.0):
         if tag_unit[0] != "cm" or factors[2] != 1e-6:  # ImageJ knows this pair alone
             got = f"the unit {unit!r} beside resolutions per {tag_unit[0]}"
             return PixelSize((None, None, None), source, got)
         factors[1:] = [tag_unit[1]] * 2
+    elif tag_unit is not None and not any(_from_resolution(page).size):
+        return PixelSize((None, None, None), source)  # ImageJ keeps what was for a printer
     lengths = zip((depth, *in_plane), factors, strict=True)
     sizes = [length * factor if length and factor else None for length, factor in lengths]
     if not all(sizes[1:]):

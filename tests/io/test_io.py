@@ -529,6 +529,9 @@ def test_refusals_of_paths(tmp_path):
         io.load(tmp_path / "a.npy")
     with pytest.raises(FileNotFoundError, match=r"`path` must lie in an existing directory"):
         FULL.save(tmp_path / "no" / "a.npy")
+    (tmp_path / "link.npy").symlink_to(tmp_path / "no" / "a.npy")
+    with pytest.raises(FileNotFoundError, match=r"`path` must lie in an existing directory"):
+        FULL.save(tmp_path / "link.npy")
     (tmp_path / "dir.npy").mkdir()
     with pytest.raises(ValueError, match="`path` must be a file, got the directory"):
         FULL.save(tmp_path / "dir.npy")

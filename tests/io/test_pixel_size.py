@@ -70,6 +70,8 @@ def ome(path, attributes):
         (["unit=pixel"], {"resolution": (1, 1)}, (1.0, 1.0, 1.0)),
         ([], {"resolution": (1, 1)}, (1.0, 1.0, 1.0)),
         (["unit=nm"], {"slices": 1}, (5e-10, 5e-10, 5e-10)),
+        (["unit=um", "spacing=0.0"], {}, (1e-6, 5e-7, 5e-7)),
+        (["unit=inch"], {"unit": "INCH", "resolution": (300, 300)}, (1.0, 1.0, 1.0)),
     ],
     ids=str,
 )
@@ -89,6 +91,11 @@ def test_imagej_calibration(tmp_path, lines, options, size):
         (["unit=um", "spacing=NaN"], {}, "a spacing of 'NaN' 'um'"),
         (["unit=pixel"], {"resolution": (2, 1)}, "pixels of 1 x 0.5 pixels"),
         (["unit=um"], {"unit": "INCH"}, "the unit 'um' beside resolutions per inch"),
+        (
+            ["spacing=1.5"],
+            {"unit": "CENTIMETER", "resolution": (20000, 20000)},
+            "a spacing of '1.5' '' in its TIFF resolution",
+        ),
         (["unit=pixel", "spacing=4"], {}, r"voxels of 4 x 0.5 x 0.5 pixels \(z, y, x\)"),
     ],
     ids=str,
@@ -127,7 +134,9 @@ def test_ome_physical_sizes(tmp_path, attributes, size):
 
 
 def test_ome_sizes_without_a_meaning_are_refused(tmp_path):
-    for number, (value, unit) in enumerate([("0,5", "µm"), ("0", "µm"), ("1", "cubit")]):
+    for number, (value, unit) in enumerate(
+        [("0,5", "µm"), ("0", "µm"), ("1", "cubit"), ("2", "pixel")]
+    ):
         path = tmp_path / f"{number}.ome.tif"
         ome(path, f'PhysicalSizeX="{value}" PhysicalSizeXUnit="{unit.replace("µ", "&#181;")}"')
         with pytest.raises(ValueError, match=f"got PhysicalSizeX of '{value}' '{unit}' in its OME"):

@@ -46,7 +46,7 @@ def save(path: str | os.PathLike[str], microstructure: Any, **options: Any) -> P
     if not isinstance(microstructure, Microstructure):
         microstructure = Microstructure(microstructure)
     form = _format_of(path, WRITERS)
-    if not path.parent.is_dir():
+    if not Path(os.path.realpath(path)).parent.is_dir():  # of a link, that of the file behind it
         raise FileNotFoundError(f"`path` must lie in an existing directory, got {path}")
     _refuse_directory(path, form)
     for option, value in options.items():
