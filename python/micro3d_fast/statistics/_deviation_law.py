@@ -21,8 +21,8 @@ _NEIGHBOURS = 48  # images whose correlation is measured
 _FAR = 1e9  # distance of independent images
 _SERIAL = 0.1  # correlation of neighbouring images that counts as dependence
 _FEWEST_FREEDOM = 3.0
-# Widens the variances: the standard deviations predicted for eleven materials are .8 to 1.4 times
-# those of real blocks (docs/characterize.md), because no covariance is exactly separable.
+# Widens the variances, because no covariance is exactly separable: the standard deviations
+# predicted for eleven materials are .7 to 2.1 times those of real blocks (docs/characterize.md).
 _MARGIN = 1.1**2
 _MOST_LOST = 0.5  # share of the variance that the subtraction of the mean may have taken
 
