@@ -4,6 +4,10 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from ._arrays import Array, framework, to_numpy
@@ -27,3 +31,37 @@ def phase_counts(labels: Array, n_phases: int) -> np.ndarray:
         else:
             counts += np.bincount(piece, minlength=n_phases)[:n_phases]
     return counts
+
+
+def warn_of_absent(labels: Array, *phases: int, stacklevel: int) -> None:
+    """Warn of phases that do not occur in labels (uint8, numpy or torch), and name those that do.
+
+    Reads on until the phases are found, so it costs next to nothing where they occur.
+    """
+    flat = labels.reshape(-1)
+    absent = sorted(set(phases))
+    probes = [flat[:: max(len(flat) >> 12, 1)]]
+    probes += [flat[start : start + _PIECE] for start in range(0, len(flat), _PIECE)]
+    for probe in probes:
+        absent = [phase for phase in absent if not bool((probe == phase).any())]
+        if not absent:
+            return
+    present = np.flatnonzero(phase_counts(labels, 256))
+    subject = f"phase {absent[0]} does" if len(absent) == 1 else f"phases {listed(absent)} do"
+    sentence = f"{subject} not occur: the labels are {listed(present)}{grey_hint(present)}"
+    warnings.warn(sentence, stacklevel=stacklevel + 1)
+
+
+def grey_hint(present: Sequence[Any] | np.ndarray) -> str:
+    """Return what to do about the labels of a black and white picture; often empty."""
+    if list(present) not in ([0, 255], [255]):
+        return ""
+    return "; turn grey values into phases with `phases`={0: 0, 255: 1}"
+
+
+def listed(labels: Sequence[Any] | np.ndarray) -> str:
+    """Return labels as text: "0, 1 and 255", or "0 ... 200 (87 labels)"."""
+    names = [str(label) for label in labels]
+    if len(names) > 8:
+        return f"{names[0]} ... {names[-1]} ({len(names)} labels)"
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -257,7 +257,17 @@ FIBRE = m3.TransverselyIsotropic(9, 3, 1, 0.2, 0.3)
         (
             {"labels": np.full((2, 2, 2), 5, np.uint8)},
             ValueError,
-            r"`materials` must cover every label present \(0 ... 5\), got 2 entries",
+            r"`materials` must cover every label present \(5\), .* label 0, got 2 entries",
+        ),
+        (
+            {"labels": np.array([[1, 2]])},
+            ValueError,
+            r"label present \(1 and 2\), .* got 2 entries: put an entry for label 0 first",
+        ),
+        (
+            {"labels": np.array([[0, 255]])},
+            ValueError,
+            r"present \(0 and 255\), .* grey values into phases with `phases`={0: 0, 255: 1}",
         ),
         ({"materials": []}, ValueError, "`materials` must cover .* got 0 entries"),
         ({"materials": {0: SOFT}}, TypeError, "`materials` must be a sequence of materials"),

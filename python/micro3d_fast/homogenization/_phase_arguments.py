@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._checks import refuse, refuse_type
+from .._phases import grey_hint, listed
 from ._voigt import symmetric_tensor
 from .materials import Material
 
@@ -63,7 +64,10 @@ def _sequence(values: Any, name: str, what: str) -> Sequence[Any]:
 
 
 def _require_cover(count: int, present: np.ndarray, *, name: str) -> None:
-    highest = int(np.flatnonzero(present).max())
-    if highest >= count:
-        wanted = f"cover every label present (0 ... {highest})"
-        raise refuse(name, wanted, f"{count} entr{'y' if count == 1 else 'ies'}")
+    labels = np.flatnonzero(present)
+    if labels[-1] >= count:
+        wanted = f"cover every label present ({listed(labels)}), the first entry being of label 0"
+        hint = grey_hint(labels).removeprefix("; ")
+        if not hint and labels[0] > 0 and len(labels) <= count:
+            hint = "put an entry for label 0 first, or number the labels from 0"
+        raise refuse(name, wanted, f"{count} entr{'y' if count == 1 else 'ies'}", hint)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._checks import axis_number, boolean, choice, phase_number, real, refuse
+from .._phases import warn_of_absent
 from .._planes import AXIS_NAMES
 from ._call import Call
 from ._plates import MultigridSystem, Plates, TransformSystem
@@ -186,6 +187,7 @@ def relative_diffusivity(
     sides = choice(sides, ("no-flux", "periodic"), name="sides")
     values = _conductivities(conductivities, _phases(phase))
     flux = boolean(flux, name="flux")
+    warn_of_absent(voxels.labels, *values, stacklevel=2)
     preconditioner = choice(
         preconditioner, ("auto", "multigrid", "transforms"), name="preconditioner"
     )

@@ -76,7 +76,7 @@ class ElasticProperties:
         Largest over smallest stiffness of the phases; inf with a pore.
     warnings : tuple of str
         Opposite faces that do not match, floating islands, pieces connected by edges alone,
-        directions without a connection, volumetric locking, contrasts that rounding hides.
+        directions without a connection, volumetric locking.
     seconds : float
         Wall time of the whole call.
     bytes : int

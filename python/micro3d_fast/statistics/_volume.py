@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from .. import _checks
 from .._arrays import framework, is_cuda
+from .._phases import grey_hint, listed, phase_counts, warn_of_absent
 
 Shape3 = tuple[int, int, int]
 Flags3 = tuple[bool, bool, bool]
@@ -96,10 +98,23 @@ class LabelVolume:
         """Labels of the voxels inside the mask, flat; all labels without a mask."""
         return self.labels if self.mask is None else self.labels[self.mask]
 
+    def phase(self, phase: Any) -> int:
+        """Return a phase number; warn the caller's caller if the phase does not occur."""
+        number = _checks.phase_number(phase)
+        warn_of_absent(self.labels, number, stacklevel=3)
+        return number
+
     def phase_count(self, n_phases: Any = None) -> int:
-        """Return the largest label + 1, or ``n_phases``, which must be at least that."""
+        """Return the largest label + 1, or ``n_phases``, which must be at least that.
+
+        Warn the caller's caller of grey values that were left as labels.
+        """
         least = int(self.labels.max()) + 1
         if n_phases is None:
+            if least == 256:
+                present = np.flatnonzero(phase_counts(self.labels, 256))
+                if hint := grey_hint(present):
+                    warnings.warn(f"the labels are {listed(present)}{hint}", stacklevel=3)
             return least
         return _checks.integer(n_phases, name="n_phases", minimum=least, maximum=256)
 

@@ -111,7 +111,7 @@ def chord_lengths(
     ChordLengths(phase 1 along x: 2 chords, mean 1.5 voxels)
     """
     volume = LabelVolume.of(labels, mask)
-    number = _checks.phase_number(phase)
+    number = volume.phase(phase)
     along = _checks.axis_number(axis, volume.ndim) + volume.lead
     wrap = volume.periodic_axes(periodic)[along]
     cut = _checks.choice(cut, ("keep", "drop"), name="cut")

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import _checks
 from . import _fourier
 from ._clusters import cluster_boxes, find_clusters, neighbour_count
 from ._curves import LatticeLine, ratio
@@ -58,7 +57,7 @@ def two_point_cluster_map(
     volume = LabelVolume.of(labels, mask)
     wrap = volume.periodic_axes(periodic)
     neighbours = neighbour_count(volume, connectivity)
-    found = find_clusters(volume, _checks.phase_number(phase), neighbours, wrap)
+    found = find_clusters(volume, volume.phase(phase), neighbours, wrap)
     win = _fourier.windows(volume.shape, wrap, None)
     number = thread_count(threads)
     counts = np.zeros(tuple(w.size for w in win))
@@ -109,7 +108,7 @@ def two_point_cluster(
     volume = LabelVolume.of(labels, mask)
     line = LatticeLine.of(volume, axis, max_lag, periodic, threads)
     neighbours = neighbour_count(volume, connectivity)
-    found = find_clusters(volume, _checks.phase_number(phase), neighbours, line.periodic)
+    found = find_clusters(volume, volume.phase(phase), neighbours, line.periodic)
     hits = np.zeros(line.max_lag + 1, dtype=np.int64)
     for cluster, crossing in cluster_boxes(found, line.periodic):
         if cluster.size == 1 and not any(crossing):

@@ -17,7 +17,7 @@ from .._spread import with_spread
 from ._clusters import find_clusters, neighbour_count
 from ._samples import ImageSample, Sample, sample_of
 from ._volume import LabelVolume
-from .percolation import Percolation, percolation
+from .percolation import Percolation, percolation_of
 
 __all__ = ["Connectivity", "PhaseConnectivity", "connectivity"]
 
@@ -148,7 +148,9 @@ def connectivity(
     1.33e+04 per 100³ voxels; islands per slice xy 2, xz 1.2, yz 0.4
     """
     array = _checks.as_labels(labels, ndim=3)
-    neighbours = neighbour_count(LabelVolume(array, None, 3), connectivity)
+    volume = LabelVolume(array, None, 3)
+    wrap = volume.periodic_axes(periodic)
+    neighbours = neighbour_count(volume, connectivity)
     real = None if reference is None else sample_of(reference, "reference")
     windows, slices, real_slices = {}, {}, {}
     for plane in PLANES:
@@ -164,7 +166,7 @@ def connectivity(
     names: Sequence[str] = getattr(labels, "phase_names", getattr(reference, "phase_names", ()))
     found = []
     for phase in range(count):
-        whole = percolation(array, phase, connectivity=neighbours, periodic=periodic)
+        whole = percolation_of(volume, phase, neighbours, wrap)
         one = PhaseConnectivity(
             phase=phase,
             name=names[phase] if phase < len(names) else f"phase {phase}",
@@ -173,7 +175,7 @@ def connectivity(
             per_megavoxel=1e6 * whole.clusters / array.size,
             islands=_islands(slices, phase, neighbours),
             reference_islands=_islands(real_slices, phase, neighbours),
-            **_of_blocks([percolation(b, phase, connectivity=neighbours) for b in blocks]),
+            **_of_blocks([percolation_of(LabelVolume.of(b), phase, neighbours) for b in blocks]),
         )
         if one.particles or any(mean for mean, _ in one.reference_islands.values()):
             found.append(one)

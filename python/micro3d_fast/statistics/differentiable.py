@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _checks
+from .._phases import warn_of_absent
 
 if TYPE_CHECKING:
     import torch
@@ -211,4 +212,5 @@ def indicator(labels: Any, phase: int, *, dtype: Any = None) -> torch.Tensor:
 
     array = _checks.as_labels(labels)
     number = _checks.phase_number(phase)
+    warn_of_absent(array, number, stacklevel=2)
     return torch.from_numpy(np.asarray(array == number)).to(dtype or torch.float64)

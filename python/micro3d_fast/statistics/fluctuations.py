@@ -80,7 +80,7 @@ def local_fractions(
     array([0.1875 , 0.03125])
     """
     volume = LabelVolume.of(labels)
-    number = _checks.phase_number(phase)
+    number = volume.phase(phase)
     wrap = volume.periodic_axes(periodic)
     edges = _window_edges(sizes, volume.shortest)
     inside = volume.indicator(number)

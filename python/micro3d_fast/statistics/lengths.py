@@ -100,7 +100,7 @@ def correlation_lengths(
     CorrelationLengths(phase 1: y nan, x 2.528 voxels; anisotropy nan)
     """
     volume = LabelVolume.of(labels, mask)
-    number = _checks.phase_number(phase)
+    number = volume.phase(phase)
     method = _checks.choice(method, ("1/e", "integral"), name="method")
     spacing, unit = volume.spacing(voxel_size)
     fraction = np.count_nonzero(volume.inside == number) / max(volume.inside.size, 1)

@@ -79,7 +79,7 @@ def lineal_path(
     array([0.5, 0.5])
     """
     volume = LabelVolume.of(labels, mask, batch=batch, on_device=True)
-    number = _checks.phase_number(phase)
+    number = volume.phase(phase)
     line = LatticeLine.of(volume, axis, max_lag, periodic, threads)
     if is_cuda(volume.labels) and line.axis is not None and not volume.batch:
         # one scan of runs, which needs no packing

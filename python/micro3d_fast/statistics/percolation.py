@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import _checks
 from .._planes import AXIS_NAMES
 from ._clusters import find_clusters, neighbour_count
 from ._volume import Flags3, LabelVolume
@@ -90,7 +89,7 @@ def cluster_labels(
     """
     volume = LabelVolume.of(labels, mask)
     neighbours = neighbour_count(volume, connectivity)
-    number = _checks.phase_number(phase)
+    number = volume.phase(phase)
     found = find_clusters(volume, number, neighbours, volume.periodic_axes(periodic))
     return found.reshape(found.shape[volume.lead :])
 
@@ -125,7 +124,13 @@ def percolation(
     volume = LabelVolume.of(labels, mask)
     wrap = volume.periodic_axes(periodic)
     neighbours = neighbour_count(volume, connectivity)
-    number = _checks.phase_number(phase)
+    return percolation_of(volume, volume.phase(phase), neighbours, wrap)
+
+
+def percolation_of(
+    volume: LabelVolume, number: int, neighbours: int, wrap: Flags3 = (False, False, False)
+) -> Percolation:
+    """Return the `percolation` of a phase, which may be absent, with checked arguments."""
     percolates: dict[str, bool] = {}
     fraction: dict[str, float] = {}
     memory: dict[Flags3, np.ndarray] = {}

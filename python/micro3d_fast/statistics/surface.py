@@ -79,7 +79,7 @@ def specific_surface(
     0.5
     """
     volume = LabelVolume.of(labels, mask)
-    number = _checks.phase_number(phase)
+    number = volume.phase(phase)
     method = _checks.choice(method, ("crofton", "faces"), name="method")
     wrap = volume.periodic_axes(periodic)
     spacing, _ = volume.spacing(voxel_size)

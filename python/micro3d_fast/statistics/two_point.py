@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import _checks
 from .._arrays import is_cuda, to_numpy
-from .._phases import phase_counts
+from .._phases import phase_counts, warn_of_absent
 from . import _fourier
 from ._curves import LatticeLine, ratio
 from ._threads import pieces, run_jobs, thread_count
@@ -162,7 +162,7 @@ def two_point_map(
     array([[0.5, 0. , 0.5, 0. ]])
     """
     volume = LabelVolume.of(labels, mask, batch=batch, on_device=True)
-    i, j = _phase_pair(phase, other)
+    i, j = _phase_pair(volume, phase, other)
     wrap = volume.periodic_axes(periodic)
     kind = float_type(dtype)
     number = thread_count(threads)
@@ -258,7 +258,7 @@ def two_point_correlation(
     array([0.5       , 0.28571429, 0.        , 0.2       , 0.5       ])
     """
     volume = LabelVolume.of(labels, mask, batch=batch, on_device=True)
-    i, j = _phase_pair(phase, other)
+    i, j = _phase_pair(volume, phase, other)
     line = LatticeLine.of(volume, axis, max_lag, periodic, threads)
     return ratio(line.pairs(i, j), line.all_pairs())
 
@@ -314,7 +314,7 @@ def two_point_radial(
     RadialCorrelation(S_11: 0.5000 at 0 … 0.1667 at 1 voxels, 2 bins)
     """
     volume = LabelVolume.of(labels, mask, on_device=True)
-    i, j = _phase_pair(phase, other)
+    i, j = _phase_pair(volume, phase, other)
     wrap = volume.periodic_axes(periodic)
     kind = float_type(dtype)
     number = thread_count(threads)
@@ -353,7 +353,9 @@ def two_point_radial(
     )
 
 
-def _phase_pair(phase: Any, other: Any) -> tuple[int, int]:
-    """Return two phase numbers; the second defaults to the first."""
+def _phase_pair(volume: LabelVolume, phase: Any, other: Any) -> tuple[int, int]:
+    """Return two phase numbers, the second by default the first; warn of those that are absent."""
     first = _checks.phase_number(phase)
-    return first, first if other is None else _checks.phase_number(other, name="other")
+    second = first if other is None else _checks.phase_number(other, name="other")
+    warn_of_absent(volume.labels, first, second, stacklevel=3)
+    return first, second
