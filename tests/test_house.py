@@ -227,3 +227,8 @@ def test_every_source_file_has_its_licence():
         if "SPDX-License-Identifier: MIT" not in file.read_text(encoding="utf-8")[:200]
     ]
     assert bare == []
+
+
+def test_test_files_have_unique_names():
+    names = [file.name for file in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(set(names)) == sorted(names)
