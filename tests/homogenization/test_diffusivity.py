@@ -16,9 +16,6 @@ from micro3d_fast.homogenization.connectivity import percolating
 from micro3d_fast.reference import seven_point as reference
 from volumes import blobs
 
-# small random images lack phases now and then
-pytestmark = pytest.mark.filterwarnings("ignore:phases? .* not occur")
-
 
 def strip(axis=0):
     image = np.zeros((20, 22, 22), dtype=np.uint8)

@@ -17,9 +17,6 @@ from micro3d_fast.reference import descriptors as reference
 from micro3d_fast.statistics import _fourier, fluctuations
 from volumes import ball, random_labels, random_mask, small_images
 
-# small random images lack phases now and then
-pytestmark = pytest.mark.filterwarnings("ignore:phases? .* not occur")
-
 SHAPES = [(1, 1), (3, 4), (6, 5), (1, 1, 1), (4, 3, 5), (1, 6, 1), (3, 1, 4)]
 
 

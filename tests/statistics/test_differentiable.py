@@ -14,9 +14,6 @@ from volumes import random_labels
 
 torch = pytest.importorskip("torch")
 
-# small random images lack phases now and then
-pytestmark = pytest.mark.filterwarnings("ignore:phases? .* not occur")
-
 SHAPES = [(1, 1), (4, 5), (1, 1, 1), (4, 3, 5), (1, 6, 1)]
 
 

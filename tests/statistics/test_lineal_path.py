@@ -13,9 +13,6 @@ import micro3d_fast as m3
 from micro3d_fast.reference import lineal_path as reference
 from volumes import random_labels, random_mask, small_images
 
-# small random images lack phases now and then
-pytestmark = pytest.mark.filterwarnings("ignore:phases? .* not occur")
-
 SHAPES = [(1, 1), (2, 3), (5, 4), (1, 1, 1), (3, 1, 4), (4, 3, 5), (1, 6, 1), (2, 2, 2)]
 
 

@@ -15,9 +15,6 @@ from micro3d_fast.reference import two_point as reference
 from micro3d_fast.statistics import _fourier
 from volumes import blobs, random_labels, random_mask, small_images
 
-# small random images lack phases now and then
-pytestmark = pytest.mark.filterwarnings("ignore:phases? .* not occur")
-
 SHAPES = [(1, 1), (2, 3), (5, 4), (1, 1, 1), (3, 1, 4), (4, 3, 5), (1, 6, 1), (2, 2, 2)]
 
 
