@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
+from .._blocks import spread_evenly
 from .._checks import refuse
 from .._planes import AXIS_NAMES, IMAGE_AXES, NORMAL, PLANES
 from ..statistics.lengths import pooled_correlation_length
@@ -124,6 +125,4 @@ def correlation_length(images: Sequence[np.ndarray], axis: int, most: int = 16) 
 
 def spread(items: Sequence[Any], most: int) -> list[Any]:
     """Return at most ``most`` of the items, evenly spread."""
-    if len(items) <= most:
-        return list(items)
-    return [items[i] for i in np.linspace(0, len(items) - 1, most).round().astype(int)]
+    return [items[i] for i in spread_evenly(len(items), most)]

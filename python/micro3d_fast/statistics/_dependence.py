@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._blocks import spread_evenly
 from .._phases import phase_counts
 
 _PIXELS = 4096  # of each image that are compared
@@ -113,7 +114,7 @@ def pair_correlations(
     if len(phases) == 1:
         return PairCorrelations(np.diag(used.astype(float)), used, np.nan)
     fractions = counts / grid.size
-    spectrum = np.linspace(0, len(grid) - 1, min(len(grid), 32)).round().astype(int)
+    spectrum = spread_evenly(len(grid), 32)
     products = np.zeros((len(grid), len(grid)), dtype=np.float32)
     power = np.zeros((grid.shape[1], grid.shape[2] // 2 + 1))
     for phase in phases[1:] if len(phases) == 2 else phases:  # of two phases one says it all

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._blocks import spread_evenly
 from .._planes import IMAGE_AXES, NORMAL
 from ._dependence import pair_correlations
 from ._samples import Extents, ImageSample, Sample, VolumeSample
@@ -223,8 +224,7 @@ def _stack(reference: Sample, plane: str) -> Stack | list[np.ndarray]:
     each = max(1, SLICES // len(reference.volumes))
     for number, volume in enumerate(reference.volumes):
         slices = np.moveaxis(volume, NORMAL[plane], 0)
-        chosen = np.linspace(0, len(slices) - 1, min(each, len(slices))).round().astype(int)
-        images += [slices[k] for k in chosen]
+        images += [slices[k] for k in spread_evenly(len(slices), each)]
         positions.append(_FAR * number + np.arange(len(slices)))  # volumes are independent
     return Stack.at(images, np.concatenate(positions), _mean_size(images, plane))
 

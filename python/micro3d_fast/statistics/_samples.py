@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ class VolumeSample:
         counts = [phase_counts(v, n_phases) for v in self.volumes]
         return np.sum(counts, axis=0) / sum(v.size for v in self.volumes)
 
-    @property
+    @cached_property
     def extents(self) -> Extents:
         """Smallest extents of the volumes, in their own voxels."""
         along = {(p, k): float(self.smallest[k]) for p in self.planes for k in IMAGE_AXES[p]}
@@ -199,7 +200,7 @@ class ImageSample:
         ]
         return np.mean(each, axis=0)
 
-    @property
+    @cached_property
     def extents(self) -> Extents:
         """Extents of the images, in their own pixels."""
         least, mean = {}, {}

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._blocks import spread_evenly
 from ._samples import count_lines
 
 FUNCTIONS = ("S2", "L", "autocovariance")  # curves among the quantities of a row
@@ -205,10 +206,10 @@ def _windows(images: Sequence[np.ndarray], along: int, length: int) -> np.ndarra
     extent = min(i.shape[along] for i in images)
     most = max(1, MAX_ROWS // rows)
     segments = max(1, min(extent // length, most // min(len(images), _IMAGES)))
-    chosen = np.linspace(0, len(images) - 1, min(len(images), max(1, most // segments)))
+    chosen = spread_evenly(len(images), max(1, most // segments))
     starts = np.linspace(0, extent - length, segments).astype(int)
     found = []
-    for k in chosen.round().astype(int):
+    for k in chosen:
         image = images[k] if along == 1 else images[k].T
         tops = (_GOLDEN * np.arange(segments) % 1 * (len(image) - rows)).astype(int)
         pairs = zip(tops, starts, strict=True)
