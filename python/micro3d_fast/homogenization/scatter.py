@@ -289,7 +289,7 @@ class _Measured:
 def _named(
     result: Any, phase_names: Sequence[str], name: str = ""
 ) -> Iterator[tuple[str, str, Any]]:
-    """Yield name, name in words and value of the single results of mappings and lists."""
+    """Yield name, readable name and value of the single results of mappings and lists."""
     if isinstance(result, Mapping):
         for key, one in result.items():
             yield from _named(one, phase_names, str(key))

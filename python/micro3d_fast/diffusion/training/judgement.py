@@ -39,7 +39,7 @@ def recent_losses(steps: int) -> int:
 def loss_still_falls(losses: Sequence[float]) -> bool | None:
     """Return whether the second half of losses lies below the first by more than their noise.
 
-    None if it cannot be told: they are too few or too noisy.
+    None if it is unknown because they are too few or too noisy.
     """
     half = len(losses) // 2
     if half < _FEWEST:
