@@ -169,7 +169,7 @@ def _from_imagej(page: Any) -> PixelSize:
 def _relative(
     depth: float | None, in_plane: list[float], unit: float | None, source: str
 ) -> PixelSize:
-    """Return the sizes of a calibration in pixels, which have a meaning if all sizes are the same."""
+    """Return the sizes of a calibration in pixels, which mean something if all are the same."""
     nothing: Sizes = (None, None, None)
     y, x = in_plane
     if not math.isclose(y, x, rel_tol=1e-3):
