@@ -9,6 +9,7 @@ from torch import nn
 
 from micro3d_fast.diffusion.copies import make
 from micro3d_fast.diffusion.field import Field
+from micro3d_fast.diffusion.layers import Condition
 from micro3d_fast.diffusion.model import Model
 from micro3d_fast.diffusion.network_pass import NetworkPass
 from micro3d_fast.diffusion.schedule import Schedule
@@ -23,17 +24,19 @@ class LinearNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(1))
+        self.periodic = (False, False)
         self.seen: list[tuple[int, int]] = []
 
-    def condition(self, t, plane, fractions=None):
-        return int(t[0]), int(plane[0])
+    def condition(self, t, plane, fractions=None, kept=None):
+        return Condition(t[:, None], plane[:, None, None])
 
     def set_periodic(self, rows, columns):
         self.periodic = (rows, columns)
 
     def forward(self, x, cond):
-        self.seen.append(cond)
-        return x * GAIN[cond[1]]
+        t, plane = int(cond.embedding[0, 0]), int(cond.tokens[0, 0, 0])
+        self.seen.append((t, plane))
+        return x * GAIN[plane]
 
 
 def linear_model(steps: int = 40, prediction: str = "noise") -> Model:

@@ -14,6 +14,8 @@ import micro3d_fast as m3
 torch = pytest.importorskip("torch")
 
 from _toy import calm_model, field_and_network  # noqa: E402
+from micro3d_fast.diffusion import copies  # noqa: E402
+from micro3d_fast.diffusion.graphs import CapturedNetwork  # noqa: E402
 from micro3d_fast.diffusion.network_pass import NetworkPass  # noqa: E402
 from micro3d_fast.diffusion.sampling import sample  # noqa: E402
 from micro3d_fast.diffusion.schedule import Schedule  # noqa: E402
@@ -173,3 +175,51 @@ def test_training_on_the_gpu_learns(tmp_path):
     losses = []
     m3.train(micrographs(), tmp_path, callback=lambda e: losses.append(e["loss"]), **keys)
     assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("periodic", [(False,) * 3, (True, False, True)], ids=["open", "periodic"])
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_passes_in_graphs_are_those_launched_one_by_one(monkeypatch, periodic, guidance):
+    """Slices of three shapes, two conditions, axes that wrap."""
+    captured = []
+    capture = CapturedNetwork._capture
+
+    def counted(self, *inputs):
+        captured.append(inputs)
+        return capture(self, *inputs)
+
+    monkeypatch.setattr(CapturedNetwork, "_capture", counted)
+    keys = {"guidance": guidance, "periodic": periodic, "shape": (16, 24, 32)}
+    got = field_of(calm_model(), DEVICE, **keys)
+    assert len(captured) == 3
+    monkeypatch.setattr("micro3d_fast.diffusion.graphs._MOST_PIXELS", 0)
+    want = field_of(calm_model(), DEVICE, **keys)
+    assert len(captured) == 3
+    np.testing.assert_array_equal(got, want)
+
+
+def test_graphs_are_kept_for_the_next_volume_unless_they_take_much_memory(monkeypatch):
+    model = calm_model()
+    keys = {"passes": 8, "device": DEVICE, "precision": "float32"}
+    first = m3.reconstruct((16, 16, 16), model, **keys)
+    with copies.borrowed(model, torch.device(DEVICE), torch.float32) as kept:
+        graphs = dict(kept.forward._graphs)
+        assert graphs
+    monkeypatch.setattr(copies.CapturedNetwork, "_capture", None)  # none is needed
+    np.testing.assert_array_equal(m3.reconstruct((16, 16, 16), model, **keys).labels, first.labels)
+    kept.forward._bytes = 2**60
+    kept.rest()
+    assert not kept.forward._graphs
+
+
+def test_a_batch_that_a_graph_has_no_memory_for_is_halved(monkeypatch):
+    capture = CapturedNetwork._capture
+
+    def refused(self, images, condition):
+        if len(images) > 8:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return capture(self, images, condition)
+
+    want = field_of(calm_model(), DEVICE)
+    monkeypatch.setattr(CapturedNetwork, "_capture", refused)
+    np.testing.assert_allclose(field_of(calm_model(), DEVICE), want, atol=2e-3)

@@ -11,7 +11,7 @@ import sys
 import pytest
 import torch
 
-from micro3d_fast.diffusion.device import _gnu_malloc, current_device, kept_memory
+from micro3d_fast.diffusion.device import _gnu_malloc, computing, kept_memory
 
 MEGABYTES = 48
 
@@ -52,8 +52,8 @@ def _huge_pages() -> bool:
         return "[always]" in file.read()
 
 
-def test_the_cpu_can_be_the_current_device():
-    with current_device(torch.device("cpu")):
+def test_the_cpu_keeps_freed_memory_while_it_computes():
+    with computing(torch.device("cpu"), torch.float32):
         assert torch.ones(3).sum() == 3
 
 

@@ -79,7 +79,7 @@ def test_law_does_not_depend_on_how_the_prediction_is_written(prediction):
     class Rewritten(LinearNet):
         def forward(self, x, cond):
             noise = super().forward(x, cond)
-            bar = model.schedule.alpha_bar[cond[0]]
+            bar = model.schedule.alpha_bar[int(cond.embedding[0, 0])]
             x0 = (x - (1 - bar) ** 0.5 * noise) / bar**0.5
             return x0 if prediction == "x0" else bar**0.5 * noise - (1 - bar) ** 0.5 * x0
 

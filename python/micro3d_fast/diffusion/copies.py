@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from .device import channels_last
+from .graphs import CapturedNetwork
 from .model import Model
 
 __all__ = ["Copy", "Key", "borrowed", "make"]
@@ -26,11 +27,18 @@ __all__ = ["Copy", "Key", "borrowed", "make"]
 
 @dataclass(frozen=True)
 class Copy:
-    """A compute copy, and the callable that runs it (compiled or the network itself)."""
+    """A compute copy, and the callable that runs it: the network, compiled, in CUDA graphs."""
 
     net: Any
     forward: Callable[..., torch.Tensor]
     content: tuple[Any, ...]  # of the model's own network when it was copied
+    device: torch.device
+
+    def rest(self) -> None:
+        """Make the copy ready for its next user."""
+        self.net.set_periodic(False, False)
+        if isinstance(self.forward, CapturedNetwork):
+            self.forward.rest(self.device)
 
 
 Key = tuple[torch.device, torch.dtype, bool]  # the last: whether it is compiled
@@ -43,9 +51,13 @@ _COMPILATIONS = 64  # of one network: which axes wrap (4), slices and windows, s
 def make(model: Model, device: torch.device, dtype: torch.dtype, compiled: bool = False) -> Copy:
     """Return a new copy; the model keeps its network."""
     net = channels_last(copy.deepcopy(model.net).to(device, dtype)).eval()
+    forward = net
     if compiled:
         _allow_compilations()
-    return Copy(net, torch.compile(net) if compiled else net, _content(model.net))
+        forward = torch.compile(net)
+    if device.type == "cuda":
+        forward = CapturedNetwork(net, forward)
+    return Copy(net, forward, _content(model.net), device)
 
 
 def _allow_compilations() -> None:
@@ -72,7 +84,7 @@ def borrowed(
     try:
         yield found
     finally:
-        found.net.set_periodic(False, False)
+        found.rest()
         with _lock:
             kept = _idle.setdefault(model.net, {})
             kept.pop(key, None)  # the last that was used is the last in the dictionary
@@ -85,8 +97,14 @@ def borrowed(
 
 
 def _content(net: Any) -> tuple[Any, ...]:
-    """Return what identifies the copied state: the modules, norm and sum of each weight."""
+    """Return what identifies the copied state: the modules, and each weight and its version.
+
+    A change through ``.data`` has no version; one number of each weight shows that.
+    """
+    weights = []
     with torch.inference_mode():
-        weights = [t.float() for t in net.state_dict().values()]
-        numbers = [(float(torch.linalg.vector_norm(t)), float(t.sum())) for t in weights]
-    return tuple(name for name, _ in net.named_modules()), tuple(numbers)
+        for t in net.state_dict().values():
+            some = float(t.reshape(-1)[t.numel() // 2]) if t.numel() else 0.0
+            version = 0 if t.is_inference() else t._version
+            weights.append((t.data_ptr(), version, some))
+    return tuple(name for name, _ in net.named_modules()), tuple(weights)

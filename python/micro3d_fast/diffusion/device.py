@@ -11,7 +11,7 @@ import platform
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,14 +22,17 @@ from .. import _checks
 __all__ = [
     "channels_last",
     "compute_dtype",
+    "computing",
     "cpu_has_bfloat16",
-    "current_device",
     "free_memory_bytes",
     "kept_memory",
     "memory_bytes",
     "out_of_memory",
     "should_compile",
 ]
+
+
+_PAYS_SECONDS = 480.0  # of eager passes, beyond which they are compiled
 
 
 def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
@@ -56,9 +59,24 @@ def cpu_has_bfloat16() -> bool:
     return False
 
 
-def current_device(device: torch.device) -> AbstractContextManager[Any]:
-    """Make a CUDA device the current one inside a with block; on the CPU, keep freed memory."""
-    return torch.cuda.device(device) if device.type == "cuda" else kept_memory()
+@contextmanager
+def computing(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Prepare for passes of the network inside the with block.
+
+    A CUDA device becomes the current one, and float32 means float32 there: cuDNN would round the
+    factors of convolutions to 10 bits (TF32).  On the CPU freed memory is kept.
+    """
+    if device.type != "cuda":
+        with kept_memory():
+            yield
+        return
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = before and dtype != torch.float32
+    try:
+        with torch.cuda.device(device):
+            yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 _keepers = 0
@@ -106,14 +124,16 @@ def _gnu_malloc() -> Any:
     return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None
 
 
-def should_compile(wanted: bool | str, device: torch.device) -> bool:
-    """Return whether to compile the network: "auto" compiles on CUDA if Triton is installed.
+def should_compile(wanted: bool | str, device: torch.device, seconds: float = 0.0) -> bool:
+    """Return whether to compile the network.
 
-    On a CPU compiled passes are no faster, so they are compiled only on request.  A request without
-    a compiler is refused.
+    "auto" compiles on CUDA, if Triton is installed, for work of many ``seconds``: compiling takes
+    one minute or two and then saves a quarter.  On a CPU compiled passes are no faster.  A request
+    without a compiler is refused.
     """
     if wanted == "auto":
-        return device.type == "cuda" and find_spec("triton") is not None
+        pays = device.type == "cuda" and seconds > _PAYS_SECONDS
+        return pays and find_spec("triton") is not None
     if not isinstance(wanted, bool):
         raise _checks.refuse("compile", "be 'auto', True or False", repr(wanted))
     found = find_spec("triton") if device.type == "cuda" else shutil.which("c++")

@@ -68,7 +68,6 @@ class NetworkPass:
             else torch.tensor([[float(f) for f in fractions]], device=field.device)
         )
         self._conditions: dict[tuple[int, int], Any] = {}
-        self._wraps = (False, False)  # of the network's convolutions
         self._times: list[tuple[Any, Any]] = []  # before and after each pass
 
     def predict(self, t: int) -> None:
@@ -102,18 +101,30 @@ class NetworkPass:
         event.record()
         return event
 
-    def _embedding(self, t: int, condition: int) -> Any:
-        """Return what (t, condition) contribute to a pass; computed once."""
+    def embed(self, times: Sequence[int]) -> None:
+        """Compute what the steps and the planes contribute to the passes at these steps, at once."""
         import torch
 
+        from .layers import Condition
         from .unet import NO_PLANE
 
+        kinds = [PLANES.index(plane) for plane in self.field.planes]
+        if len(self.field.net_outputs) > 1:
+            kinds.append(NO_PLANE)
+        pairs = [(t, kind) for kind in kinds for t in times]
+        steps, planes = torch.tensor(pairs).T.to(self.field.device)
+        # Eq. 9: the network without a condition is given neither plane nor fractions.
+        fractions = None if self.fractions is None else self.fractions.expand(len(pairs), -1)
+        with torch.inference_mode():
+            found = self.net.condition(steps, planes, fractions, planes != NO_PLANE)
+            for i, pair in enumerate(pairs):
+                one = slice(i, i + 1)
+                self._conditions[pair] = Condition(found.embedding[one], found.tokens[one])
+
+    def _embedding(self, t: int, condition: int) -> Any:
+        """Return what (t, condition) contribute to a pass."""
         if (t, condition) not in self._conditions:
-            steps = torch.tensor([t], device=self.field.device)
-            planes = torch.tensor([condition], device=self.field.device)
-            # Eq. 9: the network without a condition is given neither plane nor fractions.
-            fractions = None if condition == NO_PLANE else self.fractions
-            self._conditions[t, condition] = self.net.condition(steps, planes, fractions)
+            self.embed([t])
         return self._conditions[t, condition]
 
     def _run(self, embeddings: Sequence[Any], outputs: Sequence[Tensor]) -> None:
@@ -165,9 +176,8 @@ class NetworkPass:
         for i, seed in enumerate(field.seeds):
             cells, wraps = layout((h, w), (rows, columns), stride, self.window, seed, field.draw)
             strips += [_Part(i, row, column, 0, slices) for row, column in cells.spots]
-        if wraps != self._wraps:  # a compiled network would be compiled again
+        if wraps != self.net.periodic:  # a compiled network would be compiled again
             self.net.set_periodic(*wraps)
-            self._wraps = wraps
         return strips
 
     def _forward_or_none(

@@ -12,12 +12,13 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .. import _checks
+from .. import _checks, ops
 from .._device import find_device
 from .._phases import phase_counts
 from ..microstructure import Microstructure
@@ -117,7 +118,7 @@ class Reconstruction:
         put(remove_islands=_checks.boolean(self.remove_islands, name="remove_islands"))
         put(window=self._window_side())
         put(precision=compute_dtype(self.precision, self.device))
-        put(compile=should_compile(self.compile, self.device))
+        put(compile=should_compile(self.compile, self.device, self._network_seconds))
         put(keep_raw=_checks.boolean(self.keep_raw, name="keep_raw"))
 
     # -- checks
@@ -189,17 +190,26 @@ class Reconstruction:
         pixels = 2**21 if self.device.type == "cuda" else 2**17
         return max(1, min(16, pixels // math.prod(shape)))
 
+    @property
+    def _network_seconds(self) -> float:
+        """About how long a GPU takes for the passes of a batch (within a factor of two, H100)."""
+        _, shape = working_shape(self.volume_shape, self.model, self.periodic)
+        voxels = self.volumes_at_once * math.prod(shape)
+        weights = sum(w.numel() for w in self.model.net.parameters())
+        evaluations = self.settings.passes * (1 if self.guidance == 1 else 2)
+        return evaluations * voxels * 3e-9 * (weights / 1e6) ** 0.6
+
     def run(self, seeds: Sequence[int], callback: Callback | None = None) -> list[Microstructure]:
         """Sample the volumes of these seeds together."""
         from .copies import borrowed
-        from .device import current_device
+        from .device import computing
 
         started = time.perf_counter()
         target, fractions = self.volume_fractions, None
         if self.fraction_condition:
             fractions = self.model.volume_fractions if target is None else target
         lent = borrowed(self.model, self.device, self.precision, self.compile)
-        with current_device(self.device), lent as network:
+        with computing(self.device, self.precision), lent as network:
             field = Field(
                 self.volume_shape,
                 self.model,
@@ -215,7 +225,8 @@ class Reconstruction:
             sample(field, passes, self.settings, callback)
             fields = [field.result(i) for i in range(len(seeds))]  # (C, nz, ny, nx) on the host
             network_seconds = passes.seconds
-        labels = [self._labels(x) for x in fields]
+        with ThreadPoolExecutor(min(len(seeds), ops.max_threads())) as threads:
+            labels = list(threads.map(self._labels, fields))
         times = {
             "seconds": round((time.perf_counter() - started) / len(seeds), 3),
             "network_seconds": round(network_seconds / len(seeds), 3),

@@ -40,6 +40,7 @@ def sample(
     schedule, kind = field.model.schedule, settings.variance
     times = schedule.respaced(settings.steps, settings.spacing)
     planes = itertools.cycle(field.planes)
+    network.embed(times)
     field.start(next(planes), times[0], settings.true_terminal)
     mean_hold = MeanHold(field) if settings.hold_mean else None
     progress = _Progress(field, settings.passes, callback)
@@ -47,7 +48,7 @@ def sample(
         beta, sigma2 = schedule.beta(t, s), schedule.variance(t, s, kind)
         g, repeats = settings.gamma_at(k), settings.repeats_at(k)
         mean = schedule.affine(t, s, field.model.prediction, deterministic=kind == "none")
-        if repeats:
+        if repeats and g < 1:
             field.keep()  # h0 = x
         for repeat in range(repeats + 1):
             plane = field.plane

@@ -92,7 +92,7 @@ class Runtime:
     precision : {"auto", "bfloat16", "float32"}
         Precision of the network; the field itself is float32.
     compile : "auto" or bool
-        Compile the network (torch.compile): ``"auto"`` on CUDA if Triton is installed, never on a
+        Compile the network (torch.compile): ``"auto"`` on CUDA for runs of many minutes, never on a
         CPU, where it does not pay (docs/reconstruct.md).
     keep_raw : bool
         Also keep the labels before fractions are matched, as ``fields["raw_labels"]``.

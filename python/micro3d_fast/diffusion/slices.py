@@ -68,7 +68,7 @@ def sample_slices(
         Raw labels; no fraction is matched.
     """
     from .copies import borrowed
-    from .device import compute_dtype
+    from .device import compute_dtype, computing
 
     check_model(model)
     _checks.choice(plane, PLANES, name="plane")
@@ -90,7 +90,7 @@ def sample_slices(
     dtype = compute_dtype(precision, where)
     times = model.schedule.respaced(steps)
     x = _terminal_images(model, (n, h, w), times[0], seed, fractions, where)
-    with borrowed(model, where, dtype) as network:
+    with computing(where, dtype), borrowed(model, where, dtype) as network:
         predict = _predictor(network, plane, guidance, fractions, dtype)
         for t, s in itertools.pairwise([*times, 0]):
             x = _step(model, x, predict(x, t), t, s)
@@ -138,7 +138,7 @@ def _predictor(
             torch.tensor([t], device=x.device), torch.tensor([condition], device=x.device), given
         )
         images = x.to(dtype).contiguous(memory_format=torch.channels_last)
-        return network.net(images, embedding).float()
+        return network.forward(images, embedding).float()
 
     def predict(x: Tensor, t: int) -> Tensor:
         with torch.inference_mode():

@@ -149,6 +149,7 @@ class UNet(nn.Module):
         )
         self._add_output(self._add_levels(widths, first))
         self.fraction = FractionEmbedding(c.fractions, 4 * c.dim) if c.fractions else None
+        self.periodic = (False, False)
 
     def _add_conditioning(self) -> None:
         """Add the embeddings of the time and the plane."""
@@ -264,6 +265,7 @@ class UNet(nn.Module):
 
     def set_periodic(self, rows: bool, columns: bool) -> None:
         """Set along which axes of the image every convolution is periodic."""
+        self.periodic = (rows, columns)
         for module in self.modules():
             if isinstance(module, Conv):
                 module.periodic = (rows, columns)

@@ -144,7 +144,7 @@ def train(
     Crops are flipped vertically and horizontally, never rotated (paper, Section 2.5).  On one
     device and number of threads a run repeats bit for bit, also if it was killed and resumed.
     """
-    from ..device import current_device
+    from ..device import computing
 
     arguments = dict(locals())  # by name; first statement but the import
     options = TrainingOptions(
@@ -160,7 +160,7 @@ def train(
     for sentence in size.warnings if size else ():
         warnings.warn(sentence, UserWarning, stacklevel=2)
     directory = RunDirectory(Path(out))
-    with current_device(options.device), directory.locked():
+    with computing(options.device, options.precision), directory.locked():
         _Run(micrographs, directory, options, resume).finish(callback)
     model = load_model(Path(out) / "model")  # exactly what is on disk
     if "training" in model.details and poor(model.details):  # older versions did not record it
