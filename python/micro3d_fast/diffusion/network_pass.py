@@ -102,7 +102,7 @@ class NetworkPass:
         return event
 
     def embed(self, times: Sequence[int]) -> None:
-        """Compute what the steps and the planes contribute to the passes at these steps, at once."""
+        """Compute at once what these steps and the planes contribute to the passes."""
         import torch
 
         from .layers import Condition
