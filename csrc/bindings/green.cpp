@@ -56,7 +56,7 @@ static void set_symbol(Green<T, N>& op, const std::vector<double>& symbol,
 template <class T, int N>
 static void green_as(const Operands& o, const Scratch& scratch, Index nx,
                      const std::vector<double>& symbol, const std::vector<double>& first,
-                     Stream stream, int threads) {
+                     bool divide, Stream stream, int threads) {
   Green<T, N> op{};
   set_symbol(op, symbol, first);
   op.data = static_cast<T*>(o.data.data_untyped());
@@ -68,6 +68,10 @@ static void green_as(const Operands& o, const Scratch& scratch, Index nx,
   op.y = o.y.data<const T>();
   op.x = o.x.data<const T>();
   op.scale = 1.0 / (double(op.nz) * double(op.ny) * double(nx));
+  if (divide) {
+    op.factor = T(op.scale);
+    op.scale = 1.0;
+  }
   double* const sum = o.sum.data<double>();
   double* const partial = scratch.data();
   const Index loads = o.data.extent(0);
@@ -93,7 +97,7 @@ template <class Call> static void with_components(const Array& field, const Call
 
 static void green(const py::object& spectrum, Index nx, const py::object& table_z,
                   const py::object& table_y, const py::object& table_x,
-                  const std::vector<double>& symbol, const std::vector<double>& first,
+                  const std::vector<double>& symbol, const std::vector<double>& first, bool divide,
                   const py::object& rz, const py::object& partials, Stream stream, int threads) {
   const Operands o(spectrum, {table_z, table_y, table_x}, {"table_z", "table_y", "table_x"}, rz,
                    stream);
@@ -105,7 +109,7 @@ static void green(const py::object& spectrum, Index nx, const py::object& table_
   o.require(5, {4}, o.data.extent(0));
   const Scratch scratch(partials, stream, o.data, o.data.extent(0) * reduce_partials);
   with_components(o.data, [&](auto zero, auto components) {
-    green_as<decltype(zero), components()>(o, scratch, nx, symbol, first, stream, threads);
+    green_as<decltype(zero), components()>(o, scratch, nx, symbol, first, divide, stream, threads);
   });
 }
 
@@ -183,8 +187,8 @@ static void separable_inverse(const py::object& spectrum, const py::object& eige
 
 static void bind_green(py::module_& m) {
   m.def("green", &green, py::arg("spectrum"), py::arg("nx"), py::arg("table_z"), py::arg("table_y"),
-        py::arg("table_x"), py::arg("symbol"), py::arg("first"), py::arg("rz"), py::arg("partials"),
-        py::arg("stream"), py::arg("threads"));
+        py::arg("table_x"), py::arg("symbol"), py::arg("first"), py::arg("divide"), py::arg("rz"),
+        py::arg("partials"), py::arg("stream"), py::arg("threads"));
   m.def("green_convolve", &green_convolve, py::arg("r"), py::arg("z"), py::arg("spectrum"),
         py::arg("symbol"), py::arg("first"), py::arg("rz"), py::arg("threads"));
   m.def("green_convolve_takes", &green_convolve_takes, py::arg("nz"), py::arg("ny"), py::arg("nx"));

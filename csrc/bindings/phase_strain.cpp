@@ -31,7 +31,7 @@ static void phase_strain(const py::object& u_in, const py::object& low_in,
     low->require_dtype({u.dtype()});
     low->require_contiguous();
   }
-  const Scratch scratch(partials, stream, u, u.extent(0) * (reduce_partials + 1));
+  const Scratch scratch(partials, stream, u, u.extent(0) * reduce_partials);
   with_real_type(u, [&](auto zero) {
     using S = decltype(zero);
     const PhaseStrain<S> op{u.data<const S>(),

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "core/config.hpp" // for M3D_HD, Index
+#include "core/reduce.hpp" // for Pack, take_pack, store_pack
 
 #include <cstdint> // for uintptr_t
 
@@ -27,7 +28,8 @@ template <class T, int N> struct Green {
   const T *z, *y, *x; // 1D tables [4][n], [4][n], [4][half]: d, m, s, p
   T symbol[outputs][6], first[outputs][6];
   bool bbar;
-  double scale; // 1 / (nz ny nx)
+  double scale;    // 1 / (nz ny nx), of the sum r.z; 1 if the factor has it
+  T factor = T(1); // of the result: 1 / (nz ny nx) for an inverse transform that does not divide
 
   M3D_HD Index rows() const { return nz * ny; }
 
@@ -58,12 +60,12 @@ template <class T, int N> struct Green {
           s[q] += first[q][p] * m[p];
     }
     if constexpr (N == 1) {
-      g[0] = s[0] > T(0) ? T(1) / s[0] : T(0);
+      g[0] = s[0] > T(0) ? factor / s[0] : T(0);
     } else {
       const T c00 = s[1] * s[2] - s[3] * s[3], c01 = s[3] * s[4] - s[5] * s[2],
               c02 = s[5] * s[3] - s[1] * s[4];
       const T det = s[0] * c00 + s[5] * c01 + s[4] * c02;
-      const T d = det > T(0) ? T(1) / det : T(0);
+      const T d = det > T(0) ? factor / det : T(0);
       g[0] = c00 * d;
       g[1] = (s[0] * s[2] - s[4] * s[4]) * d;
       g[2] = (s[0] * s[1] - s[5] * s[5]) * d;
@@ -84,37 +86,53 @@ template <class T, int N> struct Green {
     inverse(a, b, c, g);
   }
 
-  /// z = g r of the real or the imaginary part at v; returns r.z. n: complex numbers a component.
-  M3D_HD static T multiply(const T (&g)[outputs], T* M3D_RESTRICT v, Index n) {
+  /// z = g r of real or imaginary parts; returns r.z.
+  M3D_HD static T multiply(const T (&g)[outputs], const T (&r)[N], T (&z)[N]) {
     if constexpr (N == 1) {
-      const T r = v[0];
-      v[0] = g[0] * r;
-      return v[0] * r;
+      z[0] = g[0] * r[0];
+      return z[0] * r[0];
     } else {
-      const T r0 = v[0], r1 = v[2 * n], r2 = v[4 * n];
-      const T z0 = g[0] * r0 + g[5] * r1 + g[4] * r2;
-      const T z1 = g[5] * r0 + g[1] * r1 + g[3] * r2;
-      const T z2 = g[4] * r0 + g[3] * r1 + g[2] * r2;
-      v[0] = z0;
-      v[2 * n] = z1;
-      v[4 * n] = z2;
-      return r0 * z0 + r1 * z1 + r2 * z2; // three terms alone: sums are in double precision
+      z[0] = g[0] * r[0] + g[5] * r[1] + g[4] * r[2];
+      z[1] = g[5] * r[0] + g[1] * r[1] + g[3] * r[2];
+      z[2] = g[4] * r[0] + g[3] * r[1] + g[2] * r[2];
+      return r[0] * z[0] + r[1] * z[1] + r[2] * z[2]; // three terms alone: sums are in double
     }
+  }
+  /// The same in place of the part at v. n: complex numbers a component.
+  M3D_HD static T multiply(const T (&g)[outputs], T* M3D_RESTRICT v, Index n) {
+    T r[N], z[N];
+    for (int i = 0; i < N; ++i)
+      r[i] = v[2 * i * n];
+    const T term = multiply(g, r, z);
+    for (int i = 0; i < N; ++i)
+      v[2 * i * n] = z[i];
+    return term;
   }
 
   /// How often a wave counts: the other half of the spectrum is not there.
   M3D_HD double count(Index kx) const { return kx > 0 && 2 * kx < nx ? 2.0 * scale : scale; }
 
+  /// Wave by wave, both parts at once, for CUDA.
   M3D_HD double value(Index load, Index kz, Index ky, Index kx) const {
     const Index n = nz * ny * half;
     T g[outputs];
     inverse_at(kz, ky, kx, g);
     T* const at = data + 2 * (load * N * n + (kz * ny + ky) * half + kx);
-    return count(kx) * (double(multiply(g, at, n)) + double(multiply(g, at + 1, n)));
-  }
-
-  M3D_HD double operator()(Index load, Index i) const {
-    return value(load, i / (half * ny), i / half % ny, i % half);
+    Pack<T, 2> wave[N];
+    for (int i = 0; i < N; ++i)
+      wave[i] = take_pack<2>(at + 2 * i * n);
+    double sum = 0.0;
+    for (int part = 0; part < 2; ++part) {
+      T r[N], z[N];
+      for (int i = 0; i < N; ++i)
+        r[i] = wave[i].v[part];
+      sum += double(multiply(g, r, z));
+      for (int i = 0; i < N; ++i)
+        wave[i].v[part] = z[i];
+    }
+    for (int i = 0; i < N; ++i)
+      store_pack(at + 2 * i * n, wave[i]);
+    return count(kx) * sum;
   }
 };
 

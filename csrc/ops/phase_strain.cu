@@ -2,42 +2,63 @@
 // SPDX-License-Identifier: MIT
 #include "ops/phase_strain.hpp"
 
+#include "core/divisor.hpp"  // for BoxIndex
 #include "core/for_each.hpp" // for cuda_on
-#include "core/reduce.hpp"   // for reduce
+#include "core/reduce.hpp"   // for block_sum, sum_partials
 
 namespace micro3d {
 
 namespace {
 
-/// One component of one phase, as a body for reduce().
-template <class S> struct Term {
-  PhaseStrain<S> op;
-  int phase, q;
-  M3D_HD double operator()(Index load, Index voxel) const {
-    return op.labels[voxel] == phase ? op.component(load, voxel, q) : 0.0;
-  }
-};
+constexpr Index most_blocks = reduce_partials / 6;
 
-struct Place { // sums of one (phase, q) for all loads, to their places
-  const double* from;
-  double* to;
-  Index stride;
-  M3D_HD void operator()(Index load) const { to[load * stride] = from[load]; }
-};
+/// The sums of one phase over the voxels of a block, all components at once.
+template <class S>
+__global__ void __launch_bounds__(256)
+    phase_kernel(PhaseStrain<S> op, BoxIndex box, int phase, double* partials) {
+  __shared__ double shared[256];
+  const Index load = blockIdx.y, n = op.voxels(), step = Index(gridDim.x) * blockDim.x;
+  double s[6] = {0.0, 0.0, 0.0, 0.0, 0.0, 0.0};
+  for (Index i = Index(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step) {
+    if (op.labels[i] != phase)
+      continue;
+    Index z, y, x;
+    box.split(i, z, y, x);
+    double e[6] = {0.0, 0.0, 0.0, 0.0, 0.0, 0.0};
+    op.strain(load, z, y, x, e);
+    for (int q = 0; q < 6; ++q)
+      s[q] += e[q];
+  }
+#pragma unroll
+  for (int q = 0; q < 6; ++q) {
+    if (q >= op.strains())
+      break;
+    const double sum = block_sum<256>(s[q], shared);
+    if (threadIdx.x == 0)
+      partials[(load * op.strains() + q) * gridDim.x + blockIdx.x] = sum;
+    __syncthreads(); // before `shared` is written again
+  }
+}
 
 } // namespace
 
-/// One reduction per phase and component: a few reads of the field, once per solve.
+/// One walk over the field for each phase, once per solve.
 template <class S>
 void phase_strain_cuda(const PhaseStrain<S>& op, double* partials, std::uintptr_t stream) {
-  double* const sums = partials + op.loads * reduce_partials;
-  const Cuda cuda = cuda_on(stream);
-  const int strains = op.strains();
-  for (int p = 0; p < op.phases; ++p)
-    for (int q = 0; q < strains; ++q) {
-      reduce(cuda, op.loads, op.voxels(), Term<S>{op, p, q}, sums, partials);
-      for_each(cuda, op.loads, Place{sums, op.sum + p * strains + q, Index(op.phases) * strains});
-    }
+  if (op.voxels() == 0 || op.loads == 0)
+    return;
+  const cudaStream_t on = cuda_on(stream).stream;
+  const Index blocks = (op.voxels() + 255) / 256;
+  const unsigned grid = static_cast<unsigned>(blocks < most_blocks ? blocks : most_blocks);
+  const BoxIndex box = box_index(op.ny, op.nx);
+  const unsigned loads = static_cast<unsigned>(op.loads), strains = unsigned(op.strains());
+  for (int p = 0; p < op.phases; ++p) {
+    phase_kernel<<<dim3(grid, loads), 256, 0, on>>>(op, box, p, partials);
+    M3D_CUDA_CHECK(cudaGetLastError());
+    sum_partials<<<loads * strains, 256, 0, on>>>(partials, grid, op.sum + p * strains, strains,
+                                                  Index(op.phases) * strains);
+    M3D_CUDA_CHECK(cudaGetLastError());
+  }
 }
 
 template void phase_strain_cuda(const PhaseStrain<float>&, double*, std::uintptr_t);

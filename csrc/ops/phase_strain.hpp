@@ -35,28 +35,27 @@ template <class S> struct PhaseStrain {
     g[2] = (c[4] - c[0]) + (c[5] - c[1]) + (c[6] - c[2]) + (c[7] - c[3]);
   }
 
-  /// One of three registers: an index at run time would put them into memory.
-  M3D_HD static double pick(const double (&g)[3], int i) {
-    return i == 0 ? g[0] : i == 1 ? g[1] : g[2];
-  }
-  M3D_HD double component(Index load, Index voxel, int q) const {
-    const Index x = voxel % nx, y = voxel / nx % ny, z = voxel / (nx * ny);
-    double g[3], h[3];
+  /// All components of voxel (z, y, x).
+  M3D_HD void strain(Index load, Index z, Index y, Index x, double (&e)[6]) const {
+    double g[3][3];
+    for (int i = 0; i < 3; ++i) // the compiler unrolls it, so that g is in registers
+      if (i < components)
+        terms(load, i, z, y, x, g[i]);
     if (components == 1) {
-      terms(load, 0, z, y, x, g);
-      return pick(g, q);
+      for (int j = 0; j < 3; ++j)
+        e[j] = g[0][j];
+      return;
     }
-    const int i = q < 3 ? q : q == 3 ? 1 : 0, j = q < 3 ? q : q == 5 ? 1 : 2;
-    terms(load, i, z, y, x, g);
-    if (i == j)
-      return pick(g, i);
-    terms(load, j, z, y, x, h);
-    return pick(g, j) + pick(h, i);
+    for (int i = 0; i < 3; ++i)
+      e[i] = g[i][i];
+    e[3] = g[1][2] + g[2][1];
+    e[4] = g[0][2] + g[2][0];
+    e[5] = g[0][1] + g[1][0];
   }
 };
 
 template <class S> void phase_strain_cpu(const PhaseStrain<S>& op, int threads);
-/// `partials`: loads * (reduce_partials + 1) doubles.
+/// `partials`: loads * reduce_partials doubles.
 template <class S>
 void phase_strain_cuda(const PhaseStrain<S>& op, double* partials, std::uintptr_t stream);
 

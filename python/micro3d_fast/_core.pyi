@@ -37,7 +37,7 @@ def hex8(
 ) -> None: ...
 def green(
     spectrum: Array, nx: int, table_z: Array, table_y: Array, table_x: Array,
-    symbol: list[float], first: list[float], rz: Array, partials: OptionalArray,
+    symbol: list[float], first: list[float], divide: bool, rz: Array, partials: OptionalArray,
     stream: Stream, threads: int,
 ) -> None: ...
 def green_convolve(

@@ -106,7 +106,8 @@ def test_hex8_of_nothing_known_is_the_load():
 @pytest.mark.parametrize("components", [1, 3])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("bbar", [False, True])
-def test_green(components, dtype, bbar):
+@pytest.mark.parametrize("divide", [False, True])
+def test_green(components, dtype, bbar, divide):
     rng = np.random.default_rng(6)
     nz, ny, nx, loads = 6, 9, 11, 2
     half = nx // 2 + 1
@@ -130,7 +131,7 @@ def test_green(components, dtype, bbar):
     for q in range(3, rows):
         symbol[q, q] = 1.5
     first = (0.1 * symbol).ravel().tolist() if bbar else None
-    keys = {"first": first}
+    keys = {"first": first, "divide": divide}
     want, rz = spectrum.copy(), np.empty(loads)
     ops.green(want, nx, tuple(tables), symbol.ravel().tolist(), rz=rz, **keys)
     got, sums = there(spectrum), scratch(loads)

@@ -138,6 +138,7 @@ def green(
     *,
     rz: Array,
     first: list[float] | None = None,
+    divide: bool = False,
     partials: Array | None = None,
     threads: int = 0,
 ) -> Array:
@@ -160,10 +161,11 @@ def green(
         Written: residual . result of the real fields (Parseval).
     first : list of float, optional
         Added to ``symbol`` for the first mode with B-bar.
+    divide : bool
+        Divide by the number of voxels too, for an inverse transform that does not.
     """
-    _core.green(
-        spectrum, nx, *tables, symbol, first or [], rz, partials, current_stream(spectrum), threads
-    )
+    stream = current_stream(spectrum)
+    _core.green(spectrum, nx, *tables, symbol, first or [], divide, rz, partials, stream, threads)
     return spectrum
 
 
@@ -212,7 +214,7 @@ def phase_strain(
 
     ``u`` (plus ``u_low``) has shape (loads, 3 or 1, nz, ny, nx); ``out``, float64 of shape (loads,
     phases, 6 or 3), is written: 11, 22, 33, 23, 13, 12 with engineering shear, or x, y, z. On CUDA
-    ``partials`` holds ``REDUCE_PARTIALS + 1`` float64 per load.
+    ``partials`` holds ``REDUCE_PARTIALS`` float64 per load.
     """
     _core.phase_strain(u, u_low, labels, out, partials, current_stream(u), threads)
     return out
