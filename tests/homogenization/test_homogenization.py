@@ -156,10 +156,12 @@ def test_unreachable_tolerance_is_an_error():
         m3.homogenize_conductivity(fibre_along_z(), [1.0, 7.0], tol=1e-17, max_iterations=400)
 
 
+@pytest.mark.parametrize("large", [False, True], ids=["together", "one by one"])
 @pytest.mark.parametrize("precision", ["mixed", "float64"])
-def test_torch_path_in_batches_is_the_numpy_path(precision, monkeypatch):
+def test_torch_path_in_batches_is_the_numpy_path(precision, large, monkeypatch):
+    """``large``: loads, transforms and solutions as above the sizes of a batch."""
     pytest.importorskip("torch")
-    from micro3d_fast.homogenization import _call
+    from micro3d_fast.homogenization import _call, _compute, _hex8
     from micro3d_fast.homogenization._compute import TorchCompute
 
     labels = np.random.default_rng(5).integers(0, 3, (4, 5, 6), dtype=np.uint8)
@@ -170,11 +172,32 @@ def test_torch_path_in_batches_is_the_numpy_path(precision, monkeypatch):
         def __init__(self):
             super().__init__("cpu")
             self.name = "cuda:0"  # so that loads are solved together
+            self.captures = 0
 
+        def has_room(self, nbytes):
+            return nbytes < 4000  # two fields of float32, not of float64
+
+        def fetch(self, array):
+            return super().fetch(array).copy()  # as from a device
+
+        def graph(self, body):
+            self.captures += 1
+            return body
+
+    if large:
+        solve_all = _hex8.Hex8Problem.solve_all
+        monkeypatch.setattr(_compute, "_ONE_BY_ONE", 0)
+        monkeypatch.setattr(
+            _hex8.Hex8Problem,
+            "solve_all",
+            lambda self, **keys: solve_all(self, **{**keys, "batch": 1}),
+        )
     want = m3.homogenize_elasticity(labels, phases, **options)
     k = m3.homogenize_conductivity(labels, [1.0, 9.0, 3.0], fields=True, **options)
-    monkeypatch.setattr(_call, "compute_for", lambda *_: Torch())
+    used = Torch()
+    monkeypatch.setattr(_call, "compute_for", lambda *_: used)
     got = m3.homogenize_elasticity(labels, phases, fields=True, **options)
+    assert used.captures == 1
     np.testing.assert_allclose(got.stiffness, want.stiffness, rtol=1e-8, atol=1e-8)
     np.testing.assert_allclose(got.thermal_expansion, want.thermal_expansion, rtol=1e-5)
     assert max(got.residuals) <= 1e-8

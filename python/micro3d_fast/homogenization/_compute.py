@@ -7,6 +7,7 @@ The native operators accept the arrays of either; allocation, transfer and trans
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,9 @@ from .. import ops
 from .._arrays import Array, framework, is_cuda
 from .._device import device_name, torch_device
 from . import _box_transforms
+
+_PINNED = 1 << 24  # bytes from which on memory is fetched through page-locked memory
+_ONE_BY_ONE = 1 << 21  # voxels from which on a launch costs less than a copy of the spectrum
 
 
 class Compute(ABC):
@@ -46,8 +50,11 @@ class Compute(ABC):
         """Return the real transform of the last three axes."""
 
     @abstractmethod
-    def irfft3(self, spectrum: Array, shape: tuple[int, int, int]) -> Array:
-        """Return its inverse; ``spectrum`` may be destroyed."""
+    def irfft3(self, spectrum: Array, shape: tuple[int, int, int]) -> Array | list[list[Array]]:
+        """Return its inverse (loads, components, ...), times the number of voxels.
+
+        As one array, or field by field. ``spectrum`` may be destroyed.
+        """
 
     @abstractmethod
     def forward_box(self, x: Array, periodic: tuple[bool, bool]) -> Array:
@@ -73,9 +80,13 @@ class Compute(ABC):
         """Copy the values of an array into another one."""
         to[...] = source
 
-    def graph(self, body: Callable[[], None]) -> Callable[[], None]:
-        """Return ``body`` in a form that costs less to call many times."""
-        return body
+    def has_room(self, nbytes: int) -> bool:
+        """Whether so much memory is free on the device."""
+        return True
+
+    def graph(self, body: Callable[[], None]) -> Callable[[], None] | None:
+        """Return what does the same as ``body``, which has run before, at less cost; or None."""
+        return None
 
 
 class NumpyCompute(Compute):
@@ -112,7 +123,12 @@ class NumpyCompute(Compute):
         from scipy import fft
 
         return fft.irfftn(
-            spectrum, s=shape, axes=(-3, -2, -1), workers=self.workers, overwrite_x=True
+            spectrum,
+            s=shape,
+            axes=(-3, -2, -1),
+            norm="forward",
+            workers=self.workers,
+            overwrite_x=True,
         )
 
     def forward_box(self, x: Array, periodic: tuple[bool, bool]) -> Array:
@@ -144,24 +160,25 @@ class TorchCompute(Compute):
         return self.torch.tensor(np.ascontiguousarray(array), device=self.device)
 
     def fetch(self, array: Array) -> np.ndarray:
-        return array.detach().cpu().numpy()
+        if not self.cuda or array.nbytes < _PINNED:
+            return array.detach().cpu().numpy()
+        host = self.torch.empty(array.shape, dtype=array.dtype, pin_memory=True)
+        return host.copy_(array).numpy()  # type: ignore[no-any-return]
+
+    # Never with `out=`, which copies the result even where it is not to be scaled.
 
     def rfft3(self, x: Array) -> Array:
-        shape = (*x.shape[:-1], x.shape[-1] // 2 + 1)
-        complex_dtype = "complex64" if x.dtype == self.torch.float32 else "complex128"
-        spectrum = self.empty(shape, complex_dtype)
-        for load in range(x.shape[0]):  # one field at a time takes a third of the memory
-            for i in range(x.shape[1]):
-                self.torch.fft.rfftn(x[load, i], out=spectrum[load, i])
-        return spectrum
+        return self.torch.fft.rfftn(x, dim=(-3, -2, -1)).contiguous()
 
-    def irfft3(self, spectrum: Array, shape: tuple[int, int, int]) -> Array:
-        real = "float32" if spectrum.dtype == self.torch.complex64 else "float64"
-        out = self.empty((*spectrum.shape[:-3], *shape), real)
-        for load in range(spectrum.shape[0]):
-            for i in range(spectrum.shape[1]):
-                self.torch.fft.irfftn(spectrum[load, i], s=shape, out=out[load, i])
-        return out
+    def irfft3(self, spectrum: Array, shape: tuple[int, int, int]) -> Array | list[list[Array]]:
+        irfftn, dim = self.torch.fft.irfftn, (-3, -2, -1)
+        if math.prod(shape) < _ONE_BY_ONE:
+            return irfftn(spectrum, s=shape, dim=dim, norm="forward").contiguous()
+        # more launches, but torch copies the spectrum first unless it has three axes alone
+        return [
+            [irfftn(field, s=shape, dim=dim, norm="forward").contiguous() for field in load]
+            for load in spectrum
+        ]
 
     def forward_box(self, x: Array, periodic: tuple[bool, bool]) -> Array:
         return _box_transforms.forward_torch(x, periodic)
@@ -175,16 +192,34 @@ class TorchCompute(Compute):
     def copy(self, to: Array, source: Array) -> None:
         to.copy_(source)
 
-    def graph(self, body: Callable[[], None]) -> Callable[[], None]:
-        """Return a CUDA graph of ``body``, which has run once before (plans exist)."""
+    def has_room(self, nbytes: int) -> bool:
+        return not self.cuda or nbytes < sum(self._free_and_cached())
+
+    def graph(self, body: Callable[[], None]) -> Callable[[], None] | None:
         if not self.cuda:
-            return body
-        graph = self.torch.cuda.CUDAGraph()
+            return None
+        cuda = self.torch.cuda
+        free, cached = self._free_and_cached()
+        if free < cached:  # a graph has memory of its own, as much as the body took at most
+            cuda.empty_cache()
         # a stream of this device: torch's own is on the first device that was used
-        stream = self.torch.cuda.Stream(self.device)
-        with self.torch.cuda.graph(graph, stream=stream):
-            body()
+        graph, stream = cuda.CUDAGraph(), cuda.Stream(self.device)
+        stream.wait_stream(cuda.current_stream(self.device))
+        with cuda.stream(stream):
+            # other threads may allocate meanwhile
+            graph.capture_begin(capture_error_mode="thread_local")
+            try:
+                body()
+            finally:
+                graph.capture_end()
+        cuda.current_stream(self.device).wait_stream(stream)
         return graph.replay  # type: ignore[no-any-return]
+
+    def _free_and_cached(self) -> tuple[int, int]:
+        """Return the bytes that are free on the device, and those that torch has cached."""
+        cuda = self.torch.cuda
+        cached = cuda.memory_reserved(self.device) - cuda.memory_allocated(self.device)
+        return cuda.mem_get_info(self.device)[0], cached
 
 
 def compute_for(labels: Any, device: Any, threads: int) -> Compute:

@@ -19,7 +19,7 @@ from ._call import Call
 from ._compute import Compute
 from ._hex8_operator import GreenPreconditioner, Hex8Operator
 from ._unit_elements import UnitElements
-from .solver import Solution, SolverOptions, convergence_error, precision_hint, solve
+from .solver import Solution, Solver, SolverOptions, convergence_error, precision_hint
 
 
 @dataclass(eq=False)
@@ -100,10 +100,10 @@ class Hex8Problem:
         energy = np.full((n, n), np.nan)
         strains = np.full((n, len(self.elements.c), n), np.nan)  # scaled sums of the fluctuation
         iterations, residuals, converged = [0] * n, [math.nan] * n, True
-        nbytes, kept = 0, list[Array]()
+        nbytes, kept, solver = 0, list[Array](), Solver(self.options)
         for start in range(0, n, batch):
             loads = list(range(start, min(start + batch, n)))
-            solution = solve(UnitLoads(self, loads), self.options)
+            solution = solver.solve(UnitLoads(self, loads))
             converged = converged and solution.converged
             nbytes = max(nbytes, solution.nbytes + self._other_bytes(len(loads)))
             sums = c.zeros((len(loads), *strains.shape[1:]), "float64")
@@ -113,11 +113,10 @@ class Hex8Problem:
                 energy[: j + 1, j] = self._work(solution, place, strains[j], j)
                 residuals[j] = float(solution.residuals[place])
                 iterations[j] = solution.iterations if residuals[j] > 0.0 else 0
-            self._subtract_residual_work(energy, solution, loads, kept)
-            kept.append(solution.x if c.name == "cpu" else c.fetch(solution.x))
-            if keep_fields and solution.low is not None:
-                kept[-1] = kept[-1] + c.fetch(solution.low)
-            del solution  # its fields but x make room for those of the next load
+            energy[:, loads] -= self._residual_work(solution, loads, kept)[:, loads]
+            more = converged and loads[-1] + 1 < n
+            if more or keep_fields:
+                kept += self._fields_of(solution, more)
             if not converged:
                 break
         return Hex8Results(
@@ -137,13 +136,29 @@ class Hex8Problem:
         uniform = el.voxels * el.c_mean / (el.w[:, None] * el.w)
         return (uniform + upper) * el.scale / (el.volume * el.voxels)
 
+    def _fields_of(self, solution: Solution, more: bool) -> list[Array]:
+        """Return the fields of every load; ``more``: the solver will write to their memory.
+
+        They stay on the device while there is room for them and another one. The low part of a
+        sum of two floats, less than the rounding of the other, is left out.
+        """
+        c, x = self.compute, solution.x
+        if more and c.has_room(2 * x.nbytes):
+            kept = c.empty(tuple(x.shape), self.options.storage)
+            c.copy(kept, x)
+            x = kept
+        elif more:
+            x = c.fetch(x)
+        return [x[k : k + 1] for k in range(len(x))]
+
     def _physical(self, kept: list[Array]) -> np.ndarray:
-        """Return the fields of all loads in units of the mean voxel spacing."""
-        fields = np.concatenate([np.asarray(field) for field in kept])
-        missing = self.elements.n - len(fields)  # loads that were never run
-        fields = np.pad(fields, [(0, missing)] + [(0, 0)] * 4, constant_values=np.nan)
-        if self.elements.components == 3:
-            fields = fields * self.elements.g[:, None, None, None].astype(fields.dtype)
+        """Return the fields of all loads in units of the mean voxel spacing; nan if never run."""
+        el = self.elements
+        fields = np.full((el.n, el.components, *el.grid), np.nan, self.options.storage)
+        for to, field in zip(fields, kept, strict=False):
+            to[...] = field[0] if isinstance(field, np.ndarray) else self.compute.fetch(field[0])
+        if el.components == 3:
+            fields *= el.g[:, None, None, None].astype(fields.dtype)
         return fields
 
     def _work(self, solution: Solution, place: int, sums: np.ndarray, j: int) -> np.ndarray:
@@ -155,36 +170,36 @@ class Hex8Problem:
         c = self.compute
         x = solution.x[place : place + 1]
         low = None if solution.low is None else solution.low[place : place + 1]
-        out, dot = c.empty(tuple(x.shape), self.options.storage), c.zeros((1,), "float64")
-        work = np.zeros(j + 2)
+        out, dots = c.empty(tuple(x.shape), self.options.storage), c.zeros((j + 2,), "float64")
         for i in range(-1, j + 1):
             macro = np.zeros(self.elements.n) if i < 0 else self.elements.unit_load(i)
-            self.operator.apply64(x, low, out, macro[None], sign=1.0, dot=dot, dot_kind="input")
-            work[i + 1] = float(c.fetch(dot)[0])
+            dot = dots[i + 1 : i + 2]
+            self.operator.apply64(
+                x, low, out, c.send(macro[None]), sign=1.0, dot=dot, dot_kind="input"
+            )
+        work = c.fetch(dots)
         return work[1:] - work[0]
 
-    def _subtract_residual_work(
-        self, energy: np.ndarray, solution: Solution, loads: list[int], kept: list[Array]
-    ) -> None:
-        """Subtract u_I . r_J for I <= J; ``kept`` holds the fields of the loads before these."""
-        c = self.compute
-        dot = c.zeros((1,), "float64")
-        for place, j in enumerate(loads):
-            r = solution.r[place : place + 1]
+    def _residual_work(self, solution: Solution, loads: list[int], kept: list[Array]) -> np.ndarray:
+        """Return u_I . r_J at (I, J) for J in ``loads`` and I <= J; 0 elsewhere.
+
+        ``kept`` holds the fields of the loads before these. All is computed before any is fetched.
+        """
+        c, n, first, count = self.compute, self.elements.n, loads[0], len(loads)
+        dots = c.zeros((n, n), "float64")  # at (J - I, I): neighbours for a given distance
+        for apart in range(count):
+            to = dots[apart, first : first + count - apart]
+            self.operator.dot(solution.x[: count - apart], solution.r[apart:], to)
+        for i, x in enumerate(kept):
+            x = c.send(x) if isinstance(x, np.ndarray) else x
+            for place, j in enumerate(loads):
+                self.operator.dot(x, solution.r[place : place + 1], dots[j - i, i : i + 1])
+        fetched = c.fetch(dots)
+        work = np.zeros((n, n))
+        for j in loads:
             for i in range(j + 1):
-                if i in loads:
-                    k = loads.index(i)
-                    x = solution.x[k : k + 1]
-                else:
-                    block = kept[i // len(kept[0])]
-                    k = i % len(kept[0])
-                    x = block[k : k + 1]
-                    if c.name != "cpu":
-                        x = c.send(x)
-                    if x.dtype != r.dtype:
-                        x = x.astype(r.dtype)
-                self.operator.dot(x, r, dot)
-                energy[i, j] -= float(c.fetch(dot)[0])
+                work[i, j] = fetched[j - i, i]
+        return work
 
     def _other_bytes(self, loads: int) -> int:
         """Return the bytes of the labels, and of the preconditioner's spectrum and its inverse."""
@@ -207,19 +222,19 @@ class UnitLoads:
         elements = problem.elements
         self.loads = tuple(elements.load_names[i] for i in loads)
         self.shape: tuple[int, ...] = (len(loads), elements.components, *elements.grid)
-        self.macro = np.stack([elements.unit_load(i) for i in loads])
-        self.no_macro = self.compute.zeros((len(loads), elements.n), problem.options.storage)
+        macro = np.stack([elements.unit_load(i) for i in loads])
+        self.macro = self.compute.send(macro)
         # rounding errors of forces that cancel
-        stress = np.abs(np.einsum("pij,lj->lpi", elements.c, self.macro)).max(axis=(1, 2))
+        stress = np.abs(np.einsum("pij,lj->lpi", elements.c, macro)).max(axis=(1, 2))
         self.rounding = 64 * 2.2e-16 * np.sqrt(elements.components * elements.voxels) * stress
 
     def residual(self, x: Array | None, low: Array | None, r: Array, rr: Array) -> None:
         self.problem.operator.apply64(x, low, r, self.macro, sign=-1.0, dot=rr, dot_kind="output")
 
     def apply(self, p: Array, q: Array, pq: Array) -> None:
-        self.problem.operator.apply(p, q, self.no_macro, pq)
+        self.problem.operator.apply(p, q, pq)
 
-    def precondition(self, r: Array, rz: Array) -> Array:
+    def precondition(self, r: Array, rz: Array) -> Array | list[list[Array]]:
         return self.problem.precondition(r, rz)
 
 

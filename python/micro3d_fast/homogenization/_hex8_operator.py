@@ -31,16 +31,17 @@ class Hex8Operator:
             self.fibre_directions = send(np.moveaxis(elements.directions, -1, 0).astype(storage))
             self.fibre = send(elements.fibre_columns.astype(storage))
             self.fibre64 = send(elements.fibre_columns)
-        self.partials = compute.partials(max(ops.HEX8_PARTIALS, 6 * (ops.REDUCE_PARTIALS + 1)))
+        self.partials = compute.partials(max(ops.HEX8_PARTIALS, elements.n * ops.REDUCE_PARTIALS))
+        self.no_macro = compute.zeros((elements.n, elements.n), storage)
 
-    def apply(self, u: Array, out: Array, no_macro: Array, dot: Array) -> None:
+    def apply(self, u: Array, out: Array, dot: Array) -> None:
         """Write ``out = A u`` and ``dot = u . out``."""
         ops.hex8(
             self.phase_codes,
             self.model,
             self.mean,
             out=out,
-            macro=no_macro,
+            macro=self.no_macro[: u.shape[0]],
             u=u,
             rest=self.rest,
             directions=self.fibre_directions,
@@ -55,7 +56,7 @@ class Hex8Operator:
         u: Array | None,
         low: Array | None,
         out: Array,
-        macro: np.ndarray,
+        macro: Array,
         *,
         sign: float,
         dot: Array,
@@ -67,7 +68,7 @@ class Hex8Operator:
             self.model64,
             self.mean64,
             out=out,
-            macro=self.compute.send(macro),
+            macro=macro,
             u=u,
             u_low=low,
             rest=self.rest64,
@@ -117,7 +118,7 @@ class GreenPreconditioner:
             self.first = first.reshape(-1).tolist()
         self._work: tuple[Array, Array] | None = None  # allocated on first use
 
-    def __call__(self, r: Array, rz: Array) -> Array:
+    def __call__(self, r: Array, rz: Array) -> Array | list[list[Array]]:
         """Return z = G r; ``rz = r . z``."""
         c = self.compute
         if c.convolves(self.grid):
@@ -133,6 +134,7 @@ class GreenPreconditioner:
             self.symbol,
             rz=rz,
             first=self.first,
+            divide=True,
             partials=self.partials,
             threads=c.threads,
         )

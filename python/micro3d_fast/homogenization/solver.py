@@ -23,7 +23,15 @@ from .. import _checks, ops
 from .._arrays import Array
 from ._compute import Compute
 
-__all__ = ["ConvergenceError", "Solution", "SolverOptions", "SolverProgress", "System", "solve"]
+__all__ = [
+    "ConvergenceError",
+    "Solution",
+    "Solver",
+    "SolverOptions",
+    "SolverProgress",
+    "System",
+    "solve",
+]
 
 _DROP = 1e-3  # decrease of the residual after which it is recomputed
 
@@ -141,8 +149,8 @@ class System(Protocol):
     def apply(self, p: Array, q: Array, pq: Array) -> None:
         """Write ``q = A p``; ``pq = p . q``."""
 
-    def precondition(self, r: Array, rz: Array) -> Array:
-        """Return ``z = M r``; write ``rz = r . z``."""
+    def precondition(self, r: Array, rz: Array) -> Array | list[list[Array]]:
+        """Return ``z = M r``, as an array or by loads and components; write ``rz = r . z``."""
 
 
 @dataclass
@@ -163,27 +171,41 @@ class _ConjugateGradients:
 
     def __init__(self, system: System, storage: str) -> None:
         c, shape = system.compute, system.shape
-        self.system, self.compute, self.storage = system, c, storage
+        self.compute, self.storage = c, storage
         loads = shape[0]
         self.x, self.r, self.p = (c.zeros(shape, storage) for _ in range(3))
         self.low = c.zeros(shape, storage) if storage == "float32" else None
         self.accumulate = self.x if self.low is None else self.low
         self.rz, self.rz_before, self.pq, self.rr = (c.zeros((loads,), "float64") for _ in range(4))
         self.partials = c.partials(loads * ops.REDUCE_PARTIALS)
+        self.q: Array | None = None  # allocated on first use
+        self.graph: Callable[[], None] | None = None  # of the iteration, for all systems
+        self._begin(system)
+
+    def restart_with(self, system: System) -> None:
+        """Begin with another system of the same operator and shape."""
+        for field in (self.x, self.p, self.low):
+            if field is not None:
+                field[...] = 0.0
+        self.restart()
+        self._begin(system)
+
+    def _begin(self, system: System) -> None:
+        c = self.compute
+        self.system = system
         system.residual(None, None, self.r, self.rr)
         self.norm = np.sqrt(np.array(c.fetch(self.rr)))
         self.at_rest = self.norm <= system.rounding  # b = 0 except for rounding: x = 0 solves it
-        self.q: Array | None = None
         if not self.at_rest.all():
             self.norm[self.at_rest] = np.inf
             self._clear_loads_at_rest()
-            self.q = c.zeros(shape, storage)  # fields may have padding that stays zero
+            if self.q is None:  # fields may have padding that stays zero
+                self.q = c.zeros(system.shape, self.storage)
 
     def iterate(self) -> None:
         system, threads = self.system, self.compute.threads
         r, p, q, rz = self.r, self.p, self.q, self.rz
-        z = system.precondition(r, rz)
-        ops.cg_direction(p, z, rz=rz, rz_before=self.rz_before, mask=system.mask, threads=threads)
+        self._turn(system.precondition(r, rz))
         system.apply(p, q, self.pq)
         ops.cg_update(
             self.accumulate,
@@ -198,6 +220,33 @@ class _ConjugateGradients:
         )
         self.compute.copy(self.rz_before, rz)
 
+    def _turn(self, z: Array | list[list[Array]]) -> None:
+        """Set the next direction, from one array of loads or field by field."""
+        p, rz, before, mask = self.p, self.rz, self.rz_before, self.system.mask
+        threads = self.compute.threads
+        if not isinstance(z, list):
+            ops.cg_direction(p, z, rz=rz, rz_before=before, mask=mask, threads=threads)
+            return
+        for load, fields in enumerate(z):
+            one = slice(load, load + 1)
+            for i, field in enumerate(fields):
+                ops.cg_direction(
+                    p[one, i],
+                    field[None],
+                    rz=rz[one],
+                    rz_before=before[one],
+                    mask=mask,
+                    threads=threads,
+                )
+
+    def advance(self) -> None:
+        """Do an iteration, after the first one as a graph."""
+        if self.graph is not None:
+            self.graph()
+            return
+        self.iterate()
+        self.graph = self.compute.graph(self.iterate)
+
     def relative(self) -> np.ndarray:
         """Return the relative residual of every load, of the recursion or as last recomputed."""
         return np.where(self.at_rest, 0.0, np.sqrt(self.compute.fetch(self.rr)) / self.norm)
@@ -210,7 +259,7 @@ class _ConjugateGradients:
 
     def restart(self) -> None:
         """Begin the next iteration along the residual."""
-        self.compute.copy(self.rz_before, self.compute.zeros(tuple(self.rz.shape), "float64"))
+        self.rz_before[...] = 0.0
 
     def fold(self) -> None:
         if self.low is not None:
@@ -227,19 +276,40 @@ class _ConjugateGradients:
             self.r[int(load)] = 0.0
 
 
+class Solver:
+    """Solves systems of one operator one after the other, in the same memory."""
+
+    def __init__(self, options: SolverOptions) -> None:
+        self.options = options
+        self._cg: _ConjugateGradients | None = None
+
+    def solve(self, system: System) -> Solution:
+        """Solve all loads of the system to the tolerance, or as far as possible.
+
+        The fields of the solution are those of the solver, which writes to them again.
+        """
+        if self._cg is None or self._cg.x.shape != system.shape:
+            self._cg = _ConjugateGradients(system, self.options.storage)
+        else:
+            self._cg.restart_with(system)
+        if self._cg.at_rest.all():
+            return self._cg.solution(0, np.zeros(len(self._cg.at_rest)), True)
+        return _iterated(self._cg, system, self.options)
+
+
 def solve(system: System, options: SolverOptions) -> Solution:
-    """Solve all loads of the system to the tolerance, or as far as possible."""
-    cg = _ConjugateGradients(system, options.storage)
-    if cg.at_rest.all():
-        return cg.solution(0, np.zeros(len(cg.at_rest)), True)
-    step, every = cg.iterate, 1 if system.compute.name == "cpu" else 4
+    """Solve one system, as :class:`Solver` does."""
+    return Solver(options).solve(system)
+
+
+def _iterated(cg: _ConjugateGradients, system: System, options: SolverOptions) -> Solution:
+    """Iterate to the tolerance, or as far as possible."""
+    every = 1 if system.compute.name == "cpu" else 4
     count, lowest, last_true, failures = 0, 1.0, 1.0, 0
     target = options.tol  # of the residual of the recursion
     while True:
-        step()
+        cg.advance()
         count += 1
-        if count == 1:
-            step = system.compute.graph(cg.iterate)
         if count % every and count < options.max_iterations:
             continue
         relative = float(cg.relative().max())
