@@ -7,6 +7,7 @@
 #include "core/errors.hpp" // for absent
 #include "ops/bit_correlation.hpp"
 #include "ops/cg.hpp"
+#include "ops/channels_last.hpp"
 #include "ops/green.hpp"
 #include "ops/hex8.hpp"
 #include "ops/multigrid.hpp"
@@ -19,6 +20,8 @@
 namespace micro3d {
 
 void reverse_step_cuda(const ReverseStep&, std::uintptr_t) { absent("reverse_step"); }
+void group_norm_cuda(const GroupNorm&, float*, std::uintptr_t) { absent("group_norm"); }
+void channel_affine_cuda(const ChannelAffine&, std::uintptr_t) { absent("channel_affine"); }
 void run_lengths_cuda(const RunLengths&, std::uintptr_t) { absent("run_lengths"); }
 void pack_bits_cuda(const PackBits&, std::uintptr_t) { absent("pack_bits"); }
 void bit_pairs_cuda(const BitPairs&, std::uintptr_t) { absent("bit_pairs"); }

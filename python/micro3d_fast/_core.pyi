@@ -13,6 +13,7 @@ Factors = tuple[Array, Array, Array] | None
 __version__: str
 BUILT_WITH_CUDA: bool
 BUILT_WITH_OPENMP: bool
+GROUP_NORM_PARTIALS: int
 REDUCE_PARTIALS: int
 HEX8_PARTIALS: int
 HEX8_MODELS: dict[str, tuple[int, int, int, bool]]
@@ -27,6 +28,15 @@ def reverse_step(
     out_net: OptionalArray, a: float, b: float, noise: float, h: float, guidance: float,
     clip: tuple[float, float] | None, seed: int, draw: int, origin: Shape, stream: Stream,
     threads: int,
+) -> None: ...
+def group_norm(
+    x: Array, out: Array, groups: int, epsilon: float, weight: Array, bias: Array,
+    before: OptionalArray, scale: OptionalArray, shift: OptionalArray, silu: bool,
+    partials: OptionalArray, stream: Stream, threads: int,
+) -> None: ...
+def channel_affine(
+    x: Array, out: Array, bias: OptionalArray, scale: OptionalArray, add: OptionalArray,
+    silu: bool, stream: Stream, threads: int,
 ) -> None: ...
 
 # homogenization

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from micro3d_fast.diffusion.device import channels_last
 from micro3d_fast.diffusion.layers import Condition, Conv, Downsample, group_norm, pad_periodic
 from micro3d_fast.diffusion.unet import NO_PLANE, PRESETS, UNet, UNetConfig
 
@@ -267,3 +270,30 @@ def test_gradient_of_group_norm_equals_that_of_torch(size, rows):
     for got, expected in zip(gradients(True), gradients(False), strict=True):
         assert expected.abs().max() > 0
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("preset", ["small", "base", "paper"])
+@pytest.mark.parametrize("periodic", [False, True])
+def test_the_fused_layers_of_cuda_are_the_plain_ones(preset, periodic, monkeypatch):
+    """Run here on the CPU, where the same operators exist; images stay channels-last."""
+    torch.manual_seed(1)
+    config = dataclasses.replace(PRESETS[preset], dim=16, cond_dim=16, head_dim=8, heads=2)
+    net = channels_last(UNet(config)).eval().requires_grad_(False)
+    for weights in net.parameters():  # biases and gains that are zero or one hide their absence
+        weights += 0.1 * torch.randn_like(weights)
+    net.set_periodic(periodic, False)
+    x = torch.randn(3, config.channels, 32, 16).contiguous(memory_format=torch.channels_last)
+    asked = []
+
+    def fuses(x):
+        asked.append(x.is_contiguous(memory_format=torch.channels_last))
+        return True
+
+    with torch.inference_mode():
+        cond = net.condition(torch.tensor([300]), torch.tensor([2]))
+        want = net(x, cond)
+        monkeypatch.setattr("micro3d_fast.diffusion.layers.fuses", fuses)
+        got = net(x, cond)
+    assert len(asked) > 20
+    assert all(asked)
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4 * float(want.abs().max()))

@@ -7,7 +7,8 @@
 // not here does not compile: nothing is emulated by accident.
 #include <cmath>   // for sqrtf, which nvcc knows without asking
 #include <cstddef> // for size_t
-#include <cstdint> // for uint64_t
+#include <cstdint>
+#include <cstring> // for uint64_t
 #include <memory>  // for shared_ptr
 #include <tuple>   // for tuple, apply
 #include <type_traits>
@@ -88,9 +89,13 @@ inline int __any_sync(unsigned mask, int predicate, M3D_EMULATED_SITE) {
   return static_cast<int>(
       emulated_cuda::warp(emulated_cuda::WarpOp::any, mask, predicate != 0, 0, {file, line}));
 }
-inline unsigned __shfl_down_sync(unsigned mask, unsigned value, unsigned delta, M3D_EMULATED_SITE) {
-  return static_cast<unsigned>(
-      emulated_cuda::warp(emulated_cuda::WarpOp::shuffle_down, mask, value, delta, {file, line}));
+template <class T> T __shfl_down_sync(unsigned mask, T value, unsigned delta, M3D_EMULATED_SITE) {
+  static_assert(sizeof(T) <= sizeof(std::uint64_t));
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof(T));
+  bits = emulated_cuda::warp(emulated_cuda::WarpOp::shuffle_down, mask, bits, delta, {file, line});
+  std::memcpy(&value, &bits, sizeof(T));
+  return value;
 }
 inline int __popcll(unsigned long long x) { return __builtin_popcountll(x); }
 

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .. import ops
+
 __all__ = [
     "Condition",
     "Conv",
@@ -23,8 +25,13 @@ __all__ = [
     "Transformer",
     "Upsample",
     "Widen",
+    "conv_silu",
+    "fuses",
     "group_norm",
+    "joined",
     "pad_periodic",
+    "pointwise",
+    "upsampled",
 ]
 
 
@@ -70,6 +77,20 @@ class FractionEmbedding(nn.Module):
         return embedding if kept is None else torch.where(kept[:, None], embedding, self.null)
 
 
+def fuses(x: Tensor) -> bool:
+    """Whether layers on these images run as the fused operators: inference on CUDA.
+
+    There torch would convert the images to another layout and back for every GroupNorm, and add
+    the bias of a convolution in a pass of its own.
+    """
+    return (
+        x.is_cuda
+        and not torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+        and x.is_contiguous(memory_format=torch.channels_last)
+    )
+
+
 class Conv(nn.Conv2d):
     """k x k convolution that keeps the image's size, with zero or periodic borders.
 
@@ -81,15 +102,49 @@ class Conv(nn.Conv2d):
         super().__init__(in_dim, out_dim, kernel, padding=kernel // 2)
         self.periodic = (False, False)  # set here: a new attribute would cause a recompilation
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, with_bias: bool = True) -> Tensor:
+        bias = self.bias if with_bias else None
         if not any(self.periodic) or self.kernel_size[0] == 1:
-            return super().forward(x)
+            return self._conv_forward(x, self.weight, bias)
         p, (rows, columns) = self.kernel_size[0] // 2, self.periodic
         if rows:
             x = pad_periodic(x, 2, p)
         if columns:
             x = pad_periodic(x, 3, p)
-        return F.conv2d(x, self.weight, self.bias, padding=(0 if rows else p, 0 if columns else p))
+        return F.conv2d(x, self.weight, bias, padding=(0 if rows else p, 0 if columns else p))
+
+
+def pointwise(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    """Apply a 1 x 1 convolution."""
+    if not fuses(x):
+        return conv(x)
+    return F.linear(x.permute(0, 2, 3, 1), conv.weight.flatten(1), conv.bias).permute(0, 3, 1, 2)
+
+
+def upsampled(x: Tensor, conv: nn.Conv2d, factor: int) -> Tensor:
+    """Apply a 1 x 1 convolution, SiLU and a pixel-shuffle."""
+    x = F.silu(pointwise(x, conv))
+    if not fuses(x):
+        return F.pixel_shuffle(x, factor)
+    b, c, h, w = x.shape  # on CUDA torch's own leaves the channels-last layout
+    parts = x.permute(0, 2, 3, 1).reshape(b, h, w, c // factor**2, factor, factor)
+    image = parts.permute(0, 1, 4, 2, 5, 3).reshape(b, h * factor, w * factor, -1)
+    return image.permute(0, 3, 1, 2)
+
+
+def joined(a: Tensor, b: Tensor) -> Tensor:
+    """Return the channels of both images; those of one channel leave torch no layout to keep."""
+    if not fuses(a):
+        return torch.cat((a, b), dim=1)
+    return torch.cat((a.permute(0, 2, 3, 1), b.permute(0, 2, 3, 1)), dim=3).permute(0, 3, 1, 2)
+
+
+def conv_silu(x: Tensor, conv: Conv) -> Tensor:
+    """Apply a convolution and SiLU."""
+    if not fuses(x):
+        return F.silu(conv(x))
+    h = conv(x, with_bias=False)
+    return ops.channel_affine(h, bias=conv.bias, silu=True, out=h)
 
 
 def pad_periodic(x: Tensor, axis: int, p: int) -> Tensor:
@@ -151,6 +206,30 @@ class Block(nn.Module):
         x = group_norm(x, self.norm, scale_shift)
         return self.conv(F.silu(x, inplace=not torch.is_grad_enabled()))
 
+    def fused(
+        self,
+        x: Tensor,
+        scale_shift: tuple[Tensor, Tensor] | tuple[None, None] = (None, None),
+        before: Tensor | None = None,
+    ) -> Tensor:
+        """Return the same of ``x + before``, without the bias of the convolution."""
+        groups = self.norm.num_groups
+        sums = len(x) * groups * ops.GROUP_NORM_PARTIALS
+        h = ops.group_norm(
+            x,
+            out=torch.empty_like(x),
+            groups=groups,
+            weight=self.norm.weight,
+            bias=self.norm.bias,
+            epsilon=self.norm.eps,
+            before=before,
+            scale=scale_shift[0],
+            shift=scale_shift[1],
+            silu=True,
+            partials=torch.empty(sums, dtype=torch.float32, device=x.device),
+        )
+        return self.conv(h, with_bias=False)
+
 
 class GlobalContext(nn.Module):
     """Squeeze-excite gate that pools by a soft-max over the pixels."""
@@ -191,6 +270,8 @@ class ResnetBlock(nn.Module):
 
     def forward(self, x: Tensor, cond: Condition) -> Tensor:
         scale, shift = self.modulation(cond.embedding).chunk(2, dim=1)
+        if fuses(x):
+            return self._fused(x, (scale, shift), cond.tokens)
         h = self.block1(x)
         if self.cross is not None:
             h = h + self.cross(h, cond.tokens)
@@ -198,6 +279,20 @@ class ResnetBlock(nn.Module):
         if self.gate is not None:
             h = h * self.gate(h)
         return h + self.residual(x)
+
+    def _fused(self, x: Tensor, scale_shift: tuple[Tensor, Tensor], tokens: Tensor) -> Tensor:
+        """Return the same by the fused operators; each bias is added where h is read next."""
+        h, bias = self.block1.fused(x), self.block1.conv.bias
+        if self.cross is not None:
+            h = ops.channel_affine(h, bias=bias, out=h)
+            h, bias = h + self.cross(h, tokens), None
+        h, bias = self.block2.fused(h, scale_shift, bias), self.block2.conv.bias
+        gate = None
+        if self.gate is not None:
+            h = ops.channel_affine(h, bias=bias, out=h)
+            gate, bias = self.gate(h).flatten(1), None
+        residual = pointwise(x, self.residual) if isinstance(self.residual, nn.Conv2d) else x
+        return ops.channel_affine(h, bias=bias, scale=gate, add=residual, out=h)
 
 
 def _to_sequence(x: Tensor) -> Tensor:
@@ -329,6 +424,9 @@ class Upsample(nn.Sequential):
             conv.weight.copy_(weight.repeat_interleave(4, dim=0))
             nn.init.zeros_(cast(Tensor, conv.bias))
         super().__init__(conv, nn.SiLU(), nn.PixelShuffle(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return upsampled(x, cast(nn.Conv2d, self[0]), 2)
 
 
 class Widen(nn.Module):

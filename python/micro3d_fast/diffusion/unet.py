@@ -43,6 +43,9 @@ from .layers import (
     Transformer,
     Upsample,
     Widen,
+    conv_silu,
+    joined,
+    upsampled,
 )
 
 __all__ = ["NO_PLANE", "PRESETS", "UNet", "UNetConfig"]
@@ -295,12 +298,14 @@ class UNet(nn.Module):
         x = self.mid2(x, cond)
         for level in cast(Iterable[_Level], self.ups):
             for block in level.blocks:
-                x = block(torch.cat((x, skips.pop() * 2**-0.5), dim=1), cond)
+                x = block(joined(x, skips.pop() * 2**-0.5), cond)
             if level.attention is not None:
                 x = level.attention(x, cond)
             x = level.resample(x)
         if self.final is not None:
             x = self.final(x, cond)
         if c.patch > 1:
-            x = self.fine(torch.cat((self.unpatch(x), image), dim=1))
+            coarse = upsampled(x, cast(nn.Conv2d, self.unpatch[0]), c.patch)
+            x = conv_silu(joined(coarse, image), cast(Conv, self.fine[0]))
+            x = conv_silu(x, cast(Conv, self.fine[2]))
         return self.head(x)

@@ -8,6 +8,7 @@ and do not synchronize. A request for CUDA runs on CUDA or raises. No other pack
 
 from __future__ import annotations
 
+from .channels_last import GROUP_NORM_PARTIALS, channel_affine, group_norm
 from .device import (
     built_with_cuda,
     cuda_device_count,
@@ -41,6 +42,7 @@ from .spectra import load_phase, multiply_spectra, store_counts, sum_radially
 from .vectors import REDUCE_PARTIALS, cg_direction, cg_update, dot, two_sum
 
 __all__ = [
+    "GROUP_NORM_PARTIALS",
     "HEX8_MODELS",
     "HEX8_PARTIALS",
     "REDUCE_PARTIALS",
@@ -48,6 +50,7 @@ __all__ = [
     "built_with_cuda",
     "cg_direction",
     "cg_update",
+    "channel_affine",
     "cuda_device_count",
     "cuda_is_available",
     "cuda_status",
@@ -56,6 +59,7 @@ __all__ = [
     "green",
     "green_convolve",
     "green_convolve_takes",
+    "group_norm",
     "hex8",
     "load_phase",
     "max_threads",

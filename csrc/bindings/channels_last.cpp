@@ -1,0 +1,127 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#include "ops/channels_last.hpp"
+
+#include "bindings/bindings.hpp"
+
+namespace micro3d {
+
+static Element element_of(const Array& a) {
+  return a.dtype() == DType::bf16  ? Element::bf16
+         : a.dtype() == DType::f16 ? Element::f16
+                                   : Element::f32;
+}
+
+/// Images (B, C, H, W) whose channels are neighbours in memory.
+static void require_images(const Array& a) {
+  a.require_ndim(4);
+  a.require_dtype({DType::f32, DType::bf16, DType::f16});
+  const Index c = a.extent(1), w = a.extent(3), h = a.extent(2);
+  const Index wanted[4] = {h * w * c, 1, w * c, c};
+  for (int axis = 0; axis < 4; ++axis)
+    if (a.extent(axis) > 1 && a.stride(axis) != wanted[axis] && a.size() > 0)
+      throw py::value_error("`" + a.name() + "` must be contiguous in the channels-last layout");
+}
+
+static void require_like(const Array& a, const Array& x) {
+  require_images(a);
+  a.require_shape(x.shape());
+  a.require_dtype({x.dtype()});
+  a.require_same_device(x);
+}
+
+/// A vector (C,), or one per image (1 or B, C).
+static std::optional<Array> per_channel(const py::object& object, const char* name, Stream stream,
+                                        const Array& x, PerChannel& out) {
+  std::optional<Array> a = optional_array(object, name, Access::read, stream, x);
+  if (!a)
+    return a;
+  a->require_dtype({DType::f32, DType::bf16, DType::f16});
+  const bool rows = a->ndim() == 2;
+  if (a->ndim() < 1 || a->ndim() > 2 || a->extent(rows ? 1 : 0) != x.extent(1) ||
+      (rows && a->extent(0) != 1 && a->extent(0) != x.extent(0)))
+    throw py::value_error("`" + a->name() + "` must be (C,) or (1 or B, C), got " +
+                          shape_text(a->shape()) + " for images " + shape_text(x.shape()));
+  if (x.extent(1) > 1 && a->stride(rows ? 1 : 0) != 1)
+    throw py::value_error("`" + a->name() + "` must be contiguous along the channels");
+  out = {a->data_untyped(), rows && a->extent(0) > 1 ? a->stride(0) : 0, element_of(*a)};
+  return a;
+}
+
+static void group_norm(const py::object& x_in, const py::object& out_in, Index groups,
+                       double epsilon, const py::object& weight_in, const py::object& bias_in,
+                       const py::object& before_in, const py::object& scale_in,
+                       const py::object& shift_in, bool silu, const py::object& partials_in,
+                       Stream stream, int threads) {
+  const Array x(x_in, "x", Access::read, stream), out(out_in, "out", Access::write, stream);
+  require_images(x);
+  require_like(out, x);
+  GroupNorm op{};
+  op.x = x.data_untyped();
+  op.out = out.data_untyped();
+  op.element = element_of(x);
+  op.images = x.extent(0);
+  op.channels = x.extent(1);
+  op.pixels = x.extent(2) * x.extent(3);
+  op.groups = groups;
+  op.epsilon = static_cast<float>(epsilon);
+  op.silu = silu;
+  if (groups < 1 || op.channels % groups != 0 || op.channels > 4096)
+    throw py::value_error("`groups` must divide the channels, at most 4096, got " +
+                          std::to_string(groups) + " for " + std::to_string(op.channels));
+  const auto weight = per_channel(weight_in, "weight", stream, x, op.weight);
+  const auto bias = per_channel(bias_in, "bias", stream, x, op.bias);
+  const auto before = per_channel(before_in, "before", stream, x, op.before);
+  const auto scale = per_channel(scale_in, "scale", stream, x, op.scale);
+  const auto shift = per_channel(shift_in, "shift", stream, x, op.shift);
+  if (!weight || !bias || scale.has_value() != shift.has_value())
+    throw py::value_error("`weight` and `bias` must be given, `scale` and `shift` together");
+  const auto partials = optional_array(partials_in, "partials", Access::write, stream, x);
+  const Index needed = op.images * groups * 3 * GroupNorm::most_parts;
+  if (x.is_cuda() && (partials ? partials->size() : 0) < needed)
+    throw py::value_error("`partials` must hold " + std::to_string(needed) + " float32");
+  float* const scratch = data_or_null<float>(partials);
+  if (x.size() > 0)
+    run_on_device(
+        x, stream, [&] { group_norm_cpu(op, threads); },
+        [&](std::uintptr_t s) { group_norm_cuda(op, scratch, s); });
+}
+
+static void channel_affine(const py::object& x_in, const py::object& out_in,
+                           const py::object& bias_in, const py::object& scale_in,
+                           const py::object& add_in, bool silu, Stream stream, int threads) {
+  const Array x(x_in, "x", Access::read, stream), out(out_in, "out", Access::write, stream);
+  require_images(x);
+  require_like(out, x);
+  const auto add = optional_array(add_in, "add", Access::read, stream, x);
+  if (add)
+    require_like(*add, x);
+  ChannelAffine op{};
+  op.x = x.data_untyped();
+  op.add = add ? add->data_untyped() : nullptr;
+  op.out = out.data_untyped();
+  op.element = element_of(x);
+  op.images = x.extent(0);
+  op.channels = x.extent(1);
+  op.pixels = x.extent(2) * x.extent(3);
+  op.silu = silu;
+  const auto bias = per_channel(bias_in, "bias", stream, x, op.bias);
+  const auto scale = per_channel(scale_in, "scale", stream, x, op.scale);
+  if (x.size() > 0)
+    run_on_device(
+        x, stream, [&] { channel_affine_cpu(op, threads); },
+        [&](std::uintptr_t s) { channel_affine_cuda(op, s); });
+}
+
+static void bind_channels_last(py::module_& m) {
+  m.attr("GROUP_NORM_PARTIALS") = 3 * GroupNorm::most_parts;
+  m.def("group_norm", &group_norm, py::arg("x"), py::arg("out"), py::arg("groups"),
+        py::arg("epsilon"), py::arg("weight"), py::arg("bias"), py::arg("before"), py::arg("scale"),
+        py::arg("shift"), py::arg("silu"), py::arg("partials"), py::arg("stream"),
+        py::arg("threads"));
+  m.def("channel_affine", &channel_affine, py::arg("x"), py::arg("out"), py::arg("bias"),
+        py::arg("scale"), py::arg("add"), py::arg("silu"), py::arg("stream"), py::arg("threads"));
+}
+M3D_BINDING(bind_channels_last);
+
+} // namespace micro3d

@@ -1,0 +1,78 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#include "ops/channels_last.hpp"
+
+#include "core/for_each.hpp" // for for_each
+
+#include <vector> // for vector
+
+namespace micro3d {
+
+namespace {
+
+template <Element E> void group_norm_of(const GroupNorm& op, int threads) {
+  using P = Pack<E, 1>;
+  const auto image = [&](Index b) {
+    const P* x = static_cast<const P*>(op.x) + b * op.pixels * op.channels;
+    P* out = static_cast<P*>(op.out) + b * op.pixels * op.channels;
+    const Index size = op.group_size();
+    std::vector<float> gain(static_cast<std::size_t>(op.channels)), offset(gain);
+    for (Index g = 0; g < op.groups; ++g) {
+      double sum = 0.0, squares = 0.0;
+      for (Index p = 0; p < op.pixels; ++p)
+        for (Index c = g * size; c < (g + 1) * size; ++c) {
+          const float before = op.before.present() ? op.before.at(b, c) : 0.0f;
+          const double value = x[p * op.channels + c].get(0) + before;
+          sum += value;
+          squares += value * value;
+        }
+      const double count = double(op.pixels * size), mean = sum / count;
+      const double variance = squares / count - mean * mean;
+      const double safe = (variance > 0.0 ? variance : 0.0) + double(op.epsilon);
+      for (Index c = g * size; c < (g + 1) * size; ++c)
+        op.affine(b, c, float(mean), float(1.0 / std::sqrt(safe)), gain[std::size_t(c)],
+                  offset[std::size_t(c)]);
+    }
+    for (Index p = 0; p < op.pixels; ++p)
+      for (Index c = 0; c < op.channels; ++c)
+        out[p * op.channels + c].set(0, op.value(x[p * op.channels + c].get(0),
+                                                 gain[std::size_t(c)], offset[std::size_t(c)]));
+  };
+  for_each(Cpu{threads}, op.images, image);
+}
+
+template <Element E> void channel_affine_of(const ChannelAffine& op, int threads) {
+  using P = Pack<E, 1>;
+  for_each(Cpu{threads}, op.images * op.pixels, [&](Index pixel) {
+    const Index image = pixel / op.pixels, first = pixel * op.channels;
+    for (Index c = 0; c < op.channels; ++c) {
+      const float bias = op.bias.present() ? op.bias.at(image, c) : 0.0f;
+      const float scale = op.scale.present() ? op.scale.at(image, c) : 1.0f;
+      const float add = op.add != nullptr ? static_cast<const P*>(op.add)[first + c].get(0) : 0.0f;
+      const float x = static_cast<const P*>(op.x)[first + c].get(0);
+      static_cast<P*>(op.out)[first + c].set(0, op.value(x, bias, scale, add));
+    }
+  });
+}
+
+} // namespace
+
+void group_norm_cpu(const GroupNorm& op, int threads) {
+  if (op.element == Element::f32)
+    group_norm_of<Element::f32>(op, threads);
+  else if (op.element == Element::bf16)
+    group_norm_of<Element::bf16>(op, threads);
+  else
+    group_norm_of<Element::f16>(op, threads);
+}
+
+void channel_affine_cpu(const ChannelAffine& op, int threads) {
+  if (op.element == Element::f32)
+    channel_affine_of<Element::f32>(op, threads);
+  else if (op.element == Element::bf16)
+    channel_affine_of<Element::bf16>(op, threads);
+  else
+    channel_affine_of<Element::f16>(op, threads);
+}
+
+} // namespace micro3d

@@ -1,0 +1,298 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#include "ops/channels_last.hpp"
+
+#include "core/errors.hpp"   // for CudaError
+#include "core/for_each.hpp" // for cuda_on
+
+namespace micro3d {
+
+namespace {
+
+constexpr int threads = 256, warps = threads / 32;
+
+/// How the threads of a block share the pixels of an image: a thread keeps to V channels, so that
+/// it reads 16 bytes at once and holds what belongs to its channels in registers.
+template <int V> struct Lanes {
+  int vectors, lanes, rows, lane, row;
+
+  __device__ Lanes(Index channels, int thread) {
+    vectors = static_cast<int>(channels / V);
+    lanes = vectors < threads ? vectors : threads;
+    rows = threads / lanes;
+    row = thread / lanes;
+    lane = thread % lanes;
+  }
+};
+
+/// What the threads read at once; a kernel's template arguments follow from it.
+template <Element E, int V> struct Width {};
+
+constexpr int batch = 2; // pixels that a thread has in flight
+
+/// Calls body(pixels, count) for the pixels of a thread, `Batch` at a time.
+template <int Batch, int V, class Body>
+__device__ void each_pixel(Index pixels, const Lanes<V>& at, const Body& body) {
+  const Index step = Index(gridDim.x) * at.rows;
+  for (Index first = Index(blockIdx.x) * at.rows + at.row; first < pixels; first += Batch * step) {
+    Index p[Batch];
+    int count = 0;
+#pragma unroll
+    for (int k = 0; k < Batch; ++k) {
+      p[k] = first + k * step;
+      count += p[k] < pixels ? 1 : 0;
+    }
+    body(p, count);
+  }
+}
+
+/// A value of the group, subtracted before squaring: else a large mean would leave no digits.
+template <Element E> __device__ float origin(const GroupNorm& op, Index image, Index group) {
+  const Index c = group * op.group_size();
+  const float first =
+      static_cast<const Pack<E, 1>*>(op.x)[image * op.pixels * op.channels + c].get(0);
+  return first + (op.before.present() ? op.before.at(image, c) : 0.0f);
+}
+
+/// The sums of an image's groups over one part of its pixels.
+template <Element E, int V>
+__global__ void __launch_bounds__(threads)
+    group_sums_kernel(Width<E, V>, GroupNorm op, float* partials) {
+  __shared__ float sums[threads * V];
+  __shared__ float squares[threads * V];
+  extern __shared__ float channel[]; // sum and sum of squares of every channel
+  const int thread = static_cast<int>(threadIdx.x);
+  const Lanes<V> at(op.channels, thread);
+  const Index image = blockIdx.y, part = blockIdx.x;
+  const Index per = (op.pixels + op.parts - 1) / op.parts;
+  const Index first = part * per, last = first + per < op.pixels ? first + per : op.pixels;
+  const auto* x = static_cast<const Pack<E, V>*>(op.x) + image * op.pixels * at.vectors;
+  for (int base = 0; base < at.vectors; base += at.lanes) { // once, but for very many channels
+    const int vector = base + at.lane;
+    float sum[V] = {}, square[V] = {}, before[V];
+    if (at.row < at.rows && vector < at.vectors) {
+      for (int j = 0; j < V; ++j) {
+        const Index c = Index(vector) * V + j;
+        before[j] = (op.before.present() ? op.before.at(image, c) : 0.0f) -
+                    origin<E>(op, image, c / op.group_size());
+      }
+#pragma unroll 4
+      for (Index p = first + at.row; p < last; p += at.rows) {
+        const Pack<E, V> pack = x[p * at.vectors + vector];
+#pragma unroll
+        for (int j = 0; j < V; ++j) {
+          const float value = pack.get(j) + before[j];
+          sum[j] += value;
+          square[j] += value * value;
+        }
+      }
+    }
+    for (int j = 0; j < V; ++j) {
+      sums[j * threads + thread] = sum[j];
+      squares[j * threads + thread] = square[j];
+    }
+    __syncthreads();
+    for (int c = thread; c < at.lanes * V && base * V + c < op.channels; c += threads) {
+      float s = 0.0f, q = 0.0f;
+      for (int row = 0; row < at.rows; ++row) {
+        const int from = c % V * threads + row * at.lanes + c / V;
+        s += sums[from];
+        q += squares[from];
+      }
+      channel[base * V + c] = s;
+      channel[op.channels + base * V + c] = q;
+    }
+    __syncthreads();
+  }
+  const Index size = op.group_size();
+  for (Index g = thread / 32; g < op.groups; g += warps) {
+    float s = 0.0f, q = 0.0f;
+    for (Index c = thread % 32; c < size; c += 32) {
+      s += channel[g * size + c];
+      q += channel[op.channels + g * size + c];
+    }
+    for (int half = 16; half > 0; half /= 2) {
+      s += __shfl_down_sync(0xffffffffu, s, half);
+      q += __shfl_down_sync(0xffffffffu, q, half);
+    }
+    if (thread % 32 == 0) {
+      float* to = partials + ((image * op.groups + g) * op.parts + part) * 3;
+      to[0] = s;
+      to[1] = q;
+      to[2] = origin<E>(op, image, g);
+    }
+  }
+}
+
+template <Element E, int V>
+__global__ void __launch_bounds__(threads)
+    group_apply_kernel(Width<E, V>, GroupNorm op, const float* partials) {
+  extern __shared__ float group[]; // mean and 1 / deviation
+  const int thread = static_cast<int>(threadIdx.x);
+  const Lanes<V> at(op.channels, thread);
+  const Index image = blockIdx.y, size = op.group_size();
+  for (Index g = thread / 32; g < op.groups; g += warps) {
+    double s = 0.0, q = 0.0;
+    for (int part = thread % 32; part < op.parts; part += 32) {
+      const float* from = partials + ((image * op.groups + g) * op.parts + part) * 3;
+      s += double(from[0]);
+      q += double(from[1]);
+    }
+    for (int half = 16; half > 0; half /= 2) {
+      s += __shfl_down_sync(0xffffffffu, s, half);
+      q += __shfl_down_sync(0xffffffffu, q, half);
+    }
+    if (thread % 32 == 0) {
+      const double count = double(op.pixels * size), mean = s / count;
+      const double variance = q / count - mean * mean;
+      group[2 * g] = float(mean + double(partials[(image * op.groups + g) * op.parts * 3 + 2]));
+      group[2 * g + 1] = 1.0f / sqrtf(float(variance > 0.0 ? variance : 0.0) + op.epsilon);
+    }
+  }
+  __syncthreads();
+  if (at.row >= at.rows)
+    return;
+  const Index start = image * op.pixels * at.vectors;
+  const auto* x = static_cast<const Pack<E, V>*>(op.x) + start;
+  auto* out = static_cast<Pack<E, V>*>(op.out) + start;
+  for (int vector = at.lane; vector < at.vectors; vector += at.lanes) {
+    float gain[V], offset[V];
+    for (int j = 0; j < V; ++j) {
+      const Index c = Index(vector) * V + j, g = c / size;
+      op.affine(image, c, group[2 * g], group[2 * g + 1], gain[j], offset[j]);
+    }
+    each_pixel<batch>(op.pixels, at, [&](const Index(&p)[batch], int count) {
+      Pack<E, V> pack[batch]; // all are read before the first is written: x may be out
+#pragma unroll
+      for (int k = 0; k < batch; ++k)
+        if (k < count)
+          pack[k] = x[p[k] * at.vectors + vector];
+#pragma unroll
+      for (int k = 0; k < batch; ++k) {
+        if (k >= count)
+          break;
+#pragma unroll
+        for (int j = 0; j < V; ++j)
+          pack[k].set(j, op.value(pack[k].get(j), gain[j], offset[j]));
+        out[p[k] * at.vectors + vector] = pack[k];
+      }
+    });
+  }
+}
+
+template <Element E, int V>
+__global__ void __launch_bounds__(threads) channel_affine_kernel(Width<E, V>, ChannelAffine op) {
+  const int thread = static_cast<int>(threadIdx.x);
+  const Lanes<V> at(op.channels, thread);
+  if (at.row >= at.rows)
+    return;
+  const Index image = blockIdx.y, start = image * op.pixels * at.vectors;
+  const auto* x = static_cast<const Pack<E, V>*>(op.x) + start;
+  const auto* add = static_cast<const Pack<E, V>*>(op.add) + start;
+  auto* out = static_cast<Pack<E, V>*>(op.out) + start;
+  for (int vector = at.lane; vector < at.vectors; vector += at.lanes) {
+    float bias[V] = {}, scale[V];
+    for (int j = 0; j < V; ++j) {
+      const Index c = Index(vector) * V + j;
+      bias[j] = op.bias.present() ? op.bias.at(image, c) : 0.0f;
+      scale[j] = op.scale.present() ? op.scale.at(image, c) : 1.0f;
+    }
+    each_pixel<batch>(op.pixels, at, [&](const Index(&p)[batch], int count) {
+      Pack<E, V> pack[batch], other[batch] = {};
+#pragma unroll
+      for (int k = 0; k < batch; ++k) {
+        if (k >= count)
+          break;
+        pack[k] = x[p[k] * at.vectors + vector];
+        if (op.add != nullptr)
+          other[k] = add[p[k] * at.vectors + vector];
+      }
+#pragma unroll
+      for (int k = 0; k < batch; ++k) {
+        if (k >= count)
+          break;
+#pragma unroll
+        for (int j = 0; j < V; ++j)
+          pack[k].set(j, op.value(pack[k].get(j), bias[j], scale[j],
+                                  op.add != nullptr ? other[k].get(j) : 0.0f));
+        out[p[k] * at.vectors + vector] = pack[k];
+      }
+    });
+  }
+}
+
+/// Blocks of an image, for about `wanted` blocks in all that have at least 4 pixels a thread.
+int blocks_per_image(Index images, Index pixels, Index channels, int v, Index wanted) {
+  const Index lanes = channels / v < threads ? channels / v : threads;
+  const Index rows = threads / lanes, most = (pixels + 4 * rows - 1) / (4 * rows);
+  Index blocks = (wanted + images - 1) / images;
+  blocks = blocks < most ? blocks : most;
+  return static_cast<int>(blocks < 1 ? 1 : blocks);
+}
+
+template <Element E, int V> void group_norm_of(GroupNorm op, float* partials, Cuda cuda) {
+  const auto images = static_cast<unsigned>(op.images);
+  const int parts = blocks_per_image(op.images, op.pixels, op.channels, V, 1024);
+  op.parts = parts < GroupNorm::most_parts ? parts : GroupNorm::most_parts;
+  const std::size_t channel_bytes = 2 * sizeof(float) * static_cast<std::size_t>(op.channels);
+  group_sums_kernel<<<dim3(static_cast<unsigned>(op.parts), images), threads, channel_bytes,
+                      cuda.stream>>>(Width<E, V>{}, op, partials);
+  M3D_CUDA_CHECK(cudaGetLastError());
+  const int blocks = blocks_per_image(op.images, op.pixels, op.channels, V, 2048);
+  const std::size_t group_bytes = 2 * sizeof(float) * static_cast<std::size_t>(op.groups);
+  group_apply_kernel<<<dim3(static_cast<unsigned>(blocks), images), threads, group_bytes,
+                       cuda.stream>>>(Width<E, V>{}, op, partials);
+  M3D_CUDA_CHECK(cudaGetLastError());
+}
+
+template <Element E, int V> void channel_affine_of(const ChannelAffine& op, Cuda cuda) {
+  const int blocks = blocks_per_image(op.images, op.pixels, op.channels, V, 2048);
+  channel_affine_kernel<<<dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(op.images)),
+                          threads, 0, cuda.stream>>>(Width<E, V>{}, op);
+  M3D_CUDA_CHECK(cudaGetLastError());
+}
+
+bool aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
+
+/// Calls call.run<E, V>() with V of 16 bytes where the channels allow it, else 1.
+template <template <Element, int> class Call, class... Arguments>
+void with_pack(Element element, Index channels, bool aligned, Arguments&&... arguments) {
+  const bool wide = aligned && channels % (element == Element::f32 ? 4 : 8) == 0;
+  if (element == Element::f32)
+    wide ? Call<Element::f32, 4>::run(arguments...) : Call<Element::f32, 1>::run(arguments...);
+  else if (element == Element::bf16)
+    wide ? Call<Element::bf16, 8>::run(arguments...) : Call<Element::bf16, 1>::run(arguments...);
+  else
+    wide ? Call<Element::f16, 8>::run(arguments...) : Call<Element::f16, 1>::run(arguments...);
+}
+
+template <Element E, int V> struct RunGroupNorm {
+  static void run(const GroupNorm& op, float* partials, Cuda cuda) {
+    group_norm_of<E, V>(op, partials, cuda);
+  }
+};
+template <Element E, int V> struct RunChannelAffine {
+  static void run(const ChannelAffine& op, Cuda cuda) { channel_affine_of<E, V>(op, cuda); }
+};
+
+void require_images(Index images) {
+  if (images > 65535) // the second axis of a CUDA grid
+    throw CudaError("`x` has too many images for CUDA");
+}
+
+} // namespace
+
+void group_norm_cuda(const GroupNorm& op, float* partials, std::uintptr_t stream) {
+  require_images(op.images);
+  with_pack<RunGroupNorm>(op.element, op.channels, aligned(op.x) && aligned(op.out), op, partials,
+                          cuda_on(stream));
+}
+
+void channel_affine_cuda(const ChannelAffine& op, std::uintptr_t stream) {
+  require_images(op.images);
+  with_pack<RunChannelAffine>(op.element, op.channels,
+                              aligned(op.x) && aligned(op.out) && aligned(op.add), op,
+                              cuda_on(stream));
+}
+
+} // namespace micro3d

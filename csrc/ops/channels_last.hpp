@@ -1,0 +1,118 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#pragma once
+// Layers of the network that move memory and compute little, on images in the channels-last layout:
+// element (image, pixel, channel) lies at (image * pixels + pixel) * channels + channel.
+#include "core/config.hpp" // for M3D_HD, Index
+#include "core/half.hpp"   // for Element, from_bf16, ...
+
+#include <cmath>   // for exp
+#include <cstdint> // for uintptr_t
+
+namespace micro3d {
+
+template <Element E> struct ElementOf {
+  using type = std::uint16_t;
+};
+template <> struct ElementOf<Element::f32> {
+  using type = float;
+};
+
+/// V neighbouring elements in memory.
+template <Element E, int V> struct alignas(sizeof(typename ElementOf<E>::type) * V) Pack {
+  typename ElementOf<E>::type v[V];
+
+  M3D_HD float get(int j) const {
+    if constexpr (E == Element::f32)
+      return v[j];
+    else
+      return E == Element::bf16 ? from_bf16(v[j]) : from_f16(v[j]);
+  }
+  M3D_HD void set(int j, float value) {
+    if constexpr (E == Element::f32)
+      v[j] = value;
+    else
+      v[j] = E == Element::bf16 ? to_bf16(value) : to_f16(value);
+  }
+};
+
+/// One number per channel, the same for all images (stride 0) or not.
+struct PerChannel {
+  const void* data; // null: absent
+  Index stride;     // from image to image, in elements
+  Element element;
+
+  M3D_HD bool present() const { return data != nullptr; }
+  M3D_HD float at(Index image, Index channel) const {
+    const Index i = image * stride + channel;
+    if (element == Element::f32)
+      return static_cast<const float*>(data)[i];
+    const std::uint16_t h = static_cast<const std::uint16_t*>(data)[i];
+    return element == Element::bf16 ? from_bf16(h) : from_f16(h);
+  }
+};
+
+M3D_HD float silu(float x) {
+#ifdef __CUDA_ARCH__
+  return __fdividef(x, 1.0f + __expf(-x));
+#else
+  return x / (1.0f + std::exp(-x));
+#endif
+}
+
+/// GroupNorm of x + before, then weight and bias, (1 + scale) and shift, SiLU.
+struct GroupNorm {
+  const void* x;
+  void* out; // may be x
+  Element element;
+  Index images, pixels, channels, groups;
+  PerChannel before, weight, bias, scale, shift;
+  float epsilon;
+  bool silu;
+  int parts; // of the pixels of an image, summed separately on CUDA
+
+  static constexpr int most_parts = 64;
+
+  M3D_HD Index group_size() const { return channels / groups; }
+
+  /// y = gain * x + offset of a channel, from the mean and 1 / deviation of its group.
+  M3D_HD void affine(Index image, Index c, float mean, float inverse, float& gain,
+                     float& offset) const {
+    gain = inverse * weight.at(image, c);
+    offset = bias.at(image, c) - mean * gain;
+    if (before.present())
+      offset += before.at(image, c) * gain;
+    if (scale.present()) {
+      const float factor = 1.0f + scale.at(image, c);
+      gain *= factor;
+      offset = offset * factor + shift.at(image, c);
+    }
+  }
+  M3D_HD float value(float x, float gain, float offset) const {
+    const float y = gain * x + offset;
+    return silu ? micro3d::silu(y) : y;
+  }
+};
+
+/// out = (x + bias) * scale + add, then SiLU; every term but x may be absent.
+struct ChannelAffine {
+  const void *x, *add; // add: null or like x
+  void* out;           // may be x or add
+  Element element;
+  Index images, pixels, channels;
+  PerChannel bias, scale;
+  bool silu;
+
+  M3D_HD float value(float x, float bias_, float scale_, float add_) const {
+    const float y = (x + bias_) * scale_ + add_;
+    return silu ? micro3d::silu(y) : y;
+  }
+};
+
+// channels_last.cpp, channels_last.cu; partials: images * groups * 3 * most_parts floats
+void group_norm_cpu(const GroupNorm& op, int threads);
+void group_norm_cuda(const GroupNorm& op, float* partials, std::uintptr_t stream);
+void channel_affine_cpu(const ChannelAffine& op, int threads);
+void channel_affine_cuda(const ChannelAffine& op, std::uintptr_t stream);
+
+} // namespace micro3d
