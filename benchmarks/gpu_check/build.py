@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Build the package with CUDA for this GPU into DIR/site, without network."""
+"""Build the package with CUDA for this GPU into DIR/site, without network, or carry it there."""
 
 from __future__ import annotations
 
@@ -10,15 +10,26 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
 
 from .job import Job, gpu_info
 
 
+class Refused(ValueError):
+    """A package was carried that cannot be used."""
+
+
 def run(job: Job) -> None:
-    job.step("tools", tools, job)
     if job.rehearse:
         job.step("package", package, job)
         return
+    if is_carried(job.chosen):
+        job.step("import", imports, job)
+        return
+    job.step("tools", tools, job)
     job.step("package", build, job, expect=60)
     job.step("resources", resources, job)
     job.step("import", imports, job)
@@ -35,8 +46,6 @@ def tools(job: Job) -> None:
         print(f"{name}: {path} {line[0] if line else ''}")
     for module in ("scikit_build_core", "pybind11", "pip", "torch", "cupy"):
         print(f"{module}: {'found' if importlib.util.find_spec(module) else 'absent'}")
-    if job.rehearse:
-        return
     missing = [name for name in ("cmake", "nvcc") if shutil.which(name) is None]
     if missing or importlib.util.find_spec("pybind11") is None:
         raise RuntimeError(f"{', '.join(missing) or 'pybind11'} must be there to build with CUDA")
@@ -165,22 +174,85 @@ import sys
 
 sys.meta_path = [f for f in sys.meta_path if "ScikitBuild" not in type(f).__name__]
 """
+CHECK = """
+import micro3d_fast as m3, micro3d_fast._core as c
+print(m3.__file__, m3.cuda_status())
+assert c.BUILT_WITH_CUDA, "it was built without CUDA"
+"""
 
 
 def imports(job: Job) -> None:
     """Import the built package in a new process."""
-    (job.out / "site" / "sitecustomize.py").write_text(SHIELD)
-    code = (
-        "import micro3d_fast as m3, micro3d_fast._core as c;"
-        "print(m3.__file__); print(m3.cuda_status()); assert c.BUILT_WITH_CUDA"
-    )
-    env = dict(os.environ, PYTHONPATH=str(job.out / "site"))
+    check(job.out / "site")
+
+
+def check(site: Path) -> None:
+    """Raise unless a new process imports the package of a folder, built with CUDA."""
+    (site / "sitecustomize.py").write_text(SHIELD)
+    env = dict(os.environ, PYTHONPATH=str(site))
     process = subprocess.run(
-        [sys.executable, "-c", code], env=env, cwd=job.out, capture_output=True, text=True
+        [sys.executable, "-c", CHECK], env=env, cwd=site, capture_output=True, text=True
     )
     print(process.stdout + process.stderr)
-    if process.returncode or str(job.out) not in process.stdout:
+    if process.returncode or str(site) not in process.stdout:
         raise RuntimeError(f"the built package does not import: {process.stderr.strip()[-300:]}")
+
+
+# ----------------------------------------------------------------------------------- a carried one
+
+
+def is_carried(chosen: Any) -> bool:
+    """Return whether a package built beforehand was given."""
+    return bool(chosen.site or chosen.wheel)
+
+
+def carry(chosen: Any, root: Path) -> None:
+    """Put the compiled core that was carried, beside the Python files of the checkout, into site.
+
+    Raises
+    ------
+    Refused
+        It is of another version, not built with CUDA, or cannot be imported here.
+    """
+    if not is_carried(chosen) or chosen.rehearse:
+        return
+    source, ours = chosen.site or chosen.wheel, root / "python" / "micro3d_fast"
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = chosen.site
+        if folder is None:
+            folder = Path(scratch)
+            with zipfile.ZipFile(chosen.wheel) as wheel:
+                wheel.extractall(folder)
+        cores = sorted((folder / "micro3d_fast").glob("_core*.so"))
+        if not cores:
+            raise Refused(f"{source} must hold micro3d_fast with its compiled core")
+        wanted, got = version(ours), version(folder / "micro3d_fast")
+        if got != wanted:
+            raise Refused(f"{source} must be of version {wanted}, as the checkout, got {got}")
+        site = chosen.out / "site"
+        if folder == site:
+            raise Refused(f"--site must be another folder than {site}, where it is copied")
+        shutil.rmtree(site, ignore_errors=True)
+        ignored = shutil.ignore_patterns("__pycache__", "_core*.so")
+        shutil.copytree(ours, site / "micro3d_fast", ignore=ignored)
+        for core in cores:
+            shutil.copy(core, site / "micro3d_fast")
+        for library in folder.glob("micro3d_fast.libs"):
+            shutil.copytree(library, site / library.name)
+    try:
+        check(site)
+    except RuntimeError as error:
+        shutil.rmtree(site)
+        raise Refused(f"{source} must work here: {error}") from error
+
+
+def version(package: Path) -> str:
+    """Return the version in the text of a package."""
+    found = re.search(r'^__version__ = "(.+)"', (package / "__init__.py").read_text(), re.M)
+    return found[1] if found else "unknown"
+
+
+# -------------------------------------------------------------------------------------- rehearsals
 
 
 def package(job: Job) -> None:

@@ -4,6 +4,8 @@
 
     python benchmarks/gpu_check.py --out runs/gpu
     python benchmarks/gpu_check.py --out runs/gpu --section operators,statistics --again
+    python benchmarks/gpu_check.py --out runs/gpu --section sampler --only "small 64" --quick
+    python benchmarks/gpu_check.py --out /tmp/gpu --site built --results kept --section statistics
     python benchmarks/gpu_check.py --out runs/gpu --section train --data ../shared/data
     python benchmarks/gpu_check.py --adopt runs/gpu/results.csv     # into benchmarks/results.csv
     python benchmarks/gpu_check.py --out runs/rehearsal --rehearse  # the script itself, on the CPU
@@ -11,10 +13,10 @@
 
 Run it again to continue: sections that passed are skipped, and so are the steps that passed in the
 others. Every section runs in its own process with a time limit, so that a crash or a hang does not
-stop the others. DIR receives results.csv (rows with GPU, driver and commit), state.json, a log for
-each section, and the built package. Exit status: 0 all passed, 1 something failed, 3 something is
-left for lack of time. A rehearsal runs every section at toy sizes on the CPU, with --toy on the
-GPU; its rows are marked and cannot be adopted.
+stop the others. DIR receives, after each step, results.csv (rows with GPU, driver and commit),
+report.txt and log.txt; also state.json and the built package. Exit status: 0 all passed, 1
+something failed, 3 something is left for lack of time. A rehearsal runs every section at toy sizes
+on the CPU, with --toy on the GPU; its rows are marked and cannot be adopted.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ import argparse
 import contextlib
 import csv
 import importlib
-import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,24 +36,31 @@ from typing import Any
 
 from _results import RESULTS, commit
 
+from .build import Refused, carry
+from .delivery import deliver, read_json, write_report
 from .job import CONTEXT_LOST, LEFT, Job, State
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "benchmarks" / "gpu_check.py"
 #: section -> its time limit in seconds, in a call of 540
 LIMITS = {
-    "build": 480,
-    "tests": 530,
-    "operators": 400,
-    "statistics": 480,
-    "homogenize": 500,
+    "build": 300,
+    "tests": 300,
+    "operators": 300,
+    "statistics": 300,
+    "homogenize": 400,
     "sampler": 530,
-    "train": 560,
-    "profile": 400,
+    "train": 540,
+    "profile": 300,
+    "sanitize": 540,
 }
 #: seconds beyond its limit after which a section is killed; it checks the time itself
 GRACE = 15
-DEFAULT = tuple(name for name in LIMITS if name != "profile")
+DEFAULT = tuple(name for name in LIMITS if name not in ("profile", "sanitize"))
+
+
+#: options that are paths -> what must be there
+FOLDERS = {"out": "", "results": "", "data": "dir", "site": "dir", "wheel": "file"}
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -65,6 +74,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         default=",".join(DEFAULT),
         help=f"some of {','.join(LIMITS)} (default: %(default)s)",
     )
+    parser.add_argument("--only", metavar="REGEX", help="only steps whose 'section: name' matches")
+    parser.add_argument("--quick", action="store_true", help="only what has a goal")
+    parser.add_argument("--site", type=Path, metavar="DIR", help="a built package, for `build`")
+    parser.add_argument("--wheel", type=Path, metavar="FILE", help="the same as a wheel")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="copies of what is to be kept")
     parser.add_argument("--seconds", type=float, default=540, help="of this call (default: 540)")
     parser.add_argument("--again", action="store_true", help="also sections that passed")
     parser.add_argument("--rehearse", action="store_true", help="toy sizes on the CPU")
@@ -87,10 +101,19 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         )
     if chosen.toy and chosen.rehearse:
         parser.error("--toy and --rehearse exclude each other")
-    if chosen.data is not None:
-        chosen.data = chosen.data.resolve()
-        if not chosen.data.is_dir():
-            parser.error(f"--data must be a folder, got {chosen.data}")
+    if chosen.site and chosen.wheel:
+        parser.error("--site and --wheel exclude each other")
+    try:
+        re.compile(chosen.only or "")
+    except re.error as error:
+        parser.error(f"--only must be a regular expression, got {chosen.only}: {error}")
+    for name, kind in FOLDERS.items():
+        path = getattr(chosen, name)
+        if path is None:
+            continue
+        setattr(chosen, name, path.resolve())
+        if kind and not getattr(path, f"is_{kind}")():
+            parser.error(f"--{name} must be a {'folder' if kind == 'dir' else kind}, got {path}")
     return chosen
 
 
@@ -100,47 +123,68 @@ def main(arguments: list[str] | None = None, *, isolate: bool = True) -> int:
     chosen.isolate = isolate
     if chosen.adopt is not None:
         return adopt(chosen.adopt, RESULTS)
-    chosen.out = chosen.out.resolve()
     if chosen.inside:
         return run_inside(chosen)
     chosen.out.mkdir(parents=True, exist_ok=True)
     kind = "a rehearsal" if chosen.rehearse else "toy sizes" if chosen.toy else "a real run"
     state = State(chosen.out / "state.json", kind=kind)
+    try:
+        carry(chosen, ROOT)
+    except Refused as error:
+        print(error, file=sys.stderr)
+        return 2
     deadline = time.time() + chosen.seconds
     chosen.run = f"{time.time():.3f}"
     sections = [name for name in LIMITS if name in chosen.section.split(",")]
     for name in sections:
-        before = state.get(name)
-        if name == "build" and not chosen.rehearse and not (chosen.out / "site").is_dir():
-            before = {}  # the folder was copied without the built package
-            (chosen.out / "build.steps.json").unlink(missing_ok=True)
-        if before.get("status") == "passed" and not chosen.again:
+        if passed_before(name, chosen, state):
             print(
-                f"{name}: passed before, at {before['commit']}; --again runs it again", flush=True
+                f"{name}: passed before, at {state.get(name)['commit']}; --again runs it again",
+                flush=True,
             )
-            continue
-        if not chosen.rehearse and deadline - time.time() < 15:
+        elif not chosen.rehearse and deadline - time.time() < 15:
             state.set(name, status="left", message="no time was left to start it")
             print(f"{name}: left, no time to start it", flush=True)
-            continue
-        run_section(name, chosen, state, deadline)
-    return report(sections, state, chosen.out)
+        else:
+            run_section(name, chosen, state, deadline)
+            deliver(chosen.out, chosen.results)
+    print(f"\n{write_report(chosen.out)}", flush=True)
+    deliver(chosen.out, chosen.results)
+    found = [state.get(name).get("status") for name in sections]
+    if all(status == "passed" for status in found):
+        return 0
+    return 1 if any(status == "failed" for status in found) else 3
+
+
+def passed_before(name: str, chosen: argparse.Namespace, state: State) -> bool:
+    """Return whether the steps asked for have passed."""
+    before = state.get(name)
+    if name == "build" and not chosen.rehearse and not (chosen.out / "site").is_dir():
+        before = {}  # the folder was copied without the built package
+        (chosen.out / "build.steps.json").unlink(missing_ok=True)
+    same = before.get("selection") in (selection(chosen), selection())
+    return before.get("status") == "passed" and same and not chosen.again
+
+
+def selection(chosen: argparse.Namespace | None = None) -> list[Any]:
+    """Return which steps were asked for: by default all."""
+    return [chosen.only, chosen.quick] if chosen else [None, False]
 
 
 def run_section(name: str, chosen: argparse.Namespace, state: State, deadline: float) -> None:
     """Run one section and record its outcome, whatever happens in it."""
     started = time.time()
     until = min(deadline, started + LIMITS[name] * max(1.0, chosen.seconds / 540))
-    state.set(name, status="running", started=started, commit=commit())
+    state.set(name, status="running", message="", commit=commit(), selection=selection(chosen))
     steps = chosen.out / f"{name}.steps.json"
     if chosen.again and steps.exists():
         steps.unlink()
-    log = chosen.out / f"{name}.log"
+    log = chosen.out / "log.txt"
     for _ in range(30):  # a new process where the old one's CUDA context is dead
         code = run_process(name, chosen, until, log)
         if code != CONTEXT_LOST:
             break
-    status, message = outcome(name, code, read_steps(steps), until - started)
+    status, message = outcome(name, code, read_json(steps), until - started)
     seconds = time.time() - started
     state.set(name, status=status, message=message, seconds=round(seconds, 1))
     print(f"{name}: {status} in {seconds:.0f} s; {message}", flush=True)
@@ -161,7 +205,7 @@ def outcome(
     if failed:
         first = steps[failed[0]].get("message") or f"ended with status {code}"
         return "failed", f"{', '.join(failed)}: {first}"
-    return "failed", f"ended with status {code}, see {name}.log"
+    return "failed", f"ended with status {code}, see log.txt"
 
 
 def run_process(name: str, chosen: argparse.Namespace, until: float, log: Path) -> int | None:
@@ -173,13 +217,10 @@ def run_process(name: str, chosen: argparse.Namespace, until: float, log: Path) 
     command = [sys.executable, "-u", str(SCRIPT), "--inside", name]
     command += ["--out", str(chosen.out), "--deadline", str(until), "--run", chosen.run]
     command += ["--minutes", str(chosen.minutes)]
-    for option in ("arch", "data", "material"):
+    for option in ("arch", "data", "material", "only", "results", "site", "wheel"):
         if getattr(chosen, option) is not None:
             command += [f"--{option}", str(getattr(chosen, option))]
-    if chosen.rehearse:
-        command.append("--rehearse")
-    if chosen.toy:
-        command.append("--toy")
+    command += [f"--{option}" for option in ("rehearse", "toy", "quick") if vars(chosen)[option]]
     with log.open("a") as file:
         child = subprocess.Popen(
             command,
@@ -226,29 +267,6 @@ def run_inside(chosen: argparse.Namespace) -> int:
     except Exception as error:
         job.fail(chosen.inside, error)
     return job.close()
-
-
-def read_steps(file: Path) -> dict[str, dict[str, Any]]:
-    return json.loads(file.read_text()) if file.exists() else {}
-
-
-def report(sections: list[str], state: State, out: Path) -> int:
-    """Print and write a short table; return the exit status."""
-    print()
-    lines = []
-    for name in sections:
-        entry = state.get(name)
-        lines.append(f"{name:11s} {entry.get('status', '-'):7s} {entry.get('message', '')}")
-    rows = out / "results.csv"
-    count = rows.read_text().count("\n") - 1 if rows.exists() else 0
-    kind = "" if state.kind == "a real run" else f" ({state.kind})"
-    lines.append(f"{count} rows in {rows}{kind}")
-    print("\n".join(lines), flush=True)
-    (out / "report.txt").write_text("\n".join(lines) + "\n")
-    found = [state.get(name).get("status") for name in sections]
-    if all(status == "passed" for status in found):
-        return 0
-    return 1 if any(status == "failed" for status in found) else 3
 
 
 def adopt(source: Path, target: Path) -> int:

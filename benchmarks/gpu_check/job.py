@@ -7,7 +7,9 @@ from __future__ import annotations
 import functools
 import gc
 import json
+import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import _results
+
+from .delivery import deliver, read_json
 
 CONTEXT_LOST = 4  # exit status of a section whose CUDA context died: continue in a new process
 LEFT = 3  # exit status of a section that had no time for all of its steps
@@ -39,8 +43,8 @@ class State:
     def __init__(self, file: Path, *, kind: str) -> None:
         self.file, self.kind = file, kind
         self.sections: dict[str, dict[str, Any]] = {}
-        if file.exists():
-            stored = json.loads(file.read_text())
+        stored = read_json(file)
+        if stored:
             if stored["kind"] != kind:
                 raise SystemExit(
                     f"--out must be another folder: {file.parent} holds {stored['kind']}"
@@ -67,25 +71,30 @@ class Job:
         self.out: Path = chosen.out
         self.rehearse: bool = chosen.rehearse  # on the CPU
         self.toy: bool = chosen.toy or chosen.rehearse  # sizes without meaning for timings
+        self.quick: bool = chosen.quick  # only what has a goal
         self.chosen = chosen
         self.deadline: float = chosen.deadline
         self.run_id: str = chosen.run
         self.commit = _results.commit()
         self.device = "cpu" if self.rehearse else "cuda"
         self._steps_file = self.out / f"{section}.steps.json"
-        self._steps: dict[str, dict[str, Any]] = {}
-        if self._steps_file.exists():
-            stored = json.loads(self._steps_file.read_text())
-            # steps that failed or were left in an earlier call run again
-            keep = {k: v for k, v in stored.items() if v["status"] == "passed"}
-            self._steps = keep | {k: v for k, v in stored.items() if v["run"] == self.run_id}
+        stored = read_json(self._steps_file)
+        # steps that failed or were left in an earlier call run again
+        self._steps: dict[str, dict[str, Any]] = {
+            k: v for k, v in stored.items() if v["status"] == "passed" or v["run"] == self.run_id
+        }
         self._rows: list[dict[str, Any]] = []
         self._lost = False
 
     # ------------------------------------------------------------------------------------ steps
 
     def step(self, name: str, function: Callable[..., Any], *args: Any, expect: float = 5) -> Any:
-        """Run a step unless it passed before, no time is left, or the CUDA context is lost."""
+        """Run a step that was asked for, unless it passed before.
+
+        It is left if no time is left or the CUDA context is lost.
+        """
+        if not re.search(self.chosen.only or "", f"{self.section}: {name}"):
+            return None
         before = self._steps.get(name, {})
         if before.get("status") == "passed":
             return None
@@ -108,7 +117,7 @@ class Job:
             self.fail(name, error)
             return None
         finally:
-            self._tidy()
+            self.tidy()
         for row in self._rows:
             self._write(row)
         self._note(name, status="passed", message="", seconds=round(time.time() - started, 2))
@@ -133,13 +142,19 @@ class Job:
     def _note(self, name: str, **entry: Any) -> None:
         self._steps[name] = {**entry, "run": self.run_id, "commit": self.commit}
         write_json(self._steps_file, self._steps)
+        deliver(self.out, self.chosen.results)
 
-    def _tidy(self) -> None:
-        """Free cached GPU memory."""
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_initialized() and not self._lost:
-            gc.collect()
+    def tidy(self) -> None:
+        """Free the GPU memory that torch and cupy keep for later."""
+        if self._lost:
+            return
+        gc.collect()
+        torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
+        if torch is not None and torch.cuda.is_initialized():
             torch.cuda.empty_cache()
+        if cupy is not None and not self.rehearse:
+            cupy.fft.config.get_plan_cache().clear()  # plans hold work areas
+            cupy.get_default_memory_pool().free_all_blocks()
 
     @property
     def time_left(self) -> float:
@@ -156,6 +171,22 @@ class Job:
             {"case": case, "metric": metric, "value": value, "unit": unit, "notes": notes, **more}
         )
 
+    def peer(
+        self, case: str, metric: str, measure: Callable[[], float], *, peer: str, **more: Any
+    ) -> float:
+        """Add a row with the seconds of another library; nan if it ran out of memory."""
+        self.tidy()
+        seconds, notes = math.nan, "out of memory"
+        try:
+            seconds, notes = measure(), more.pop("notes", "")
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+        finally:
+            self.tidy()
+        self.row(case, metric, seconds, "s", peer=peer, notes=notes, **more)
+        return seconds
+
     def _write(self, row: dict[str, Any]) -> None:
         if self.rehearse:
             row["notes"] = f"rehearsal on the CPU; {row['notes']}".rstrip("; ")
@@ -167,6 +198,23 @@ class Job:
             path=self.out / "results.csv",
             **row,
         )
+
+    def python(self, code: str, *, prefix: tuple[str, ...] = ()) -> str:
+        """Run code in a new process that can import `gpu_check`; return what it prints."""
+        folder = str(self.root / "benchmarks")
+        paths = [folder, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        process = subprocess.run(
+            [*prefix, sys.executable, "-c", code],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            capture_output=True,
+            text=True,
+            timeout=max(self.time_left, 1),
+        )
+        print(process.stderr[-4000:], flush=True)
+        if process.returncode:
+            raise RuntimeError(f"a process ended with status {process.returncode}")
+        return process.stdout
 
     # ---------------------------------------------------------------------------------- the GPU
 
@@ -195,11 +243,18 @@ class Job:
         from .timing import measured_ceilings
 
         file = self.out / "ceilings.json"
-        stored = json.loads(file.read_text()) if file.exists() else {}
+        stored = read_json(file)
         if stored.get("run") != self.run_id:
             stored = {**measured_ceilings(self.device, self.toy), "run": self.run_id}
             write_json(file, stored)
         return stored
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether a library ran out of memory, of which the CUDA context survives."""
+    from micro3d_fast.diffusion import device
+
+    return device.out_of_memory(error) or "ALLOC_FAILED" in str(error)  # the latter of cuFFT
 
 
 def gpu_info() -> dict[str, Any]:

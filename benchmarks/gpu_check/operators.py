@@ -1,7 +1,8 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The native operators as a share of copy speed.  Goals at 256^3: reverse step 80 %, run lengths
-50 %.
+"""The native operators as a share of copy speed.
+
+Goals: reverse step at 256^3 in bfloat16 60 % with noise, 80 % without; run lengths at 512^3 50 %.
 
 Bytes are counted once: those that must be read and written.  Times are of replayed CUDA graphs
 over more arrays than the cache can hold.
@@ -26,17 +27,18 @@ TOLERANCE = {"rtol": 2e-6, "atol": 4e-6}
 
 def run(job: Job) -> None:
     job.step("ceilings", ceilings, job, expect=15)
-    for n in (8,) if job.toy else (256, 64, 128, 512):
-        for element in ("bfloat16", "float32"):
+    for n in (8,) if job.toy else (256,) if job.quick else (256, 64, 128):
+        for element in ("bfloat16",) if job.quick else ("bfloat16", "float32"):
             for noise in (0.6, 0.0):
                 name = f"reverse_step {n} {element} {'noise' if noise else 'quiet'}"
                 job.step(name, reverse_step, job, n, element, noise)
-        job.step(f"reverse_step {n} eager", eager, job, n)
-    job.step("reverse_step modes", modes, job, 8 if job.toy else 256)
-    for n in (8,) if job.toy else (256, 512, 1024):
-        job.step(f"run_lengths {n}", run_lengths, job, n)
+    if not job.quick:
+        job.step("reverse_step modes", modes, job, 8 if job.toy else 256)
+        job.step("reverse_step eager", eager, job, 8 if job.toy else 256)
     for n in (8,) if job.toy else (256, 512):
-        job.step(f"bits {n}", bits, job, n)
+        job.step(f"run_lengths {n}", run_lengths, job, n)
+        if not job.quick:
+            job.step(f"bits {n}", bits, job, n)
 
 
 def ceilings(job: Job) -> None:
@@ -45,7 +47,7 @@ def ceilings(job: Job) -> None:
     job.row(
         "bf16 product of 8192^2", "rate", rates["matmul"] / 1e12, "TFLOP/s", notes="random data"
     )
-    for n in (8,) if job.toy else (64, 128, 256, 512):
+    for n in (8,) if job.toy else (64, 256, 512):
         rate = copy_rate(4 * n**3, job.device)
         job.row(f"copy of {n}^3 float32", "bandwidth", rate / 1e9, "GB/s")
 
@@ -132,7 +134,7 @@ def reverse_step(job: Job, n: int, element: str, noise: float) -> None:
                 case, "one call", call * 1e6, "us", notes="launched from Python", precision=element
             )
     case = f"reverse_step {n}^3 {element} {'noise' if noise else 'quiet'}"
-    notes = "slowest of nine transitions; goal 0.8"
+    notes = f"slowest of nine transitions; goal {0.6 if noise else 0.8}"
     job.row(case, "least share of copy", min(shares), "1", notes=notes, precision=element)
 
 

@@ -8,10 +8,9 @@ python benchmarks/gpu_check.py --out runs/gpu --section profile
 from __future__ import annotations
 
 import csv
-import os
+import re
 import shutil
-import subprocess
-import sys
+from pathlib import Path
 
 from .job import Job
 
@@ -50,31 +49,44 @@ def run(job: Job) -> None:
 def counters(job: Job) -> None:
     code = ONCE.format(n=8 if job.toy else 256, device=job.device)
     ncu = shutil.which("ncu")
-    command = [sys.executable, "-c", code]
-    if not job.rehearse:
-        if ncu is None:
-            raise RuntimeError("ncu (Nsight Compute) must be on the PATH")
-        # the clocks of the GPU stay as they are
-        command = [
-            *(ncu, "--clock-control", "none", "--csv", "--page", "raw"),
-            *("--metrics", ",".join(METRICS), "--kernel-name-base", "demangled"),
-            *("--kernel-name", "regex:micro3d", *command),
-        ]
-    paths = [str(job.root / "benchmarks"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    process = subprocess.run(
-        command,
-        cwd=job.root / "benchmarks",
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        timeout=max(job.time_left, 1),
+    if ncu is None and not job.rehearse:
+        raise RuntimeError("ncu (Nsight Compute) must be on the PATH")
+    # the clocks of the GPU stay as they are
+    prefix = (
+        *(str(ncu), "--clock-control", "none", "--csv", "--page", "raw"),
+        *("--metrics", ",".join(METRICS), "--kernel-name-base", "function"),
+        # names may begin with <unnamed>:: and no other namespace
+        *("--kernel-name", f"regex:.*({'|'.join(kernels(job.root / 'csrc'))}).*"),
     )
-    (job.out / "counters.csv").write_text(process.stdout)
-    print(process.stderr[-4000:])
-    if process.returncode:
-        raise RuntimeError(f"profiling ended with status {process.returncode}")
-    lines = [line for line in process.stdout.splitlines() if line.startswith('"')]
-    for entry in list(csv.DictReader(lines))[1:]:  # the first row holds the units
-        name = entry.get("Kernel Name", "")
-        if "micro3d" in name:
-            print(f"{name:60.60s}", *(f"{METRICS[m]} {entry.get(m, '?')};" for m in METRICS))
+    printed = job.python(code, prefix=() if job.rehearse else prefix)
+    (job.out / "counters.csv").write_text(printed)
+    lines = table(printed)
+    print("\n".join(lines))
+    if not lines and not job.rehearse:
+        raise RuntimeError(f"ncu counted no kernel: {printed[-300:]}")
+
+
+def kernels(folder: Path) -> list[str]:
+    """Return the names of the kernels in the CUDA files of a folder."""
+    found: set[str] = set()
+    for file in [*folder.rglob("*.cu"), *folder.rglob("*.hpp"), *folder.rglob("*.cuh")]:
+        text = file.read_text()
+        if "__global__" in text:
+            found |= set(re.findall(r"(?<![.:\w])(\w+_kernel)\(", text))
+    return sorted(found)
+
+
+def table(printed: str) -> list[str]:
+    """Return a line for each kernel that ncu counted, from its CSV among other lines."""
+    lines = [line for line in printed.splitlines() if line.startswith('"')]
+    entries = list(csv.DictReader(lines))
+    units = next((entry for entry in entries if not entry.get("ID")), {})  # the first row
+    out = []
+    for entry in entries:
+        if entry.get("ID"):
+            name = re.sub(r"^void |<unnamed>::|micro3d::", "", entry.get("Kernel Name", ""))
+            values = (
+                f"{label} {entry.get(m, '?')} {units.get(m, '')};" for m, label in METRICS.items()
+            )
+            out.append(" ".join([f"{name:60.60s}", *values]))
+    return out

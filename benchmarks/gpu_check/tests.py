@@ -1,11 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""pytest -m cuda with skips as failures, then compute-sanitizer over the small tests."""
+"""pytest -m cuda with skips as failures."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,22 +13,6 @@ from xml.etree import ElementTree
 
 from .job import Job
 
-#: files that the sanitizer runs: every kernel on small odd shapes
-SMALL = [
-    f"tests/{folder}/test_{name}.py"
-    for folder, names in {
-        "cuda": ("cuda_operators", "cuda_solvers"),
-        "native": (
-            "run_lengths",
-            "bit_correlation",
-            "spectrum",
-            "hex8",
-            "multigrid",
-            "seven_point",
-        ),
-    }.items()
-    for name in names
-]
 #: a skip with this reason is no failure: the test needs more memory than the GPU has
 EXCUSED = "is too small:"
 
@@ -55,11 +38,6 @@ def run(job: Job) -> None:
         job.step("pytest", rehearsal, job)
         return
     job.step("pytest", everything, job, expect=60)
-    if job.toy:
-        return
-    sanitizer = shutil.which("compute-sanitizer")
-    for tool in ("memcheck", "racecheck"):
-        job.step(tool, sanitize, job, sanitizer, tool, expect=60)
 
 
 def read_junit(file: Path) -> Outcome:
@@ -110,44 +88,6 @@ def judge(job: Job, case: str, outcome: Outcome) -> None:
 def everything(job: Job) -> None:
     path = "tests/cuda/test_cuda_streams.py" if job.toy else "tests"
     judge(job, "pytest -m cuda", pytest(job, "pytest", "-m", "cuda", path, M3D_REQUIRE_CUDA="1"))
-
-
-def sanitize(job: Job, sanitizer: str | None, tool: str) -> None:
-    """Run a tool: memcheck finds bad accesses, racecheck hazards in shared memory."""
-    if sanitizer is None:
-        raise RuntimeError("compute-sanitizer must be on the PATH")
-    options = sanitizer_options(sanitizer, tool)
-    outcome = pytest(
-        job,
-        tool,
-        "-m",
-        "cuda",
-        "-k",
-        "not cupy and not 70001 and not 65536 and not 65537",  # cupy compiles its own kernels
-        *[file for file in SMALL if (job.root / file).exists()],
-        prefix=(sanitizer, *options),
-        M3D_REQUIRE_CUDA="1",
-        PYTORCH_NO_CUDA_MEMORY_CACHING="1",  # one allocation per array: its true end is known
-    )
-    judge(job, f"compute-sanitizer {tool}", outcome)
-
-
-def sanitizer_options(sanitizer: str, tool: str) -> list[str]:
-    """Return the options that this version knows: an unknown one would end it at once."""
-    known = subprocess.run([sanitizer, "--help"], capture_output=True, text=True, timeout=60).stdout
-    options = ["--tool", tool, "--error-exitcode", "86", "--print-limit", "20"]
-    wanted = {
-        "--kernel-name": "kernel_substring=micro3d",  # those of other libraries cost minutes
-        "--launch-timeout": "120",  # until the tests have loaded torch
-    }
-    if tool == "memcheck":
-        wanted["--leak-check"] = "no"
-        # torch asks the driver for functions that it may lack; launches are checked by ourselves
-        wanted["--report-api-errors"] = "no"
-    for option, value in wanted.items():
-        if option in known:
-            options += [option, value]
-    return options
 
 
 def rehearsal(job: Job) -> None:

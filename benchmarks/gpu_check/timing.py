@@ -13,8 +13,10 @@ from typing import Any
 Call = Callable[[], Any]
 
 
-def seconds_of(call: Call, device: str, *, budget: float = 0.5, least: int = 3) -> float:
-    """Return the median seconds of a call, launch included; two calls warm up."""
+def seconds_of(
+    call: Call, device: str, *, budget: float = 0.5, least: int = 3, warm: int = 2
+) -> float:
+    """Return the median seconds of a call, launch included, after ``warm`` calls."""
     import torch
 
     if device == "cpu":
@@ -22,7 +24,7 @@ def seconds_of(call: Call, device: str, *, budget: float = 0.5, least: int = 3) 
         started = time.perf_counter()
         call()
         return time.perf_counter() - started
-    for _ in range(2):
+    for _ in range(warm):
         call()
     torch.cuda.synchronize()
     times: list[float] = []

@@ -20,8 +20,12 @@ from .materials import Material
 
 
 def curve_errors(generated: Any, truth: Any) -> dict[str, Any]:
+    """Return `comparison_errors` of volumes and their truth."""
+    return comparison_errors(m3.compare(generated, truth, bootstrap=100))
+
+
+def comparison_errors(comparison: m3.Comparison) -> dict[str, Any]:
     """Return error, bootstrap interval and both floors of S2 and L per plane, phases averaged."""
-    comparison = m3.compare(generated, truth, bootstrap=100)
     out: dict[str, Any] = {}
     for function in ("S2", "L"):
         for plane in PLANES:

@@ -8,9 +8,11 @@ import csv
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,65 @@ def test_a_failure_is_reported_and_stops_nothing_else(gpu_check, tmp_path, monke
     assert good.ran == []
 
 
+def test_only_chosen_steps_run_and_results_are_copied(gpu_check, tmp_path, monkeypatch):
+    section = Section()
+    monkeypatch.setitem(sys.modules, "gpu_check.operators", section)
+    words = ("--section", "operators", "--results", str(tmp_path / "kept"))
+    out = tmp_path / "out"
+    assert rehearse(gpu_check, out, *words, "--only", "operators: t.o") == 0
+    assert section.ran == ["two"]
+    assert {"results.csv", "report.txt"} <= {file.name for file in (tmp_path / "kept").iterdir()}
+    assert "two" in (tmp_path / "kept" / "report.txt").read_text()
+    assert rows_of(tmp_path / "kept") == rows_of(out)
+    # what passed is not run again, the rest is
+    assert rehearse(gpu_check, out, *words) == 0
+    assert section.ran == ["two", "one", "three"]
+    assert rehearse(gpu_check, out, *words, "--quick") == 0
+    assert section.ran == ["two", "one", "three"]
+
+
+def test_at_most_eight_small_files_are_copied(gpu_check, tmp_path, monkeypatch):
+    delivery = importlib.import_module("gpu_check.delivery")
+    monkeypatch.setattr(delivery, "MOST_BYTES", 10)
+    for number in range(9):
+        (tmp_path / f"{number}.png").write_bytes(b"x" * number)
+    (tmp_path / "results.csv").write_text("rows")
+    (tmp_path / "log.txt").write_text("long ago, and the end")
+    (tmp_path / "0.npz").write_bytes(b"x" * 11)
+    delivery.deliver(tmp_path, tmp_path / "kept")
+    kept = {file.name: file.stat().st_size for file in (tmp_path / "kept").iterdir()}
+    assert len(kept) == 8
+    assert kept["results.csv"] == 4
+    assert (tmp_path / "kept" / "log.txt").read_text() == "nd the end"
+    assert "4.png" in kept
+    assert "0.npz" not in kept
+
+
+def test_memory_that_runs_out_ends_a_peer_or_a_step_only(gpu_check, tmp_path, monkeypatch):
+    class Hungry(Section):
+        def step(self, job, name):
+            self.ran.append(name)
+            if name == "one":
+                job.peer(name, "seconds", self.eat, peer="a library")
+            elif name == "two":
+                self.eat()
+            else:
+                job.peer(name, "seconds", lambda: 2.0, peer="a library")
+
+        def eat(self):
+            torch = pytest.importorskip("torch")
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 21 GB")
+
+    section = Hungry()
+    monkeypatch.setitem(sys.modules, "gpu_check.operators", section)
+    assert rehearse(gpu_check, tmp_path, "--section", "operators") == 1
+    assert section.ran == ["one", "two", "three"]
+    rows = rows_of(tmp_path)
+    assert [(row["case"], row["value"]) for row in rows] == [("one", "nan"), ("three", "2")]
+    assert rows[0]["notes"].endswith("out of memory")
+    assert state_of(tmp_path)["operators"]["message"].startswith("two: OutOfMemoryError")
+
+
 def test_steps_without_time_are_left(gpu_check, tmp_path, monkeypatch):
     section = Section()
     monkeypatch.setitem(sys.modules, "gpu_check.operators", section)
@@ -176,12 +237,58 @@ def test_rehearsals_and_real_runs_do_not_share_a_folder(gpu_check, tmp_path):
         ([], "--out DIR is needed"),
         (["--out", "x", "--section", "biuld"], "--section must be some of build,tests"),
         (["--out", "x", "--data", "no/such/folder"], "--data must be a folder"),
+        (["--out", "x", "--wheel", "no.whl"], "--wheel must be a file"),
+        (["--out", "x", "--only", "("], "--only must be a regular expression"),
     ],
 )
 def test_refusals(gpu_check, arguments, words, capsys):
     with pytest.raises(SystemExit):
         gpu_check.main(arguments)
     assert words in capsys.readouterr().err
+
+
+@pytest.fixture
+def carried(tmp_path):
+    """Return a folder with a package of the checkout's version and a core without CUDA."""
+    core = pytest.importorskip("micro3d_fast._core")
+    package = tmp_path / "carried" / "micro3d_fast"
+    package.mkdir(parents=True)
+    shutil.copy(core.__file__, package)
+    ours = BENCHMARKS.parent / "python" / "micro3d_fast" / "__init__.py"
+    shutil.copy(ours, package)
+    return package.parent
+
+
+def carry(gpu_check, tmp_path, *words):
+    return gpu_check.main(["--out", str(tmp_path / "out"), "--section", "build", *words])
+
+
+def test_a_package_is_carried(gpu_check, carried, tmp_path, monkeypatch, capsys):
+    build = importlib.import_module("gpu_check.build")
+    monkeypatch.setattr(build, "CHECK", build.CHECK.replace("assert c.BUILT_WITH_CUDA", "assert 1"))
+    with zipfile.ZipFile(tmp_path / "a.whl", "w") as wheel:
+        for file in (carried / "micro3d_fast").iterdir():
+            wheel.write(file, f"micro3d_fast/{file.name}")
+    for words in (("--site", str(carried)), ("--wheel", str(tmp_path / "a.whl"))):
+        build.carry(gpu_check.parse(["--out", str(tmp_path / "out"), *words]), BENCHMARKS.parent)
+        site = tmp_path / "out" / "site"
+        assert len(list(site.glob("micro3d_fast/_core*.so"))) == 1
+        assert (site / "micro3d_fast" / "statistics").is_dir()  # from the checkout
+
+
+def test_unfit_packages_are_refused(gpu_check, carried, tmp_path, capsys):
+    from micro3d_fast import _core
+
+    if not _core.BUILT_WITH_CUDA:
+        assert carry(gpu_check, tmp_path, "--site", str(carried)) == 2
+        assert "without CUDA" in capsys.readouterr().err
+    text = carried / "micro3d_fast" / "__init__.py"
+    text.write_text('__version__ = "0.0.9"\n')
+    assert carry(gpu_check, tmp_path, "--site", str(carried)) == 2
+    assert "as the checkout, got 0.0.9" in capsys.readouterr().err
+    assert carry(gpu_check, tmp_path, "--site", str(tmp_path)) == 2
+    assert "must hold micro3d_fast with its compiled core" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "site").exists()
 
 
 def test_rows_of_a_gpu_are_adopted_once(gpu_check, tmp_path):
@@ -227,3 +334,20 @@ def test_registers_and_spills_are_read_from_the_log(gpu_check):
     build = importlib.import_module("gpu_check.build")
     (use,) = build.ptxas_table(PTXAS).values()
     assert use == {"registers": 40, "stack": 16, "spill": 8, "shared": 21120}
+
+
+COUNTERS = """==PROF== Connected
+"ID","Kernel Name","gpu__time_duration.sum","launch__registers_per_thread"
+"","","ns","register/thread"
+"0","<unnamed>::reverse_step_kernel(ReverseStepTiles)","88,064","42"
+"""
+
+
+def test_counters_are_read_from_the_log(gpu_check):
+    profile = importlib.import_module("gpu_check.profile")
+    (line,) = profile.table(COUNTERS)
+    assert line.startswith("reverse_step_kernel")
+    assert "time 88,064 ns;" in line
+    assert {"reverse_step_kernel", "packed_kernel"} <= set(
+        profile.kernels(BENCHMARKS.parent / "csrc")
+    )

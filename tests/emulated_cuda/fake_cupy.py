@@ -457,5 +457,8 @@ abs = _on_numpy(np.abs)
 fft = types.ModuleType("cupy.fft")
 for _name in ("fft", "ifft", "rfft", "irfft", "rfftn", "irfftn"):
     setattr(fft, _name, _on_numpy(getattr(np.fft, _name)))
+fft.config = types.SimpleNamespace(  # type: ignore[attr-defined]
+    get_plan_cache=lambda: types.SimpleNamespace(clear=lambda: None)
+)
 for _name in ("bool_", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"):
     globals()[_name] = getattr(np, _name)
