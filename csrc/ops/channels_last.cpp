@@ -11,7 +11,7 @@ namespace micro3d {
 namespace {
 
 template <Element E> void group_norm_of(const GroupNorm& op, int threads) {
-  using P = Pack<E, 1>;
+  using P = Elements<E, 1>;
   const auto image = [&](Index b) {
     const P* x = static_cast<const P*>(op.x) + b * op.pixels * op.channels;
     P* out = static_cast<P*>(op.out) + b * op.pixels * op.channels;
@@ -42,7 +42,7 @@ template <Element E> void group_norm_of(const GroupNorm& op, int threads) {
 }
 
 template <Element E> void channel_affine_of(const ChannelAffine& op, int threads) {
-  using P = Pack<E, 1>;
+  using P = Elements<E, 1>;
   for_each(Cpu{threads}, op.images * op.pixels, [&](Index pixel) {
     const Index image = pixel / op.pixels, first = pixel * op.channels;
     for (Index c = 0; c < op.channels; ++c) {

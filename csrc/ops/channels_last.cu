@@ -50,7 +50,7 @@ __device__ void each_pixel(Index pixels, const Lanes<V>& at, const Body& body) {
 template <Element E> __device__ float origin(const GroupNorm& op, Index image, Index group) {
   const Index c = group * op.group_size();
   const float first =
-      static_cast<const Pack<E, 1>*>(op.x)[image * op.pixels * op.channels + c].get(0);
+      static_cast<const Elements<E, 1>*>(op.x)[image * op.pixels * op.channels + c].get(0);
   return first + (op.before.present() ? op.before.at(image, c) : 0.0f);
 }
 
@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(threads)
   const Index image = blockIdx.y, part = blockIdx.x;
   const Index per = (op.pixels + op.parts - 1) / op.parts;
   const Index first = part * per, last = first + per < op.pixels ? first + per : op.pixels;
-  const auto* x = static_cast<const Pack<E, V>*>(op.x) + image * op.pixels * at.vectors;
+  const auto* x = static_cast<const Elements<E, V>*>(op.x) + image * op.pixels * at.vectors;
   for (int base = 0; base < at.vectors; base += at.lanes) { // once, but for very many channels
     const int vector = base + at.lane;
     float sum[V] = {}, square[V] = {}, before[V];
@@ -78,7 +78,7 @@ __global__ void __launch_bounds__(threads)
       }
 #pragma unroll 4
       for (Index p = first + at.row; p < last; p += at.rows) {
-        const Pack<E, V> pack = x[p * at.vectors + vector];
+        const Elements<E, V> pack = x[p * at.vectors + vector];
 #pragma unroll
         for (int j = 0; j < V; ++j) {
           const float value = pack.get(j) + before[j];
@@ -153,8 +153,8 @@ __global__ void __launch_bounds__(threads)
   if (at.row >= at.rows)
     return;
   const Index start = image * op.pixels * at.vectors;
-  const auto* x = static_cast<const Pack<E, V>*>(op.x) + start;
-  auto* out = static_cast<Pack<E, V>*>(op.out) + start;
+  const auto* x = static_cast<const Elements<E, V>*>(op.x) + start;
+  auto* out = static_cast<Elements<E, V>*>(op.out) + start;
   for (int vector = at.lane; vector < at.vectors; vector += at.lanes) {
     float gain[V], offset[V];
     for (int j = 0; j < V; ++j) {
@@ -162,7 +162,7 @@ __global__ void __launch_bounds__(threads)
       op.affine(image, c, group[2 * g], group[2 * g + 1], gain[j], offset[j]);
     }
     each_pixel<batch>(op.pixels, at, [&](const Index(&p)[batch], int count) {
-      Pack<E, V> pack[batch]; // all are read before the first is written: x may be out
+      Elements<E, V> pack[batch]; // all are read before the first is written: x may be out
 #pragma unroll
       for (int k = 0; k < batch; ++k)
         if (k < count)
@@ -187,9 +187,9 @@ __global__ void __launch_bounds__(threads) channel_affine_kernel(Width<E, V>, Ch
   if (at.row >= at.rows)
     return;
   const Index image = blockIdx.y, start = image * op.pixels * at.vectors;
-  const auto* x = static_cast<const Pack<E, V>*>(op.x) + start;
-  const auto* add = static_cast<const Pack<E, V>*>(op.add) + start;
-  auto* out = static_cast<Pack<E, V>*>(op.out) + start;
+  const auto* x = static_cast<const Elements<E, V>*>(op.x) + start;
+  const auto* add = static_cast<const Elements<E, V>*>(op.add) + start;
+  auto* out = static_cast<Elements<E, V>*>(op.out) + start;
   for (int vector = at.lane; vector < at.vectors; vector += at.lanes) {
     float bias[V] = {}, scale[V];
     for (int j = 0; j < V; ++j) {
@@ -198,7 +198,7 @@ __global__ void __launch_bounds__(threads) channel_affine_kernel(Width<E, V>, Ch
       scale[j] = op.scale.present() ? op.scale.at(image, c) : 1.0f;
     }
     each_pixel<batch>(op.pixels, at, [&](const Index(&p)[batch], int count) {
-      Pack<E, V> pack[batch], other[batch] = {};
+      Elements<E, V> pack[batch], other[batch] = {};
 #pragma unroll
       for (int k = 0; k < batch; ++k) {
         if (k >= count)
@@ -256,7 +256,7 @@ bool aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 ==
 
 /// Calls call.run<E, V>() with V of 16 bytes where the channels allow it, else 1.
 template <template <Element, int> class Call, class... Arguments>
-void with_pack(Element element, Index channels, bool aligned, Arguments&&... arguments) {
+void with_width(Element element, Index channels, bool aligned, Arguments&&... arguments) {
   const bool wide = aligned && channels % (element == Element::f32 ? 4 : 8) == 0;
   if (element == Element::f32)
     wide ? Call<Element::f32, 4>::run(arguments...) : Call<Element::f32, 1>::run(arguments...);
@@ -284,15 +284,15 @@ void require_images(Index images) {
 
 void group_norm_cuda(const GroupNorm& op, float* partials, std::uintptr_t stream) {
   require_images(op.images);
-  with_pack<RunGroupNorm>(op.element, op.channels, aligned(op.x) && aligned(op.out), op, partials,
-                          cuda_on(stream));
+  with_width<RunGroupNorm>(op.element, op.channels, aligned(op.x) && aligned(op.out), op, partials,
+                           cuda_on(stream));
 }
 
 void channel_affine_cuda(const ChannelAffine& op, std::uintptr_t stream) {
   require_images(op.images);
-  with_pack<RunChannelAffine>(op.element, op.channels,
-                              aligned(op.x) && aligned(op.out) && aligned(op.add), op,
-                              cuda_on(stream));
+  with_width<RunChannelAffine>(op.element, op.channels,
+                               aligned(op.x) && aligned(op.out) && aligned(op.add), op,
+                               cuda_on(stream));
 }
 
 } // namespace micro3d

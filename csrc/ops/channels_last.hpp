@@ -19,7 +19,7 @@ template <> struct ElementOf<Element::f32> {
 };
 
 /// V neighbouring elements in memory.
-template <Element E, int V> struct alignas(sizeof(typename ElementOf<E>::type) * V) Pack {
+template <Element E, int V> struct alignas(sizeof(typename ElementOf<E>::type) * V) Elements {
   typename ElementOf<E>::type v[V];
 
   M3D_HD float get(int j) const {
