@@ -73,7 +73,7 @@ def untrained(preset: str) -> Any:
 def volumes(job: Job, preset: str, n: int) -> None:
     """Record the first volume of a new process, and later ones, by default options."""
     if job.toy:
-        found = first_and_later(preset, n, job.device, passes=5)
+        found = first_and_later(preset, n, job.device, passes=3)
     else:
         printed = job.python(FIRST.format(preset=preset, n=n, device=job.device))
         found = json.loads(printed.splitlines()[-1])
@@ -108,7 +108,7 @@ def ensemble(job: Job, preset: str, n: int) -> None:
     import micro3d_fast as m3
 
     model, count = untrained(preset), 2 if job.toy else 64
-    keys: dict[str, Any] = {"device": job.device} | ({"passes": 5} if job.toy else {})
+    keys: dict[str, Any] = {"device": job.device} | ({"passes": 3} if job.toy else {})
     if not job.rehearse:
         list(m3.reconstruct_many((n, n, n), model, range(100, 132), **keys))  # warms up
     started = time.perf_counter()

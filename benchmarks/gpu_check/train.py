@@ -44,7 +44,7 @@ def run(job: Job) -> None:
     for name in names:
         job.step(f"{name} train", train, job, name, minutes, expect=120 + 60 * minutes)
         for n, count in volumes:
-            job.step(f"{name} {n}^3", quality, job, name, n, count, expect=20)
+            job.step(f"{name} {n}^3", quality, job, name, n, count, expect=40)
         job.step(f"{name} picture", picture, job, name, volumes[0][0], expect=5)
 
 
@@ -153,7 +153,7 @@ def quality(job: Job, name: str, n: int, count: int) -> None:
 
     labels = truth(job, name)
     model = m3.load_model(folder(job, name) / "run")
-    keys: dict[str, Any] = {"passes": 5} if job.toy else {}
+    keys: dict[str, Any] = {"passes": 3} if job.toy else {}
     started = time.perf_counter()
     made = list(m3.reconstruct_many((n, n, n), model, range(count), device=job.device, **keys))
     seconds = time.perf_counter() - started
