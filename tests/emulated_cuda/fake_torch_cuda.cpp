@@ -706,11 +706,15 @@ void collect(const IValue& value, std::vector<at::Tensor>& into) {
 /// Shapes and memory of the results now, what is in them when the stream gets there.
 void run_later(Call& call, StreamOf stream, Stack& stack) {
   Stack kept;
-  for (const IValue& value : stack) // a number of the host is read now
-    kept.push_back(value.isTensor() && value.toTensor().defined() &&
-                           !call.is_alias(value.toTensor())
-                       ? IValue(value.toTensor().clone())
-                       : value);
+  for (const IValue& value : stack) {
+    kept.push_back(value);
+    if (!value.isTensor() || !value.toTensor().defined() || call.is_alias(value.toTensor()))
+      continue;
+    const at::Tensor now = value.toTensor().clone(); // a number of the host is read now
+    now.unsafeGetTensorImpl()->set_wrapped_number(
+        value.toTensor().unsafeGetTensorImpl()->is_wrapped_number());
+    kept.back() = now;
+  }
   std::vector<std::pair<at::Generator, at::Tensor>> generators;
   for (const IValue& value : stack)
     if (value.isGenerator() && value.toGenerator().defined())
@@ -721,6 +725,13 @@ void run_later(Call& call, StreamOf stream, Stack& stack) {
     before.emplace(first, std::vector<char>(first, first + gpu.storage().nbytes()));
   }
   call_on_host(call.op, &stack);
+  for (const auto& [gpu, host] : call.written) { // integers may be indices of what follows
+    const auto at = before.find(const_cast<void*>(gpu.storage().data()));
+    const auto fresh = [](char byte) { return byte == char(0xFF); };
+    if (at != before.end() && c10::isIntegralType(host.scalar_type(), true) &&
+        std::all_of(at->second.begin(), at->second.end(), fresh))
+      before.erase(at);
+  }
   for (auto& [first, bytes] : before)
     std::memcpy(first, bytes.data(), bytes.size());
   for (const auto& [gpu, host] : call.written) { // an output that was resized

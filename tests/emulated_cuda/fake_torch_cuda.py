@@ -324,6 +324,10 @@ def _graphs(runtime: Runtime) -> None:
     class CUDAGraph:
         def __init__(self, keep_graph: bool = False) -> None:
             self._graph = 0
+            self._draws = False
+
+        def register_generator_state(self, generator: Any) -> None:
+            self._draws = True
 
         def capture_begin(self, pool: Any = None, **keys: Any) -> None:
             stream = torch.cuda.current_stream()
@@ -346,6 +350,8 @@ def _graphs(runtime: Runtime) -> None:
                 )
             stream = torch.cuda.current_stream()
             _checked(2 * c.em_replay(self._graph, stream.device_index, stream.stream_id))
+            if self._draws:  # from the generators as they are now
+                stream.synchronize()
 
         def pool(self) -> Any:
             return (0, 0)
