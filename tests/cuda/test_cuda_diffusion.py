@@ -20,6 +20,9 @@ from micro3d_fast.diffusion.network_pass import NetworkPass  # noqa: E402
 from micro3d_fast.diffusion.sampling import sample  # noqa: E402
 from micro3d_fast.diffusion.schedule import Schedule  # noqa: E402
 from micro3d_fast.diffusion.settings import fast_settings  # noqa: E402
+from micro3d_fast.diffusion.training import CHECKPOINT  # noqa: E402
+from micro3d_fast.diffusion.training.captured_step import CapturedStep  # noqa: E402
+from micro3d_fast.diffusion.training.device_batches import DeviceBatches  # noqa: E402
 
 pytestmark = pytest.mark.cuda
 
@@ -140,11 +143,11 @@ def stop_at(step):
     return callback
 
 
-def assert_near(one, other, atol):
+def assert_near(one, other, atol, rtol=0.02):
     there = other.net.state_dict()
     for name, tensor in one.net.state_dict().items():
         torch.testing.assert_close(
-            tensor, there[name], atol=atol, rtol=0.02, msg=lambda m, n=name: f"{n}: {m}"
+            tensor, there[name], atol=atol, rtol=rtol, msg=lambda m, n=name: f"{n}: {m}"
         )
 
 
@@ -160,7 +163,9 @@ def test_a_run_goes_on_where_it_stopped(tmp_path, precision):
     assert_near(resumed, whole, 5e-5)
 
 
-def test_a_run_moves_between_cpu_and_gpu(tmp_path):
+def test_a_run_moves_between_cpu_and_gpu(tmp_path, monkeypatch):
+    """With batches made on the host, as where the labels do not fit on the GPU."""
+    monkeypatch.setattr(DeviceBatches, "fit", lambda *_: False)
     keys = {**QUICK, "precision": "float32", "save_every": 2, "steps": 6}
     want = m3.train(micrographs(), tmp_path / "cpu", device="cpu", **keys)
     for k, (first, second) in enumerate([("cpu", DEVICE), (DEVICE, "cpu")]):
@@ -168,6 +173,83 @@ def test_a_run_moves_between_cpu_and_gpu(tmp_path):
         with pytest.raises(Stop):
             m3.train(micrographs(), out, device=first, callback=stop_at(3), **keys)
         assert_near(m3.train(micrographs(), out, device=second, **keys), want, 1e-4)
+
+
+@pytest.mark.parametrize("phases", [2, 3])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_step_in_a_graph_is_that_launched_kernel_by_kernel(
+    tmp_path, monkeypatch, phases, precision
+):
+    """Bit for bit, also resumed; every loss is reported and recorded."""
+    captured = []
+    capture = CapturedStep._capture
+
+    def counted(self):
+        captured.append(self)
+        capture(self)
+
+    monkeypatch.setattr(CapturedStep, "_capture", counted)
+    labels = np.random.default_rng(0).integers(0, phases, (24, 20, 28)).astype(np.uint8)
+    data = m3.Micrographs.from_volume(labels, images_per_plane=6)
+    keys = {**QUICK, "device": DEVICE, "precision": precision, "steps": 12, "save_every": 5}
+    keys["fraction_condition"] = phases == 3
+    events = []
+    whole = m3.train(data, tmp_path / "graph", callback=events.append, **keys)
+    assert len(captured) == 1
+    assert [e["step"] for e in events] == list(range(1, 13))
+    with pytest.raises(Stop):
+        m3.train(data, tmp_path / "cut", callback=stop_at(8), **keys)
+    resumed = m3.train(data, tmp_path / "cut", **keys)
+    assert len(captured) == 3
+    monkeypatch.setattr("micro3d_fast.diffusion.training.captured_step._WARM_UP", 100)
+    plain = m3.train(data, tmp_path / "plain", **keys)
+    assert len(captured) == 3
+    for other in (resumed, plain):
+        assert_near(other, whole, 0, rtol=0)
+        assert other.details["loss"] == whole.details["loss"] == round(events[-1]["loss"], 6)
+    for name in ("cut", "plain"):
+        same = [(tmp_path / n / "history.csv").read_bytes() for n in (name, "graph")]
+        assert same[0] == same[1]
+
+
+def test_a_loss_that_is_not_finite_ends_training_within_a_few_steps(tmp_path, monkeypatch):
+    made = DeviceBatches.prepare
+
+    def broken(self, step):
+        made(self, step)
+        if step == 6:
+            self._bar.fill_(torch.nan)
+
+    monkeypatch.setattr(DeviceBatches, "prepare", broken)
+    steps = []
+    with pytest.raises(ValueError, match="the loss must stay finite, got nan at step 7"):
+        m3.train(
+            micrographs(),
+            tmp_path,
+            steps=20,
+            save_every=8,
+            device=DEVICE,
+            callback=lambda e: steps.append(e["step"]),
+            **QUICK,
+        )
+    assert 6 <= steps[-1] <= 8
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_a_step_that_cannot_be_captured_is_launched_kernel_by_kernel(tmp_path, monkeypatch):
+    advance = DeviceBatches.draw
+
+    def reads(self):
+        batch = advance(self)
+        batch.t.max().item()
+        return batch
+
+    keys = {**QUICK, "device": DEVICE, "steps": 6}
+    want = m3.train(micrographs(), tmp_path / "graph", **keys)
+    monkeypatch.setattr(DeviceBatches, "draw", reads)
+    with pytest.warns(UserWarning, match="the training step could not be captured"):
+        got = m3.train(micrographs(), tmp_path / "plain", **keys)
+    assert_near(got, want, 0, rtol=0)
 
 
 def test_training_on_the_gpu_learns(tmp_path):

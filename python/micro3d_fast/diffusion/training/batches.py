@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
     from ...micrographs import Micrographs
 
-__all__ = ["FRACTION_DROPOUT", "Batch", "fraction_spread", "fractions_of", "make_batch"]
+__all__ = [
+    "FRACTION_DROPOUT",
+    "Batch",
+    "HostBatches",
+    "fraction_spread",
+    "fractions_of",
+    "make_batch",
+]
 
 FRACTION_DROPOUT = 0.5  # probability of dropping the fraction condition: both uses are learned
 SPREAD_CROPS = 512  # whose fractions are compared
@@ -69,6 +76,29 @@ def make_batch(micrographs: Micrographs, options: TrainingOptions, step: int) ->
         fractions,
         kept,
     )
+
+
+class HostBatches:
+    """Batches made on the host."""
+
+    def __init__(self, micrographs: Micrographs, options: TrainingOptions) -> None:
+        self._micrographs, self._options = micrographs, options
+        self._batch: Batch | None = None
+
+    def prepare(self, step: int) -> None:
+        """Make the batch of a step, on CUDA in the memory of the one before: a graph reads it."""
+        batch = make_batch(self._micrographs, self._options, step)
+        if self._batch is None or self._options.device.type != "cuda":
+            self._batch = batch
+            return
+        for name, new in vars(batch).items():
+            if new is not None:
+                getattr(self._batch, name).copy_(new)
+
+    def draw(self) -> Batch:
+        """Return the batch of the step that `prepare` was told."""
+        assert self._batch is not None
+        return self._batch
 
 
 def fractions_of(images: np.ndarray, n_phases: int) -> np.ndarray:

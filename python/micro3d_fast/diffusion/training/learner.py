@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import math
 import platform
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..model import Model, channel_count
-from .batches import fraction_spread, make_batch
+from .batches import HostBatches, fraction_spread
 from .options import TrainingOptions
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from ...micrographs import Micrographs
     from ..unet import UNet
+    from .device_batches import DeviceBatches
 
 __all__ = ["DivergedError", "Learner"]
 
@@ -34,6 +36,7 @@ class Learner:
 
         from ..device import channels_last
         from ..unet import PRESETS, UNet
+        from .captured_step import Losses
 
         self.micrographs, self.options = micrographs, options
         phases = micrographs.n_phases
@@ -48,10 +51,33 @@ class Learner:
         channels_last(self.net.to(options.device))
         self._forward = torch.compile(self.net) if options.compile else self.net
         self.ema = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
+        self._weights = list(self.net.state_dict().values())
+        self._averages = list(self.ema.values())
+        on_cuda = options.device.type == "cuda"
+        rate: Any = float(options.learning_rate)
+        self._share: Any = 0.0  # of the weights in their average, at a step
+        if on_cuda:  # the step is a graph: what changes from step to step is in tensors
+            rate, self._share = (torch.tensor(x, device=options.device) for x in (rate, 0.0))
         self.optimizer = torch.optim.Adam(
-            self.net.parameters(), lr=options.learning_rate, betas=(0.9, 0.99), fused=True
+            self.net.parameters(), lr=rate, betas=(0.9, 0.99), fused=True, capturable=on_cuda
         )
+        self._batches: HostBatches | DeviceBatches = HostBatches(micrographs, options)
+        self._run: Callable[[], torch.Tensor] = self._make_step
+        if on_cuda:
+            self._prepare_cuda()
+        self.losses = Losses(options.device)
         self.step = 0
+
+    def _prepare_cuda(self) -> None:
+        """Draw batches on the device if the labels fit there; make a graph of the step."""
+        from .captured_step import CapturedStep
+        from .device_batches import DeviceBatches
+
+        generator = None
+        if DeviceBatches.fit(self.micrographs, self.options.device):
+            self._batches = DeviceBatches(self.micrographs, self.options)
+            generator = self._batches.generator
+        self._run = CapturedStep(self._make_step, generator)
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step."""
@@ -62,15 +88,30 @@ class Learner:
             rate *= 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / self.options.steps))
         return rate
 
-    def advance(self) -> float:
-        """Make one optimizer step; return the loss."""
+    def advance(self) -> None:
+        """Make one optimizer step; `losses` has its loss."""
+        self._batches.prepare(self.step)
+        rate = self.rate(self.step)
+        # The average forgets its start: at step n it reaches back over about n / 10 steps.
+        share = 1 - min(self.options.recipe.ema, (1 + self.step) / (10 + self.step))
+        (group,) = self.optimizer.param_groups
+        if self.options.device.type == "cuda":
+            group["lr"].fill_(rate)
+            self._share.fill_(share)
+        else:
+            group["lr"], self._share = rate, share
+        loss = self._run()
+        self.step += 1
+        self.losses.put(self.step, loss)
+
+    def _make_step(self) -> torch.Tensor:
+        """Compute the gradient, change weights and their average; return the loss."""
         import torch
 
-        batch = make_batch(self.micrographs, self.options, self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(self.step)
+        batch = self._batches.draw()
         device, dtype = self.options.device, self.options.precision
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        # Each weight is used once, and a graph must not hold what a cache has.
+        with torch.autocast(device.type, dtype, dtype != torch.float32, cache_enabled=False):
             cond = self.net.condition(batch.t, batch.plane, batch.fractions, batch.kept)
             predicted = self._forward(batch.x_t, cond)
         loss = torch.nn.functional.mse_loss(predicted.float(), batch.target)  # Eq. 6
@@ -78,13 +119,19 @@ class Learner:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimizer.step()
-        # The average forgets its start: at step n it reaches back over about n / 10 steps.
-        decay = min(self.options.recipe.ema, (1 + self.step) / (10 + self.step))
-        state = self.net.state_dict()
-        averages = [self.ema[k] for k in state]
-        torch._foreach_lerp_(averages, list(state.values()), 1 - decay)
-        self.step += 1
-        return float(loss.detach())
+        self._average()
+        return loss.detach()
+
+    def _average(self) -> None:
+        """Move the average of the weights towards them."""
+        import torch
+
+        if self.options.device.type == "cuda":  # `lerp_` of lists takes no number on the device
+            change = torch._foreach_sub(self._weights, self._averages)
+            torch._foreach_mul_(change, self._share)
+            torch._foreach_add_(self._averages, change)
+        else:
+            torch._foreach_lerp_(self._averages, self._weights, self._share)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return all state by name: ``net.*``, ``ema.*``, ``adam.*``."""
@@ -98,7 +145,8 @@ class Learner:
     def load_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
         """Restore the state that `tensors` returned."""
         self.net.load_state_dict({k: tensors[f"net.{k}"] for k in self.net.state_dict()})
-        self.ema = {k: _like(tensors[f"ema.{k}"], old) for k, old in self.ema.items()}
+        for name, average in self.ema.items():
+            average.copy_(tensors[f"ema.{name}"])
         for name, p in self.net.named_parameters():
             moments = {
                 key: tensors[f"adam.{key}.{name}"].clone()

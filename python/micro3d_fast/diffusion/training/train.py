@@ -86,8 +86,9 @@ def train(
         then follows the schedule of all steps) or in another precision, with a warning.  With
         False an ``out`` that holds a run is refused.
     callback : callable, optional
-        Called after each step with a dict: step, steps, loss (smoothed), seconds, eta, verdict (of
-        the 2D samples, a `Verdict`, at a step with a picture; else None).
+        Called after each step with a dict: step, steps, loss (smoothed; on CUDA that of up to two
+        steps before, which the host does not wait for), seconds, eta, verdict (of the 2D samples, a
+        `Verdict`, at a step with a picture; else None).
     prediction : {"noise", "x0", "v"}, optional
         What the network predicts; default noise for ``"paper"``, v for the others.
     schedule : {"linear", "cosine", "cosine-zero"}, optional
@@ -106,7 +107,7 @@ def train(
         Of the network's arithmetic (weights stay float32).  ``"auto"``: bfloat16 if the
         processor supports it natively.
     compile : "auto" or bool
-        Compile the network (torch.compile): ``"auto"`` on CUDA if Triton is installed.
+        Compile the network (torch.compile), which takes about a minute; ``"auto"`` does not.
 
     Returns
     -------
@@ -142,11 +143,17 @@ def train(
     96 x 96 vary by .01 to .02).  Requested fractions should lie in that range.
 
     Crops are flipped vertically and horizontally, never rotated (paper, Section 2.5).  On one
-    device and number of threads a run repeats bit for bit, also if it was killed and resumed.
+    device and number of threads a run repeats bit for bit, also if it was killed and resumed; on
+    CUDA as far as the kernels of attention repeat their sums.
+
+    On CUDA the whole step, random crops included, is one CUDA graph from the fourth step on.  Its
+    labels stay on the device if they take at most a quarter of its free memory; else batches are
+    made on the host, which is slower and draws other crops from the same law.
     """
     from ..device import computing
+    from .captured_step import repeatable
 
-    arguments = dict(locals())  # by name; first statement but the import
+    arguments = dict(locals())  # by name; first statement but the imports
     options = TrainingOptions(
         **{name: arguments[name] for name in TrainingOptions.__dataclass_fields__}
     )
@@ -160,7 +167,7 @@ def train(
     for sentence in size.warnings if size else ():
         warnings.warn(sentence, UserWarning, stacklevel=2)
     directory = RunDirectory(Path(out))
-    with computing(options.device, options.precision), directory.locked():
+    with computing(options.device, options.precision), repeatable(), directory.locked():
         _Run(micrographs, directory, options, resume).finish(callback)
     model = load_model(Path(out) / "model")  # exactly what is on disk
     if "training" in model.details and poor(model.details):  # older versions did not record it
@@ -218,6 +225,7 @@ class _Run:
 
     def _save(self) -> None:
         """Write a checkpoint, and the model of an unfinished run to look at."""
+        self._read_losses()
         self.directory.save(self.learner, self.progress)
         step, steps = self.learner.step, self.options.steps
         if step < steps:
@@ -228,20 +236,27 @@ class _Run:
             )
 
     def _step(self) -> None:
-        """Make one step and smooth its loss."""
+        """Make one step and read the losses that are there."""
         self.between_steps = False
-        loss, step = self.learner.advance(), self.learner.step
-        weight, before = max(0.01, 1 / step), self.progress.loss
-        self.progress.loss = loss if step == 1 else (1 - weight) * before + weight * loss
-        if not math.isfinite(loss):
-            raise DivergedError(
-                f"the loss must stay finite, got {loss} at step {step}: lower `learning_rate` or "
-                "set `precision` to float32"
-            )
-        self.progress.losses.append(loss)
-        del self.progress.losses[: -recent_losses(self.options.steps)]
-        if step % 10 == 0 or step == self.options.steps:
-            self.progress.history.append((step, self.progress.loss))
+        self.learner.advance()
+        first = math.isnan(self.progress.loss)
+        last = self.learner.step == self.options.steps
+        self._read_losses(0 if first or last else self.learner.losses.late)
+
+    def _read_losses(self, late: int = 0) -> None:
+        """Smooth and record the losses of all steps but the last few."""
+        for step, loss in self.learner.losses.take(late):
+            weight, before = max(0.01, 1 / step), self.progress.loss
+            self.progress.loss = loss if step == 1 else (1 - weight) * before + weight * loss
+            if not math.isfinite(loss):
+                raise DivergedError(
+                    f"the loss must stay finite, got {loss} at step {step}: lower `learning_rate` "
+                    "or set `precision` to float32"
+                )
+            self.progress.losses.append(loss)
+            del self.progress.losses[: -recent_losses(self.options.steps)]
+            if step % 10 == 0 or step == self.options.steps:
+                self.progress.history.append((step, self.progress.loss))
 
     def _judge(self) -> Verdict | None:
         """Draw, judge and save the 2D samples if they are due after this step."""
@@ -249,6 +264,7 @@ class _Run:
         due = options.samples_every and (step == options.steps or step % options.samples_every == 0)
         if not due:
             return None
+        self._read_losses()
         samples = draw_samples(self._model(), str(options.device))
         verdict = judge_samples(samples, self.micrographs)
         file = self.directory.out / "samples" / f"step-{step:06d}.png"
