@@ -32,14 +32,15 @@ class Call:
     ) -> Call:
         """Check the arguments; ``device`` None is where the labels are."""
         started = time.perf_counter()
-        voxels = LabelledVoxels.of(labels, voxel_size)
         threads = integer(threads, name="threads", minimum=0)
-        return cls(voxels, options, compute_for(labels, device, threads), started)
+        compute = compute_for(labels, device, threads)
+        return cls(LabelledVoxels.of(labels, voxel_size, compute), options, compute, started)
 
     def warn_of_seams(self, axes: Iterable[int] = range(3)) -> tuple[str, ...]:
         """Warn the caller's caller if the volume does not continue across its periodic faces."""
         axes = [axis for axis in axes if not self.voxels.periodic[axis]]
-        sentences = seam_warnings(self.voxels.labels, axes)
+        labels = self.compute.send_labels(self.voxels.labels)
+        sentences = seam_warnings(labels, axes, self.voxels.counts)
         for sentence in sentences:
             warnings.warn(sentence, stacklevel=3)
         return sentences

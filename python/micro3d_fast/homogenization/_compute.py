@@ -28,6 +28,13 @@ class Compute(ABC):
 
     name = "cpu"
     threads = 0  # of the native operators
+    _sent: tuple[np.ndarray, Array] | None = None
+
+    def send_labels(self, labels: np.ndarray) -> Array:
+        """Return labels on the device; sent once, if one array is asked for again and again."""
+        if self._sent is None or self._sent[0] is not labels:
+            self._sent = labels, self.send(labels)
+        return self._sent[1]
 
     @abstractmethod
     def empty(self, shape: tuple[int, ...], dtype: str) -> Array:

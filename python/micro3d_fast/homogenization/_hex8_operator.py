@@ -18,7 +18,7 @@ class Hex8Operator:
 
     def __init__(self, elements: UnitElements, compute: Compute, storage: str) -> None:
         self.compute, send = compute, compute.send
-        self.phase_codes = send(elements.phase_codes)
+        self.phase_codes = compute.send_labels(elements.phase_codes)
         self.model, mean, rest = elements.kernel_columns(float32=storage == "float32")
         self.model64, mean64, rest64 = elements.kernel_columns(float32=False)
         self.mean, self.mean64 = send(mean.astype(storage)), send(mean64)

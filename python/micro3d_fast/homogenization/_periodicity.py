@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from .._arrays import Array, to_numpy
+from .._phases import phase_counts
 from .._planes import AXIS_NAMES
 
 FEWEST_SLICES = 16  # along an axis; fewer cannot tell a seam from chance
@@ -28,32 +31,45 @@ def known_periodic(provenance: Any) -> tuple[bool, bool, bool]:
     return False, False, False
 
 
-def face_seams(labels: np.ndarray, axes: Iterable[int]) -> dict[int, float]:
+def face_seams(
+    labels: Array, axes: Iterable[int], counts: np.ndarray | None = None
+) -> dict[int, float]:
     """Return the axes along which opposite faces differ as unrelated ones do.
 
     The value is the share of unlike voxels between the last slice and the first, over its mean
     between neighbouring slices inside.  A seam is a share above that of every pair of slices
     inside, and nearer (in the logarithm) to that of independent voxels, 1 - sum of the squared
     phase fractions, than to the mean inside.  Where neighbouring slices differ more than half as
-    much as independent voxels, a seam is no worse than the rest and is not reported.
+    much as independent voxels, a seam is no worse than the rest and is not reported.  ``labels``:
+    uint8, numpy or torch; ``counts``: of each of them, if they are known.
     """
     found = {}
-    fractions = np.bincount(labels.reshape(-1)) / labels.size
-    independent = 1.0 - float((fractions**2).sum())
+    counts = phase_counts(labels, 256) if counts is None else counts
+    independent = 1.0 - float(((counts / counts.sum()) ** 2).sum())
     for axis in axes:
-        slices = np.moveaxis(labels, axis, 0)
-        if len(slices) < FEWEST_SLICES:
+        if labels.shape[axis] < FEWEST_SLICES:
             continue
-        inside = (slices[1:] != slices[:-1]).mean(axis=(1, 2))
-        across, mean = float((slices[-1] != slices[0]).mean()), float(inside.mean())
+        inside = _unlike(labels, axis, slice(1, None), slice(-1))
+        across = float(_unlike(labels, axis, slice(-1, None), slice(1))[0])
+        mean = float(inside.mean())
         if across > max(inside.max(), np.sqrt(mean * independent)) and mean < independent / 2:
             found[axis] = across / mean
     return found
 
 
-def seam_warnings(labels: np.ndarray, axes: Iterable[int]) -> tuple[str, ...]:
+def _unlike(labels: Array, axis: int, some: slice, others: slice) -> np.ndarray:
+    """Return the share of unlike voxels of each of ``some`` slices and that of ``others``."""
+    before = (slice(None),) * axis
+    unlike = labels[(*before, some)] != labels[(*before, others)]
+    area = math.prod(labels.shape) // labels.shape[axis]
+    return to_numpy(unlike.sum(axis=tuple(a for a in range(3) if a != axis))) / area
+
+
+def seam_warnings(
+    labels: Array, axes: Iterable[int], counts: np.ndarray | None = None
+) -> tuple[str, ...]:
     """Return one sentence if opposite faces do not match along some of the periodic axes."""
-    seams = face_seams(labels, axes)
+    seams = face_seams(labels, axes, counts)
     if not seams:
         return ()
     names = ", ".join(AXIS_NAMES[axis] for axis in seams)

@@ -18,6 +18,7 @@ import numpy as np
 
 from .. import ops
 from .._arrays import Array
+from .._phases import phase_counts
 from .._planes import AXIS_NAMES
 from ._compute import Compute
 from ._voxels import LabelledVoxels
@@ -179,7 +180,8 @@ class TransformSystem(PlateSystem):
         self.shape = (1, *plates.grid)
         nz, ny, nx = plates.grid
         # with the mean conductivity of the conducting cells
-        mean = float(plates.k[plates.phase_codes].sum() / max(plates.percolating, 1))
+        counts = phase_counts(plates.phase_codes, len(plates.k))
+        mean = float(plates.k @ counts / max(plates.percolating, 1))
         eigen = [2.0 - 2.0 * np.cos(np.pi * np.arange(1, nz + 1) / nz)]
         for n, wraps in zip((ny, nx), plates.periodic, strict=True):
             eigen.append(2.0 - 2.0 * np.cos((2.0 if wraps else 1.0) * np.pi * np.arange(n) / n))

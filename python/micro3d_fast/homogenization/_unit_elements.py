@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import ops
+from .._phases import phase_counts
 from ._voigt import COMPONENTS, VOIGT, VOIGT_NAMES, dyads, transverse_constants
 
 
@@ -26,6 +27,8 @@ class UnitElements:
     coefficients : array (P, n, n)
         In the user's unit; n = 6 (Voigt) or 3.
     spacing : (dz, dy, dx)
+    counts : array (P,), optional
+        Voxels of every phase, if they are known.
     bbar : bool
         Elasticity: the mean volumetric strain of the element in every point.
     directions : array (nz, ny, nx, 3), optional
@@ -40,6 +43,7 @@ class UnitElements:
         coefficients: np.ndarray,
         spacing: tuple[float, float, float],
         *,
+        counts: np.ndarray | None = None,
         bbar: bool = False,
         directions: np.ndarray | None = None,
         fibre_phases: np.ndarray | None = None,
@@ -67,7 +71,8 @@ class UnitElements:
             deviator[:3, :3] -= 1.0 / 3.0
             rest = deviator @ coefficients @ deviator
             self.c_rest = self.volume * self.w[:, None] * self.w * rest / self.scale
-        counts = np.bincount(phase_codes.reshape(-1), minlength=len(coefficients))
+        if counts is None:
+            counts = phase_counts(phase_codes, len(coefficients))
         self.fibre_columns: np.ndarray | None = None
         means = self.c
         if directions is not None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._checks import as_labels, voxel_size3
 from .._phases import phase_counts
+from ._compute import Compute
 from ._periodicity import known_periodic
 
 
@@ -25,7 +26,7 @@ class LabelledVoxels:
     periodic: tuple[bool, bool, bool]  # axes along which it is known to be
 
     @classmethod
-    def of(cls, labels: Any, voxel_size: Any) -> LabelledVoxels:
+    def of(cls, labels: Any, voxel_size: Any, compute: Compute) -> LabelledVoxels:
         """Check the labels; ``voxel_size`` None is that of a Microstructure, or 1."""
         if voxel_size is None:
             voxel_size = getattr(labels, "voxel_size", 1.0)
@@ -33,7 +34,8 @@ class LabelledVoxels:
         size = voxel_size3(voxel_size)
         volume = array[None] if array.ndim == 2 else array
         periodic = known_periodic(getattr(labels, "provenance", None))
-        return cls(volume, size, phase_counts(volume, 256), array.ndim, periodic)
+        counts = phase_counts(compute.send_labels(volume), 256)
+        return cls(volume, size, counts, array.ndim, periodic)
 
     @property
     def present(self) -> np.ndarray:

@@ -160,7 +160,8 @@ def homogenize_conductivity(
 
     phase_codes, labels_of_code = voxels.phase_codes()
     tensors = np.stack([phases[label] for label in labels_of_code])
-    elements = UnitElements(phase_codes, tensors, voxels.voxel_size)
+    counts = voxels.counts[labels_of_code]
+    elements = UnitElements(phase_codes, tensors, voxels.voxel_size, counts=counts)
     results = solve_unit_loads(call, "conductivity", elements, keep_fields=fields, together=256**3)
     flux = None
     if fields and results.fields is not None:

@@ -267,6 +267,7 @@ def homogenize_elasticity(
         problem.phase_codes,
         problem.stiffness,
         call.voxels.voxel_size,
+        counts=call.voxels.counts[problem.labels_of_code],
         bbar=problem.bbar,
         directions=problem.fibre_directions,
         fibre_phases=problem.fibre_phases,
