@@ -110,18 +110,22 @@ def solid_connectivity(solid: np.ndarray) -> Connectivity:
 
     pieces, n_pieces = ndimage.label(solid, np.ones((3, 3, 3)))
     root, gram = _windings(pieces, n_pieces)
-    sizes = np.bincount(pieces.reshape(-1), minlength=n_pieces + 1)
-    sizes[0] = 0
-    piece_size = np.bincount(root, weights=sizes, minlength=n_pieces + 1).astype(np.int64)
+    # what holds for whole labels is found once for each, not for every voxel
+    piece_of_face_label = np.zeros(n_faces + 1, dtype=pieces.dtype)
+    piece_of_face_label[faces.reshape(-1)] = pieces.reshape(-1)
+    size_of_face_label = np.bincount(faces.reshape(-1), minlength=n_faces + 1)
+    size_of_face_label[0] = 0
+    piece_of_face_label = root[piece_of_face_label]
+    piece_size = _summed(piece_of_face_label, size_of_face_label, n_pieces)
     is_piece = (root == np.arange(n_pieces + 1)) & (piece_size > 0)
     reach = np.einsum("paa->pa", gram) > 0
     floats = is_piece & ~reach.any(axis=1)
 
     # parts connected by faces within pieces connected by corners: all but the largest hang
-    part_size = np.bincount(face_root[faces.reshape(-1)], minlength=n_faces + 1)
+    part_size = _summed(face_root, size_of_face_label, n_faces)
     piece_of_part = np.zeros(n_faces + 1, dtype=np.int64)
-    piece_of_part[face_root[faces[solid]]] = root[pieces[solid]]
-    parts = np.flatnonzero(part_size * (np.arange(n_faces + 1) > 0))
+    piece_of_part[face_root] = piece_of_face_label
+    parts = np.flatnonzero(part_size)
     largest = np.zeros(n_pieces + 1, dtype=np.int64)
     np.maximum.at(largest, piece_of_part[parts], part_size[parts])
     parts_per_piece = np.bincount(piece_of_part[parts], minlength=n_pieces + 1)
@@ -141,6 +145,11 @@ def solid_connectivity(solid: np.ndarray) -> Connectivity:
 # ------------------------------------------------------------------------------------- helpers
 
 
+def _summed(root: np.ndarray, sizes: np.ndarray, count: int) -> np.ndarray:
+    """Return the sums of the sizes of labels 0 ... count with the same root."""
+    return np.bincount(root, weights=sizes, minlength=count + 1).astype(np.int64)
+
+
 def _find(root: np.ndarray, i: int) -> int:
     """Return the root of label i, and shorten its path."""
     while root[i] != i:
@@ -149,11 +158,19 @@ def _find(root: np.ndarray, i: int) -> int:
     return i
 
 
+def _pairs(a: np.ndarray, b: np.ndarray) -> list[tuple[int, int]]:
+    """Return the pairs of labels other than 0 that are at the same position of ``a`` and ``b``."""
+    both = ((a > 0) & (b > 0)).reshape(-1)
+    pairs = a.reshape(-1)[both].astype(np.int64) << 32 | b.reshape(-1)[both]
+    if len(pairs):  # neighbours are mostly alike
+        pairs = np.unique(pairs[np.r_[True, pairs[1:] != pairs[:-1]]])
+    return [(int(pair) >> 32, int(pair) & 0xFFFFFFFF) for pair in pairs]
+
+
 def _join(root: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
     """Unite labels other than 0 that are at the same position of ``a`` and ``b``."""
-    both = (a > 0) & (b > 0)
-    for i, j in np.unique(np.stack([a[both], b[both]], axis=1), axis=0):
-        i, j = _find(root, int(i)), _find(root, int(j))
+    for i, j in _pairs(a, b):
+        i, j = _find(root, i), _find(root, j)
         if i != j:
             root[max(i, j)] = min(i, j)
 
@@ -183,14 +200,9 @@ def _crossings(pieces: np.ndarray) -> list[tuple[int, int, tuple[int, ...]]]:
                 else:
                     here.append(slice(None))
                     there.append(slice(None))
-            a = np.ravel(pieces[tuple(here)])
-            b = np.ravel(pieces[tuple(there)])
-            both = (a > 0) & (b > 0)
             offset = tuple(step if c else 0 for step, c in zip(d, crossed, strict=True))
-            pairs.update(
-                (int(i), int(j), offset)
-                for i, j in np.unique(np.stack([a[both], b[both]], axis=1), axis=0)
-            )
+            touching = _pairs(pieces[tuple(here)], pieces[tuple(there)])
+            pairs.update((i, j, offset) for i, j in touching)
     return sorted(pairs)
 
 
