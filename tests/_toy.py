@@ -102,12 +102,13 @@ def field_and_network(
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
     window: int | None = None,
+    compiled: bool = False,
     **options,
 ) -> tuple[Field, NetworkPass]:
     """A field of the model, with its options, and the network that denoises it."""
     where = torch.device(device)
     field = Field(shape, model, where, dtype, **options)
-    network = NetworkPass(field, make(model, where, dtype), window=window)
+    network = NetworkPass(field, make(model, where, dtype, compiled), window=window)
     if isinstance(model.net, LinearNet):  # it takes one condition for all slices
         network.chunk_pixels = 32 * 64 * 64
     return field, network

@@ -35,8 +35,9 @@ template <Element E> void group_norm_of(const GroupNorm& op, int threads) {
     }
     for (Index p = 0; p < op.pixels; ++p)
       for (Index c = 0; c < op.channels; ++c)
-        out[p * op.channels + c].set(0, op.value(x[p * op.channels + c].get(0),
-                                                 gain[std::size_t(c)], offset[std::size_t(c)]));
+        out[p * op.channels + c].set(0, op.template value<E>(x[p * op.channels + c].get(0),
+                                                             gain[std::size_t(c)],
+                                                             offset[std::size_t(c)]));
   };
   for_each(Cpu{threads}, op.images, image);
 }
@@ -50,7 +51,7 @@ template <Element E> void channel_affine_of(const ChannelAffine& op, int threads
       const float scale = op.scale.present() ? op.scale.at(image, c) : 1.0f;
       const float add = op.add != nullptr ? static_cast<const P*>(op.add)[first + c].get(0) : 0.0f;
       const float x = static_cast<const P*>(op.x)[first + c].get(0);
-      static_cast<P*>(op.out)[first + c].set(0, op.value(x, bias, scale, add));
+      static_cast<P*>(op.out)[first + c].set(0, op.template value<E>(x, bias, scale, add));
     }
   });
 }

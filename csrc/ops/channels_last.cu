@@ -173,7 +173,7 @@ __global__ void __launch_bounds__(threads)
           break;
 #pragma unroll
         for (int j = 0; j < V; ++j)
-          pack[k].set(j, op.value(pack[k].get(j), gain[j], offset[j]));
+          pack[k].set(j, op.template value<E>(pack[k].get(j), gain[j], offset[j]));
         out[p[k] * at.vectors + vector] = pack[k];
       }
     });
@@ -213,8 +213,8 @@ __global__ void __launch_bounds__(threads) channel_affine_kernel(Width<E, V>, Ch
           break;
 #pragma unroll
         for (int j = 0; j < V; ++j)
-          pack[k].set(j, op.value(pack[k].get(j), bias[j], scale[j],
-                                  op.add != nullptr ? other[k].get(j) : 0.0f));
+          pack[k].set(j, op.template value<E>(pack[k].get(j), bias[j], scale[j],
+                                              op.add != nullptr ? other[k].get(j) : 0.0f));
         out[p[k] * at.vectors + vector] = pack[k];
       }
     });

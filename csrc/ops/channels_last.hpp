@@ -52,9 +52,14 @@ struct PerChannel {
   }
 };
 
-M3D_HD float silu(float x) {
+/// x / (1 + exp(-x)), to 2^-11 where a 16-bit result follows: one instruction instead of two.
+template <Element E> M3D_HD float silu(float x) {
 #ifdef __CUDA_ARCH__
-  return __fdividef(x, 1.0f + __expf(-x));
+  if (E == Element::f32)
+    return __fdividef(x, 1.0f + __expf(-x));
+  float tanh;
+  asm("tanh.approx.f32 %0, %1;" : "=f"(tanh) : "f"(0.5f * x));
+  return 0.5f * x * (1.0f + tanh);
 #else
   return x / (1.0f + std::exp(-x));
 #endif
@@ -88,9 +93,9 @@ struct GroupNorm {
       offset = offset * factor + shift.at(image, c);
     }
   }
-  M3D_HD float value(float x, float gain, float offset) const {
+  template <Element E> M3D_HD float value(float x, float gain, float offset) const {
     const float y = gain * x + offset;
-    return silu ? micro3d::silu(y) : y;
+    return silu ? micro3d::silu<E>(y) : y;
   }
 };
 
@@ -103,9 +108,9 @@ struct ChannelAffine {
   PerChannel bias, scale;
   bool silu;
 
-  M3D_HD float value(float x, float bias_, float scale_, float add_) const {
+  template <Element E> M3D_HD float value(float x, float bias_, float scale_, float add_) const {
     const float y = (x + bias_) * scale_ + add_;
-    return silu ? micro3d::silu(y) : y;
+    return silu ? micro3d::silu<E>(y) : y;
   }
 };
 
