@@ -331,16 +331,15 @@ class Attention(nn.Module):
     def attend(self, x: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attend from ``x`` (B, n, dim) to keys ``k`` and values ``v``, the null included."""
         b, n, _ = x.shape
-        q = self.to_q(x).view(b, n, self.heads, self.head_dim).transpose(1, 2)
+        # Heads that share keys and values are further queries of one head, as they lie in memory.
+        q = self.to_q(x).view(b, -1, self.kv_heads, self.head_dim).transpose(1, 2)
         null_k, null_v = self.null_kv.to(k.dtype).expand(b, self.kv_heads, 1, 2, -1).unbind(3)
         k = torch.cat((null_k, k.expand(b, -1, -1, -1)), dim=2)
         v = torch.cat((null_v, v.expand(b, -1, -1, -1)), dim=2)
         q = F.normalize(q, dim=-1) * self.q_scale.to(q.dtype)
         k = F.normalize(k, dim=-1) * self.k_scale.to(k.dtype)
-        k = k.expand(b, self.heads, -1, -1)
-        v = v.expand(b, self.heads, -1, -1)
         out = F.scaled_dot_product_attention(q, k, v.to(q.dtype), scale=8.0)
-        return self.to_out(out.transpose(1, 2).flatten(2))
+        return self.to_out(out.transpose(1, 2).reshape(b, n, -1))
 
 
 class SelfAttention(Attention):
