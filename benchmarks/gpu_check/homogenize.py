@@ -93,7 +93,6 @@ def record(job: Job, kind: str, n: int, call: Any, loads: str) -> Any:
     job.row(case, "seconds", seconds, "s", notes=notes, **keys)
     floor = iterations.sum() * components * ITERATION * n**3 / copy
     notes = f"floor {floor:.3g} s, {ITERATION * components} bytes per voxel, load and iteration"
-    job.row(case, "times the floor, whole call", seconds / floor, "1", notes=notes, **keys)
     if not job.rehearse:
         import torch
 

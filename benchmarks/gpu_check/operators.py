@@ -32,13 +32,8 @@ def run(job: Job) -> None:
             for noise in (0.6, 0.0):
                 name = f"reverse_step {n} {element} {'noise' if noise else 'quiet'}"
                 job.step(name, reverse_step, job, n, element, noise)
-    if not job.quick:
-        job.step("reverse_step modes", modes, job, 8 if job.toy else 256)
-        job.step("reverse_step eager", eager, job, 8 if job.toy else 256)
     for n in (8,) if job.toy else (256, 512):
         job.step(f"run_lengths {n}", run_lengths, job, n)
-        if not job.quick:
-            job.step(f"bits {n}", bits, job, n)
 
 
 def ceilings(job: Job) -> None:
@@ -65,12 +60,12 @@ def batch_of(field: Any, plane: str, dtype: Any = None, *, channels_last: bool =
     return slices.to(dtype or field.dtype).contiguous(memory_format=memory).permute(order)
 
 
-def arrays_for(n: int, element: str, here: str, there: str, device: str, channels: int = 1) -> dict:
+def arrays_for(n: int, element: str, here: str, there: str, device: str) -> dict:
     """Make the arrays of a step as the sampler does: state, network output, and both outputs."""
     import torch
 
     dtype = getattr(torch, element)
-    shape = (channels, n, n, n)
+    shape = (1, n, n, n)
     x, net = (torch.randn(shape, device=device) for _ in range(2))
     empty, too = (torch.full(shape, float("nan"), device=device) for _ in range(2))
     return {
@@ -138,57 +133,7 @@ def reverse_step(job: Job, n: int, element: str, noise: float) -> None:
     job.row(case, "least share of copy", min(shares), "1", notes=notes, precision=element)
 
 
-def modes(job: Job, n: int) -> None:
-    """Time guidance, blending, clipping and three channels: more arrays, the same pass."""
-    import torch
-
-    from micro3d_fast import ops
-
-    copy = job.ceilings()["copy"]
-    for name, channels in (("guidance", 1), ("blend", 1), ("clip", 1), ("three channels", 3)):
-        arrays = arrays_for(n, "bfloat16", "xy", "xz", job.device, channels)
-        keys: dict[str, Any] = {**STEP, "noise": 0.6}
-        if name == "guidance":
-            arrays["net_uncond"], keys["guidance"] = torch.randn_like(arrays["net"]), 2.0
-        elif name == "blend":
-            arrays["h0"], keys["h"] = torch.randn_like(arrays["x"]), 0.5
-        elif name == "clip":
-            keys["clip"] = (1.2, -0.7)
-        check(arrays, **keys)
-        call = graph_seconds([lambda a=arrays, k=keys: ops.reverse_step(**a, **k)], job.device)
-        rate = bytes_of(arrays) / call
-        case = f"reverse_step {n}^3 {name} xy to xz"
-        job.row(case, "share of copy", rate / copy, "1", notes=f"{rate / 1e9:.0f} GB/s")
-
-
-def eager(job: Job, n: int) -> None:
-    """Compare with the same step and change of plane in eager torch."""
-    import torch
-
-    from micro3d_fast import ops
-
-    arrays = arrays_for(n, "bfloat16", "xy", "xz", job.device)
-    keys = {**STEP, "noise": 0.6}
-    fused = seconds_of(lambda: ops.reverse_step(**arrays, **keys), job.device)
-    x, net = arrays["x"][0], arrays["net"][0]
-
-    def steps() -> Any:
-        y = keys["a"] * x + keys["b"] * net.float() + keys["noise"] * torch.randn_like(x)
-        y = y.transpose(0, 1).contiguous()
-        return y, y.to(torch.bfloat16)
-
-    slow = seconds_of(steps, job.device)
-    job.row(
-        f"reverse_step {n}^3 bfloat16 xy to xz",
-        "times eager torch",
-        slow / fused,
-        "1",
-        notes=f"{fused * 1e6:.0f} us against {slow * 1e6:.0f} us",
-        peer=f"torch {torch.__version__}",
-    )
-
-
-# ------------------------------------------------------------------------------- labels, bit by bit
+# ------------------------------------------------------------------------------- the run lengths
 
 
 def run_lengths(job: Job, n: int) -> None:
@@ -210,23 +155,3 @@ def run_lengths(job: Job, n: int) -> None:
             "1",
             notes=f"{rate / 1e9:.0f} GB/s of labels read once; goal 0.5",
         )
-
-
-def bits(job: Job, n: int) -> None:
-    from micro3d_fast import ops
-
-    labels = blobs(n, job.device)
-    host = labels.cpu().numpy()
-    for axis, name in enumerate(AXIS_NAMES):
-        keys = {"direction": tuple(int(k == axis) for k in range(3)), "max_lag": n // 2}
-        for kind, count, phases in (
-            ("pairs", ops.pair_counts, (1, 1)),
-            ("segments", ops.segment_counts, (1,)),
-        ):
-            if n <= 256:
-                want = count(host, *phases, **keys).sum(0)
-                np.testing.assert_array_equal(
-                    count(labels, *phases, **keys).sum(0).cpu().numpy(), want
-                )
-            call = seconds_of(lambda c=count, p=phases, k=keys: c(labels, *p, **k), job.device)
-            job.row(f"{kind} {n}^3 along {name}, {n // 2} lags", "seconds", call, "s")
