@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import platform
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..model import Model, channel_count
-from .batches import HostBatches, fraction_spread
+from .batches import Batch, HostBatches, fraction_spread
 from .options import TrainingOptions
 
 if TYPE_CHECKING:
@@ -49,11 +50,17 @@ class Learner:
             torch.manual_seed(options.seed)
             self.net: UNet = UNet(self.config)
         channels_last(self.net.to(options.device))
-        self._forward = torch.compile(self.net) if options.compile else self.net
+        on_cuda = options.device.type == "cuda"
+        # Passes on CUDA in bfloat16 are of a copy in it.  Autocast would round weights and
+        # gradients one by one, with two kernels each, and normalize in float32.
+        self._rounded = on_cuda and options.precision != torch.float32
+        self._computed = self.net
+        if self._rounded:
+            self._computed = copy.deepcopy(self.net).to(options.precision)
+        self._forward = torch.compile(self._computed) if options.compile else self._computed
         self.ema = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
         self._weights = list(self.net.state_dict().values())
         self._averages = list(self.ema.values())
-        on_cuda = options.device.type == "cuda"
         rate: Any = float(options.learning_rate)
         self._share: Any = 0.0  # of the weights in their average, at a step
         if on_cuda:  # the step is a graph: what changes from step to step is in tensors
@@ -109,18 +116,41 @@ class Learner:
         import torch
 
         batch = self._batches.draw()
-        device, dtype = self.options.device, self.options.precision
-        # Each weight is used once, and a graph must not hold what a cache has.
-        with torch.autocast(device.type, dtype, dtype != torch.float32, cache_enabled=False):
-            cond = self.net.condition(batch.t, batch.plane, batch.fractions, batch.kept)
-            predicted = self._forward(batch.x_t, cond)
-        loss = torch.nn.functional.mse_loss(predicted.float(), batch.target)  # Eq. 6
+        loss = torch.nn.functional.mse_loss(self._predict(batch).float(), batch.target)  # Eq. 6
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if self._rounded:
+            self._take_gradients()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimizer.step()
         self._average()
         return loss.detach()
+
+    def _predict(self, batch: Batch) -> torch.Tensor:
+        """Return what the network predicts, in the precision of the run."""
+        import torch
+
+        net, device, dtype = self._computed, self.options.device, self.options.precision
+        x_t = batch.x_t
+        if self._rounded:
+            torch._foreach_copy_(list(net.state_dict().values()), self._weights)
+            x_t = x_t.to(dtype)
+        with torch.autocast(device.type, dtype, dtype != torch.float32 and not self._rounded):
+            cond = net.condition(batch.t, batch.plane, batch.fractions, batch.kept)
+            return self._forward(x_t, cond)
+
+    def _take_gradients(self) -> None:
+        """Give the weights the gradients of their rounded copies."""
+        import torch
+
+        gradients, rounded = [], []
+        for p, copied in zip(self.net.parameters(), self._computed.parameters(), strict=True):
+            if copied.grad is not None:
+                p.grad = torch.empty_like(p)
+                gradients.append(p.grad)
+                rounded.append(copied.grad)
+                copied.grad = None
+        torch._foreach_copy_(gradients, rounded)
 
     def _average(self) -> None:
         """Move the average of the weights towards them."""
