@@ -62,82 +62,83 @@ def _hartley(x: np.ndarray, axis: int, workers: int) -> np.ndarray:
     return out
 
 
-def forward_torch(x: Array, periodic: Periodic) -> Array:
-    """Return the transform of a box."""
-    # DST-II is the DCT-II of the signal with every other sign changed, in reverse order
-    x = _dct(x * _signs(x), 0).flip(0)
-    for axis, wraps in zip((1, 2), periodic, strict=True):
-        x = _hartley_torch(x, axis) if wraps else _dct(x, axis)
-    return x.contiguous()
+class TorchBox:
+    """The transforms of a box of one shape, by torch.
+
+    Each axis takes a real Fourier transform of half as many complex numbers, between two gathers
+    (Makhoul). With V that of x in another order, w V holds the result and its mirror image as real
+    and imaginary parts. The first axis is transformed, and becomes the last, three times.
+    """
+
+    def __init__(self, like: Array, periodic: Periodic) -> None:
+        kinds = ["sine", *("hartley" if wraps else "cosine" for wraps in periodic)]
+        self.axes = [_Axis(n, kind, like) for n, kind in zip(like.shape, kinds, strict=True)]
+
+    def forward(self, x: Array) -> Array:
+        """Return the transform of a box."""
+        for axis in self.axes:
+            x = axis.forward(x)
+        return x
+
+    def backward(self, x: Array) -> Array:
+        """Return the inverse transform."""
+        for axis in self.axes:
+            x = axis.backward(x)
+        return x
 
 
-def backward_torch(x: Array, periodic: Periodic) -> Array:
-    """Return the inverse transform."""
-    for axis, wraps in zip((2, 1), periodic[::-1], strict=True):
-        x = _hartley_torch(x, axis) if wraps else _idct(x, axis)
-    return (_idct(x.flip(0), 0) * _signs(x)).contiguous()
+class _Axis:
+    """Transforms along the first axis of an array, which becomes the last."""
 
+    def __init__(self, n: int, kind: str, like: Array) -> None:
+        import torch
 
-def _signs(x: Array) -> Array:
-    import torch
+        self.n, self.hartley, self.sine = n, kind == "hartley", kind == "sine"
+        k = np.arange(n // 2 + 1)
+        order = np.r_[0:n:2, np.arange(1, n, 2)[::-1]][-np.arange(n) % n]
+        place = np.empty(n, np.int64)  # of the results in w V, parts in turn
+        place[-k % n] = 2 * k + 1
+        place[k] = 2 * k
+        mirrored = -k % n
+        if self.hartley:  # Re - Im and Re + Im
+            w = np.full(len(k), (1 + 1j) / np.sqrt(n))
+        else:
+            w = np.exp(0.5j * np.pi * k / n) * np.sqrt(2 / n)
+            w[0] *= np.sqrt(0.5)
+        back = 1 / (n * w)
+        back[0] *= (1 - 1j) / 2  # both parts are the same number there
+        if self.sine:  # the cosine transform of x with every other sign changed, in reverse order
+            place = place[::-1]
+            k, mirrored = n - 1 - k, n - 1 - mirrored
 
-    signs = torch.ones(x.shape[0], dtype=x.dtype, device=x.device)
-    signs[1::2] = -1
-    return signs[:, None, None]
+        def send(a: np.ndarray) -> Array:
+            return torch.from_numpy(a.copy()).to(like.device)
 
+        parts = torch.complex64 if like.dtype == torch.float32 else torch.complex128
+        self.order, self.place = send(order), send(place)
+        self.inverse_order = send(np.argsort(order))
+        self.real_part, self.imaginary_part = send(k), send(mirrored)
+        self.w, self.back = send(w).to(parts), send(back).to(parts)[:, None, None]
+        signs = send(1.0 - 2.0 * (np.arange(n) % 2)).to(like.dtype)
+        self.signs, self.signs_in_order = signs, signs[self.order][:, None, None]
 
-def _hartley_torch(x: Array, axis: int) -> Array:
-    import torch
+    def forward(self, x: Array) -> Array:
+        import torch
 
-    full = torch.fft.fft(x, dim=axis, norm="ortho")
-    return full.real - full.imag
+        if not self.hartley:
+            x = x.index_select(0, self.order)
+        if self.sine:
+            x.mul_(self.signs_in_order)
+        v = torch.fft.rfft(x, dim=0).movedim(0, -1).contiguous()
+        return torch.view_as_real(v.mul_(self.w)).flatten(-2).index_select(-1, self.place)
 
+    def backward(self, y: Array) -> Array:
+        import torch
 
-def _angles(x: Array, axis: int) -> Array:
-    import torch
-
-    n = x.shape[axis]
-    k = torch.arange(n, dtype=x.dtype, device=x.device)
-    shape = [1, 1, 1]
-    shape[axis] = n
-    return (torch.pi / (2 * n) * k).reshape(shape)
-
-
-def _dct(x: Array, axis: int) -> Array:
-    """Return the orthonormal DCT-II: one complex transform of the reordered signal (Makhoul)."""
-    import torch
-
-    n = x.shape[axis]
-    order = torch.cat(
-        [
-            torch.arange(0, n, 2, device=x.device),
-            torch.arange(1, n, 2, device=x.device).flip(0),
-        ]
-    )
-    v = torch.fft.fft(x.index_select(axis, order), dim=axis)
-    angle = _angles(x, axis)
-    y = v.real * torch.cos(angle) + v.imag * torch.sin(angle)
-    y = y * (2.0 / n) ** 0.5
-    y.select(axis, 0).mul_(0.5**0.5)
-    return y
-
-
-def _idct(y: Array, axis: int) -> Array:
-    import torch
-
-    n = y.shape[axis]
-    y = y * (n / 2.0) ** 0.5
-    y.select(axis, 0).mul_(2.0**0.5)
-    back = y.flip(axis).roll(1, axis).clone()
-    back.select(axis, 0).zero_()
-    angle = _angles(y, axis)
-    v = torch.complex(y, -back) * torch.complex(torch.cos(angle), torch.sin(angle))
-    v = torch.fft.ifft(v, dim=axis).real
-    x = torch.empty_like(v)
-    even = [slice(None)] * 3
-    odd = [slice(None)] * 3
-    even[axis], odd[axis] = slice(0, None, 2), slice(1, None, 2)
-    half = (n + 1) // 2
-    x[tuple(even)] = v.narrow(axis, 0, half)
-    x[tuple(odd)] = v.narrow(axis, half, n - half).flip(axis)
-    return x
+        if self.hartley:
+            return self.forward(y)  # its own inverse
+        parts = (y.index_select(0, part) for part in (self.real_part, self.imaginary_part))
+        v = torch.complex(*parts).mul_(self.back)
+        x = torch.fft.irfft(v, n=self.n, dim=0, norm="forward").movedim(0, -1)
+        x = x.index_select(-1, self.inverse_order)
+        return x.mul_(self.signs) if self.sine else x

@@ -156,6 +156,7 @@ class TorchCompute(Compute):
         self.name = str(self.device)
         self.threads = 0
         self.cuda = self.device.type == "cuda"
+        self._boxes: tuple[Any, _box_transforms.TorchBox] | None = None
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
         return self.torch.empty(shape, dtype=getattr(self.torch, dtype), device=self.device)
@@ -188,10 +189,17 @@ class TorchCompute(Compute):
         ]
 
     def forward_box(self, x: Array, periodic: tuple[bool, bool]) -> Array:
-        return _box_transforms.forward_torch(x, periodic)
+        return self._box(x, periodic).forward(x)
 
     def backward_box(self, x: Array, periodic: tuple[bool, bool]) -> Array:
-        return _box_transforms.backward_torch(x, periodic)
+        return self._box(x, periodic).backward(x)
+
+    def _box(self, x: Array, periodic: tuple[bool, bool]) -> _box_transforms.TorchBox:
+        """Return the transforms of a box, whose tables stay until another shape comes."""
+        key = (tuple(x.shape), periodic, x.dtype)
+        if self._boxes is None or self._boxes[0] != key:
+            self._boxes = key, _box_transforms.TorchBox(x, periodic)
+        return self._boxes[1]
 
     def partials(self, count: int) -> Array | None:
         return self.empty((count,), "float64") if self.cuda else None
