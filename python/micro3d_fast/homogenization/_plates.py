@@ -41,13 +41,13 @@ class Plates:
         self.weights = (wz, wy, wx)
         self.periodic = (periodic, periodic)
         # code 0: not conducting; 1, 2, ...: the conducting phases
-        table = np.zeros(256, dtype=np.uint8)
+        labels = np.ascontiguousarray(voxels.labels.transpose(self.order))
+        self.phase_codes = np.zeros_like(labels)
         for code, label in enumerate(conductivities, start=1):
-            table[label] = code
-        self.phase_codes = table[np.ascontiguousarray(voxels.labels.transpose(self.order))]
+            np.putmask(self.phase_codes, labels == label, code)
         through = percolating(self.phase_codes != 0, self.periodic)
-        self.phase_codes[~through] = 0
-        self.percolating = int(through.sum())
+        self.phase_codes *= through
+        self.percolating = int(np.count_nonzero(through))
         self.grid: tuple[int, int, int] = self.phase_codes.shape
         self.scale = max(conductivities.values())
         self.k = np.array([0.0, *(v / self.scale for v in conductivities.values())])

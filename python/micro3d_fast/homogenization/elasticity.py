@@ -14,6 +14,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -259,10 +260,7 @@ def homogenize_elasticity(
     options = solver_options(tol, max_iterations, precision, callback)
     call = Call.of(labels, voxel_size, options, device, threads)
     problem = _checked(call, materials, directions, bbar, fields)
-    connectivity = _connectivity(problem)
     found = call.warn_of_seams() + _locking_warning(problem)
-    if connectivity is not None:
-        found += connectivity.warnings(problem.solid_voxels)
     elements = UnitElements(
         problem.phase_codes,
         problem.stiffness,
@@ -272,9 +270,16 @@ def homogenize_elasticity(
         directions=problem.fibre_directions,
         fibre_phases=problem.fibre_phases,
     )
-    results = solve_unit_loads(
-        call, "elasticity", elements, keep_fields=problem.fields, together=160**3
-    )
+    with ThreadPoolExecutor(1) as beside:  # the host, while a GPU solves
+        finding = beside.submit(_connectivity, problem)
+        if call.compute.name == "cpu":
+            finding.result()
+        results = solve_unit_loads(
+            call, "elasticity", elements, keep_fields=problem.fields, together=160**3
+        )
+    connectivity = finding.result()
+    if connectivity is not None:
+        found += connectivity.warnings(problem.solid_voxels)
     result = _properties(problem, results, connectivity, found)
     results.require_convergence(
         "homogenize_elasticity",
