@@ -23,6 +23,7 @@ from micro3d_fast.diffusion.settings import fast_settings  # noqa: E402
 from micro3d_fast.diffusion.training import CHECKPOINT  # noqa: E402
 from micro3d_fast.diffusion.training.captured_step import CapturedStep  # noqa: E402
 from micro3d_fast.diffusion.training.device_batches import DeviceBatches  # noqa: E402
+from micro3d_fast.diffusion.training.run_directory import RunDirectory  # noqa: E402
 
 pytestmark = pytest.mark.cuda
 
@@ -234,6 +235,20 @@ def test_a_loss_that_is_not_finite_ends_training_within_a_few_steps(tmp_path, mo
         )
     assert 6 <= steps[-1] <= 8
     assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_training(tmp_path, monkeypatch):
+    """It is written beside the training: the error comes with the next one or at the end."""
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(RunDirectory, "save", full)
+    steps = []
+    keys = {**QUICK, "device": DEVICE, "steps": 9, "save_every": 2}
+    with pytest.raises(OSError, match="no space left"):
+        m3.train(micrographs(), tmp_path, callback=lambda e: steps.append(e["step"]), **keys)
+    assert steps[-1] == 4
 
 
 def test_a_step_that_cannot_be_captured_is_launched_kernel_by_kernel(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import copy
 import math
 import platform
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..model import Model, channel_count
@@ -22,11 +22,19 @@ if TYPE_CHECKING:
     from ..unet import UNet
     from .device_batches import DeviceBatches
 
-__all__ = ["DivergedError", "Learner"]
+__all__ = ["DivergedError", "Learner", "State"]
 
 
 class DivergedError(ValueError):
     """The loss is no longer finite."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What a checkpoint holds of a learner."""
+
+    step: int
+    tensors: dict[str, torch.Tensor]
 
 
 class Learner:
@@ -163,17 +171,25 @@ class Learner:
         else:
             torch._foreach_lerp_(self._averages, self._weights, self._share)
 
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """Return all state by name: ``net.*``, ``ema.*``, ``adam.*``."""
+    def state(self) -> State:
+        """Return all state, on the host: tensors ``net.*``, ``ema.*``, ``adam.*``."""
+        import torch
+
         tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
         tensors |= {f"ema.{k}": v for k, v in self.ema.items()}
         for name, p in self.net.named_parameters():
             for key, value in self.optimizer.state.get(p, {}).items():
                 tensors[f"adam.{key}.{name}"] = value
-        return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+        tensors = {k: v.detach() for k, v in tensors.items()}
+        if self.options.device.type == "cuda":  # in one transfer
+            parts = torch.cat([v.reshape(-1) for v in tensors.values()]).cpu()
+            parts = parts.split([v.numel() for v in tensors.values()])
+            pairs = zip(tensors.items(), parts, strict=True)
+            tensors = {k: part.view(v.shape) for (k, v), part in pairs}
+        return State(self.step, {k: v.contiguous() for k, v in tensors.items()})
 
     def load_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Restore the state that `tensors` returned."""
+        """Restore the tensors of a state."""
         self.net.load_state_dict({k: tensors[f"net.{k}"] for k in self.net.state_dict()})
         for name, average in self.ema.items():
             average.copy_(tensors[f"ema.{name}"])
@@ -188,17 +204,21 @@ class Learner:
                     moments[key] = _like(moments[key], p)
                 self.optimizer.state[p] = moments
 
-    def model(self, loss: float, seconds: float) -> Model:
-        """Return the model with the moving average of the weights."""
+    def model(self, loss: float, seconds: float, state: State | None = None) -> Model:
+        """Return the model with the moving average of the weights, now or in a state."""
         import torch
 
         from ..unet import UNet
 
         net = UNet(self.config)
-        net.load_state_dict({k: v.cpu() for k, v in self.ema.items()})
+        if state is None:
+            step, average = self.step, {k: v.cpu() for k, v in self.ema.items()}
+        else:
+            step, average = state.step, {k: state.tensors[f"ema.{k}"] for k in self.ema}
+        net.load_state_dict(average)
         m, settings = self.micrographs, self.options.settings(self.micrographs)
         recorded = ("batch_size", "learning_rate", "condition_dropout", "fraction_condition")
-        details: dict[str, Any] = {"preset": settings["preset"], "steps": self.step}
+        details: dict[str, Any] = {"preset": settings["preset"], "steps": step}
         details |= {name: settings[name] for name in (*recorded, "seed")}
         details |= {
             "loss": round(loss, 6),

@@ -15,7 +15,8 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from reprlib import repr as brief  # 256 phase names are too many for a message
@@ -23,9 +24,9 @@ from typing import Any
 
 from ... import _checks
 from ..._atomic import atomic_write, sweep
-from .learner import Learner
+from .learner import Learner, State
 
-__all__ = ["CHECKPOINT", "HISTORY", "SETTINGS", "Progress", "ResumeError", "RunDirectory"]
+__all__ = ["CHECKPOINT", "HISTORY", "SETTINGS", "Progress", "ResumeError", "RunDirectory", "Writer"]
 
 CHECKPOINT = "checkpoint.safetensors"
 SETTINGS = "settings.json"
@@ -50,6 +51,34 @@ class Progress:
     history: list[tuple[int, float]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)  # of the last steps, not smoothed
     verdicts: list[dict[str, Any]] = field(default_factory=list)  # on the 2D samples
+
+
+class Writer:
+    """Runs one job at a time: in a thread beside the training on CUDA, else at once."""
+
+    def __init__(self, beside: bool) -> None:
+        self._pool = ThreadPoolExecutor(1) if beside else None
+        self._job: Future[None] | None = None
+
+    def run(self, job: Callable[[], None]) -> None:
+        """Begin a job when the last one has ended."""
+        self.wait()
+        if self._pool is None:
+            job()
+        else:
+            self._job = self._pool.submit(job)
+
+    def wait(self) -> None:
+        """Wait for the job; raise its error."""
+        if self._job is not None:
+            self._job.result()
+            self._job = None
+
+    def close(self) -> None:
+        """Wait for the job and end the thread."""
+        if self._pool is not None:
+            self._pool.shutdown()
+        self.wait()
 
 
 class RunDirectory:
@@ -135,13 +164,13 @@ class RunDirectory:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
 
-    def save(self, learner: Learner, progress: Progress) -> None:
+    def save(self, state: State, progress: Progress) -> None:
         """Write the checkpoint, the loss history and the verdicts, each atomically."""
         from safetensors.torch import save
 
-        meta = {"step": learner.step, **vars(progress)}
+        meta = {"step": state.step, **vars(progress)}
         with atomic_write(self.out / CHECKPOINT) as path:
-            path.write_bytes(save(learner.tensors(), metadata={"run": json.dumps(meta)}))
+            path.write_bytes(save(state.tensors, metadata={"run": json.dumps(meta)}))
         with atomic_write(self.out / HISTORY) as path:
             rows = "".join(f"{step},{loss:.6f}\n" for step, loss in progress.history)
             path.write_text("step,loss\n" + rows, encoding="utf-8")

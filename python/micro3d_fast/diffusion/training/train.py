@@ -9,6 +9,7 @@ uninterrupted run would have done.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import time
@@ -20,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 from ... import _checks
 from ..model import Model, load_model
 from .judgement import outcome_of, poor, recent_losses, verdict_record
-from .learner import DivergedError, Learner
+from .learner import DivergedError, Learner, State
 from .options import TrainingOptions
 from .pictures import draw_samples, judge_samples, save_samples
-from .run_directory import Progress, RunDirectory
+from .run_directory import Progress, RunDirectory, Writer
 
 if TYPE_CHECKING:
     from ...micrographs import Micrographs
@@ -190,6 +191,7 @@ class _Run:
         self.learner = Learner(micrographs, options)
         self.directory.open(options.settings(micrographs), resume)
         self.progress: Progress = self.directory.restore(self.learner)
+        self.writer = Writer(beside=options.device.type == "cuda")
         self.between_steps = True
 
     def finish(self, callback: Callable[[dict[str, Any]], None] | None) -> None:
@@ -220,16 +222,23 @@ class _Run:
             if self.between_steps:  # else keep the last checkpoint
                 self._save()
             raise
+        finally:
+            self.writer.close()
         if learner.step > first or not self.directory.has_finished_model():
             self._finished_model().save(self.directory.model)
 
     def _save(self) -> None:
         """Write a checkpoint, and the model of an unfinished run to look at."""
         self._read_losses()
-        self.directory.save(self.learner, self.progress)
-        step, steps = self.learner.step, self.options.steps
+        self.writer.wait()  # so that two states are never held
+        state, progress = self.learner.state(), copy.deepcopy(self.progress)
+        self.writer.run(lambda: self._write(state, progress))
+
+    def _write(self, state: State, progress: Progress) -> None:
+        self.directory.save(state, progress)
+        step, steps = state.step, self.options.steps
         if step < steps:
-            model = self._model()
+            model = self.learner.model(progress.loss, progress.seconds, state)
             unfinished = {"unfinished": True, "training": f"stopped after {step} of {steps} steps"}
             dataclasses.replace(model, details={**model.details, **unfinished}).save(
                 self.directory.model
