@@ -113,6 +113,36 @@ static void channel_affine(const py::object& x_in, const py::object& out_in,
         [&](std::uintptr_t s) { channel_affine_cuda(op, s); });
 }
 
+static void unit_rows(const py::object& x_in, const py::object& out_in, const py::object& scale_in,
+                      Stream stream, int threads) {
+  const Array x(x_in, "x", Access::read, stream), out(out_in, "out", Access::write, stream);
+  const Array scale(scale_in, "scale", Access::read, stream);
+  for (const Array* a : {&x, &out, &scale})
+    a->require_dtype({DType::f32, DType::bf16, DType::f16});
+  x.require_contiguous();
+  out.require_contiguous();
+  out.require_shape(x.shape());
+  out.require_dtype({x.dtype()});
+  out.require_same_device(x);
+  scale.require_same_device(x);
+  scale.require_contiguous();
+  const Index size = x.ndim() > 0 ? x.extent(x.ndim() - 1) : 0;
+  scale.require_shape({size});
+  if (size > 256)
+    throw py::value_error("`x` must have at most 256 numbers a row, got " + std::to_string(size));
+  if (x.size() == 0)
+    return;
+  const UnitRows op{x.data_untyped(),
+                    out.data_untyped(),
+                    element_of(x),
+                    x.size() / size,
+                    size,
+                    {scale.data_untyped(), 0, element_of(scale)}};
+  run_on_device(
+      x, stream, [&] { unit_rows_cpu(op, threads); },
+      [&](std::uintptr_t s) { unit_rows_cuda(op, s); });
+}
+
 static void bind_channels_last(py::module_& m) {
   m.attr("GROUP_NORM_PARTIALS") = 3 * GroupNorm::most_parts;
   m.def("group_norm", &group_norm, py::arg("x"), py::arg("out"), py::arg("groups"),
@@ -121,6 +151,8 @@ static void bind_channels_last(py::module_& m) {
         py::arg("threads"));
   m.def("channel_affine", &channel_affine, py::arg("x"), py::arg("out"), py::arg("bias"),
         py::arg("scale"), py::arg("add"), py::arg("silu"), py::arg("stream"), py::arg("threads"));
+  m.def("unit_rows", &unit_rows, py::arg("x"), py::arg("out"), py::arg("scale"), py::arg("stream"),
+        py::arg("threads"));
 }
 M3D_BINDING(bind_channels_last);
 

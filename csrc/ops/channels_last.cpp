@@ -56,6 +56,20 @@ template <Element E> void channel_affine_of(const ChannelAffine& op, int threads
   });
 }
 
+template <Element E> void unit_rows_of(const UnitRows& op, int threads) {
+  using P = Elements<E, 1>;
+  for_each(Cpu{threads}, op.rows, [&](Index row) {
+    const P* x = static_cast<const P*>(op.x) + row * op.size;
+    P* out = static_cast<P*>(op.out) + row * op.size;
+    float squares = 0.0f;
+    for (Index c = 0; c < op.size; ++c)
+      squares += x[c].get(0) * x[c].get(0);
+    const float inverse = UnitRows::inverse(squares);
+    for (Index c = 0; c < op.size; ++c)
+      out[c].set(0, x[c].get(0) * inverse * op.scale.at(0, c));
+  });
+}
+
 } // namespace
 
 void group_norm_cpu(const GroupNorm& op, int threads) {
@@ -74,6 +88,15 @@ void channel_affine_cpu(const ChannelAffine& op, int threads) {
     channel_affine_of<Element::bf16>(op, threads);
   else
     channel_affine_of<Element::f16>(op, threads);
+}
+
+void unit_rows_cpu(const UnitRows& op, int threads) {
+  if (op.element == Element::f32)
+    unit_rows_of<Element::f32>(op, threads);
+  else if (op.element == Element::bf16)
+    unit_rows_of<Element::bf16>(op, threads);
+  else
+    unit_rows_of<Element::f16>(op, threads);
 }
 
 } // namespace micro3d

@@ -221,6 +221,41 @@ __global__ void __launch_bounds__(threads) channel_affine_kernel(Width<E, V>, Ch
   }
 }
 
+/// V elements a thread; the threads of a row share their sums.
+template <Element E, int V>
+__global__ void __launch_bounds__(threads) unit_rows_kernel(Width<E, V>, UnitRows op) {
+  __shared__ float sums[threads];
+  const int thread = static_cast<int>(threadIdx.x), lanes = static_cast<int>(op.size / V);
+  const int rows = threads / lanes, lane = thread % lanes, row = thread / lanes;
+  float scale[V];
+  for (int j = 0; j < V; ++j)
+    scale[j] = op.scale.at(0, lane * V + j);
+  for (Index base = Index(blockIdx.x) * rows; base < op.rows; base += Index(gridDim.x) * rows) {
+    const bool inside = row < rows && base + row < op.rows;
+    const Index at = (base + row) * lanes + lane;
+    Elements<E, V> pack{};
+    if (inside)
+      pack = static_cast<const Elements<E, V>*>(op.x)[at];
+    float sum = 0.0f;
+#pragma unroll
+    for (int j = 0; j < V; ++j)
+      sum += pack.get(j) * pack.get(j);
+    sums[thread] = sum;
+    __syncthreads();
+    if (inside) {
+      float squares = 0.0f;
+      for (int k = 0; k < lanes; ++k)
+        squares += sums[row * lanes + k];
+      const float inverse = UnitRows::inverse(squares);
+#pragma unroll
+      for (int j = 0; j < V; ++j)
+        pack.set(j, pack.get(j) * inverse * scale[j]);
+      static_cast<Elements<E, V>*>(op.out)[at] = pack;
+    }
+    __syncthreads();
+  }
+}
+
 /// Blocks of an image, for about `wanted` blocks in all that have at least 4 pixels a thread.
 int blocks_per_image(Index images, Index pixels, Index channels, int v, Index wanted) {
   const Index lanes = channels / v < threads ? channels / v : threads;
@@ -275,6 +310,15 @@ template <Element E, int V> struct RunChannelAffine {
   static void run(const ChannelAffine& op, Cuda cuda) { channel_affine_of<E, V>(op, cuda); }
 };
 
+template <Element E, int V> struct RunUnitRows {
+  static void run(const UnitRows& op, Cuda cuda) {
+    const Index rows = threads / (op.size / V), blocks = (op.rows + rows - 1) / rows;
+    unit_rows_kernel<<<static_cast<unsigned>(blocks < 16384 ? blocks : 16384), threads, 0,
+                       cuda.stream>>>(Width<E, V>{}, op);
+    M3D_CUDA_CHECK(cudaGetLastError());
+  }
+};
+
 void require_images(Index images) {
   if (images > 65535) // the second axis of a CUDA grid
     throw CudaError("`x` has too many images for CUDA");
@@ -286,6 +330,11 @@ void group_norm_cuda(const GroupNorm& op, float* partials, std::uintptr_t stream
   require_images(op.images);
   with_width<RunGroupNorm>(op.element, op.channels, aligned(op.x) && aligned(op.out), op, partials,
                            cuda_on(stream));
+}
+
+void unit_rows_cuda(const UnitRows& op, std::uintptr_t stream) {
+  with_width<RunUnitRows>(op.element, op.size, aligned(op.x) && aligned(op.out), op,
+                          cuda_on(stream));
 }
 
 void channel_affine_cuda(const ChannelAffine& op, std::uintptr_t stream) {

@@ -6,7 +6,7 @@
 #include "core/config.hpp" // for M3D_HD, Index
 #include "core/half.hpp"   // for Element, from_bf16, ...
 
-#include <cmath>   // for exp
+#include <cmath>   // for exp, sqrtf
 #include <cstdint> // for uintptr_t
 
 namespace micro3d {
@@ -114,10 +114,26 @@ struct ChannelAffine {
   }
 };
 
+/// out = scale x / |x| of every row of `size` numbers, rows one after the other.
+struct UnitRows {
+  const void* x;
+  void* out; // may be x
+  Element element;
+  Index rows, size;
+  PerChannel scale;
+
+  M3D_HD static float inverse(float squares) {
+    const float length = sqrtf(squares);
+    return 1.0f / (length > 1e-12f ? length : 1e-12f);
+  }
+};
+
 // channels_last.cpp, channels_last.cu; partials: images * groups * 3 * most_parts floats
 void group_norm_cpu(const GroupNorm& op, int threads);
 void group_norm_cuda(const GroupNorm& op, float* partials, std::uintptr_t stream);
 void channel_affine_cpu(const ChannelAffine& op, int threads);
 void channel_affine_cuda(const ChannelAffine& op, std::uintptr_t stream);
+void unit_rows_cpu(const UnitRows& op, int threads);
+void unit_rows_cuda(const UnitRows& op, std::uintptr_t stream);
 
 } // namespace micro3d

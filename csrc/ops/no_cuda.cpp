@@ -22,6 +22,7 @@ namespace micro3d {
 void reverse_step_cuda(const ReverseStep&, std::uintptr_t) { absent("reverse_step"); }
 void group_norm_cuda(const GroupNorm&, float*, std::uintptr_t) { absent("group_norm"); }
 void channel_affine_cuda(const ChannelAffine&, std::uintptr_t) { absent("channel_affine"); }
+void unit_rows_cuda(const UnitRows&, std::uintptr_t) { absent("unit_rows"); }
 void run_lengths_cuda(const RunLengths&, std::uintptr_t) { absent("run_lengths"); }
 void pack_bits_cuda(const PackBits&, std::uintptr_t) { absent("pack_bits"); }
 void bit_pairs_cuda(const BitPairs&, std::uintptr_t) { absent("bit_pairs"); }

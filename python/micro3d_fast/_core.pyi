@@ -38,6 +38,7 @@ def channel_affine(
     x: Array, out: Array, bias: OptionalArray, scale: OptionalArray, add: OptionalArray,
     silu: bool, stream: Stream, threads: int,
 ) -> None: ...
+def unit_rows(x: Array, out: Array, scale: Array, stream: Stream, threads: int) -> None: ...
 
 # homogenization
 def hex8(

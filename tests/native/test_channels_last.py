@@ -97,3 +97,16 @@ def test_arguments_are_refused():
         ops.group_norm(x, scale=one, **keys)
     with pytest.raises(TypeError, match="`add` must be float32, got bfloat16"):
         ops.channel_affine(x, out=x, add=x.bfloat16())
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+@pytest.mark.parametrize("shape", [(3, 70, 64), (501, 32), (2, 3, 7), (4, 1, 1)], ids=str)
+def test_unit_rows_are_those_of_torch(device, dtype, shape):
+    x = numbers(shape, dtype, device, 0)
+    x.view(-1, shape[-1])[0] = 0
+    scale = numbers(shape[-1:], dtype, device, 1)
+    want = torch.nn.functional.normalize(x.double(), dim=-1) * scale.double()
+    out = torch.full_like(x, float("nan"))
+    close(ops.unit_rows(x, out=out, scale=scale), want, TYPES[dtype])
+    assert torch.equal(ops.unit_rows(x, out=x, scale=scale), out)

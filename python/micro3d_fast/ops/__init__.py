@@ -8,7 +8,7 @@ and do not synchronize. A request for CUDA runs on CUDA or raises. No other pack
 
 from __future__ import annotations
 
-from .channels_last import GROUP_NORM_PARTIALS, channel_affine, group_norm
+from .channels_last import GROUP_NORM_PARTIALS, channel_affine, group_norm, unit_rows
 from .device import (
     built_with_cuda,
     cuda_device_count,
@@ -78,4 +78,5 @@ __all__ = [
     "store_counts",
     "sum_radially",
     "two_sum",
+    "unit_rows",
 ]

@@ -8,7 +8,7 @@ from .. import _core
 from .._arrays import Array
 from .device import current_stream
 
-__all__ = ["GROUP_NORM_PARTIALS", "channel_affine", "group_norm"]
+__all__ = ["GROUP_NORM_PARTIALS", "channel_affine", "group_norm", "unit_rows"]
 
 #: float32 numbers of scratch memory per image and group that `group_norm` needs on CUDA
 GROUP_NORM_PARTIALS: int = _core.GROUP_NORM_PARTIALS
@@ -76,4 +76,13 @@ def channel_affine(
     ``bias`` and ``scale`` numbers per channel, (C,) or (1 or B, C); what is None is left out.
     """
     _core.channel_affine(x, out, bias, scale, add, silu, current_stream(x), threads)
+    return out
+
+
+def unit_rows(x: Array, *, out: Array, scale: Array, threads: int = 0) -> Array:
+    """Compute ``out = scale x / norm(x)`` of every row, the last axis of contiguous arrays.
+
+    ``scale`` has one number per column, at most 256; ``out`` may be ``x``.
+    """
+    _core.unit_rows(x, out, scale, current_stream(x), threads)
     return out
