@@ -83,12 +83,12 @@ def fuses(x: Tensor) -> bool:
     There torch would convert the images to another layout and back for every GroupNorm, and add
     the bias of a convolution in a pass of its own.
     """
-    return (
-        x.is_cuda
-        and not torch.is_grad_enabled()
-        and not torch.compiler.is_compiling()
-        and x.is_contiguous(memory_format=torch.channels_last)
-    )
+    return on_cuda_without_gradient(x) and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def on_cuda_without_gradient(x: Tensor) -> bool:
+    """Whether an eager layer on x runs on CUDA and keeps nothing for a backward pass."""
+    return x.is_cuda and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
 
 
 class Conv(nn.Conv2d):
@@ -306,6 +306,13 @@ def _to_image(sequence: Tensor, like: Tensor) -> Tensor:
     return sequence.view(b, h, w, -1).permute(0, 3, 1, 2)
 
 
+def _unit(x: Tensor, scale: Tensor) -> Tensor:
+    """Return ``scale`` times the vectors of length 1 along the last axis."""
+    if on_cuda_without_gradient(x):
+        return ops.unit_rows(x, out=x, scale=scale)
+    return F.normalize(x, dim=-1) * scale.to(x.dtype)
+
+
 class Attention(nn.Module):
     """Cosine-similarity attention with a learned null key and value.
 
@@ -332,13 +339,12 @@ class Attention(nn.Module):
         """Attend from ``x`` (B, n, dim) to keys ``k`` and values ``v``, the null included."""
         b, n, _ = x.shape
         # Heads that share keys and values are further queries of one head, as they lie in memory.
-        q = self.to_q(x).view(b, -1, self.kv_heads, self.head_dim).transpose(1, 2)
+        q = _unit(self.to_q(x).view(b, -1, self.kv_heads, self.head_dim), self.q_scale)
         null_k, null_v = self.null_kv.to(k.dtype).expand(b, self.kv_heads, 1, 2, -1).unbind(3)
         k = torch.cat((null_k, k.expand(b, -1, -1, -1)), dim=2)
         v = torch.cat((null_v, v.expand(b, -1, -1, -1)), dim=2)
-        q = F.normalize(q, dim=-1) * self.q_scale.to(q.dtype)
-        k = F.normalize(k, dim=-1) * self.k_scale.to(k.dtype)
-        out = F.scaled_dot_product_attention(q, k, v.to(q.dtype), scale=8.0)
+        k = _unit(k, self.k_scale)
+        out = F.scaled_dot_product_attention(q.transpose(1, 2), k, v.to(q.dtype), scale=8.0)
         return self.to_out(out.transpose(1, 2).reshape(b, n, -1))
 
 
