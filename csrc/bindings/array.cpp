@@ -57,6 +57,21 @@ py::object export_capsule(const py::object& object, const py::object& stream) {
   return method("stream"_a = stream); // a producer older than DLPack 1.0
 }
 
+/// What a producer on CUDA is told: the stream that has to wait for it, or -1 if none has to, as
+/// work on torch's current stream for its own tensors. torch would compare streams by number and
+/// not by handle, and let a side stream wait for itself, even in the capture of a graph.
+py::object consumer_stream(const py::object& object, int device, std::uintptr_t stream) {
+  const py::object module = py::type::of(object).attr("__module__");
+  if (py::cast<std::string>(module).rfind("torch", 0) == 0) {
+    const py::object current =
+        py::module_::import("torch").attr("cuda").attr("current_stream")(device);
+    const auto handle = py::cast<std::uintptr_t>(current.attr("cuda_stream"));
+    if ((handle == 0 ? 1 : handle) == stream)
+      return py::int_(-1);
+  }
+  return py::int_(stream);
+}
+
 } // namespace
 
 const char* dtype_name(DType dtype) {
@@ -101,7 +116,7 @@ Array::Array(const py::object& object, const char* name, Access access,
   }
 
   const py::object stream_object =
-      cuda_ ? py::object(py::int_(stream.value_or(1))) : py::object(py::none());
+      cuda_ ? consumer_stream(object, device_id_, stream.value_or(1)) : py::object(py::none());
   std::optional<DeviceGuard> here; // torch exports from the current device alone
   if (cuda_)
     here.emplace(device_id_);

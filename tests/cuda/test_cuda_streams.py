@@ -75,6 +75,29 @@ def test_runs_on_the_current_stream_of_torch(name):
 
 
 @pytest.mark.parametrize("name", OPERATORS)
+def test_tensors_of_the_current_stream_need_no_event(monkeypatch, name):
+    """-1: no wait, not even where torch takes the handle of a side stream for another stream."""
+    torch = pytest.importorskip("torch")
+    operator, good, _ = OPERATORS[name]
+    given = torch.from_numpy(good).cuda()
+    export, streams = torch.Tensor.__dlpack__, []
+
+    def exported(self, *, stream, **keys):
+        streams.append(stream)
+        return export(self, stream=stream, **keys)
+
+    monkeypatch.setattr(torch.Tensor, "__dlpack__", exported)
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        got = operator(given, torch.empty_like(given))
+    side.synchronize()
+    close(got.cpu().numpy(), expected(name))
+    on_device = {stream for stream in streams if stream is not None}  # None: of the CPU
+    assert on_device == {-1}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
 def test_runs_on_the_current_stream_of_cupy(name):
     cupy = pytest.importorskip("cupy")
     operator, good, poison = OPERATORS[name]
