@@ -10,6 +10,7 @@
 #include "ops/channels_last.hpp"
 #include "ops/green.hpp"
 #include "ops/hex8.hpp"
+#include "ops/mean_hold.hpp"
 #include "ops/multigrid.hpp"
 #include "ops/phase_strain.hpp"
 #include "ops/reverse_step.hpp"
@@ -23,6 +24,7 @@ void reverse_step_cuda(const ReverseStep&, std::uintptr_t) { absent("reverse_ste
 void group_norm_cuda(const GroupNorm&, float*, std::uintptr_t) { absent("group_norm"); }
 void channel_affine_cuda(const ChannelAffine&, std::uintptr_t) { absent("channel_affine"); }
 void unit_rows_cuda(const UnitRows&, std::uintptr_t) { absent("unit_rows"); }
+void mean_hold_cuda(const MeanHold&, double*, std::uintptr_t) { absent("hold_mean"); }
 void run_lengths_cuda(const RunLengths&, std::uintptr_t) { absent("run_lengths"); }
 void pack_bits_cuda(const PackBits&, std::uintptr_t) { absent("pack_bits"); }
 void bit_pairs_cuda(const BitPairs&, std::uintptr_t) { absent("bit_pairs"); }

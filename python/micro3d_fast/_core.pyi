@@ -14,6 +14,7 @@ __version__: str
 BUILT_WITH_CUDA: bool
 BUILT_WITH_OPENMP: bool
 GROUP_NORM_PARTIALS: int
+MEAN_HOLD_PARTIALS: int
 REDUCE_PARTIALS: int
 HEX8_PARTIALS: int
 HEX8_MODELS: dict[str, tuple[int, int, int, bool]]
@@ -27,6 +28,11 @@ def reverse_step(
     x: Array, net: Array, net_uncond: OptionalArray, h0: OptionalArray, out: Array,
     out_net: OptionalArray, a: float, b: float, noise: float, h: float, guidance: float,
     clip: tuple[float, float] | None, seed: int, draw: int, origin: Shape, stream: Stream,
+    threads: int,
+) -> None: ...
+def hold_mean(
+    x: Array, net: Array, net_uncond: OptionalArray, mean: Array, tilt: Array, p: float, q: float,
+    guidance: float, part: Shape, every: int, partials: OptionalArray, stream: Stream,
     threads: int,
 ) -> None: ...
 def group_norm(

@@ -26,7 +26,11 @@ def test_held_mean_is_that_of_the_training_images(guidance):
     hold = MeanHold(field)
 
     def predicted():
-        return hold.predicted_x0(*field.net_slices(0), p, q).double()
+        x, *outputs = (each[0].double() for each in field.volumes())
+        net = outputs[0]
+        if len(outputs) == 2:
+            net = guidance * net + (1 - guidance) * outputs[1]
+        return (p * x + q * net).clamp(-0.999, 0.999)
 
     for _ in range(3):  # Newton's method goes on from the tilt of the pass before
         network.predict(1000)

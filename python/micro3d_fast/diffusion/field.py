@@ -114,10 +114,11 @@ class Field:
         batch = self.slices(buffer, plane, i, channels_last=channels_last)
         return batch.permute(TO_FIELD[plane])
 
-    def net_slices(self, i: int) -> tuple[Tensor, list[Tensor]]:
-        """Return x and the network's outputs of volume i in the current plane."""
-        outputs = [self.slices(out, self.plane, i, channels_last=True) for out in self.net_outputs]
-        return self.slices(self._x, self.plane, i), outputs
+    def volumes(self) -> list[Tensor]:
+        """Return x and the network's outputs as slices of the plane, [volume, S, C, H, W]."""
+        batches = [self.batch(self._x, self.plane)]
+        batches += [self.batch(out, self.plane, channels_last=True) for out in self.net_outputs]
+        return [batch.unflatten(0, (len(self.seeds), -1)) for batch in batches]
 
     def result(self, i: int = 0) -> np.ndarray:
         """Return the field (C, nz, ny, nx) of volume i, in the requested shape, on the host."""

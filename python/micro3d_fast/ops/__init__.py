@@ -18,7 +18,7 @@ from .device import (
     max_threads,
     require_cuda,
 )
-from .diffusion import reverse_step
+from .diffusion import MEAN_HOLD_PARTIALS, hold_mean, reverse_step
 from .finite_elements import (
     HEX8_MODELS,
     HEX8_PARTIALS,
@@ -45,6 +45,7 @@ __all__ = [
     "GROUP_NORM_PARTIALS",
     "HEX8_MODELS",
     "HEX8_PARTIALS",
+    "MEAN_HOLD_PARTIALS",
     "REDUCE_PARTIALS",
     "Hex8Model",
     "built_with_cuda",
@@ -61,6 +62,7 @@ __all__ = [
     "green_convolve_takes",
     "group_norm",
     "hex8",
+    "hold_mean",
     "load_phase",
     "max_threads",
     "multigrid_cycle",

@@ -12,7 +12,10 @@ from .._arrays import Array
 from .._checks import integer, real, refuse
 from .device import current_stream
 
-__all__ = ["reverse_step"]
+__all__ = ["MEAN_HOLD_PARTIALS", "hold_mean", "reverse_step"]
+
+#: float64 numbers of scratch memory per volume and channel that `hold_mean` needs on CUDA
+MEAN_HOLD_PARTIALS: int = _core.MEAN_HOLD_PARTIALS
 
 
 def reverse_step(
@@ -143,6 +146,75 @@ def reverse_step(
         _below(threads, 2**31, "threads"),
     )
     return out
+
+
+def hold_mean(
+    x: Array,
+    net: Array,
+    net_uncond: Array | None = None,
+    *,
+    mean: Array,
+    tilt: Array,
+    p: float,
+    q: float,
+    part: tuple[int, int, int],
+    every: int = 1,
+    guidance: float = 1.0,
+    partials: Array | None = None,
+    threads: int = 0,
+) -> None:
+    r"""Change the network's outputs so that the predicted volume has the wanted mean.
+
+    .. math::
+        x_0 &= \mathrm{clamp}(p\, x + q\, \hat\epsilon, -0.999, 0.999) \\
+        y &= (x_0 + \tanh w) / (1 + x_0 \tanh w)
+
+    with :math:`\hat\epsilon` as in `reverse_step`. Four steps of Newton's method, of 0.5 at most,
+    find the ``w`` of each volume and channel for which y has the wanted mean; it is rounded to a
+    multiple of 1/4096, so that the order of a sum hardly matters. Then :math:`(y - x_0) / q` is
+    added to the outputs.
+
+    Parameters
+    ----------
+    x : array of float32, shape (N, S, C, H, W)
+        N volumes, each as S slices; any strides.
+    net, net_uncond : arrays of float32, bfloat16 or float16, same shape
+        The network's outputs, which are changed; with ``net_uncond`` they are weighed by
+        ``guidance`` and 1 - ``guidance``.
+    mean : array of float32, shape (C,)
+        The wanted mean.
+    tilt : array of float32, shape (N, C)
+        Where the search of w begins, and where its result goes.
+    p, q : float
+        Weights of ``x`` and of the network's output.
+    part : (int, int, int)
+        Number of slices, rows and columns over which the mean is taken.
+    every : int
+        Only each ``every``-th slice of the part counts.
+    guidance : float
+        Weight of ``net``; not used without ``net_uncond``.
+    partials : array of float64, optional
+        On CUDA: `MEAN_HOLD_PARTIALS` numbers per volume and channel.
+    threads : int
+        CPU threads, 0 for all. The result does not depend on it. Ignored on CUDA.
+    """
+    if len(part) != 3:
+        raise refuse("part", "be (slices, rows, columns)", repr(part))
+    _core.hold_mean(
+        x,
+        net,
+        net_uncond,
+        mean,
+        tilt,
+        _finite(p, "p"),
+        _finite(q, "q"),
+        _finite(guidance, "guidance"),
+        part,
+        integer(every, name="every", minimum=1),
+        partials,
+        current_stream(x),
+        _below(threads, 2**31, "threads"),
+    )
 
 
 def _finite(value: Any, name: str) -> float:

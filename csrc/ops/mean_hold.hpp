@@ -1,0 +1,66 @@
+// SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "core/divisor.hpp"     // for BoxIndex
+#include "ops/reverse_step.hpp" // for Field
+
+#include <cmath> // for rint, tanh
+
+namespace micro3d {
+
+/// Prior odds of each volume's channels under which the mean of the predicted x0 is the wanted one.
+///
+///   e  = guidance * net + (1 - guidance) * net_uncond
+///   x0 = clamp(p x + q e, -0.999, 0.999)
+///   y  = (x0 + t) / (1 + x0 t), t = tanh(w)          mean of y over the part = the wanted mean
+///
+/// Four damped steps of Newton's method find w, which is then rounded to a grid: so the order of a
+/// sum hardly matters. Then (y - x0) / q is added to the network's outputs of all voxels.
+struct MeanHold {
+  enum Role { X, Net, Uncond, roles };
+  Field field[roles]; // of one volume; axes channel, slice, row, column
+  Index volume_stride[roles];
+  Index volumes, extent[4];
+  Index part[3], every; // of slices, rows, columns that the mean is taken over; each every-th slice
+  const float* wanted;  // [channel]
+  float* tilt;          // w [volume, channel], from call to call
+  float p, q, guidance, unguided;
+
+  static constexpr int steps = 4;
+  static constexpr float limit = 0.999f;
+  M3D_HD float tilted(float x0, float t) const { return (x0 + t) / (1.0f + x0 * t); }
+  M3D_HD float predicted(float x, float net, float uncond) const {
+    if (field[Uncond].present())
+      net = guidance * net + unguided * uncond;
+    const float x0 = p * x + q * net;
+    return x0 < -limit ? -limit : x0 > limit ? limit : x0;
+  }
+  /// What is added to the outputs.
+  M3D_HD float change(float x0, float t) const { return (tilted(x0, t) - x0) / q; }
+
+  /// A step from the sums of y and y^2 over n voxels.
+  M3D_HD float newton(float w, float wanted_mean, double sum, double squares, double n) const {
+    const double slope = 1.0 - squares / n;
+    const double step = (wanted_mean - sum / n) / (slope < 1e-3 ? 1e-3 : slope);
+    return w + static_cast<float>(step < -0.5 ? -0.5 : step > 0.5 ? 0.5 : step);
+  }
+  M3D_HD static float on_grid(float w) { return rintf(w * 4096.0f) / 4096.0f; }
+
+  Index count() const { return (part[0] + every - 1) / every * part[1] * part[2]; }
+  M3D_HD Index at(int role, Index volume, Index c, Index s, Index h, Index w) const {
+    const Index* stride = field[role].stride;
+    return volume * volume_stride[role] + c * stride[0] + s * stride[1] + h * stride[2] +
+           w * stride[3];
+  }
+};
+
+/// Blocks that sum one channel of a volume on CUDA, at most.
+constexpr int mean_hold_blocks = 256;
+/// Scratch memory for a channel of a volume: sums and sums of squares of two steps, w of each step.
+constexpr int mean_hold_scratch = 4 * mean_hold_blocks + MeanHold::steps;
+
+void mean_hold_cpu(const MeanHold& op, int threads);
+/// `scratch`: volumes * channels * mean_hold_scratch.
+void mean_hold_cuda(const MeanHold& op, double* scratch, std::uintptr_t stream);
+
+} // namespace micro3d
