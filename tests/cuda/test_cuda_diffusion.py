@@ -320,3 +320,19 @@ def test_a_batch_that_a_graph_has_no_memory_for_is_halved(monkeypatch):
     want = field_of(calm_model(), DEVICE)
     monkeypatch.setattr(CapturedNetwork, "_capture", refused)
     np.testing.assert_allclose(field_of(calm_model(), DEVICE), want, atol=2e-3)
+
+
+@pytest.mark.parametrize(("precision", "rounded"), [("float32", False), ("bfloat16", True)])
+def test_float32_is_not_rounded_to_tf32(precision, rounded, monkeypatch):
+    seen = []
+    predict = NetworkPass.predict
+
+    def watched(self, t):
+        seen.append(torch.backends.cudnn.allow_tf32)
+        predict(self, t)
+
+    monkeypatch.setattr(NetworkPass, "predict", watched)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    m3.reconstruct((16, 16, 16), calm_model(), passes=3, device=DEVICE, precision=precision)
+    assert set(seen) == {rounded}
+    assert torch.backends.cudnn.allow_tf32
