@@ -64,19 +64,23 @@ def computing(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
     """Prepare for passes of the network inside the with block.
 
     A CUDA device becomes the current one, and float32 means float32 there: cuDNN would round the
-    factors of convolutions to 10 bits (TF32).  On the CPU freed memory is kept.
+    factors of convolutions to 10 bits (TF32).  Attention is not that of cuDNN, which takes most of
+    a second to prepare and is no faster for the few hundred pixels of a slice.  On the CPU freed
+    memory is kept.
     """
     if device.type != "cuda":
         with kept_memory():
             yield
         return
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = before and dtype != torch.float32
+    tf32, attention = torch.backends.cudnn.allow_tf32, torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cudnn.allow_tf32 = tf32 and dtype != torch.float32
+    torch.backends.cuda.enable_cudnn_sdp(False)
     try:
         with torch.cuda.device(device):
             yield
     finally:
-        torch.backends.cudnn.allow_tf32 = before
+        torch.backends.cudnn.allow_tf32 = tf32
+        torch.backends.cuda.enable_cudnn_sdp(attention)
 
 
 _keepers = 0

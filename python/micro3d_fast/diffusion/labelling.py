@@ -21,6 +21,7 @@ __all__ = [
     "labels_of",
     "left_to_give",
     "match_fractions",
+    "prepare_labelling",
     "smoothed",
     "whole_counts",
 ]
@@ -44,11 +45,16 @@ def smoothed(x: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
     is noise.  With the neighbourhood added, the voxels at interfaces change phase first, so that
     matching a fraction moves surfaces instead of scattering single voxels.
     """
-    from scipy.ndimage import gaussian_filter
+    from scipy.ndimage import gaussian_filter  # imported by `prepare_labelling`
 
     x = np.clip(x, -1, 1)
     mode = ["wrap" if p else "nearest" for p in periodic]
     return np.stack([c + gaussian_filter(c, 2.0, mode=mode, truncate=2.0) for c in x])
+
+
+def prepare_labelling() -> None:
+    """Import what `final_labels` needs, which takes up to a second, beside the passes."""
+    import scipy.ndimage  # noqa: F401
 
 
 def match_fractions(

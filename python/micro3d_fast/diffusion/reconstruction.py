@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ from .._phases import phase_counts
 from ..microstructure import Microstructure
 from . import recipe
 from .field import Field, working_shape
-from .labelling import UNKNOWN, final_labels, labels_of, left_to_give
+from .labelling import UNKNOWN, final_labels, labels_of, left_to_give, prepare_labelling
 from .model import Model
 from .network_pass import NetworkPass
 from .recipe import OMIT, Recipe, Record
@@ -205,6 +206,7 @@ class Reconstruction:
         from .device import computing
 
         started = time.perf_counter()
+        threading.Thread(target=prepare_labelling).start()
         target, fractions = self.volume_fractions, None
         if self.fraction_condition:
             fractions = self.model.volume_fractions if target is None else target

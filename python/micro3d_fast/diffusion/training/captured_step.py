@@ -68,7 +68,7 @@ class CapturedStep:
                         graph.capture_end()
                     raise
                 graph.capture_end()
-        except RuntimeError as error:
+        except torch.OutOfMemoryError as error:  # others would leave torch's generators unusable
             warnings.warn(
                 "the training step could not be captured in a CUDA graph, so its kernels are "
                 f"launched one by one, which takes longer: {error}",
