@@ -48,27 +48,55 @@ static std::optional<Array> per_channel(const py::object& object, const char* na
   return a;
 }
 
-static void group_norm(const py::object& x_in, const py::object& out_in, Index groups,
-                       double epsilon, const py::object& weight_in, const py::object& bias_in,
-                       const py::object& before_in, const py::object& scale_in,
-                       const py::object& shift_in, bool silu, const py::object& partials_in,
-                       Stream stream, int threads) {
-  const Array x(x_in, "x", Access::read, stream), out(out_in, "out", Access::write, stream);
-  require_images(x);
-  require_like(out, x);
+/// The operator of these images, without its arrays.
+static GroupNorm group_norm_of(const Array& x, Index groups, bool silu) {
   GroupNorm op{};
   op.x = x.data_untyped();
-  op.out = out.data_untyped();
   op.element = element_of(x);
   op.images = x.extent(0);
   op.channels = x.extent(1);
   op.pixels = x.extent(2) * x.extent(3);
   op.groups = groups;
-  op.epsilon = static_cast<float>(epsilon);
   op.silu = silu;
   if (groups < 1 || op.channels % groups != 0 || op.channels > 4096)
     throw py::value_error("`groups` must divide the channels, at most 4096, got " +
                           std::to_string(groups) + " for " + std::to_string(op.channels));
+  return op;
+}
+
+/// The scratch memory: `needed` float32 on CUDA.
+static std::optional<Array> scratch_of(const py::object& partials_in, Stream stream, const Array& x,
+                                       Index needed) {
+  std::optional<Array> partials = optional_array(partials_in, "partials", Access::write, stream, x);
+  if (x.is_cuda() && (partials ? partials->size() : 0) < needed)
+    throw py::value_error("`partials` must hold " + std::to_string(needed) + " float32");
+  return partials;
+}
+
+/// Float32 of a shape, contiguous.
+static std::optional<Array> numbers(const py::object& object, const char* name, Access access,
+                                    Stream stream, const Array& x,
+                                    const std::vector<Index>& shape) {
+  std::optional<Array> a = optional_array(object, name, access, stream, x);
+  if (a) {
+    a->require_dtype({DType::f32});
+    a->require_shape(shape);
+    a->require_contiguous();
+  }
+  return a;
+}
+
+static void group_norm(const py::object& x_in, const py::object& out_in, Index groups,
+                       double epsilon, const py::object& weight_in, const py::object& bias_in,
+                       const py::object& before_in, const py::object& scale_in,
+                       const py::object& shift_in, bool silu, const py::object& statistics_in,
+                       const py::object& partials_in, Stream stream, int threads) {
+  const Array x(x_in, "x", Access::read, stream), out(out_in, "out", Access::write, stream);
+  require_images(x);
+  require_like(out, x);
+  GroupNorm op = group_norm_of(x, groups, silu);
+  op.out = out.data_untyped();
+  op.epsilon = static_cast<float>(epsilon);
   const auto weight = per_channel(weight_in, "weight", stream, x, op.weight);
   const auto bias = per_channel(bias_in, "bias", stream, x, op.bias);
   const auto before = per_channel(before_in, "before", stream, x, op.before);
@@ -76,15 +104,65 @@ static void group_norm(const py::object& x_in, const py::object& out_in, Index g
   const auto shift = per_channel(shift_in, "shift", stream, x, op.shift);
   if (!weight || !bias || scale.has_value() != shift.has_value())
     throw py::value_error("`weight` and `bias` must be given, `scale` and `shift` together");
-  const auto partials = optional_array(partials_in, "partials", Access::write, stream, x);
-  const Index needed = op.images * groups * 3 * GroupNorm::most_parts;
-  if (x.is_cuda() && (partials ? partials->size() : 0) < needed)
-    throw py::value_error("`partials` must hold " + std::to_string(needed) + " float32");
+  const auto statistics =
+      numbers(statistics_in, "statistics", Access::write, stream, x, {op.images, groups, 2});
+  op.statistics = data_or_null<float>(statistics);
+  const auto partials =
+      scratch_of(partials_in, stream, x, op.images * groups * 3 * GroupNorm::most_parts);
   float* const scratch = data_or_null<float>(partials);
   if (x.size() > 0)
     run_on_device(
         x, stream, [&] { group_norm_cpu(op, threads); },
         [&](std::uintptr_t s) { group_norm_cuda(op, scratch, s); });
+}
+
+static void group_norm_gradient(const py::object& x_in, const py::object& gradient_in,
+                                const py::object& out_in, Index groups, const py::object& weight_in,
+                                const py::object& bias_in, const py::object& scale_in,
+                                const py::object& shift_in, bool silu,
+                                const py::object& statistics_in, const py::object& d_weight_in,
+                                const py::object& d_bias_in, const py::object& d_scale_in,
+                                const py::object& d_shift_in, const py::object& partials_in,
+                                Stream stream, int threads) {
+  const Array x(x_in, "x", Access::read, stream);
+  const Array gradient(gradient_in, "gradient", Access::read, stream);
+  const Array out(out_in, "out", Access::write, stream);
+  require_images(x);
+  require_like(gradient, x);
+  require_like(out, x);
+  out.require_no_overlap(x);
+  GroupNormGradient op{};
+  GroupNorm& f = op.forward = group_norm_of(x, groups, silu);
+  op.gradient = gradient.data_untyped();
+  op.out = out.data_untyped();
+  const auto weight = per_channel(weight_in, "weight", stream, x, f.weight);
+  const auto bias = per_channel(bias_in, "bias", stream, x, f.bias);
+  const auto scale = per_channel(scale_in, "scale", stream, x, f.scale);
+  const auto shift = per_channel(shift_in, "shift", stream, x, f.shift);
+  const std::vector<Index> one{f.channels}, each{f.images, f.channels};
+  const auto statistics =
+      numbers(statistics_in, "statistics", Access::read, stream, x, {f.images, groups, 2});
+  const auto d_weight = numbers(d_weight_in, "d_weight", Access::write, stream, x, one);
+  const auto d_bias = numbers(d_bias_in, "d_bias", Access::write, stream, x, one);
+  const auto d_scale = numbers(d_scale_in, "d_scale", Access::write, stream, x, each);
+  const auto d_shift = numbers(d_shift_in, "d_shift", Access::write, stream, x, each);
+  if (!weight || !bias || !statistics || !d_weight || !d_bias ||
+      scale.has_value() != shift.has_value() || scale.has_value() != d_scale.has_value() ||
+      scale.has_value() != d_shift.has_value())
+    throw py::value_error("`scale`, `shift` and their gradients must be given together, the "
+                          "others always");
+  f.statistics = statistics->data<float>();
+  op.weight = d_weight->data<float>();
+  op.bias = d_bias->data<float>();
+  op.scale = data_or_null<float>(d_scale);
+  op.shift = data_or_null<float>(d_shift);
+  const Index sums = f.channels * 2 * (GroupNormGradient::most_parts + 1);
+  const auto partials = scratch_of(partials_in, stream, x, f.images * (sums + groups * 2));
+  float* const scratch = data_or_null<float>(partials);
+  if (x.size() > 0)
+    run_on_device(
+        x, stream, [&] { group_norm_gradient_cpu(op, threads); },
+        [&](std::uintptr_t s) { group_norm_gradient_cuda(op, scratch, s); });
 }
 
 static void channel_affine(const py::object& x_in, const py::object& out_in,
@@ -147,8 +225,14 @@ static void bind_channels_last(py::module_& m) {
   m.attr("GROUP_NORM_PARTIALS") = 3 * GroupNorm::most_parts;
   m.def("group_norm", &group_norm, py::arg("x"), py::arg("out"), py::arg("groups"),
         py::arg("epsilon"), py::arg("weight"), py::arg("bias"), py::arg("before"), py::arg("scale"),
-        py::arg("shift"), py::arg("silu"), py::arg("partials"), py::arg("stream"),
-        py::arg("threads"));
+        py::arg("shift"), py::arg("silu"), py::arg("statistics"), py::arg("partials"),
+        py::arg("stream"), py::arg("threads"));
+  m.attr("GROUP_NORM_GRADIENT_PARTIALS") = 2 * (GroupNormGradient::most_parts + 2);
+  m.def("group_norm_gradient", &group_norm_gradient, py::arg("x"), py::arg("gradient"),
+        py::arg("out"), py::arg("groups"), py::arg("weight"), py::arg("bias"), py::arg("scale"),
+        py::arg("shift"), py::arg("silu"), py::arg("statistics"), py::arg("d_weight"),
+        py::arg("d_bias"), py::arg("d_scale"), py::arg("d_shift"), py::arg("partials"),
+        py::arg("stream"), py::arg("threads"));
   m.def("channel_affine", &channel_affine, py::arg("x"), py::arg("out"), py::arg("bias"),
         py::arg("scale"), py::arg("add"), py::arg("silu"), py::arg("stream"), py::arg("threads"));
   m.def("unit_rows", &unit_rows, py::arg("x"), py::arg("out"), py::arg("scale"), py::arg("stream"),

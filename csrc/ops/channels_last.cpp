@@ -28,7 +28,12 @@ template <Element E> void group_norm_of(const GroupNorm& op, int threads) {
         }
       const double count = double(op.pixels * size), mean = sum / count;
       const double variance = squares / count - mean * mean;
+      const auto place = static_cast<std::size_t>((b * op.groups + g) * 2);
       const double safe = (variance > 0.0 ? variance : 0.0) + double(op.epsilon);
+      if (op.statistics != nullptr) {
+        op.statistics[place] = float(mean);
+        op.statistics[place + 1] = float(1.0 / std::sqrt(safe));
+      }
       for (Index c = g * size; c < (g + 1) * size; ++c)
         op.affine(b, c, float(mean), float(1.0 / std::sqrt(safe)), gain[std::size_t(c)],
                   offset[std::size_t(c)]);
@@ -40,6 +45,65 @@ template <Element E> void group_norm_of(const GroupNorm& op, int threads) {
                                                              offset[std::size_t(c)]));
   };
   for_each(Cpu{threads}, op.images, image);
+}
+
+template <Element E> void group_norm_gradient_of(const GroupNormGradient& op, int threads) {
+  using P = Elements<E, 1>;
+  const GroupNorm& f = op.forward;
+  const Index size = f.group_size();
+  std::vector<double> sums(
+      static_cast<std::size_t>(f.images * f.channels * 2)); // dz, dz normalized
+  for_each(Cpu{threads}, f.images, [&](Index b) {
+    const P* x = static_cast<const P*>(f.x) + b * f.pixels * f.channels;
+    const P* dy = static_cast<const P*>(op.gradient) + b * f.pixels * f.channels;
+    P* out = static_cast<P*>(op.out) + b * f.pixels * f.channels;
+    for (Index g = 0; g < f.groups; ++g) {
+      const float mean = f.statistics[(b * f.groups + g) * 2];
+      const float inverse = f.statistics[(b * f.groups + g) * 2 + 1];
+      double first = 0.0, second = 0.0;
+      for (Index c = g * size; c < (g + 1) * size; ++c) {
+        float gain, offset;
+        op.affine(b, c, gain, offset);
+        double* sum = &sums[static_cast<std::size_t>((b * f.channels + c) * 2)];
+        for (Index p = 0; p < f.pixels; ++p) {
+          const float normal = (x[p * f.channels + c].get(0) - mean) * inverse;
+          const float dz =
+              op.template inner<E>(dy[p * f.channels + c].get(0), gain * normal + offset);
+          sum[0] += dz;
+          sum[1] += double(dz) * normal;
+        }
+        first += gain * sum[0];
+        second += gain * sum[1];
+      }
+      const auto count = double(f.pixels * size);
+      const auto mean_first = float(first / count), mean_second = float(second / count);
+      for (Index c = g * size; c < (g + 1) * size; ++c) {
+        float gain, offset;
+        op.affine(b, c, gain, offset);
+        for (Index p = 0; p < f.pixels; ++p) {
+          const float normal = (x[p * f.channels + c].get(0) - mean) * inverse;
+          const float dz =
+              op.template inner<E>(dy[p * f.channels + c].get(0), gain * normal + offset);
+          out[p * f.channels + c].set(0, inverse * (gain * dz - mean_first - normal * mean_second));
+        }
+      }
+    }
+  });
+  for (Index c = 0; c < f.channels; ++c) {
+    double weight = 0.0, bias = 0.0;
+    for (Index b = 0; b < f.images; ++b) {
+      const double* sum = &sums[static_cast<std::size_t>((b * f.channels + c) * 2)];
+      const double factor = f.scale.present() ? 1.0 + double(f.scale.at(b, c)) : 1.0;
+      weight += factor * sum[1];
+      bias += factor * sum[0];
+      if (op.scale != nullptr) {
+        op.scale[b * f.channels + c] = float(f.weight.at(b, c) * sum[1] + f.bias.at(b, c) * sum[0]);
+        op.shift[b * f.channels + c] = float(sum[0]);
+      }
+    }
+    op.weight[c] = float(weight);
+    op.bias[c] = float(bias);
+  }
 }
 
 template <Element E> void channel_affine_of(const ChannelAffine& op, int threads) {
@@ -79,6 +143,15 @@ void group_norm_cpu(const GroupNorm& op, int threads) {
     group_norm_of<Element::bf16>(op, threads);
   else
     group_norm_of<Element::f16>(op, threads);
+}
+
+void group_norm_gradient_cpu(const GroupNormGradient& op, int threads) {
+  if (op.forward.element == Element::f32)
+    group_norm_gradient_of<Element::f32>(op, threads);
+  else if (op.forward.element == Element::bf16)
+    group_norm_gradient_of<Element::bf16>(op, threads);
+  else
+    group_norm_gradient_of<Element::f16>(op, threads);
 }
 
 void channel_affine_cpu(const ChannelAffine& op, int threads) {

@@ -147,6 +147,10 @@ __global__ void __launch_bounds__(threads)
       const double variance = q / count - mean * mean;
       group[2 * g] = float(mean + double(partials[(image * op.groups + g) * op.parts * 3 + 2]));
       group[2 * g + 1] = 1.0f / sqrtf(float(variance > 0.0 ? variance : 0.0) + op.epsilon);
+      if (op.statistics != nullptr && blockIdx.x == 0) {
+        op.statistics[(image * op.groups + g) * 2] = group[2 * g];
+        op.statistics[(image * op.groups + g) * 2 + 1] = group[2 * g + 1];
+      }
     }
   }
   __syncthreads();
@@ -176,6 +180,171 @@ __global__ void __launch_bounds__(threads)
           pack[k].set(j, op.template value<E>(pack[k].get(j), gain[j], offset[j]));
         out[p[k] * at.vectors + vector] = pack[k];
       }
+    });
+  }
+}
+
+/// What a thread needs of its channels for the gradient.
+template <int V> struct GradientLane {
+  float mean[V], inverse[V], gain[V], offset[V];
+
+  __device__ GradientLane(const GroupNormGradient& op, Index image, Index first) {
+    const Index size = op.forward.group_size();
+    for (int j = 0; j < V; ++j) {
+      const Index g = image * op.forward.groups + (first + j) / size;
+      mean[j] = op.forward.statistics[2 * g];
+      inverse[j] = op.forward.statistics[2 * g + 1];
+      op.affine(image, first + j, gain[j], offset[j]);
+    }
+  }
+};
+
+/// Of every channel, over one part of the pixels: the sums of dz and of dz times the normalized x.
+template <Element E, int V>
+__global__ void __launch_bounds__(threads)
+    gradient_sums_kernel(Width<E, V>, GroupNormGradient op, float* partials) {
+  __shared__ float sums[threads * V];
+  __shared__ float products[threads * V];
+  const GroupNorm& f = op.forward;
+  const int thread = static_cast<int>(threadIdx.x);
+  const Lanes<V> at(f.channels, thread);
+  const Index image = blockIdx.y, part = blockIdx.x;
+  const Index per = (f.pixels + f.parts - 1) / f.parts;
+  const Index first = part * per, last = first + per < f.pixels ? first + per : f.pixels;
+  const Index start = image * f.pixels * at.vectors;
+  const auto* x = static_cast<const Elements<E, V>*>(f.x) + start;
+  const auto* dy = static_cast<const Elements<E, V>*>(op.gradient) + start;
+  float* to = partials + (image * f.parts + part) * 2 * f.channels;
+  for (int base = 0; base < at.vectors; base += at.lanes) {
+    const int vector = base + at.lane;
+    float sum[V] = {}, product[V] = {};
+    if (at.row < at.rows && vector < at.vectors) {
+      const GradientLane<V> lane(op, image, Index(vector) * V);
+#pragma unroll 2
+      for (Index p = first + at.row; p < last; p += at.rows) {
+        const Elements<E, V> values = x[p * at.vectors + vector];
+        const Elements<E, V> slopes = dy[p * at.vectors + vector];
+#pragma unroll
+        for (int j = 0; j < V; ++j) {
+          const float normal = (values.get(j) - lane.mean[j]) * lane.inverse[j];
+          const float dz =
+              op.template inner<E>(slopes.get(j), lane.gain[j] * normal + lane.offset[j]);
+          sum[j] += dz;
+          product[j] += dz * normal;
+        }
+      }
+    }
+    for (int j = 0; j < V; ++j) {
+      sums[j * threads + thread] = sum[j];
+      products[j * threads + thread] = product[j];
+    }
+    __syncthreads();
+    for (int c = thread; c < at.lanes * V && base * V + c < f.channels; c += threads) {
+      float s = 0.0f, q = 0.0f;
+      for (int row = 0; row < at.rows; ++row) {
+        const int from = c % V * threads + row * at.lanes + c / V;
+        s += sums[from];
+        q += products[from];
+      }
+      to[base * V + c] = s;
+      to[f.channels + base * V + c] = q;
+    }
+    __syncthreads();
+  }
+}
+
+/// Of an image: the sums over all parts, the gradients of scale and shift, the means of its groups.
+__global__ void __launch_bounds__(threads)
+    gradient_means_kernel(GroupNormGradient op, const float* partials, float* sums, float* means) {
+  extern __shared__ float weighted[];
+  const GroupNorm& f = op.forward;
+  const int thread = static_cast<int>(threadIdx.x);
+  const Index image = blockIdx.x, size = f.group_size();
+  for (Index c = thread; c < f.channels; c += threads) {
+    float s = 0.0f, q = 0.0f;
+    for (int part = 0; part < f.parts; ++part) {
+      const float* from = partials + (image * f.parts + part) * 2 * f.channels;
+      s += from[c];
+      q += from[f.channels + c];
+    }
+    float gain, offset;
+    op.affine(image, c, gain, offset);
+    weighted[c] = gain * s;
+    weighted[f.channels + c] = gain * q;
+    sums[image * 2 * f.channels + c] = s;
+    sums[(image * 2 + 1) * f.channels + c] = q;
+    if (op.scale != nullptr) {
+      op.scale[image * f.channels + c] = f.weight.at(image, c) * q + f.bias.at(image, c) * s;
+      op.shift[image * f.channels + c] = s;
+    }
+  }
+  __syncthreads();
+  for (Index g = thread / 32; g < f.groups; g += warps) {
+    float s = 0.0f, q = 0.0f;
+    for (Index c = thread % 32; c < size; c += 32) {
+      s += weighted[g * size + c];
+      q += weighted[f.channels + g * size + c];
+    }
+    for (int half = 16; half > 0; half /= 2) {
+      s += __shfl_down_sync(0xffffffffu, s, half);
+      q += __shfl_down_sync(0xffffffffu, q, half);
+    }
+    if (thread % 32 == 0) {
+      const auto count = float(f.pixels * size);
+      means[(image * f.groups + g) * 2] = s / count;
+      means[(image * f.groups + g) * 2 + 1] = q / count;
+    }
+  }
+}
+
+/// The gradients of weight and bias: sums over the images.
+__global__ void __launch_bounds__(threads)
+    gradient_weights_kernel(GroupNormGradient op, const float* sums) {
+  const GroupNorm& f = op.forward;
+  const Index c = Index(blockIdx.x) * threads + threadIdx.x;
+  if (c >= f.channels)
+    return;
+  float weight = 0.0f, bias = 0.0f;
+  for (Index image = 0; image < f.images; ++image) {
+    const float factor = f.scale.present() ? 1.0f + f.scale.at(image, c) : 1.0f;
+    bias += factor * sums[image * 2 * f.channels + c];
+    weight += factor * sums[(image * 2 + 1) * f.channels + c];
+  }
+  op.weight[c] = weight;
+  op.bias[c] = bias;
+}
+
+template <Element E, int V>
+__global__ void __launch_bounds__(threads)
+    gradient_apply_kernel(Width<E, V>, GroupNormGradient op, const float* means) {
+  const GroupNorm& f = op.forward;
+  const int thread = static_cast<int>(threadIdx.x);
+  const Lanes<V> at(f.channels, thread);
+  if (at.row >= at.rows)
+    return;
+  const Index image = blockIdx.y, start = image * f.pixels * at.vectors, size = f.group_size();
+  const auto* x = static_cast<const Elements<E, V>*>(f.x) + start;
+  const auto* dy = static_cast<const Elements<E, V>*>(op.gradient) + start;
+  auto* out = static_cast<Elements<E, V>*>(op.out) + start;
+  for (int vector = at.lane; vector < at.vectors; vector += at.lanes) {
+    const GradientLane<V> lane(op, image, Index(vector) * V);
+    float first[V], second[V];
+    for (int j = 0; j < V; ++j) {
+      const Index g = image * f.groups + (Index(vector) * V + j) / size;
+      first[j] = means[2 * g];
+      second[j] = means[2 * g + 1];
+    }
+    each_pixel<1>(f.pixels, at, [&](const Index(&p)[1], int) {
+      const Elements<E, V> values = x[p[0] * at.vectors + vector];
+      Elements<E, V> slopes = dy[p[0] * at.vectors + vector];
+#pragma unroll
+      for (int j = 0; j < V; ++j) {
+        const float normal = (values.get(j) - lane.mean[j]) * lane.inverse[j];
+        const float dz =
+            op.template inner<E>(slopes.get(j), lane.gain[j] * normal + lane.offset[j]);
+        slopes.set(j, lane.inverse[j] * (lane.gain[j] * dz - first[j] - normal * second[j]));
+      }
+      out[p[0] * at.vectors + vector] = slopes;
     });
   }
 }
@@ -306,6 +475,29 @@ template <Element E, int V> struct RunGroupNorm {
     group_norm_of<E, V>(op, partials, cuda);
   }
 };
+template <Element E, int V> struct RunGroupNormGradient {
+  static void run(GroupNormGradient op, float* partials, Cuda cuda) {
+    GroupNorm& f = op.forward;
+    const auto images = static_cast<unsigned>(f.images);
+    const int parts = blocks_per_image(f.images, f.pixels, f.channels, V, 1024);
+    f.parts = parts < GroupNormGradient::most_parts ? parts : GroupNormGradient::most_parts;
+    float* const sums = partials + f.images * f.channels * 2 * f.parts;
+    float* const means = sums + f.images * f.channels * 2;
+    gradient_sums_kernel<<<dim3(static_cast<unsigned>(f.parts), images), threads, 0, cuda.stream>>>(
+        Width<E, V>{}, op, partials);
+    M3D_CUDA_CHECK(cudaGetLastError());
+    const std::size_t bytes = 2 * sizeof(float) * static_cast<std::size_t>(f.channels);
+    gradient_means_kernel<<<images, threads, bytes, cuda.stream>>>(op, partials, sums, means);
+    M3D_CUDA_CHECK(cudaGetLastError());
+    const auto some = static_cast<unsigned>((f.channels + threads - 1) / threads);
+    gradient_weights_kernel<<<some, threads, 0, cuda.stream>>>(op, sums);
+    M3D_CUDA_CHECK(cudaGetLastError());
+    const int blocks = blocks_per_image(f.images, f.pixels, f.channels, V, 2048);
+    gradient_apply_kernel<<<dim3(static_cast<unsigned>(blocks), images), threads, 0, cuda.stream>>>(
+        Width<E, V>{}, op, means);
+    M3D_CUDA_CHECK(cudaGetLastError());
+  }
+};
 template <Element E, int V> struct RunChannelAffine {
   static void run(const ChannelAffine& op, Cuda cuda) { channel_affine_of<E, V>(op, cuda); }
 };
@@ -330,6 +522,13 @@ void group_norm_cuda(const GroupNorm& op, float* partials, std::uintptr_t stream
   require_images(op.images);
   with_width<RunGroupNorm>(op.element, op.channels, aligned(op.x) && aligned(op.out), op, partials,
                            cuda_on(stream));
+}
+
+void group_norm_gradient_cuda(const GroupNormGradient& op, float* partials, std::uintptr_t stream) {
+  require_images(op.forward.images);
+  with_width<RunGroupNormGradient>(op.forward.element, op.forward.channels,
+                                   aligned(op.forward.x) && aligned(op.gradient) && aligned(op.out),
+                                   op, partials, cuda_on(stream));
 }
 
 void unit_rows_cuda(const UnitRows& op, std::uintptr_t stream) {

@@ -52,18 +52,19 @@ struct PerChannel {
   }
 };
 
-/// x / (1 + exp(-x)), to 2^-11 where a 16-bit result follows: one instruction instead of two.
-template <Element E> M3D_HD float silu(float x) {
+/// 1 / (1 + exp(-x)), to 2^-11 where a 16-bit result follows: one instruction instead of two.
+template <Element E> M3D_HD float sigmoid(float x) {
 #ifdef __CUDA_ARCH__
   if (E == Element::f32)
-    return __fdividef(x, 1.0f + __expf(-x));
+    return __fdividef(1.0f, 1.0f + __expf(-x));
   float tanh;
   asm("tanh.approx.f32 %0, %1;" : "=f"(tanh) : "f"(0.5f * x));
-  return 0.5f * x * (1.0f + tanh);
+  return 0.5f + 0.5f * tanh;
 #else
-  return x / (1.0f + std::exp(-x));
+  return 1.0f / (1.0f + std::exp(-x));
 #endif
 }
+template <Element E> M3D_HD float silu(float x) { return x * sigmoid<E>(x); }
 
 /// GroupNorm of x + before, then weight and bias, (1 + scale) and shift, SiLU.
 struct GroupNorm {
@@ -74,7 +75,8 @@ struct GroupNorm {
   PerChannel before, weight, bias, scale, shift;
   float epsilon;
   bool silu;
-  int parts; // of the pixels of an image, summed separately on CUDA
+  float* statistics; // null or [images, groups, 2]: receives mean and 1 / deviation
+  int parts;         // of the pixels of an image, summed separately on CUDA
 
   static constexpr int most_parts = 64;
 
@@ -96,6 +98,34 @@ struct GroupNorm {
   template <Element E> M3D_HD float value(float x, float gain, float offset) const {
     const float y = gain * x + offset;
     return silu ? micro3d::silu<E>(y) : y;
+  }
+};
+
+/// The gradients of GroupNorm (without `before`), from that of its result.
+struct GroupNormGradient {
+  GroupNorm forward; // its out is not written
+  const void* gradient;
+  void* out;            // of x
+  float *weight, *bias; // [channels]: gradients
+  float *scale, *shift; // [images, channels] or null
+  static constexpr int most_parts = 16;
+
+  /// Of a channel: normalized = (x - mean) * inverse, z = gain * normalized + offset.
+  M3D_HD void affine(Index image, Index c, float& gain, float& offset) const {
+    gain = forward.weight.at(image, c);
+    offset = forward.bias.at(image, c);
+    if (forward.scale.present()) {
+      const float factor = 1.0f + forward.scale.at(image, c);
+      gain *= factor;
+      offset = offset * factor + forward.shift.at(image, c);
+    }
+  }
+  /// The gradient of z.
+  template <Element E> M3D_HD float inner(float gradient_, float z) const {
+    if (!forward.silu)
+      return gradient_;
+    const float s = sigmoid<E>(z);
+    return gradient_ * (s + z * s * (1.0f - s));
   }
 };
 
@@ -131,6 +161,9 @@ struct UnitRows {
 // channels_last.cpp, channels_last.cu; partials: images * groups * 3 * most_parts floats
 void group_norm_cpu(const GroupNorm& op, int threads);
 void group_norm_cuda(const GroupNorm& op, float* partials, std::uintptr_t stream);
+// partials: images * channels * 2 * (most_parts + 1) + images * groups * 2 floats
+void group_norm_gradient_cpu(const GroupNormGradient& op, int threads);
+void group_norm_gradient_cuda(const GroupNormGradient& op, float* partials, std::uintptr_t stream);
 void channel_affine_cpu(const ChannelAffine& op, int threads);
 void channel_affine_cuda(const ChannelAffine& op, std::uintptr_t stream);
 void unit_rows_cpu(const UnitRows& op, int threads);

@@ -23,6 +23,9 @@ namespace micro3d {
 void reverse_step_cuda(const ReverseStep&, std::uintptr_t) { absent("reverse_step"); }
 void group_norm_cuda(const GroupNorm&, float*, std::uintptr_t) { absent("group_norm"); }
 void channel_affine_cuda(const ChannelAffine&, std::uintptr_t) { absent("channel_affine"); }
+void group_norm_gradient_cuda(const GroupNormGradient&, float*, std::uintptr_t) {
+  absent("group_norm_gradient");
+}
 void unit_rows_cuda(const UnitRows&, std::uintptr_t) { absent("unit_rows"); }
 void mean_hold_cuda(const MeanHold&, double*, std::uintptr_t) { absent("hold_mean"); }
 void run_lengths_cuda(const RunLengths&, std::uintptr_t) { absent("run_lengths"); }

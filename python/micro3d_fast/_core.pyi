@@ -13,6 +13,7 @@ Factors = tuple[Array, Array, Array] | None
 __version__: str
 BUILT_WITH_CUDA: bool
 BUILT_WITH_OPENMP: bool
+GROUP_NORM_GRADIENT_PARTIALS: int
 GROUP_NORM_PARTIALS: int
 MEAN_HOLD_PARTIALS: int
 REDUCE_PARTIALS: int
@@ -38,7 +39,13 @@ def hold_mean(
 def group_norm(
     x: Array, out: Array, groups: int, epsilon: float, weight: Array, bias: Array,
     before: OptionalArray, scale: OptionalArray, shift: OptionalArray, silu: bool,
-    partials: OptionalArray, stream: Stream, threads: int,
+    statistics: OptionalArray, partials: OptionalArray, stream: Stream, threads: int,
+) -> None: ...
+def group_norm_gradient(
+    x: Array, gradient: Array, out: Array, groups: int, weight: Array, bias: Array,
+    scale: OptionalArray, shift: OptionalArray, silu: bool, statistics: Array, d_weight: Array,
+    d_bias: Array, d_scale: OptionalArray, d_shift: OptionalArray, partials: OptionalArray,
+    stream: Stream, threads: int,
 ) -> None: ...
 def channel_affine(
     x: Array, out: Array, bias: OptionalArray, scale: OptionalArray, add: OptionalArray,

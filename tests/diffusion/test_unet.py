@@ -12,7 +12,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from micro3d_fast.diffusion.device import channels_last
-from micro3d_fast.diffusion.layers import Condition, Conv, Downsample, group_norm, pad_periodic
+from micro3d_fast.diffusion.layers import (
+    Condition,
+    Conv,
+    Downsample,
+    GroupNormSilu,
+    group_norm,
+    pad_periodic,
+)
 from micro3d_fast.diffusion.unet import NO_PLANE, PRESETS, UNet, UNetConfig
 
 TINY = UNetConfig(
@@ -297,3 +304,34 @@ def test_the_fused_layers_of_cuda_are_the_plain_ones(preset, periodic, monkeypat
     assert len(asked) > 20
     assert all(asked)
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4 * float(want.abs().max()))
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("modulated", [False, True])
+def test_gradients_of_the_fused_norm_are_those_of_torch(device, dtype, modulated):
+    torch.manual_seed(2)
+    b, c = 3, 48
+    norm = torch.nn.GroupNorm(8, c).to(device, dtype)
+    x = (torch.randn(b, c, 9, 7) * 2 + 1).to(device, dtype)
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    rows = torch.randn(b, 2 * c).to(device, dtype).requires_grad_()
+    up = torch.randn(b, c, 9, 7).to(device, dtype)
+    with torch.no_grad():
+        norm.weight.add_(0.3 * torch.randn_like(norm.weight))
+        norm.bias.add_(0.3 * torch.randn_like(norm.bias))
+    inputs = [x, norm.weight, norm.bias] + [rows] * modulated
+    scale, shift = rows.chunk(2, dim=1) if modulated else (None, None)
+    got = GroupNormSilu.apply(x, norm, norm.weight, norm.bias, scale, shift)
+    found = torch.autograd.grad(got, inputs, up)
+
+    exact = [t.detach().double().requires_grad_() for t in inputs]
+    want = torch.nn.functional.group_norm(exact[0], 8, exact[1], exact[2], norm.eps)
+    if modulated:
+        s, t = exact[3].chunk(2, dim=1)
+        want = want * (1 + s[..., None, None]) + t[..., None, None]
+    want = torch.nn.functional.silu(want)
+    wanted = torch.autograd.grad(want, exact, up.double())
+    for a, e in zip([got, *found], [want, *wanted], strict=True):
+        error = (a.double() - e).abs().max() / e.abs().max()
+        assert error <= (1e-5 if dtype == torch.float32 else 1.5e-2)

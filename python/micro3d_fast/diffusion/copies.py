@@ -50,7 +50,7 @@ _COMPILATIONS = 64  # of one network: which axes wrap (4), slices and windows, s
 
 def make(model: Model, device: torch.device, dtype: torch.dtype, compiled: bool = False) -> Copy:
     """Return a new copy; the model keeps its network."""
-    net = channels_last(copy.deepcopy(model.net).to(device, dtype)).eval()
+    net = channels_last(copy.deepcopy(model.net).to(device, dtype)).eval().requires_grad_(False)
     forward = net
     if compiled:
         _allow_compilations()

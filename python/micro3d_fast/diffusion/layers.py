@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -84,6 +85,16 @@ def fuses(x: Tensor) -> bool:
     the bias of a convolution in a pass of its own.
     """
     return on_cuda_without_gradient(x) and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def learns_on_cuda(x: Tensor) -> bool:
+    """Whether an eager layer on these images keeps what a backward pass on CUDA needs."""
+    return (
+        x.is_cuda
+        and torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+        and x.is_contiguous(memory_format=torch.channels_last)
+    )
 
 
 def on_cuda_without_gradient(x: Tensor) -> bool:
@@ -194,6 +205,84 @@ def group_norm(
     return torch.addcmul(offset.view(b, c, 1, 1).to(x.dtype), x, gain.view(b, c, 1, 1).to(x.dtype))
 
 
+class GroupNormSilu(torch.autograd.Function):
+    """GroupNorm, scale and shift, SiLU, with gradients, on channels-last images on CUDA."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        norm: nn.GroupNorm,
+        weight: Tensor,
+        bias: Tensor,
+        scale: Tensor | None,
+        shift: Tensor | None,
+    ) -> Tensor:
+        statistics = torch.empty(len(x), norm.num_groups, 2, device=x.device)
+        scale, shift = (None if t is None else t.detach() for t in (scale, shift))
+        out = norm_silu(x.detach(), norm, (scale, shift), statistics=statistics)
+        ctx.save_for_backward(x, weight, bias, scale, shift, statistics)
+        ctx.groups = norm.num_groups
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        saved: list[Any] = [None if t is None else t.detach() for t in ctx.saved_tensors]
+        x, weight, bias, scale, shift, statistics = saved
+        b, c = x.shape[:2]
+        new = functools.partial(torch.empty, dtype=torch.float32, device=x.device)
+        d_scale, d_shift = (None, None) if scale is None else (new(b, c), new(b, c))
+        d_weight, d_bias = new(c), new(c)
+        out = ops.group_norm_gradient(
+            x,
+            gradient.contiguous(memory_format=torch.channels_last),
+            out=torch.empty_like(x),
+            groups=ctx.groups,
+            weight=weight,
+            bias=bias,
+            statistics=statistics,
+            d_weight=d_weight,
+            d_bias=d_bias,
+            scale=scale,
+            shift=shift,
+            d_scale=d_scale,
+            d_shift=d_shift,
+            silu=True,
+            partials=new(b * c * ops.GROUP_NORM_GRADIENT_PARTIALS),
+        )
+        if d_scale is not None and d_shift is not None:
+            d_scale, d_shift = d_scale.to(scale.dtype), d_shift.to(shift.dtype)
+        return out, None, d_weight.to(weight.dtype), d_bias.to(bias.dtype), d_scale, d_shift
+
+
+def norm_silu(
+    x: Tensor,
+    norm: nn.GroupNorm,
+    scale_shift: tuple[Tensor | None, Tensor | None] = (None, None),
+    before: Tensor | None = None,
+    statistics: Tensor | None = None,
+) -> Tensor:
+    """Apply GroupNorm to ``x + before``, scale, shift and SiLU by the fused operator."""
+    return ops.group_norm(
+        x,
+        out=torch.empty_like(x),
+        groups=norm.num_groups,
+        weight=norm.weight.detach(),
+        bias=norm.bias.detach(),
+        epsilon=norm.eps,
+        before=before,
+        scale=scale_shift[0],
+        shift=scale_shift[1],
+        silu=True,
+        statistics=statistics,
+        partials=torch.empty(
+            len(x) * norm.num_groups * ops.GROUP_NORM_PARTIALS,
+            dtype=torch.float32,
+            device=x.device,
+        ),
+    )
+
+
 class Block(nn.Module):
     """GroupNorm, scale and shift, SiLU, 3 x 3 convolution."""
 
@@ -203,6 +292,11 @@ class Block(nn.Module):
         self.conv = Conv(in_dim, out_dim, 3)
 
     def forward(self, x: Tensor, scale_shift: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        if learns_on_cuda(x):
+            scale, shift = scale_shift or (None, None)
+            norm = self.norm
+            h = cast(Tensor, GroupNormSilu.apply(x, norm, norm.weight, norm.bias, scale, shift))
+            return self.conv(h)
         x = group_norm(x, self.norm, scale_shift)
         return self.conv(F.silu(x, inplace=not torch.is_grad_enabled()))
 
@@ -213,22 +307,7 @@ class Block(nn.Module):
         before: Tensor | None = None,
     ) -> Tensor:
         """Return the same of ``x + before``, without the bias of the convolution."""
-        groups = self.norm.num_groups
-        sums = len(x) * groups * ops.GROUP_NORM_PARTIALS
-        h = ops.group_norm(
-            x,
-            out=torch.empty_like(x),
-            groups=groups,
-            weight=self.norm.weight,
-            bias=self.norm.bias,
-            epsilon=self.norm.eps,
-            before=before,
-            scale=scale_shift[0],
-            shift=scale_shift[1],
-            silu=True,
-            partials=torch.empty(sums, dtype=torch.float32, device=x.device),
-        )
-        return self.conv(h, with_bias=False)
+        return self.conv(norm_silu(x, self.norm, scale_shift, before), with_bias=False)
 
 
 class GlobalContext(nn.Module):

@@ -8,7 +8,14 @@ and do not synchronize. A request for CUDA runs on CUDA or raises. No other pack
 
 from __future__ import annotations
 
-from .channels_last import GROUP_NORM_PARTIALS, channel_affine, group_norm, unit_rows
+from .channels_last import (
+    GROUP_NORM_GRADIENT_PARTIALS,
+    GROUP_NORM_PARTIALS,
+    channel_affine,
+    group_norm,
+    group_norm_gradient,
+    unit_rows,
+)
 from .device import (
     built_with_cuda,
     cuda_device_count,
@@ -42,6 +49,7 @@ from .spectra import load_phase, multiply_spectra, store_counts, sum_radially
 from .vectors import REDUCE_PARTIALS, cg_direction, cg_update, dot, two_sum
 
 __all__ = [
+    "GROUP_NORM_GRADIENT_PARTIALS",
     "GROUP_NORM_PARTIALS",
     "HEX8_MODELS",
     "HEX8_PARTIALS",
@@ -61,6 +69,7 @@ __all__ = [
     "green_convolve",
     "green_convolve_takes",
     "group_norm",
+    "group_norm_gradient",
     "hex8",
     "hold_mean",
     "load_phase",

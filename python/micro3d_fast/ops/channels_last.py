@@ -8,10 +8,20 @@ from .. import _core
 from .._arrays import Array
 from .device import current_stream
 
-__all__ = ["GROUP_NORM_PARTIALS", "channel_affine", "group_norm", "unit_rows"]
+__all__ = [
+    "GROUP_NORM_GRADIENT_PARTIALS",
+    "GROUP_NORM_PARTIALS",
+    "channel_affine",
+    "group_norm",
+    "group_norm_gradient",
+    "unit_rows",
+]
 
 #: float32 numbers of scratch memory per image and group that `group_norm` needs on CUDA
 GROUP_NORM_PARTIALS: int = _core.GROUP_NORM_PARTIALS
+
+#: the same per image and channel that `group_norm_gradient` needs
+GROUP_NORM_GRADIENT_PARTIALS: int = _core.GROUP_NORM_GRADIENT_PARTIALS
 
 
 def group_norm(
@@ -26,6 +36,7 @@ def group_norm(
     scale: Array | None = None,
     shift: Array | None = None,
     silu: bool = False,
+    statistics: Array | None = None,
     partials: Array | None = None,
     threads: int = 0,
 ) -> Array:
@@ -48,14 +59,60 @@ def group_norm(
         Added to the variance.
     silu : bool
         Apply x / (1 + exp(-x)) at the end.
+    statistics : array of float32, shape (B, groups, 2), optional
+        Receives the mean and 1 / deviation of each group.
     partials : array of float32, optional
         On CUDA: `GROUP_NORM_PARTIALS` numbers per image and group.
     threads : int
         CPU threads, 0 for all.
     """
     _core.group_norm(
-        x, out, groups, epsilon, weight, bias, before, scale, shift, silu, partials,
+        x, out, groups, epsilon, weight, bias, before, scale, shift, silu, statistics, partials,
         current_stream(x), threads,
+    )  # fmt: skip
+    return out
+
+
+def group_norm_gradient(
+    x: Array,
+    gradient: Array,
+    *,
+    out: Array,
+    groups: int,
+    weight: Array,
+    bias: Array,
+    statistics: Array,
+    d_weight: Array,
+    d_bias: Array,
+    scale: Array | None = None,
+    shift: Array | None = None,
+    d_scale: Array | None = None,
+    d_shift: Array | None = None,
+    silu: bool = False,
+    partials: Array | None = None,
+    threads: int = 0,
+) -> Array:
+    """Compute the gradients of `group_norm`, without ``before``, from that of its result.
+
+    Parameters
+    ----------
+    x, groups, weight, bias, scale, shift, silu, statistics
+        As given to `group_norm` and returned by it.
+    gradient : array like ``x``
+        Of the result.
+    out : array like ``x``
+        Receives the gradient of ``x``.
+    d_weight, d_bias : arrays of float32, shape (C,)
+    d_scale, d_shift : arrays of float32, shape (B, C)
+        Receive the gradients of the others.
+    partials : array of float32, optional
+        On CUDA: `GROUP_NORM_GRADIENT_PARTIALS` numbers per image and channel.
+    threads : int
+        CPU threads, 0 for all.
+    """
+    _core.group_norm_gradient(
+        x, gradient, out, groups, weight, bias, scale, shift, silu, statistics, d_weight, d_bias,
+        d_scale, d_shift, partials, current_stream(x), threads,
     )  # fmt: skip
     return out
 
