@@ -39,18 +39,30 @@ M3D_HD std::uint32_t nonzero_bytes(std::uint32_t x) {
   return ((((x & low7) + low7) | x) >> 7) & 0x01010101u;
 }
 
-/// Number of set bits.
-M3D_HD int ones(std::uint32_t x) {
-  x -= (x >> 1) & 0x55555555u;
-  x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
-  return static_cast<int>((((x + (x >> 4)) & 0x0f0f0f0fu) * 0x01010101u) >> 24);
-}
 /// Numbers of the lowest and of the highest set bit; x is not zero.
-M3D_HD int lowest_bit(std::uint32_t x) { return ones((x & (0u - x)) - 1); }
+M3D_HD int lowest_bit(std::uint32_t x) {
+#if defined(__CUDA_ARCH__)
+  return __ffs(static_cast<int>(x)) - 1;
+#elif defined(__GNUC__) || defined(__clang__)
+  return __builtin_ctz(x);
+#else
+  int n = 0;
+  while ((x >> n & 1u) == 0)
+    ++n;
+  return n;
+#endif
+}
 M3D_HD int highest_bit(std::uint32_t x) {
-  for (int n = 1; n < 32; n *= 2)
-    x |= x >> n;
-  return ones(x) - 1;
+#if defined(__CUDA_ARCH__)
+  return 31 - __clz(static_cast<int>(x));
+#elif defined(__GNUC__) || defined(__clang__)
+  return 31 - __builtin_clz(x);
+#else
+  int n = 31;
+  while (x >> n == 0)
+    --n;
+  return n;
+#endif
 }
 
 } // namespace micro3d
