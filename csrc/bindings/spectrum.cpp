@@ -19,6 +19,7 @@ static void load_phase_as(const Array& l, const std::optional<Array>& m, const A
                   {0, 0, 0},
                   l.extent(1),
                   l.extent(2),
+                  to.extent(1),
                   to.extent(2),
                   to.data<T>(),
                   static_cast<std::uint8_t>(phase),
@@ -40,12 +41,12 @@ static void load_phase(const py::object& labels, const py::object& mask, const p
   l.require_ndim(3);
   l.require_dtype({DType::u8});
   to.require_ndim(3);
-  to.require_shape({l.extent(0), l.extent(1), to.extent(2)});
+  to.require_shape({l.extent(0), to.extent(1), to.extent(2)});
   to.require_dtype({DType::f32, DType::f64});
   to.require_contiguous();
   to.require_same_device(l);
-  if (to.extent(2) < l.extent(2))
-    throw py::value_error("`out` must be at least as long as `labels` along x");
+  if (to.extent(1) < l.extent(1) || to.extent(2) < l.extent(2))
+    throw py::value_error("`out` must be at least as long as `labels` along y and x");
   const std::optional<Array> m = optional_mask(mask, stream, l);
   with_real_type(
       to, [&](auto zero) { load_phase_as<decltype(zero)>(l, m, to, phase, any, stream, threads); });

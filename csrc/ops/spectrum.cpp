@@ -29,7 +29,7 @@ template <class T> void load_phase_cpu(Index n, const LoadPhase<T>& op, int thre
   const Index rows = n / op.padded;
   for_each(Cpu{team(n, threads)}, rows, [&op](Index row) {
     for (Index x = 0; x < op.padded; ++x)
-      op.store(row / op.ny, row % op.ny, x);
+      op.store(row / op.rows, row % op.rows, x);
   });
 }
 

@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(block_size)
 } // namespace
 
 template <class T> void load_phase_cuda(Index n, const LoadPhase<T>& op, std::uintptr_t stream) {
-  for_each(cuda_on(stream), n, StoreEach<LoadPhase<T>>{op, box_index(op.ny, op.padded)});
+  for_each(cuda_on(stream), n, StoreEach<LoadPhase<T>>{op, box_index(op.rows, op.padded)});
 }
 
 template <class T>

@@ -12,25 +12,26 @@ namespace micro3d {
 // field, products of spectra, and counts from the inverse transform. The caller's framework does
 // the transforms. T is float or double.
 
-/// out[z, y, x] = 1 where the voxel is of the phase (and in the mask), 0 elsewhere and for x >= nx.
+/// out[z, y, x] = 1 where the voxel is of the phase (and in the mask), 0 elsewhere and for y >= ny
+/// or x >= nx.
 template <class T> struct LoadPhase {
   const std::uint8_t* labels;
   const std::uint8_t* mask; // null: every voxel
   Index stride[3], mask_stride[3];
-  Index ny, nx, padded; // padded: extent of x in `out`
+  Index ny, nx, rows, padded; // rows, padded: extents of y and x in `out`
   T* out;
   std::uint8_t phase;
   bool any; // every voxel is of the phase: the mask alone
 
   M3D_HD T value(Index z, Index y, Index x) const {
-    if (x >= nx)
+    if (x >= nx || y >= ny)
       return T(0);
     if (mask && mask[z * mask_stride[0] + y * mask_stride[1] + x * mask_stride[2]] == 0)
       return T(0);
     return T(any || labels[z * stride[0] + y * stride[1] + x * stride[2]] == phase);
   }
   M3D_HD void store(Index z, Index y, Index x) const {
-    out[(z * ny + y) * padded + x] = value(z, y, x);
+    out[(z * rows + y) * padded + x] = value(z, y, x);
   }
 };
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 Array = Any  #: numpy.ndarray, torch.Tensor or cupy.ndarray
+_STAGE = 1 << 24  # bytes of pinned memory, through which larger arrays of a GPU reach the host
 
 
 def framework(array: Array) -> str | None:
@@ -75,7 +76,31 @@ def to_numpy(array: Array) -> np.ndarray:
     """Return the array on the host, without a copy if it is already there."""
     kind = framework(array)
     if kind == "torch":
+        if array.device.type == "cuda" and array.nbytes > _STAGE:
+            return _fetch(array.detach())
         return array.detach().cpu().numpy()
     if kind == "cupy":
         return array.get()
     return np.asarray(array)
+
+
+def _fetch(array: Array) -> np.ndarray:
+    """Return a torch tensor of a GPU, copied piece by piece through pinned memory.
+
+    While one piece is on its way, the threads of torch move the one before to where it belongs.
+    """
+    torch = sys.modules["torch"]
+    out = np.empty(tuple(array.shape), dtype_name(array))
+    size = _STAGE // array.element_size()
+    sources, targets = (a.reshape(-1).split(size) for a in (array, torch.from_numpy(out)))
+    stages = [torch.empty(size, dtype=array.dtype, pin_memory=True) for _ in range(2)]
+    with torch.cuda.device(array.device):
+        arrived = [torch.cuda.Event() for _ in stages]
+        for k in range(len(sources) + 1):
+            if k < len(sources):
+                stages[k % 2][: len(sources[k])].copy_(sources[k], non_blocking=True)
+                arrived[k % 2].record()
+            if k > 0:
+                arrived[(k - 1) % 2].synchronize()
+                targets[k - 1].copy_(stages[(k - 1) % 2][: len(targets[k - 1])])
+    return out

@@ -22,7 +22,7 @@ def load_phase(
     """Write 1 where ``labels`` is ``phase`` (None: any) inside the mask and 0 elsewhere.
 
     ``labels`` and ``mask`` are uint8 (nz, ny, nx) with any strides; ``out`` is float32 or float64,
-    C-contiguous, and may be longer along x: the rest becomes 0.
+    C-contiguous, and may be longer along y and x: the rest becomes 0.
     """
     number = 0 if phase is None else phase
     _core.load_phase(labels, mask, out, number, phase is None, current_stream(out), threads)

@@ -122,10 +122,14 @@ class Indicator:
         """Return the indicator of a phase of a volume."""
         return cls(volume.labels, volume.mask8, phase)
 
-    def load(self, start: int, stop: int, out: Array) -> None:
-        """Write slices start ... stop as floats, padded with zeros along x."""
+    def planes(self, start: int, stop: int, win: Windows, fft: ScipyFFT) -> Array:
+        """Return the padded spectra F[z, ky, kx] of slices start ... stop."""
+        _, y, x = win
+        rows = y.padded if fft.loads_padded else y.n
+        real = empty_like(self.labels, (stop - start, rows, x.padded), fft.real)
         mask = None if self.mask is None else self.mask[start:stop]
-        ops.load_phase(self.labels[start:stop], mask, out=out, phase=self.phase)
+        ops.load_phase(self.labels[start:stop], mask, out=real, phase=self.phase)
+        return fft.planes(real, y.padded)
 
 
 # ------------------------------------------------------------------------------- the three passes
@@ -138,9 +142,7 @@ def plane_spectra(field: Indicator, win: Windows, fft: ScipyFFT) -> Array:
     out = empty_like(field.labels, (z.n, y.padded, kx), fft.complex)
 
     def job(start: int, stop: int) -> None:
-        real = empty_like(out, (stop - start, y.n, x.padded), fft.real)
-        field.load(start, stop, real)
-        out[start:stop] = fft.planes(real, y.padded)
+        out[start:stop] = field.planes(start, stop, win, fft)
 
     fft.run(job, z.n, y.padded * kx * out.itemsize)
     return out
@@ -247,18 +249,32 @@ def _correlate_whole(
     receiver: Receiver,
     fft: Any,
 ) -> None:
-    """Run all passes of a periodic volume in one piece, which takes cuFFT fewer passes."""
+    """Run each pass in one piece, so that no transform is copied into place.
 
-    def spectrum(field: Indicator) -> Array:
-        real = empty_like(field.labels, field.labels.shape, fft.real)
-        field.load(0, int(real.shape[0]), real)
-        return fft.volume(real)
-
-    a = spectrum(first)
-    b = a if second is None else spectrum(second)
-    ops.multiply_spectra(a, b, threads=0)
-    counts = fft.volume_back(b, [w.n for w in win])
-    receiver.planes(counts, 0, win, 1.0 / counts.numel(), even=False)
+    The transforms along z have the opposite signs, so that a real spectrum comes back by the forward
+    transform, without a conjugate.
+    """
+    z, y, x = win
+    kept = z.positive
+    g = fft.columns_of(first.planes(0, z.n, win, fft), z.padded)
+    if second is None:
+        power = empty_like(g, g.shape, fft.real)
+        ops.multiply_spectra(g, power=power)
+        del g  # each of these is as large as the padded volume
+        g = fft.even_columns_back(power)
+        del power
+    else:
+        product = fft.columns_of(second.planes(0, z.n, win, fft), z.padded)
+        ops.multiply_spectra(g, product)
+        g = fft.columns_forward(product)
+        del product
+    scale = 1.0 / (z.padded * y.padded * x.padded)
+    rows = fft.planes_back(g[..., :kept], (y.padded, x.padded))
+    receiver.planes(rows, 0, win, scale, even=second is None)
+    if second is not None and z.size > kept:
+        del rows
+        rows = fft.planes_back(g[..., z.padded - z.size + kept :], (y.padded, x.padded))
+        receiver.planes(rows, kept, win, scale, even=False)
 
 
 def _deliver(
@@ -289,7 +305,7 @@ class Map(Receiver):
             counts,
             out=self.out,
             first=first,
-            y=y.native(cropped=True),
+            y=y.native(cropped=counts.shape[1] == y.size),
             x=x.native(),
             scale=scale,
             pairs=self.pairs,
@@ -314,7 +330,7 @@ class Radial(Receiver):
 
     def planes(self, counts: Array, first: int, win: Windows, scale: float, even: bool) -> None:
         z, y, x = win
-        parts = [zeros_like(self.like, (self.bins,), "int64") for _ in range(3)]
+        parts = zeros_like(self.like, (3, self.bins), "int64")
         hits, pairs, lags = parts
         ops.sum_radially(
             counts,
@@ -323,7 +339,7 @@ class Radial(Receiver):
             lags=lags,
             first=first,
             size_z=z.size,
-            y=y.native(cropped=True),
+            y=y.native(cropped=counts.shape[1] == y.size),
             x=x.native(),
             scale=scale,
             pair_factors=self.pair_factors,
@@ -332,21 +348,15 @@ class Radial(Receiver):
             mirrored=even,
         )
         with self.lock:
-            for total, part in zip(self.sums, parts, strict=True):
-                total += to_numpy(part)
+            self.sums += to_numpy(parts)
 
 
 def _vectors(vectors: Any, like: Array) -> tuple[Array, Array, Array]:
     """Return three float64 vectors on the device of ``like``."""
-    out = []
-    for vector in vectors:
-        there = empty_like(like, (len(vector),), "float64")
-        values = np.ascontiguousarray(vector, dtype=np.float64)
-        if isinstance(there, np.ndarray):
-            there[...] = values
-        else:
-            import torch
+    values: Any = np.concatenate([np.asarray(vector, dtype=np.float64) for vector in vectors])
+    if not isinstance(like, np.ndarray):
+        import torch
 
-            there.copy_(torch.from_numpy(values))
-        out.append(there)
-    return out[0], out[1], out[2]
+        values = torch.from_numpy(values).to(like.device)
+    z, y = len(vectors[0]), len(vectors[0]) + len(vectors[1])
+    return values[:z], values[z:y], values[y:]

@@ -39,6 +39,7 @@ class ScipyFFT:
 
     piece_bytes = 1 << 20
     axis = 0  # of a column: scipy transforms neighbouring columns together
+    loads_padded = False  # along y: scipy transforms the rows that are there, then pads
 
     def __init__(self, dtype: Any, threads: int) -> None:
         from scipy import fft
@@ -84,7 +85,7 @@ class ScipyFFT:
         np.conjugate(x, out=to)
 
     def takes_whole(self, labels: Array, win: Sequence[Any]) -> bool:
-        """Return whether a periodic volume is transformed in one piece."""
+        """Return whether each pass runs in one piece."""
         return False
 
     def run(self, job: Callable[[int, int], None], n: int, bytes_each: int) -> None:
@@ -98,6 +99,7 @@ class TorchFFT(ScipyFFT):
 
     piece_bytes = 1 << 28
     axis = -1
+    loads_padded = True  # a transform along y alone would be copied before and after
 
     def __init__(self, dtype: Any) -> None:
         import torch
@@ -108,7 +110,7 @@ class TorchFFT(ScipyFFT):
         self._set_types(dtype)
 
     def planes(self, real: Array, rows: int) -> Array:
-        return self.library.fft(self.library.rfft(real, dim=2), n=rows, dim=1)
+        return self.library.rfftn(real, dim=(1, 2))
 
     def columns(self, x: Array, n: int) -> Array:
         return self.library.fft(x.t(), n=n, dim=self.axis).resolve_conj().contiguous()
@@ -128,22 +130,39 @@ class TorchFFT(ScipyFFT):
     def take(self, x: Array, rows: np.ndarray) -> Array:
         return x.index_select(1, self.torch.as_tensor(rows, device=x.device))
 
-    def volume(self, real: Array) -> Array:
-        """Transform all axes of real values."""
-        return self.library.rfftn(real).resolve_conj().contiguous()
+    def columns_of(self, planes: Array, n: int) -> Array:
+        """Transform the first axis, padded to n, with the sign of a transform back; now the last."""
+        if n > len(planes):
+            padded = planes.new_empty((n, *planes.shape[1:]))
+            padded[len(planes) :] = 0
+            padded[: len(planes)] = planes
+            planes = padded
+        columns = planes.permute(1, 2, 0)
+        return self.library.ifft(columns, dim=-1, norm="forward").resolve_conj().contiguous()
 
-    def volume_back(self, x: Array, shape: Sequence[int]) -> Array:
-        """Transform all axes back to real values, not divided by their number."""
-        return self.library.irfftn(x, s=tuple(shape), norm="forward").contiguous()
+    def columns_forward(self, x: Array) -> Array:
+        """Transform the last axis."""
+        return self.library.fft(x, dim=-1)
+
+    def even_columns_back(self, x: Array) -> Array:
+        """Transform the last axis of real values: the first half of the result."""
+        return self.library.rfft(x, dim=-1)
+
+    def planes_back(self, x: Array, shape: tuple[int, int]) -> Array:
+        """Transform the first two axes back, not divided by the length; the last is now the first."""
+        planes = x.permute(2, 0, 1)
+        return self.library.irfftn(planes, s=shape, dim=(1, 2), norm="forward").contiguous()
 
     def store_conjugate(self, x: Array, to: Array) -> None:
         to.copy_(x.conj())
 
     def takes_whole(self, labels: Array, win: Sequence[Any]) -> bool:
-        if any(w.size != w.n or w.padded != w.n for w in win):
-            return False
         if labels.device.type != "cuda":
             return True
-        free, _ = self.torch.cuda.mem_get_info(labels.device)
-        # field, spectrum, cuFFT's copy and work space, counts, map
-        return 6 * labels.numel() * (4 if self.real == "float32" else 8) < free
+        z, y, x = win
+        cuda, device = self.torch.cuda, labels.device
+        free = cuda.mem_get_info(device)[0]
+        free += cuda.memory_reserved(device) - cuda.memory_allocated(device)
+        # two padded spectra, one before its transform, cuFFT's work space, counts, map
+        spectrum = z.padded * y.padded * (x.padded // 2 + 1) * (8 if self.real == "float32" else 16)
+        return bool(6 * spectrum < free)
