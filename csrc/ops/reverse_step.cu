@@ -9,29 +9,51 @@ namespace micro3d {
 
 namespace {
 
-__global__ void __launch_bounds__(ReverseStepTiles::threads)
-    reverse_step_kernel(ReverseStepTiles tiles) {
-  __shared__ float shared[ReverseStepTiles::shared_floats];
-  const ReverseStepTiles::Tile tile = tiles.tile(blockIdx.x);
+template <class Tiles>
+__global__ void __launch_bounds__(Tiles::threads) reverse_step_kernel(Tiles tiles) {
+  __shared__ float shared[Tiles::shared_floats];
+  const auto tile = tiles.tile(blockIdx.x);
   const int thread = static_cast<int>(threadIdx.x);
-  tiles.load(tile, thread, shared);
-  __syncthreads();
+  if constexpr (Tiles::transposes) {
+    tiles.load(tile, thread, shared);
+    __syncthreads();
+  }
   tiles.compute(tile, thread, shared);
-  __syncthreads();
-  tiles.store(tile, thread, shared);
+  if constexpr (Tiles::transposes) {
+    __syncthreads();
+    tiles.store(tile, thread, shared);
+  }
+}
+
+template <bool Noise, bool Columns, class Offset>
+void launch(const ReverseStepLayout& layout, cudaStream_t stream) {
+  using Tiles = ReverseStepTiles<Noise, Columns, Offset>;
+  reverse_step_kernel<<<static_cast<unsigned>(layout.blocks()), Tiles::threads, 0, stream>>>(
+      Tiles{layout});
+}
+
+template <bool Noise, bool Columns>
+void launch(const ReverseStepLayout& layout, cudaStream_t stream) {
+  layout.small ? launch<Noise, Columns, std::int32_t>(layout, stream)
+               : launch<Noise, Columns, Index>(layout, stream);
+}
+
+template <bool Noise> void launch(const ReverseStepLayout& layout, cudaStream_t stream) {
+  layout.axes.any_columns ? launch<Noise, true>(layout, stream)
+                          : launch<Noise, false>(layout, stream);
 }
 
 } // namespace
 
 void reverse_step_cuda(const ReverseStep& op, std::uintptr_t stream) {
-  const ReverseStepTiles tiles = reverse_step_tiles(op);
-  const Index blocks = tiles.blocks();
+  const ReverseStepLayout layout = reverse_step_layout(op);
+  const Index blocks = layout.blocks();
   if (blocks == 0)
     return;
   if (blocks > 0x7fffffff)
     throw CudaError("`reverse_step`: the volume has too many tiles for CUDA");
-  reverse_step_kernel<<<static_cast<unsigned>(blocks), ReverseStepTiles::threads, 0,
-                        cuda_on(stream).stream>>>(tiles);
+  const cudaStream_t s = cuda_on(stream).stream;
+  op.noise != 0.0f ? launch<true>(layout, s) : launch<false>(layout, s);
   M3D_CUDA_CHECK(cudaGetLastError());
 }
 

@@ -133,6 +133,20 @@ inline TileAxes tile_axes(const ReverseStep& op) {
   return axes;
 }
 
+/// What the tiles of a step on CUDA need to know: the argument of the kernel.
+struct ReverseStepLayout {
+  ReverseStep op;
+  TileAxes axes;
+  Index stride[ReverseStep::roles][4]; // of the channels and the axes o, s, r
+  Index extent_r, extent_s;            // of the volume along the axes of a tile
+  int shift_r, shift_s;                // voxels that the first tile begins before the volume
+  Divisor channels, tiles_r, tiles_s;  // how a block number is taken apart
+  bool small;                          // every offset fits into 32 bits
+
+  /// At most 2^31 - 1, or CUDA cannot launch them.
+  Index blocks() const { return op.extent[axes.o] * channels.by * tiles_r.by * tiles_s.by; }
+};
+
 /// The CUDA schedule: tiles of 32 x 32 voxels, three phases between two barriers.
 ///
 ///   load     fields contiguous along s are read along s into shared memory
@@ -142,108 +156,110 @@ inline TileAxes tile_axes(const ReverseStep& op) {
 ///
 /// The pitch of 33 keeps all three free of bank conflicts; global accesses are 16 bytes per thread
 /// where stride and alignment allow, and contiguous over a warp otherwise.
-struct ReverseStepTiles {
-  ReverseStep op;
-  TileAxes axes;
-  Index extent_r, extent_s;           // of the volume along the axes of a tile
-  int shift_r, shift_s;               // voxels that the first tile begins before the volume
-  Divisor channels, tiles_r, tiles_s; // how a block number is taken apart
+///
+/// The kernel is bound by its instructions. So what the whole launch has in common is known when it
+/// is compiled (Columns: something is transposed), and offsets have 32 bits where they fit.
+template <bool Noise, bool Columns, class Offset> struct ReverseStepTiles : ReverseStepLayout {
   static constexpr int side = 32, pitch = side + 1, threads = side * side / 4;
+  static constexpr bool transposes = Columns;
   static constexpr int tiles_in_shared = 5; // x, net, net_uncond, h0, the result
-  static constexpr int shared_floats = tiles_in_shared * side * pitch;
-
-  /// At most 2^31 - 1, or CUDA cannot launch them.
-  Index blocks() const { return op.extent[axes.o] * channels.by * tiles_r.by * tiles_s.by; }
+  static constexpr int shared_floats = Columns ? tiles_in_shared * side * pitch : 1;
 
   struct Tile { // channel, place along o, first voxel along s and r
-    Index c, o, s, r;
+    Offset c, o, s, r;
   };
   M3D_HD Tile tile(std::uint32_t block) const { // channels fastest: they share cache lines if last
     std::uint32_t c, r, s;
     channels.split32(block, block, c);
     tiles_r.split32(block, block, r);
     tiles_s.split32(block, block, s);
-    return {c, block, Index(s) * side - shift_s, Index(r) * side - shift_r};
+    return {Offset(c), Offset(block), Offset(s) * side - shift_s, Offset(r) * side - shift_r};
   }
-  M3D_HD Index offset(int role, const Tile& t, Index s, Index r) const {
-    const Index* stride = op.field[role].stride;
-    return t.c * stride[0] + t.o * stride[axes.o] + (t.s + s) * stride[axes.s] +
-           (t.r + r) * stride[axes.r];
+  M3D_HD Offset offset(int role, const Tile& t, int s, int r) const {
+    const Index* by = stride[role];
+    return t.c * Offset(by[0]) + t.o * Offset(by[1]) + (t.s + s) * Offset(by[2]) +
+           (t.r + r) * Offset(by[3]);
   }
-  M3D_HD static bool inside(Index i, Index extent) { return i >= 0 && i < extent; }
+  M3D_HD static bool inside(Offset i, Index extent) { return i >= 0 && i < Offset(extent); }
   /// The voxel's number along an axis (1, 2, 3) from those along r, s and o.
-  M3D_HD Index along(int axis, Index r, Index s, Index o) const {
-    return axis == axes.r ? r : axis == axes.s ? s : o;
+  M3D_HD std::uint32_t along(int axis, Offset r, Offset s, Offset o) const {
+    return op.origin[axis] + static_cast<std::uint32_t>(axis == axes.r   ? r
+                                                        : axis == axes.s ? s
+                                                                         : o);
   }
 
-  struct alignas(16) Quad32 {
-    float v[4];
+  /// Four neighbours in memory.
+  template <class T> struct alignas(4 * sizeof(T)) Four {
+    std::uint32_t word[sizeof(T)];
   };
-  struct alignas(8) Quad16 {
-    std::uint16_t v[4];
-  };
-  M3D_HD static bool aligned(const void* p, int bytes) {
-    return (reinterpret_cast<std::uintptr_t>(p) & static_cast<std::uintptr_t>(bytes - 1)) == 0;
+  template <class T> M3D_HD static bool aligned(const T* p) {
+    return (reinterpret_cast<std::uintptr_t>(p) & (4 * sizeof(T) - 1)) == 0;
   }
 
-  /// Four elements from `at` on, `step` apart, of which [first, last) exist.
-  M3D_HD void load4(const Field& f, Index at, Index step, int first, int last, float v[4]) const {
-    if (step == 1 && first == 0 && last == 4) {
-      if (f.element == Element::f32) {
-        const float* p = static_cast<const float*>(f.data) + at;
-        if (aligned(p, 16)) {
-          const Quad32 quad = *reinterpret_cast<const Quad32*>(p);
-          for (int j = 0; j < 4; ++j)
-            v[j] = quad.v[j];
-          return;
-        }
-      } else {
-        const std::uint16_t* p = static_cast<const std::uint16_t*>(f.data) + at;
-        if (aligned(p, 8)) {
-          const Quad16 quad = *reinterpret_cast<const Quad16*>(p);
-          for (int j = 0; j < 4; ++j)
-            v[j] = f.element == Element::bf16 ? from_bf16(quad.v[j]) : from_f16(quad.v[j]);
-          return;
-        }
+  /// Part of a quad that lies inside the volume: [first, last).
+  struct Part {
+    int first, last;
+    M3D_HD bool whole() const { return first == 0 && last == 4; }
+    M3D_HD bool empty() const { return first >= last; }
+  };
+  /// The part of the quad that starts at voxel g.
+  M3D_HD static Part part_of(Offset g, Index extent) {
+    const Offset left = Offset(extent) - g;
+    return {g < 0 ? static_cast<int>(-g) : 0, left < 4 ? static_cast<int>(left) : 4};
+  }
+
+  template <class T, class Decode>
+  M3D_HD static void load_as(const T* p, Offset step, Part part, float v[4], const Decode& decode) {
+    if (step == 1 && part.whole() && aligned(p)) {
+      const Four<T> four = *reinterpret_cast<const Four<T>*>(p);
+      for (int j = 0; j < 4; ++j) {
+        if constexpr (sizeof(T) == 4)
+          v[j] = decode(float_of_bits(four.word[j]));
+        else
+          v[j] = decode(static_cast<std::uint16_t>(four.word[j / 2] >> (16 * (j % 2))));
       }
+      return;
     }
     for (int j = 0; j < 4; ++j)
-      v[j] = j >= first && j < last ? f.load(at + j * step) : 0.0f;
+      v[j] = j >= part.first && j < part.last ? decode(p[j * step]) : 0.0f;
   }
-  M3D_HD void store4(const Field& f, Index at, Index step, int first, int last,
-                     const float v[4]) const {
-    if (step == 1 && first == 0 && last == 4) {
-      if (f.element == Element::f32) {
-        float* p = static_cast<float*>(f.data) + at;
-        if (aligned(p, 16)) {
-          Quad32 quad;
-          for (int j = 0; j < 4; ++j)
-            quad.v[j] = v[j];
-          *reinterpret_cast<Quad32*>(p) = quad;
-          return;
-        }
-      } else {
-        std::uint16_t* p = static_cast<std::uint16_t*>(f.data) + at;
-        if (aligned(p, 8)) {
-          Quad16 quad;
-          for (int j = 0; j < 4; ++j)
-            quad.v[j] = f.element == Element::bf16 ? to_bf16(v[j]) : to_f16(v[j]);
-          *reinterpret_cast<Quad16*>(p) = quad;
-          return;
-        }
-      }
-    }
-    for (int j = first; j < last; ++j)
-      f.store(at + j * step, v[j]);
+  /// Four elements from `at` on, `step` apart, of which a part exists.
+  M3D_HD static void load4(const Field& f, Offset at, Offset step, Part part, float v[4]) {
+    if (f.element == Element::f32)
+      load_as(static_cast<const float*>(f.data) + at, step, part, v, [](float x) { return x; });
+    else if (f.element == Element::bf16)
+      load_as(static_cast<const std::uint16_t*>(f.data) + at, step, part, v, from_bf16);
+    else
+      load_as(static_cast<const std::uint16_t*>(f.data) + at, step, part, v, from_f16);
   }
 
-  /// How much of the quad starting at voxel g lies inside the volume: [first, last).
-  M3D_HD static void clip_quad(Index g, Index extent, int& first, int& last) {
-    first = g < 0 ? static_cast<int>(g < -4 ? 4 : -g) : 0;
-    const Index left = extent - g;
-    last = left < 4 ? static_cast<int>(left < 0 ? 0 : left) : 4;
-    if (last < first)
-      last = first;
+  template <class T>
+  M3D_HD static void store_as(T* p, Offset step, Part part, const Four<T>& four) {
+    if (step == 1 && part.whole() && aligned(p)) {
+      *reinterpret_cast<Four<T>*>(p) = four;
+      return;
+    }
+    for (int j = 0; j < 4; ++j)
+      if (j >= part.first && j < part.last) {
+        if constexpr (sizeof(T) == 4)
+          p[j * step] = float_of_bits(four.word[j]);
+        else
+          p[j * step] = static_cast<std::uint16_t>(four.word[j / 2] >> (16 * (j % 2)));
+      }
+  }
+  M3D_HD static void store4(const Field& f, Offset at, Offset step, Part part, const float v[4]) {
+    if (f.element == Element::f32) {
+      store_as<float>(
+          static_cast<float*>(f.data) + at, step, part,
+          {{bits_of_float(v[0]), bits_of_float(v[1]), bits_of_float(v[2]), bits_of_float(v[3])}});
+      return;
+    }
+    const bool bf16 = f.element == Element::bf16;
+    Four<std::uint16_t> four;
+    for (int j = 0; j < 2; ++j)
+      four.word[j] =
+          bf16 ? to_bf16_pair(v[2 * j], v[2 * j + 1]) : to_f16_pair(v[2 * j], v[2 * j + 1]);
+    store_as(static_cast<std::uint16_t*>(f.data) + at, step, part, four);
   }
 
   M3D_HD static float* shared_tile(float* shared, int role) {
@@ -251,18 +267,15 @@ struct ReverseStepTiles {
   }
 
   M3D_HD void load(const Tile& t, int thread, float* shared) const {
-    if (!axes.any_columns)
-      return;
     const int r = thread / 8, s = thread % 8 * 4; // 8 threads read 32 elements along s
-    int first, last;
-    clip_quad(t.s + s, extent_s, first, last);
-    if (!inside(t.r + r, extent_r) || first == last)
+    const Part part = part_of(t.s + s, extent_s);
+    if (!inside(t.r + r, extent_r) || part.empty())
       return;
     for (int role = 0; role < ReverseStep::Out; ++role) {
       if (!axes.columns[role])
         continue;
       float v[4];
-      load4(op.field[role], offset(role, t, s, r), op.field[role].stride[axes.s], first, last, v);
+      load4(op.field[role], offset(role, t, s, r), Offset(stride[role][2]), part, v);
       float* to = shared_tile(shared, role);
       for (int j = 0; j < 4; ++j)
         to[(s + j) * pitch + r] = v[j];
@@ -272,65 +285,57 @@ struct ReverseStepTiles {
   /// Where a thread's quad lies: it runs along x where noise needs it, else along r.
   struct Quad {
     bool along_r;
-    int s, r, first, last;
+    int s, r;
+    Part part;
   };
 
-  /// Four values of an input, from shared memory or from where they are.
+  /// Four values of an input that is there, from shared memory or from where they are.
   M3D_HD void read(int role, const Tile& t, const Quad& q, float* shared, float v[4]) const {
-    const Field& f = op.field[role];
-    if (!f.present()) {
-      for (int j = 0; j < 4; ++j)
-        v[j] = 0.0f;
-    } else if (axes.columns[role]) {
+    if (Columns && axes.columns[role]) {
       const float* from = shared_tile(shared, role) + q.s * pitch + q.r;
       for (int j = 0; j < 4; ++j)
         v[j] = from[q.along_r ? j : j * pitch];
     } else {
-      load4(f, offset(role, t, q.s, q.r), f.stride[q.along_r ? axes.r : axes.s], q.first, q.last,
-            v);
+      load4(op.field[role], offset(role, t, q.s, q.r), Offset(stride[role][q.along_r ? 3 : 2]),
+            q.part, v);
     }
   }
   M3D_HD void write(int role, const Tile& t, const Quad& q, const float v[4]) const {
-    const Field& f = op.field[role];
-    if (f.present() && !axes.columns[role])
-      store4(f, offset(role, t, q.s, q.r), f.stride[q.along_r ? axes.r : axes.s], q.first, q.last,
-             v);
+    if (op.field[role].present() && !(Columns && axes.columns[role]))
+      store4(op.field[role], offset(role, t, q.s, q.r), Offset(stride[role][q.along_r ? 3 : 2]),
+             q.part, v);
   }
 
   // Every small array here has indices that are known when it is compiled, so that all of them are
   // registers.
   M3D_HD void compute(const Tile& t, int thread, float* shared) const {
     Quad q;
-    q.along_r = axes.r == 3 || op.noise == 0.0f;
+    q.along_r = !Noise || axes.r == 3;
     q.s = q.along_r ? thread / 8 : thread / 32 * 4;
     q.r = q.along_r ? thread % 8 * 4 : thread % 32;
-    const Index at_r = t.r + q.r, at_s = t.s + q.s;
-    if (q.along_r)
-      clip_quad(at_r, extent_r, q.first, q.last);
-    else
-      clip_quad(at_s, extent_s, q.first, q.last);
-    if (!(q.along_r ? inside(at_s, extent_s) : inside(at_r, extent_r)) || q.first == q.last)
+    const Offset at_r = t.r + q.r, at_s = t.s + q.s;
+    q.part = q.along_r ? part_of(at_r, extent_r) : part_of(at_s, extent_s);
+    if (!(q.along_r ? inside(at_s, extent_s) : inside(at_r, extent_r)) || q.part.empty())
       return;
 
-    float x[4], net[4], uncond[4], h0[4], normal[4] = {};
+    const bool has_uncond = op.field[ReverseStep::Uncond].present();
+    const bool has_h0 = op.field[ReverseStep::H0].present();
+    float x[4], net[4], uncond[4] = {}, h0[4] = {}, normal[4] = {};
     read(ReverseStep::X, t, q, shared, x);
     read(ReverseStep::Net, t, q, shared, net);
-    read(ReverseStep::Uncond, t, q, shared, uncond);
-    read(ReverseStep::H0, t, q, shared, h0);
-    if (op.noise != 0.0f)
-      normals_of_block(op.seed, op.draw, static_cast<std::uint32_t>(t.c),
-                       op.origin[1] + static_cast<std::uint32_t>(along(1, at_r, at_s, t.o)),
-                       op.origin[2] + static_cast<std::uint32_t>(along(2, at_r, at_s, t.o)),
-                       (op.origin[3] + static_cast<std::uint32_t>(along(3, at_r, at_s, t.o))) >> 2,
-                       normal);
+    if (has_uncond)
+      read(ReverseStep::Uncond, t, q, shared, uncond);
+    if (has_h0)
+      read(ReverseStep::H0, t, q, shared, h0);
+    if (Noise)
+      normals_of_block(op.seed, op.draw, static_cast<std::uint32_t>(t.c), along(1, at_r, at_s, t.o),
+                       along(2, at_r, at_s, t.o), along(3, at_r, at_s, t.o) >> 2, normal);
     float v[4];
     for (int j = 0; j < 4; ++j)
-      v[j] = op.value(x[j], net[j], uncond[j], h0[j], normal[j],
-                      op.field[ReverseStep::Uncond].present(), op.field[ReverseStep::H0].present(),
-                      op.noise != 0.0f);
+      v[j] = op.value(x[j], net[j], uncond[j], h0[j], normal[j], has_uncond, has_h0, Noise);
     write(ReverseStep::Out, t, q, v);
     write(ReverseStep::OutNet, t, q, v);
-    if (!axes.columns[ReverseStep::Out] && !axes.columns[ReverseStep::OutNet])
+    if (!Columns || (!axes.columns[ReverseStep::Out] && !axes.columns[ReverseStep::OutNet]))
       return;
     float* to = shared_tile(shared, ReverseStep::Out) + q.s * pitch + q.r;
     for (int j = 0; j < 4; ++j)
@@ -341,24 +346,23 @@ struct ReverseStepTiles {
     if (!axes.columns[ReverseStep::Out] && !axes.columns[ReverseStep::OutNet])
       return;
     const int r = thread / 8, s = thread % 8 * 4;
-    int first, last;
-    clip_quad(t.s + s, extent_s, first, last);
-    if (!inside(t.r + r, extent_r) || first == last)
+    const Part part = part_of(t.s + s, extent_s);
+    if (!inside(t.r + r, extent_r) || part.empty())
       return;
     float v[4];
     for (int j = 0; j < 4; ++j)
       v[j] = shared[4 * (side * pitch) + (s + j) * pitch + r];
     for (int role = ReverseStep::Out; role < ReverseStep::roles; ++role)
       if (axes.columns[role])
-        store4(op.field[role], offset(role, t, s, r), op.field[role].stride[axes.s], first, last,
-               v);
+        store4(op.field[role], offset(role, t, s, r), Offset(stride[role][2]), part, v);
   }
 };
 
-/// The tiles of a step. The one that holds x begins at a global multiple of 4, so quads are never
+/// The layout of a step. The tile that holds x begins at a global multiple of 4, so quads are never
 /// cut by a tile.
-inline ReverseStepTiles reverse_step_tiles(const ReverseStep& op) {
-  ReverseStepTiles t{};
+inline ReverseStepLayout reverse_step_layout(const ReverseStep& op) {
+  constexpr int side = 32, overhang = 2 * side; // of the outermost tiles
+  ReverseStepLayout t{};
   t.op = op;
   t.axes = tile_axes(op);
   t.extent_r = op.extent[t.axes.r];
@@ -367,11 +371,22 @@ inline ReverseStepTiles reverse_step_tiles(const ReverseStep& op) {
   t.shift_r = shift(t.axes.r);
   t.shift_s = shift(t.axes.s);
   const auto count = [](int before, Index extent) {
-    return divisor((before + extent + ReverseStepTiles::side - 1) / ReverseStepTiles::side);
+    return divisor((before + extent + side - 1) / side);
   };
   t.channels = divisor(op.extent[0]);
   t.tiles_r = count(t.shift_r, t.extent_r);
   t.tiles_s = count(t.shift_s, t.extent_s);
+  t.small = true;
+  for (int role = 0; role < ReverseStep::roles; ++role) {
+    Index reach = 0;
+    const int order[4] = {0, t.axes.o, t.axes.s, t.axes.r};
+    for (int k = 0; k < 4; ++k) {
+      const Index by = op.field[role].stride[order[k]];
+      t.stride[role][k] = by;
+      reach += (op.extent[order[k]] + overhang) * (by < 0 ? -by : by > 0 ? by : 1);
+    }
+    t.small = t.small && (!op.field[role].present() || reach < Index(1) << 31);
+  }
   return t;
 }
 
