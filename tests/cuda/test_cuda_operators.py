@@ -137,6 +137,22 @@ def test_reverse_step_of_a_slab_has_the_bits_of_the_whole(gpu):
         np.testing.assert_array_equal(fetch(out), fetch(whole)[part])
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.7])
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 1, 3, 2)], ids=["rows", "columns"])
+def test_reverse_step_of_slices_far_apart(order, noise):
+    torch = pytest.importorskip("torch")
+    shape, apart = (1, 2, 37, 41), 1 << 25  # 32 bits do not hold offsets within such tiles
+    f = fields(shape)
+    want = on_cpu(f, noise=noise)
+    nz, ny, nx = (shape[k] for k in order[1:])
+    memory = torch.empty(apart + ny * nx, dtype=torch.float32, device=DEVICE)
+    far = memory.as_strided((1, nz, ny, nx), (1, apart, nx, 1)).permute(order)
+    far.copy_(torch.from_numpy(f["x"]))
+    net = torch.from_numpy(f["net"]).to(DEVICE)
+    got = ops.reverse_step(x=far, net=net, out=torch.empty_like(net), **{**STEP, "noise": noise})
+    np.testing.assert_allclose(got.cpu().numpy(), want, **TOLERANCE)
+
+
 def test_reverse_step_has_the_same_bits_in_every_layout():
     torch = pytest.importorskip("torch")
     f = {name: torch.from_numpy(v).to(DEVICE) for name, v in fields((2, 20, 37, 41)).items()}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import micro3d_fast as m3
+from micro3d_fast import _arrays
 
 pytestmark = pytest.mark.cuda
 
@@ -104,6 +105,15 @@ def test_comparison(send):
     other, _ = image((25, 24, 24), 2)
     got = m3.compare(send(one), send(other))
     assert got.summary() == m3.compare(one, other).summary()
+
+
+def test_large_arrays_reach_the_host_in_pieces(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(_arrays, "_STAGE", 1000)
+    for shape, order in (((10007,), (0,)), ((20, 30, 40), (2, 0, 1))):
+        want = np.arange(np.prod(shape), dtype=np.float64).reshape(shape).transpose(order)
+        array = torch.from_numpy(want.transpose(np.argsort(order))).cuda().permute(order)
+        np.testing.assert_array_equal(_arrays.to_numpy(array), want)
 
 
 def test_the_current_stream_is_taken():

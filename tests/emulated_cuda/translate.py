@@ -18,8 +18,8 @@ from pathlib import Path
 KNOWN = {
     "__global__", "__device__", "__host__", "__forceinline__", "__launch_bounds__", "__shared__",
     "__syncthreads", "__any_sync", "__shfl_down_sync", "__popcll",
-    "__CUDACC__", "__CUDA_ARCH__",  # the second is not defined: the host's branch runs
-    "__expf", "__fdividef",
+    "__CUDACC__", "__CUDA_ARCH__",  # the second is not defined: the branch of the host runs
+    "__expf", "__fdividef", "__ffs", "__clz",  # in that branch only
 }  # fmt: skip
 OF_THE_COMPILER = re.compile(
     r"__(builtin_\w+|attribute__|restrict__|FILE__|LINE__|GNUC__|clang__|x86_64__|has_\w+)$"

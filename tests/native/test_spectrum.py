@@ -98,12 +98,13 @@ def test_device_route_takes_any_integers_and_batches(send):
 def test_load_and_multiply(backend, dtype):
     send, fetch = backend
     labels, mask = image((3, 5, 7))
-    out = send(np.full((3, 5, 9), 7, dtype))
+    out = send(np.full((3, 6, 9), 7, dtype))
     stream = current_stream(out)
     moved = send(np.ascontiguousarray(labels.transpose(2, 1, 0)))
     moved = moved.permute(2, 1, 0) if hasattr(moved, "permute") else moved.transpose(2, 1, 0)
     _core.load_phase(moved, send(mask.view(np.uint8)), out, 2, False, stream, 2)
-    np.testing.assert_array_equal(fetch(out)[..., :7], (labels == 2) & mask)
+    np.testing.assert_array_equal(fetch(out)[:, :5, :7], (labels == 2) & mask)
+    assert not fetch(out)[:, 5:].any()
     assert not fetch(out)[..., 7:].any()
 
     kind = np.complex64 if dtype == np.float32 else np.complex128
@@ -123,7 +124,8 @@ def test_core_refuses_planes_that_do_not_hold_the_lags():
         _core.store_counts(planes, out, 2, (5, 3, 5), (5, 3, 8), 1.0, None, False, None, 1)
     with pytest.raises(ValueError, match="`planes` must have shape"):
         _core.store_counts(planes, out, 0, (5, 3, 5), (5, 3, 9), 1.0, None, False, None, 1)
-    with pytest.raises(ValueError, match="`out` must be at least as long"):
-        _core.load_phase(
-            np.zeros((2, 3, 4), np.uint8), None, np.zeros((2, 3, 3)), 1, False, None, 1
-        )
+    for short in ((2, 3, 3), (2, 2, 4)):
+        with pytest.raises(ValueError, match="`out` must be at least as long"):
+            _core.load_phase(
+                np.zeros((2, 3, 4), np.uint8), None, np.zeros(short), 1, False, None, 1
+            )

@@ -251,8 +251,8 @@ def _correlate_whole(
 ) -> None:
     """Run each pass in one piece, so that no transform is copied into place.
 
-    The transforms along z have the opposite signs, so that a real spectrum comes back by the forward
-    transform, without a conjugate.
+    The transforms along z have the opposite signs, so that a real spectrum comes back by the
+    forward transform, without a conjugate.
     """
     z, y, x = win
     kept = z.positive

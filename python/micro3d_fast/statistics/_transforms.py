@@ -131,7 +131,7 @@ class TorchFFT(ScipyFFT):
         return x.index_select(1, self.torch.as_tensor(rows, device=x.device))
 
     def columns_of(self, planes: Array, n: int) -> Array:
-        """Transform the first axis, padded to n, with the sign of a transform back; now the last."""
+        """Transform the first axis, padded to n, with the sign of the way back; it is now last."""
         if n > len(planes):
             padded = planes.new_empty((n, *planes.shape[1:]))
             padded[len(planes) :] = 0
@@ -149,7 +149,7 @@ class TorchFFT(ScipyFFT):
         return self.library.rfft(x, dim=-1)
 
     def planes_back(self, x: Array, shape: tuple[int, int]) -> Array:
-        """Transform the first two axes back, not divided by the length; the last is now the first."""
+        """Transform the first two axes back, not divided by the length; the last is now first."""
         planes = x.permute(2, 0, 1)
         return self.library.irfftn(planes, s=shape, dim=(1, 2), norm="forward").contiguous()
 
