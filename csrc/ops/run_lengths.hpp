@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 // SPDX-License-Identifier: MIT
 #pragma once
-#include "core/bytes.hpp"  // for differing_bytes, load_aligned, lowest_bit
-#include "core/config.hpp" // for M3D_HD, Index
+#include "core/bytes.hpp"   // for differing_bytes, load_aligned, lowest_bit
+#include "core/config.hpp"  // for M3D_HD, Index
+#include "core/divisor.hpp" // for Divisor
 
 #include <cstdint> // for uint8_t
 
@@ -95,6 +96,8 @@ struct RunLengthsPacked {
   int words;   // 32-voxel words in a row
   int rows;    // rows that a block takes at a time
   int at_once; // rows that a thread reads at once: 1 or 4 across the rows; 0: along them
+  Divisor inner = divisor(op.n_inner);
+  Divisor line = divisor(at_once == 0 ? words : rows / at_once); // what neighbouring threads share
   static constexpr int threads = 256;
   static constexpr int max_words = 2048;  // 8 kB of shared memory
   static constexpr int good_words = 1024; // enough for a block, and small volumes fill the GPU
@@ -106,11 +109,29 @@ struct RunLengthsPacked {
     return at_once == 0 ? row * words + word : word * rows + row;
   }
   M3D_HD const std::uint8_t* labels_of(Index row) const {
-    return op.labels + row / op.n_inner * op.outer + row % op.n_inner * op.inner;
+    Index o, i;
+    inner.split(row, o, i);
+    return op.labels + o * op.outer + i * op.inner;
   }
   M3D_HD const std::uint8_t* mask_of(Index row) const {
-    return op.mask ? op.mask + row / op.n_inner * op.mask_outer + row % op.n_inner * op.mask_inner
-                   : nullptr;
+    if (op.mask == nullptr)
+      return nullptr;
+    Index o, i;
+    inner.split(row, o, i);
+    return op.mask + o * op.mask_outer + i * op.mask_inner;
+  }
+  /// Row and word of a thread's number `w`: along the rows first the words, across first the rows.
+  M3D_HD void split(int w, int& row, int& word) const {
+    std::uint32_t a, b;
+    if (at_once == 0) {
+      line.split32(static_cast<std::uint32_t>(w), a, b);
+      row = static_cast<int>(a);
+      word = static_cast<int>(b);
+    } else { // w / rows = w / at_once / line
+      line.split32(static_cast<std::uint32_t>(at_once == 4 ? w / 4 : w), a, b);
+      word = static_cast<int>(a);
+      row = w - word * rows;
+    }
   }
 
   /// Voxels base ... base + count - 1 of a contiguous row: which differ from the one before.
@@ -122,6 +143,16 @@ struct RunLengthsPacked {
     int k = 0;
     if (Aligned && !AsBool) {
       std::uint64_t last = base > 0 ? l[base - 1] : l[0]; // the first voxel begins no new run
+      if (count == 32) {                                  // all loads first
+        std::uint64_t now[4];
+        for (int j = 0; j < 4; ++j)
+          now[j] = load_aligned<std::uint64_t>(l + base + 8 * j);
+        for (int j = 0; j < 4; ++j) {
+          bits |= differing_bytes(now[j], (now[j] << 8) | last) << (8 * j);
+          last = now[j] >> 56;
+        }
+        return bits;
+      }
       for (; k + 8 <= count; k += 8) {
         const auto now = load_aligned<std::uint64_t>(l + base + k);
         bits |= differing_bytes(now, (now << 8) | last) << k;
@@ -174,7 +205,8 @@ struct RunLengthsPacked {
   template <int N> M3D_HD void pack_across(Index tile, int thread, std::uint32_t* shared) const {
     const int groups = rows / N;
     for (int w = thread; w < groups * words; w += threads) {
-      const int row = w % groups * N, word = w / groups;
+      int row, word;
+      split(w * N, row, word);
       const Index r = tile * rows + row;
       if (r >= all_rows())
         continue;
@@ -195,10 +227,12 @@ struct RunLengthsPacked {
     if (at_once == 1)
       return pack_across<1>(tile, thread, shared);
     for (int w = thread; w < rows * words; w += threads) {
-      const Index r = tile * rows + w / words;
+      int row, word;
+      split(w, row, word);
+      const Index r = tile * rows + row;
       if (r >= all_rows())
         return;
-      const Index base = Index(w % words) * 32;
+      const Index base = Index(word) * 32;
       const int count = static_cast<int>(op.length - base < 32 ? op.length - base : 32);
       const std::uint8_t* l = labels_of(r);
       std::uint32_t bits;
@@ -214,9 +248,10 @@ struct RunLengthsPacked {
 
   template <class Add>
   M3D_HD void count(Index tile, int thread, const std::uint32_t* shared, const Add& add) const {
+    const int width = static_cast<int>(op.length + 1); // of a phase in the histogram: it is short
     for (int w = thread; w < rows * words; w += threads) {
-      const int row = at_once == 0 ? w / words : w % rows;
-      const int word = at_once == 0 ? w % words : w / rows; // w = place(row, word)
+      int row, word; // w = place(row, word)
+      split(w, row, word);
       const Index r = tile * rows + row;
       if (r >= all_rows())
         continue;
@@ -227,18 +262,18 @@ struct RunLengthsPacked {
       const std::uint8_t* l = labels_of(r);
       const std::uint8_t* m = mask_of(r);
 
-      Index last = 0; // where the run that reaches into this word began
+      int last = 0; // where the run that reaches into this word began
       for (int b = word - 1; b >= 0; --b)
         if (const std::uint32_t before = shared[place(row, b)]; before != 0) {
           last = b * 32 + highest_bit(before);
           break;
         }
       while (bits != 0) {
-        const Index k = word * 32 + lowest_bit(bits);
+        const int k = word * 32 + lowest_bit(bits);
         bits &= bits - 1;
         const int phase = l[last * op.step];
         if (op.inside(m, last) && phase < op.n_phases)
-          add.count(op.slot(phase, k - last), 1);
+          add.count(phase * width + k - last, 1);
         last = k;
       }
       if (!ends_row)
