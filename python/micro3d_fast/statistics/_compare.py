@@ -27,6 +27,7 @@ small, which cannot be detected from a single volume.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -134,6 +135,12 @@ def compare(
     request = _Request(chosen, max_lag, splits, bootstrap, level, seed)
     places = [(plane, axis) for plane in planes for axis in IMAGE_AXES[plane]]
     scale = _Scale.of(ours, theirs)
+    if not scale.same:
+        warnings.warn(
+            f"`generated` has voxels of {_metres(ours)} and `reference` of {_metres(theirs)}: they "
+            "are compared at their common distances",
+            stacklevel=2,
+        )
     pairs = {place: _counts(ours, theirs, scale, place, request) for place in places}
     names = _common_names(generated, reference)
     names = tuple(names[p] if p < len(names) else f"phase {p}" for p in range(count))
@@ -209,6 +216,10 @@ class _Scale:
     def factors(self) -> list[float]:
         """Voxels of the reference per voxel of the generated side, along each axis."""
         return [b / a for a, b in zip(self.generated, self.reference, strict=True)]
+
+
+def _metres(sample: Sample) -> str:
+    return " x ".join(f"{v:g}" for v in sample.voxel or ()) + " m"
 
 
 def _counts(
