@@ -133,7 +133,26 @@ def test_intervals_hold_the_error_and_shrink():
         return np.mean([c.interval[1] - c.interval[0] for c in result.select("S2", phase=1)])
 
     assert width(many) < width(few)
-    assert all(c.interval[0] <= c.interval[1] for c in many.curves)
+    for result in (few, many):
+        assert all(c.interval[0] <= c.error <= c.interval[1] for c in result.curves)
+
+
+@pytest.mark.parametrize("confidence", [0.02, 0.95])
+@pytest.mark.parametrize(
+    ("generated", "reference"),
+    [
+        (texture((12, 12, 12)), texture((12, 12, 12))),  # resampling can only raise an error of 0
+        ([texture((8, 8), k) for k in range(2)], [texture((8, 8), k) for k in range(5, 8)]),
+        (texture((9, 7)), texture((8, 8), 3)),
+        (np.ones((6, 6, 6), np.uint8), np.ones((6, 6, 6), np.uint8)),
+        (np.ones((6, 6, 6), np.uint8), texture((12, 12, 12))),
+        (np.zeros((1, 1, 1), np.uint8), np.ones((1, 1, 1), np.uint8)),  # infinite errors
+    ],
+)
+def test_intervals_of_few_and_constant_samples_hold_the_error(generated, reference, confidence):
+    result = m3.compare(generated, reference, confidence=confidence, bootstrap=20, verdict=False)
+    assert all(c.interval[0] <= c.error <= c.interval[1] for c in result.curves)
+    assert all(row["low"] <= row["error"] <= row["high"] for row in result.table())
 
 
 def test_seed_decides():

@@ -302,7 +302,9 @@ def _curves(
     error = relative_error(ours, theirs)
     floor = error_of_parts(reference, len(reference.unit) // 2, request.splits, rng)
     scatter = error_of_parts(reference, reference.matching, request.splits, rng)
-    low, high = bootstrap_interval(generated, reference, request.bootstrap, request.confidence, rng)
+    low, high = bootstrap_interval(
+        error, generated, reference, request.bootstrap, request.confidence, rng
+    )
     lag = np.arange(ours.shape[-1])
     for p, phase in enumerate(request.phases):
         for f, function in enumerate(FUNCTIONS):

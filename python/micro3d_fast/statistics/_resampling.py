@@ -34,9 +34,18 @@ def error_of_parts(counts: Counts, taken: int, times: int, rng: np.random.Genera
 
 
 def bootstrap_interval(
-    generated: Counts, reference: Counts, times: int, level: float, rng: np.random.Generator
+    error: np.ndarray,
+    generated: Counts,
+    reference: Counts,
+    times: int,
+    level: float,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends (3, P) of the interval of the error with both sides resampled."""
+    """Return the ends (3, P) of the interval of the error with both sides resampled.
+
+    Resampling adds scatter, which makes the errors larger: the interval is widened to its
+    estimate ``error`` (3, P) where all resampled errors are on one side of it.
+    """
     resampled = []
     for counts in (generated, reference):
         units = len(counts.unit)
@@ -46,7 +55,7 @@ def bootstrap_interval(
     errors.sort(axis=0)  # by rank, since an error can be infinite
     low = errors[int((1 - level) / 2 * (times - 1))]
     high = errors[math.ceil((1 + level) / 2 * (times - 1))]
-    return low, high
+    return np.minimum(low, error), np.maximum(high, error)
 
 
 def _pooled(weights: np.ndarray, counts: Counts) -> np.ndarray:

@@ -44,7 +44,8 @@ class Curve:
     scatter : float
         The error of real blocks against the rest of the reference; nan where not available.
     interval : tuple of float
-        Bootstrap interval of ``error``; both sides are resampled, so it is biased upwards.
+        Bootstrap interval of ``error``, which it contains; both sides are resampled, so it is
+        biased upwards.
     real_std : array of float64 or None
         Standard deviation of a real specimen of the generated size about the reference curve.
     """
