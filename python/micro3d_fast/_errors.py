@@ -43,16 +43,15 @@ class _Refusal(Exception):
     def sentence(self, rename: Callable[[str], str] = "`{}`".format) -> str:
         """Return the message with every argument it names written as ``rename(argument)``.
 
-        A name that belongs to a file (``source``) is not an argument of the caller and stays.
+        A name that belongs to a file (``source``) is not an argument of the caller and stays;
+        those of the hint are.
         """
-
-        hint = f": {self.hint}" if self.hint else ""
+        hint = f": {rename_arguments(self.hint, rename)}" if self.hint else ""
         tail = f", got {self.got}"  # quoted from the input, so it is left as it is
         if self.source:
             subject = f"{self.source}: `{self.name}`" if self.name else self.source
             return f"{subject} must {self.wanted}{tail}{hint}"
-        wanted, hint = rename_arguments(self.wanted, rename), rename_arguments(hint, rename)
-        return f"{rename(self.name)} must {wanted}{tail}{hint}"
+        return f"{rename(self.name)} must {rename_arguments(self.wanted, rename)}{tail}{hint}"
 
     def in_source(self, source: str, *, named: bool = True) -> _Refusal:
         """Return the same refusal about what a file holds: "source: `name` must ...".

@@ -21,6 +21,7 @@ GREY = LABELS * np.uint8(255)
 @pytest.fixture
 def files(tmp_path):
     LABELS.tofile(tmp_path / "a.raw")
+    LABELS.astype(">u2").tofile(tmp_path / "big.raw")
     np.savez(tmp_path / "a.npz", grey=GREY.astype(np.float32), other=GREY)
     (tmp_path / "slices").mkdir()
     for k, image in enumerate(GREY):
@@ -32,6 +33,7 @@ def files(tmp_path):
     ("words", "shape"),
     [
         (["a.raw", "--raw-shape", "16,18,20"], (16, 18, 20)),
+        (["big.raw", "--raw-shape", "16,18,20", "--raw-type", ">u2"], (16, 18, 20)),
         (["a.npz", "--array", "other", "--phases", "0:0,255:1"], (16, 18, 20)),
         (["a.npz", "--array", "grey", "--threshold", "otsu", "--crop", "2:,:,4:16"], (14, 18, 12)),
         (["slices", "--phases", "0:0,255:1"], (16, 18, 20)),
@@ -50,12 +52,35 @@ def test_refusals_name_the_options(run, files):
     code, _, err = run("characterize", files / "a.raw", "--out", files / "out")
     assert code == errors.BAD_INPUT
     assert "--raw-shape must be given for" in err
+    code, _, err = run(
+        "homogenize", files / "big.raw", "--raw-shape", "16,18,20", "--diffusivity", 0
+    )
+    assert code == errors.BAD_INPUT
+    assert "big.raw must hold 16 x 18 x 20 = 5760 bytes, got 11520: --raw-shape and --raw-ty" in err
+    code, _, err = run("homogenize", files / "slices", "--raw-type", "uint16", "--diffusivity", 0)
+    assert code == errors.BAD_INPUT
+    assert "--raw-type must be left out for slices, which store it, got 'uint16'" in err
+    code, _, err = run("train", "--xy", files / "slices/*.png", "--crop", ":,:,:", "--out", "out")
+    assert code == errors.BAD_INPUT
+    assert "--crop must be left out without a volume, got :,:,:" in err
     code, _, err = run("homogenize", files / "a.npz", "--array", "no", "--diffusivity", 0)
     assert code == errors.BAD_INPUT
     assert "--array must be one of the arrays of" in err
     code, _, err = run("homogenize", files / "a.raw", "--crop", "1:2", "--diffusivity", 0)
     assert code == errors.BAD_INPUT
     assert "--crop must be START:STOP for z,y,x, such as 0:64,10:200,:, got '1:2'" in err
+
+
+def test_options_of_one_file_do_not_hinder_the_other(run, files):
+    np.save(files / "b.npy", LABELS[::-1])
+    words = [files / "b.npy", "--reference", files / "big.raw", "--raw-type", ">u2"]
+    words += ["--raw-shape", "16,18,20", "--out", files / "out"]
+    code, said, err = run("characterize", *words)
+    assert code == 0, err
+    assert "Verdict" in said or "specimen" in said
+    code, _, err = run("characterize", *words, "--array", "labels")
+    assert code == errors.BAD_INPUT
+    assert "--array must be left out for .npy files, which hold one array, got 'labels'" in err
 
 
 def test_crop_is_read():

@@ -450,6 +450,44 @@ def test_raw_without_its_json_needs_a_shape(tmp_path):
         io.load(tmp_path / "a.raw", shape=(5, 6, 8))
 
 
+@pytest.mark.parametrize("dtype", ["uint16", ">u2", "<i4", ">f4", "int8", "bool"])
+def test_raw_of_other_types(tmp_path, dtype):
+    LABELS.astype(dtype).tofile(tmp_path / "a.raw")
+    phases = {0: 0, 1: 1, 2: 2} if dtype != "bool" else None
+    got = io.load(tmp_path / "a.raw", shape=(5, 6, 7), dtype=dtype, phases=phases)
+    np.testing.assert_array_equal(got.labels, LABELS if dtype != "bool" else LABELS > 0)
+    cut = io.load(tmp_path / "a.raw", shape=(5, 6, 7), dtype=np.dtype(dtype), threshold=0.5)
+    np.testing.assert_array_equal(cut.labels, LABELS > 0)
+
+
+def test_raw_whose_size_does_not_fit_is_refused(tmp_path):
+    LABELS.astype(">u2").tofile(tmp_path / "a.raw")
+    with pytest.raises(
+        ValueError, match=r"a.raw must hold 5 x 6 x 7 = 210 bytes, got 420: `shape`"
+    ):
+        io.load(tmp_path / "a.raw", shape=(5, 6, 7))
+    wanted = r"must hold 5 x 6 x 7 values of float32 = 840 bytes, got 420"
+    with pytest.raises(ValueError, match=wanted):
+        io.load(tmp_path / "a.raw", shape=(5, 6, 7), dtype="float32")
+    for wrong in ("what", "complex64", object):
+        with pytest.raises(ValueError, match="`dtype` must be a type of real numbers, such as 'ui"):
+            io.load(tmp_path / "a.raw", shape=(5, 6, 7), dtype=wrong)
+
+
+def test_the_type_in_the_json_of_a_raw_file_is_read(tmp_path):
+    LABELS.astype(">u2").tofile(tmp_path / "a.raw")
+    described = {"shape": [5, 6, 7], "dtype": ">u2"}
+    (tmp_path / "a.raw.json").write_text(json.dumps(described))
+    np.testing.assert_array_equal(io.load(tmp_path / "a.raw").labels, LABELS)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".tif", ".raw"])
+def test_a_name_is_refused_where_a_file_holds_one_array(tmp_path, suffix):
+    path = Microstructure(LABELS).save(tmp_path / f"a{suffix}")
+    with pytest.raises(ValueError, match=f"`name` must be None for {suffix} files, which hold one"):
+        io.load(path, name="labels")
+
+
 def test_raw_that_its_json_does_not_describe_is_refused(tmp_path):
     FULL.save(tmp_path / "a.raw")
     LABELS[::-1].tofile(tmp_path / "a.raw")

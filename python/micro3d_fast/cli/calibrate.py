@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from .errors import fail, guarded
-from .files import IMAGES, MicrographOptions, VolumeDetails
+from .files import IMAGES, MicrographOptions
 from .options import (
     XY,
     XZ,
@@ -26,6 +26,7 @@ from .options import (
     PhaseCount,
     Phases,
     RawShape,
+    RawType,
     Seed,
     Threshold,
     read_periodic,
@@ -65,6 +66,7 @@ def calibrate(
     threshold: Threshold = None,
     n_phases: PhaseCount = None,
     raw_shape: RawShape = None,
+    raw_type: RawType = None,
     array: ArrayName = None,
     crop: Crop = None,
     debug: Debug = False,
@@ -81,6 +83,7 @@ def calibrate(
           --phases 0:0,255:1 --save
       micro3d calibrate --model run/ --volume tomogram.tif --shape 48,48,48
     """
+    images = MicrographOptions.of(locals())
     volume_shape = None if shape is None else read_shape(shape)
     per_axis = read_periodic(periodic)
 
@@ -91,17 +94,7 @@ def calibrate(
     directory = model_directory(model)
     if save and not Path(model).exists():
         fail(f"--model must be a directory where --save is given, got {model}")
-    micrographs = MicrographOptions(
-        xy,
-        xz,
-        yz,
-        volume,
-        images_per_plane,
-        phases,
-        threshold,
-        n_phases,
-        VolumeDetails(raw_shape, array, crop),
-    ).load(voxel_size=loaded.voxel_size)
+    micrographs = images.load(voxel_size=loaded.voxel_size)
     if micrographs is None:
         fail("calibrate needs micrographs: give those of training, or --volume")
     with CtrlC() as ctrl_c, Progress("calibrating", ctrl_c.check) as progress:

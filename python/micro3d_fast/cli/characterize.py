@@ -24,6 +24,7 @@ from .options import (
     PhaseNames,
     Phases,
     RawShape,
+    RawType,
     Threshold,
     VolumeFile,
     VoxelSize,
@@ -69,6 +70,7 @@ def characterize(
     phase_names: PhaseNames = None,
     voxel_size: VoxelSize = None,
     raw_shape: RawShape = None,
+    raw_type: RawType = None,
     array: ArrayName = None,
     crop: Crop = None,
     debug: Debug = False,
@@ -86,12 +88,12 @@ def characterize(
       micro3d characterize volume.tif --xy 'xy/*.png' --phases 0:0,255:1 --fail-on different \\
           --out result/
     """
+    own = VolumeDetails.of(locals(), volume, reference)
     check_output(out, folder=True)
     if fail_on not in (None, *SEVERITY[1:]):
         fail(f"--fail-on must be one of {', '.join(SEVERITY[1:])}, got {fail_on!r}")
     names, voxels = read_names(phase_names), read_voxel_size(voxel_size)
     of_volume = None if xy or xz or yz else phases
-    own = VolumeDetails(raw_shape, array, crop)
     if not (xy or xz or yz):
         own = dataclasses.replace(own, threshold=threshold, n_phases=n_phases)
     solid = load_volume(volume, "volume", voxels, names, of_volume, own)

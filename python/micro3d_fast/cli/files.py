@@ -8,7 +8,7 @@ import dataclasses
 import shutil
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,28 +23,46 @@ if TYPE_CHECKING:
 
 __all__ = ["IMAGES", "MicrographOptions", "VolumeDetails", "check_output", "load_volume"]
 
-NAMED = (".npz", ".vti", ".h5", ".hdf5", ".zarr", ".dream3d")  # files of several arrays
 #: Arguments of the library and the options that set them, for `errors.guarded`.
 IMAGES = {f"images[{plane!r}]": plane for plane in PLANES}
+_OF_VOLUMES = ("raw_shape", "raw_type", "array", "crop")
 
 
 @dataclass(frozen=True)
 class VolumeDetails:
-    """The options of a command about the file of a volume."""
+    """The options of a command about the file of a volume, or about several files."""
 
     raw_shape: str | None = None
+    raw_type: str | None = None
     array: str | None = None
     crop: str | None = None
     threshold: str | None = None
     n_phases: int | None = None
+    files: Sequence[Path] = ()
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any], *files: Path | None) -> VolumeDetails:
+        """Return the options among the parameters of a command that describe these files."""
+        own = {name: parameters[name] for name in _OF_VOLUMES}
+        return cls(**own, files=tuple(file for file in files if file is not None))
+
+    def refuse_without_volume(self) -> None:
+        """Refuse options about a volume where none is given."""
+        for name in _OF_VOLUMES:
+            if (value := getattr(self, name)) is not None:
+                option = "--" + name.replace("_", "-")
+                fail(f"{option} must be left out without a volume, got {value}")
 
     def arguments(self, path: Path) -> dict[str, Any]:
-        """Return arguments of `io.load`; shape and array where the format of the file has them."""
-        kind = path.suffix.lower()
+        """Return arguments of `io.load`, without what only another of the files takes."""
+        from .. import io
+
         shape = None if self.raw_shape is None else read_shape(self.raw_shape, "--raw-shape")
+        given = {"shape": shape, "dtype": self.raw_type, "name": self.array}
+        own = io.read_options(path)
+        theirs = {option for file in self.files for option in io.read_options(file)}
         return {
-            "shape": shape if kind == ".raw" else None,
-            "name": self.array if kind in NAMED else None,
+            **{key: value for key, value in given.items() if key in own or key not in theirs},
             "crop": read_crop(self.crop),
             "threshold": read_threshold(self.threshold),
             "n_phases": self.n_phases,
@@ -64,6 +82,13 @@ class MicrographOptions:
     threshold: str | None
     n_phases: int | None
     details: VolumeDetails = VolumeDetails()  # of the volume
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> MicrographOptions:
+        """Return the options among the parameters of a command that takes --volume too."""
+        names = [field.name for field in dataclasses.fields(cls) if field.name != "details"]
+        details = VolumeDetails.of(parameters, parameters["volume"])
+        return cls(**{name: parameters[name] for name in names}, details=details)
 
     def load(
         self,
@@ -88,6 +113,7 @@ class MicrographOptions:
                 self.volume, "volume", voxel_size, phase_names, self.phases, details
             )
             return Micrographs.from_volume(solid, self.images_per_plane, seed=seed)
+        self.details.refuse_without_volume()
         if not given:
             return None
         micrographs = Micrographs.load(
@@ -123,9 +149,11 @@ def load_volume(
             phases=read_phases(phases),
             **(details or VolumeDetails()).arguments(path),
         )
-    except (ValueError, FileNotFoundError) as error:  # --shape is that of another volume
+    except (ValueError, TypeError, FileNotFoundError) as error:  # --shape is that of another volume
         shape = "its shape" if details is None else "raw_shape"
-        error.parameters = {"path": parameter, "shape": shape, "name": "array"}  # type: ignore[union-attr]
+        error.parameters = {  # type: ignore[union-attr]
+            "path": parameter, "shape": shape, "dtype": "raw_type", "name": "array",
+        }  # fmt: skip
         raise
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from .options import (
     PhaseNames,
     Phases,
     RawShape,
+    RawType,
     VoxelSize,
     command_line,
     read_names,
@@ -90,6 +92,7 @@ def homogenize(
     phase_names: PhaseNames = None,
     voxel_size: VoxelSize = None,
     raw_shape: RawShape = None,
+    raw_type: RawType = None,
     array: ArrayName = None,
     crop: Crop = None,
     device: Device = None,
@@ -107,6 +110,8 @@ def homogenize(
       micro3d homogenize volume.tif --materials materials.yaml --diffusivity 0
       micro3d homogenize 'many/*.tif' --diffusivity 0 --reference tomogram.tif
     """
+    paths = _files(volume)
+    own = VolumeDetails.of(locals(), *paths, reference)
     if materials is None and diffusivity is None:
         fail("homogenize needs --materials, --diffusivity, or both")
     if not axes or not set(axes) <= set(AXIS_NAMES) or len(set(axes)) < len(axes):
@@ -115,8 +120,7 @@ def homogenize(
     if out is not None:
         check_output(out, folder=True)
     details = (read_voxel_size(voxel_size), read_names(phase_names), phases)
-    paths = _files(volume)
-    own, theirs = VolumeDetails(raw_shape, array, crop), VolumeDetails(raw_shape, array)
+    theirs = dataclasses.replace(own, crop=None)
     solids = [load_volume(path, "volume", *details, own) for path in paths]
     tomogram = None if reference is None else load_volume(reference, "reference", *details, theirs)
 

@@ -30,6 +30,7 @@ __all__ = [
     "PhaseNames",
     "Phases",
     "RawShape",
+    "RawType",
     "Seed",
     "Threshold",
     "VolumeFile",
@@ -91,6 +92,13 @@ VolumeFile = Annotated[
 RawShape = Annotated[
     str | None,
     typer.Option(metavar="NZ,NY,NX", help="Shape of a .raw volume without its .raw.json."),
+]
+RawType = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TYPE",
+        help="Type of the values of a .raw volume, such as uint16, or '>u2' for big-endian.",
+    ),
 ]
 ArrayName = Annotated[
     str | None, typer.Option(help="Array of a .npz, .vti, .h5 or .zarr volume that holds several.")

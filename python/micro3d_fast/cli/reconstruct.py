@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .errors import Stopped, fail, guarded
-from .files import IMAGES, MicrographOptions, VolumeDetails, check_output, load_volume
+from .files import IMAGES, MicrographOptions, check_output, load_volume
 from .options import (
     XY,
     XZ,
@@ -28,6 +28,7 @@ from .options import (
     PhaseCount,
     Phases,
     RawShape,
+    RawType,
     Seed,
     Threshold,
     read_fractions,
@@ -137,6 +138,7 @@ def reconstruct(
     threshold: Threshold = None,
     n_phases: PhaseCount = None,
     raw_shape: RawShape = None,
+    raw_type: RawType = None,
     array: ArrayName = None,
     crop: Crop = None,
     debug: Debug = False,
@@ -154,6 +156,7 @@ def reconstruct(
           --out volume.vti --report report/ --volume tomogram.tif
       micro3d reconstruct --model cathode --sampler draft --count 8 --out many/volume.tif
     """
+    images = MicrographOptions.of(locals())
     volume_shape = read_shape(shape)
     options: dict[str, Any] = {
         "passes": passes,
@@ -175,17 +178,7 @@ def reconstruct(
     from .. import diffusion
 
     loaded = diffusion.load_model(model)
-    micrographs = MicrographOptions(
-        xy,
-        xz,
-        yz,
-        volume,
-        images_per_plane,
-        phases,
-        threshold,
-        n_phases,
-        VolumeDetails(raw_shape, array, crop),
-    ).load(phase_names=loaded.phase_names, voxel_size=loaded.voxel_size)
+    micrographs = images.load(phase_names=loaded.phase_names, voxel_size=loaded.voxel_size)
     if micrographs is not None and report is None:
         fail("--report must be given where micrographs are given to compare with")
     made, paths = _reconstruct(volume_shape, loaded, model, range(seed, seed + count), out, options)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .errors import Stopped, fail, guarded, to_stderr
-from .files import IMAGES, MicrographOptions, VolumeDetails, check_output
+from .files import IMAGES, MicrographOptions, check_output
 from .options import (
     XY,
     XZ,
@@ -25,6 +25,7 @@ from .options import (
     PhaseNames,
     Phases,
     RawShape,
+    RawType,
     Seed,
     Threshold,
     VoxelSize,
@@ -80,6 +81,7 @@ def train(
     phase_names: PhaseNames = None,
     voxel_size: VoxelSize = None,
     raw_shape: RawShape = None,
+    raw_type: RawType = None,
     array: ArrayName = None,
     crop: Crop = None,
     preset: Preset = "small",
@@ -105,18 +107,11 @@ def train(
           --phases 0:0,255:1 --voxel-size 1e-6 --out run/
       micro3d train --volume tomogram.tif --images-per-plane 300 --out run/
     """
+    images = MicrographOptions.of(locals())
     check_output(out, folder=True)
-    micrographs = MicrographOptions(
-        xy,
-        xz,
-        yz,
-        volume,
-        images_per_plane,
-        phases,
-        threshold,
-        n_phases,
-        VolumeDetails(raw_shape, array, crop),
-    ).load(phase_names=read_names(phase_names), voxel_size=read_voxel_size(voxel_size), seed=seed)
+    micrographs = images.load(
+        phase_names=read_names(phase_names), voxel_size=read_voxel_size(voxel_size), seed=seed
+    )
     if micrographs is None:
         fail("train needs micrographs: give --xy, --xz and --yz (one, two or three), or --volume")
     report = micrographs.check()

@@ -39,7 +39,7 @@ class Format:
     write : callable
         ``write(path, microstructure, **options)``.
     read : callable, optional
-        ``read(path, option) -> Content``, with the value of ``read_option``.
+        ``read(path, **options) -> Content``.
     carries : tuple of str
         What is stored with the labels: ``"voxel size"``, ``"phase names"``, ``"provenance"``,
         ``"fields"``.
@@ -47,8 +47,8 @@ class Format:
         For the table of formats.
     write_options : tuple of str
         Options of ``write``.
-    read_option : str
-        The argument of `load` that ``read`` takes: ``"name"`` of an array, or ``"shape"``.
+    read_options : tuple of str
+        Options of ``read``: ``"name"`` of an array, ``"shape"`` and ``"dtype"`` of raw bytes.
     is_directory : bool
         Whether a volume is a directory rather than a file.
     requires : callable, optional
@@ -61,7 +61,7 @@ class Format:
     carries: tuple[str, ...]
     notes: str
     write_options: tuple[str, ...] = ()
-    read_option: str = "name"
+    read_options: tuple[str, ...] = ()
     is_directory: bool = False
     requires: Callable[[], Any] | None = None
 

@@ -31,7 +31,7 @@ def _write_h5(path: Path, volume: Microstructure) -> None:
             file.create_dataset(f"fields/{name}", data=array, compression="gzip", shuffle=True)
 
 
-def _read_h5(path: Path, name: str | None) -> Content:
+def _read_h5(path: Path, name: str | None = None) -> Content:
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -81,4 +81,5 @@ HDF5 = Format(
     _read_h5,
     ("voxel size", "phase names", "provenance", "fields"),
     "gzip",
+    read_options=("name",),
 )

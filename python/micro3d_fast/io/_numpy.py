@@ -22,7 +22,7 @@ def _write_npy(path: Path, volume: Microstructure) -> None:
         np.save(file, volume.labels, allow_pickle=False)
 
 
-def _read_npy(path: Path, name: str | None) -> Content:
+def _read_npy(path: Path) -> Content:
     return Content(np.load(path, allow_pickle=False))
 
 
@@ -36,7 +36,7 @@ def _write_npz(path: Path, volume: Microstructure) -> None:
         np.savez_compressed(file, **arrays)
 
 
-def _read_npz(path: Path, name: str | None) -> Content:
+def _read_npz(path: Path, name: str | None = None) -> Content:
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
         names = list(archive.files)
         meta: dict[str, Any] = {}
@@ -60,4 +60,5 @@ NPZ = Format(
     _read_npz,
     ("voxel size", "phase names", "provenance", "fields"),
     "compressed; never pickle",
+    read_options=("name",),
 )

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _checks
 from .._atomic import atomic_write
-from .._checks import refuse, refuse_content
+from .._checks import refuse, refuse_content, shown
 from .._errors import ArgumentError, ArgumentTypeError
 from ._format import Content, Format, metadata
 
@@ -35,9 +35,11 @@ def _write_raw(path: Path, volume: Microstructure) -> None:
             file.write(volume.labels.data)
 
 
-def _read_raw(path: Path, shape: tuple[int, int, int] | None) -> Content:
+def _read_raw(path: Path, shape: Any = None, dtype: Any = None) -> Content:
     meta: dict[str, Any] = {}
-    if shape is None:
+    if shape is not None:
+        shape = _checks.shape3(shape, name="shape")
+    else:
         if not _sidecar(path).exists():
             wanted = f"be given for {path}, because {_sidecar(path).name} does not exist"
             raise refuse("shape", wanted, "None")
@@ -46,14 +48,31 @@ def _read_raw(path: Path, shape: tuple[int, int, int] | None) -> Content:
             shape = _checks.shape3(meta["shape"], name="shape")
         except (ArgumentError, ArgumentTypeError) as error:
             raise error.in_source(str(_sidecar(path))) from None
-    labels = np.fromfile(path, dtype=np.uint8)
+    kind = _value_type(meta.get("dtype", "uint8") if dtype is None else dtype)
     nz, ny, nx = shape
-    if labels.size != nz * ny * nx:
-        wanted = f"hold {nz} x {ny} x {nx} = {nz * ny * nx} bytes"
-        raise refuse_content(path, wanted, str(labels.size))
-    if "sha256" in meta and hashlib.sha256(labels).hexdigest() != meta["sha256"]:
+    size, got = nz * ny * nx * kind.itemsize, path.stat().st_size
+    if got != size:
+        values_of = "" if kind.itemsize == 1 else f"values of {kind.name} "
+        wanted = f"hold {nz} x {ny} x {nx} {values_of}= {size} bytes"
+        hint = "`shape` and `dtype` describe its values"
+        raise refuse_content(path, wanted, str(got), hint)
+    values = np.fromfile(path, dtype=kind)
+    if "sha256" in meta and hashlib.sha256(values).hexdigest() != meta["sha256"]:
         raise refuse_content(path, f"hold the bytes that {_sidecar(path).name} describes", "others")
-    return Content(labels.reshape(shape), meta)
+    values = _checks.plain_bool(values).astype(kind.newbyteorder("="), copy=False)
+    return Content(values.reshape(shape), meta)
+
+
+def _value_type(dtype: Any) -> np.dtype[Any]:
+    """Return the type of the values of a raw file, with its order of bytes."""
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = np.dtype(object)
+    if kind.kind not in "buif":
+        wanted = "be a type of real numbers, such as 'uint16', or '>u2' for big-endian"
+        raise refuse("dtype", wanted, shown(dtype))
+    return kind
 
 
 def _sidecar(path: Path) -> Path:
@@ -66,5 +85,5 @@ RAW = Format(
     _read_raw,
     ("voxel size", "phase names", "provenance"),
     "bytes, x fastest; the rest in .raw.json",
-    read_option="shape",
+    read_options=("shape", "dtype"),
 )

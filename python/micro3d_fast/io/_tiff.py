@@ -57,7 +57,7 @@ def _write_tif(path: Path, volume: Microstructure) -> None:
             )
 
 
-def _read_tif(path: Path, name: str | None) -> Content:
+def _read_tif(path: Path) -> Content:
     import tifffile
 
     with tifffile_log(), tifffile.TiffFile(path) as file:

@@ -78,6 +78,7 @@ def load(
     phase_names: Sequence[str] | None = None,
     phases: Mapping[Any, int] | str | None = None,
     shape: Any = None,
+    dtype: Any = None,
     name: str | None = None,
     threshold: float | Sequence[float] | str | None = None,
     n_phases: int | None = None,
@@ -101,6 +102,9 @@ def load(
         which must be integers.  ``"labels"`` takes whole numbers of floating point, too.
     shape : (nz, ny, nx), optional
         Of a .raw file without its .raw.json.
+    dtype : dtype, optional
+        Of the values of a .raw file, such as ``"uint16"``, or ``">u2"`` for big-endian; default
+        that of its .raw.json, or bytes.
     name : str, optional
         Array of a .npz, .vti, .h5 or .zarr that holds several; default ``"labels"``, or the only
         one.
@@ -119,36 +123,47 @@ def load(
     -------
     Microstructure
     """
-    files = files_of(path)
-    if isinstance(files, Path):
-        content, source = _file_content(files, shape, name), str(files)
-    else:
-        if shape is not None or name is not None:
-            raise refuse("shape" if name is None else "name", "be None for slices", "another value")
-        content = read_slices(files)
-        source = f"{files[0]} ... {files[-1]}" if len(files) > 1 else str(files[0])
+    options = {"shape": shape, "dtype": dtype, "name": name}
+    content, source = _content(path, {k: v for k, v in options.items() if v is not None})
     if isinstance(mask, str | os.PathLike):
         mask = load(mask).labels
     rule = LabelRule(phases, threshold, n_phases, mask, crop)
     return _microstructure(source, content, voxel_size, phase_names, rule)
 
 
-def _file_content(path: Path, shape: Any, name: str | None) -> Content:
+def read_options(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Return those of the arguments shape, dtype and name of `load` that a file or folder takes."""
+    form = READERS.get(Path(path).suffix.lower())
+    return () if form is None else form.read_options
+
+
+def _content(path: Any, options: Mapping[str, Any]) -> tuple[Content, str]:
+    """Return the content of one file or of slices, and the name of its source."""
+    files = files_of(path)
+    if isinstance(files, Path):
+        form = _format_of(files, READERS)
+        _refuse_options(options, form.read_options, f"{files.suffix} files")
+        return _file_content(files, form, options), str(files)
+    _refuse_options(options, (), "slices")
+    source = f"{files[0]} ... {files[-1]}" if len(files) > 1 else str(files[0])
+    return read_slices(files), source
+
+
+def _refuse_options(options: Mapping[str, Any], known: Sequence[str], kind: str) -> None:
+    for option, value in options.items():
+        if option not in known:
+            reason = "which store it" if option != "name" else "which hold one array"
+            raise refuse(option, f"be None for {kind}, {reason}", shown(value))
+
+
+def _file_content(path: Path, form: Format, options: Mapping[str, Any]) -> Content:
     """Return the content of one file, in the format of its suffix."""
-    form = _format_of(path, READERS)
     if form.is_directory:
         restore_directory(path)
     if not path.exists():
         raise FileNotFoundError(f"`path` must be an existing file, got {path}")
     _refuse_directory(path, form)
-    if shape is not None and form.read_option != "shape":
-        wanted = f"be None for {path.suffix} files, which store it"
-        raise refuse("shape", wanted, shown(shape))
-    option = {
-        "shape": None if shape is None else _checks.shape3(shape, name="shape"),
-        "name": None if name is None else str(name),
-    }[form.read_option]
-    return _read(path, form, option)
+    return _read(path, form, options)
 
 
 def _format_of(path: Path, formats: Mapping[str, Format]) -> Format:
@@ -164,11 +179,11 @@ def _refuse_directory(path: Path, form: Format) -> None:
         raise refuse("path", "be a file", f"the directory {path}")
 
 
-def _read(path: Path, form: Format, option: Any) -> Content:
+def _read(path: Path, form: Format, options: Mapping[str, Any]) -> Content:
     """Read a file; what its library raises becomes a ValueError that names the file."""
     assert form.read is not None
     try:
-        return form.read(path, option)
+        return form.read(path, **options)
     except (ArgumentError, ArgumentTypeError, ModuleNotFoundError, PermissionError, MemoryError):
         raise
     except Exception as error:

@@ -82,7 +82,7 @@ def _write_vtk_array(file: Any, name: str, array: np.ndarray) -> None:
     file.write(b"\n</DataArray>\n")
 
 
-def _read_vti(path: Path, name: str | None) -> Content:
+def _read_vti(path: Path, name: str | None = None) -> Content:
     content = path.read_bytes()
     appended, start = b"", content.find(b"<AppendedData")
     raw = False
@@ -319,4 +319,5 @@ VTI = Format(
     _read_vti,
     ("voxel size", "phase names", "provenance", "fields"),
     "VTK ImageData, cell data, zlib [1]_",
+    read_options=("name",),
 )

@@ -42,7 +42,7 @@ def _write_zarr(path: Path, volume: Microstructure) -> None:
         group.attrs.update(metadata(volume))
 
 
-def _read_zarr(path: Path, name: str | None) -> Content:
+def _read_zarr(path: Path, name: str | None = None) -> Content:
     zarr = _zarr()
     root = zarr.open(str(path), mode="r")
     if hasattr(root, "shape"):
@@ -94,4 +94,5 @@ ZARR = Format(
     "a directory; needs the zarr package",
     is_directory=True,
     requires=_zarr,
+    read_options=("name",),
 )
