@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._results import Result
 from .materials import Isotropic, Material
 
 __all__ = [
@@ -32,7 +33,7 @@ class HashinShtrikman:
 
 
 @dataclass(frozen=True, eq=False)
-class ElasticBounds:
+class ElasticBounds(Result):
     """Bounds of the stiffness, in the unit of the phases.
 
     Attributes
@@ -50,7 +51,7 @@ class ElasticBounds:
 
 
 @dataclass(frozen=True, eq=False)
-class ConductivityBounds:
+class ConductivityBounds(Result):
     """Bounds of the conductivity, in the unit of the phases.
 
     Attributes

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from .._checks import boolean
+from .._results import Result
 from ._call import Call
 from ._hex8 import solve_unit_loads
 from ._phase_arguments import checked_conductivities
@@ -28,7 +29,7 @@ __all__ = ["ConductivityProperties", "homogenize_conductivity"]
 
 
 @dataclass(frozen=True, eq=False)
-class ConductivityProperties:
+class ConductivityProperties(Result):
     """Effective conductivity, in the unit of the phases.
 
     Attributes
@@ -71,7 +72,7 @@ class ConductivityProperties:
     tol: float
     precision: str
     contrast: float
-    seconds: float
+    seconds: float = field(compare=False)
     bytes: int
     device: str
     flux: np.ndarray | None = None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._planes import AXIS_NAMES
+from .._results import Result
 
 __all__ = ["Connectivity", "percolating", "solid_connectivity"]
 
@@ -36,8 +37,8 @@ def percolating(mask: np.ndarray, periodic_sides: Sequence[bool]) -> np.ndarray:
     return through[root][clusters]
 
 
-@dataclass(frozen=True)
-class Connectivity:
+@dataclass(frozen=True, eq=False)
+class Connectivity(Result):
     """Pieces of the solid of a periodic image.
 
     Attributes

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from .._checks import axis_number, boolean, choice, phase_number, real, refuse
 from .._phases import warn_of_absent
 from .._planes import AXIS_NAMES
+from .._results import Result
 from ._call import Call
 from ._plates import MultigridSystem, Plates, TransformSystem
 from .solver import SolverProgress, convergence_error, solve, solver_options
@@ -22,7 +23,7 @@ __all__ = ["Diffusivity", "relative_diffusivity"]
 
 
 @dataclass(frozen=True, eq=False)
-class Diffusivity:
+class Diffusivity(Result):
     """Relative diffusivity of conducting phases along one axis, dimensionless.
 
     Attributes
@@ -74,7 +75,7 @@ class Diffusivity:
     residual: float
     tol: float
     precision: str
-    seconds: float
+    seconds: float = field(compare=False)
     bytes: int
     device: str
     concentration: np.ndarray | None = None

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from .._checks import boolean, refuse
+from .._results import Result
 from ._call import Call
 from ._fibres import checked_directions, fibre_thermal_work
 from ._hex8 import Hex8Results, solve_unit_loads
@@ -40,7 +41,7 @@ _EXPANSION_ERROR = 1e-3  # relative error of the thermal expansion that warns
 
 
 @dataclass(frozen=True, eq=False)
-class ElasticProperties:
+class ElasticProperties(Result):
     """Effective elastic properties; stresses in the unit of the phases.
 
     Attributes
@@ -101,12 +102,12 @@ class ElasticProperties:
     bbar: bool
     contrast: float
     warnings: tuple[str, ...]
-    seconds: float
+    seconds: float = field(compare=False)
     bytes: int
     device: str
     thermal_expansion_error: float
-    _resistance: Resistance = field(repr=False)
-    _displacements: UnitDisplacements | None = field(default=None, repr=False)
+    _resistance: Resistance = field(repr=False, compare=False)
+    _displacements: UnitDisplacements | None = field(default=None, repr=False, compare=False)
 
     @property
     def boundary(self) -> str:

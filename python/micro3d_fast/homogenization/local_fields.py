@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._checks import refuse
+from .._results import Result
 from ._voigt import VOIGT, transverse_constants
 
 __all__ = ["LocalFields"]
@@ -18,7 +19,7 @@ _NAMES = ("von_mises", "stress", "strain", "displacement")
 
 
 @dataclass(frozen=True, eq=False)
-class LocalFields:
+class LocalFields(Result):
     """Fields of an elastic problem under one mean strain, at the centres of voxels.
 
     Attributes

@@ -16,6 +16,7 @@ import numpy as np
 
 from .._checks import refuse, refuse_type, shown
 from .._errors import ArgumentError, ArgumentTypeError
+from .._results import Result
 from ._phase_arguments import conductivity_tensor
 from .materials import Anisotropic, Isotropic, Material, Orthotropic, TransverselyIsotropic
 
@@ -33,7 +34,7 @@ _PHASE_KEYS = {"name", "elastic", "conductivity"}
 
 
 @dataclass(frozen=True, eq=False)
-class MaterialSet:
+class MaterialSet(Result):
     """Materials of all phases, in label order.
 
     Attributes

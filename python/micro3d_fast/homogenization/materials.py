@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .._checks import real, refuse
+from .._results import Result
 from ._voigt import (
     COMPONENTS,
     isotropic_stiffness,
@@ -300,7 +301,7 @@ class Orthotropic(Material):
 
 
 @dataclass(frozen=True, eq=False)
-class Anisotropic(Material):
+class Anisotropic(Result, Material):
     """Any symmetric positive definite stiffness.
 
     Parameters

@@ -15,6 +15,7 @@ import numpy as np
 
 from .._blocks import Window, disjoint_windows, spread_evenly
 from .._checks import as_labels, integer, refuse, refuse_type
+from .._results import Result
 from .._spread import with_spread
 from ..microstructure import Microstructure
 from ._voigt import COMPONENTS, VOIGT_NAMES
@@ -56,7 +57,7 @@ PROPERTIES: dict[type, tuple[tuple[str, str, str], ...]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class ScatteredProperty:
+class ScatteredProperty(Result):
     """One property of several volumes.
 
     Attributes
@@ -128,7 +129,7 @@ class ScatteredProperty:
 
 
 @dataclass(frozen=True, eq=False)
-class PropertyScatter(Mapping[str, ScatteredProperty]):
+class PropertyScatter(Result, Mapping[str, ScatteredProperty]):
     """Properties of several volumes by name (see `property_scatter`).
 
     Attributes

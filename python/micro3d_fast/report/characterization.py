@@ -15,6 +15,7 @@ import numpy as np
 from .. import _checks, statistics
 from .._atomic import atomic_write
 from .._planes import AXIS_NAMES
+from .._results import Result
 from ..microstructure import Microstructure
 from ._document import Figure, Line, Part, Plot, Section, Table
 from ._format import LengthUnit, length_unit
@@ -24,8 +25,8 @@ __all__ = ["Descriptors", "Measured", "measure", "sections", "summary", "write_c
 AXES = AXIS_NAMES[::-1]  # x, y, z
 
 
-@dataclass(frozen=True)
-class Measured:
+@dataclass(frozen=True, eq=False)
+class Measured(Result):
     """Curves and descriptors of every phase of a volume.
 
     Attributes

@@ -16,14 +16,15 @@ import numpy as np
 
 from .._blocks import spread_evenly
 from .._phases import phase_counts
+from .._results import Result
 
 _PIXELS = 4096  # of each image that are compared
 _SMALL = 0.5  # images with fewer rows or columns than this share of the median are left out
 _SIGMAS = 2.0  # a correlation counts up to the first distance where it is below this many errors
 
 
-@dataclass(frozen=True)
-class PairCorrelations:
+@dataclass(frozen=True, eq=False)
+class PairCorrelations(Result):
     """Pixel correlations of all pairs of n images.
 
     ``matrix`` is (n, n): ``(Σ_p P(both p) - Σ_p f_p²) / (1 - Σ_p f_p²)`` with the fractions f of

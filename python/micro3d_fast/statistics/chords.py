@@ -11,14 +11,15 @@ import numpy as np
 
 from .. import _checks, ops
 from .._planes import AXIS_NAMES
+from .._results import Result
 from ._threads import thread_count
 from ._volume import LabelVolume
 
 __all__ = ["ChordLengths", "chord_lengths"]
 
 
-@dataclass(frozen=True)
-class ChordLengths:
+@dataclass(frozen=True, eq=False)
+class ChordLengths(Result):
     """Chords of one phase along one axis (see `chord_lengths`).
 
     Attributes

@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import _checks
 from .._planes import AXIS_NAMES, PLANES
+from .._results import Result
 from .verdict import Verdict
 
 __all__ = ["FUNCTIONS", "Comparison", "Curve"]
@@ -20,8 +21,8 @@ __all__ = ["FUNCTIONS", "Comparison", "Curve"]
 FUNCTIONS = ("S2", "L", "autocovariance")
 
 
-@dataclass(frozen=True)
-class Curve:
+@dataclass(frozen=True, eq=False)
+class Curve(Result):
     """One curve of the generated and of the reference side.
 
     Attributes
@@ -72,8 +73,8 @@ class Curve:
         )
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, eq=False)
+class Comparison(Result):
     """Generated microstructures against their reference (see `compare`).
 
     Attributes

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
+from .._results import Result
 from ._volume import LabelVolume
 
 __all__ = ["LocalFractions", "local_fractions"]
 
 
-@dataclass(frozen=True)
-class LocalFractions:
+@dataclass(frozen=True, eq=False)
+class LocalFractions(Result):
     """Variance of the local volume fraction (see `local_fractions`).
 
     Attributes

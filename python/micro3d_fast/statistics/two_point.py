@@ -16,6 +16,7 @@ import numpy as np
 from .. import _checks
 from .._arrays import is_cuda, to_numpy
 from .._phases import phase_counts, warn_of_absent
+from .._results import Result
 from . import _fourier
 from ._curves import LatticeLine, ratio
 from ._threads import pieces, run_jobs, thread_count
@@ -32,8 +33,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class RadialCorrelation:
+@dataclass(frozen=True, eq=False)
+class RadialCorrelation(Result):
     """Two-point correlation averaged over all directions of the lag.
 
     Attributes
