@@ -12,6 +12,7 @@
 // so that a new operator changes no other file here; module.cpp calls all of them.
 #include "bindings/array.hpp" // for Array
 #include "core/device.hpp"    // for DeviceGuard
+#include "core/half.hpp"      // for Element
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h> // for optional, array, tuple
@@ -58,6 +59,13 @@ inline std::optional<Array> optional_field(const py::object& object, const char*
     array->require_no_overlap(field);
   }
   return array;
+}
+
+/// The element type of an array of float32, bfloat16 or float16.
+inline Element element_of(const Array& a) {
+  return a.dtype() == DType::bf16  ? Element::bf16
+         : a.dtype() == DType::f16 ? Element::f16
+                                   : Element::f32;
 }
 
 template <class T> T* data_or_null(const std::optional<Array>& array) {

@@ -6,12 +6,6 @@
 
 namespace micro3d {
 
-static Element element_of(const Array& a) {
-  return a.dtype() == DType::bf16  ? Element::bf16
-         : a.dtype() == DType::f16 ? Element::f16
-                                   : Element::f32;
-}
-
 /// Images (B, C, H, W) whose channels are neighbours in memory.
 static void require_images(const Array& a) {
   a.require_ndim(4);

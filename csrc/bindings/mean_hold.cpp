@@ -8,12 +8,6 @@
 
 namespace micro3d {
 
-static Element element_of(const Array& a) {
-  return a.dtype() == DType::bf16  ? Element::bf16
-         : a.dtype() == DType::f16 ? Element::f16
-                                   : Element::f32;
-}
-
 static void hold_mean(const py::object& x, const py::object& net, const py::object& net_uncond,
                       const py::object& mean, const py::object& tilt, double p, double q,
                       double guidance, std::array<Index, 3> part, Index every,

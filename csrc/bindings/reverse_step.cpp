@@ -8,12 +8,6 @@
 
 namespace micro3d {
 
-static Element element_of(const Array& a) {
-  return a.dtype() == DType::bf16  ? Element::bf16
-         : a.dtype() == DType::f16 ? Element::f16
-                                   : Element::f32;
-}
-
 static Field field_of(const Array& a) {
   return {a.data_untyped(), {a.stride(0), a.stride(1), a.stride(2), a.stride(3)}, element_of(a)};
 }

@@ -4,7 +4,8 @@
 
 #include "core/for_each.hpp" // for for_each
 
-#include <vector> // for vector
+#include <type_traits> // for integral_constant
+#include <vector>      // for vector
 
 namespace micro3d {
 
@@ -134,42 +135,33 @@ template <Element E> void unit_rows_of(const UnitRows& op, int threads) {
   });
 }
 
+/// Calls call(e) with the type of `element` in e.
+template <class Call> void with_element(Element element, const Call& call) {
+  if (element == Element::f32)
+    call(std::integral_constant<Element, Element::f32>{});
+  else if (element == Element::bf16)
+    call(std::integral_constant<Element, Element::bf16>{});
+  else
+    call(std::integral_constant<Element, Element::f16>{});
+}
+
 } // namespace
 
 void group_norm_cpu(const GroupNorm& op, int threads) {
-  if (op.element == Element::f32)
-    group_norm_of<Element::f32>(op, threads);
-  else if (op.element == Element::bf16)
-    group_norm_of<Element::bf16>(op, threads);
-  else
-    group_norm_of<Element::f16>(op, threads);
+  with_element(op.element, [&](auto e) { group_norm_of<decltype(e)::value>(op, threads); });
 }
 
 void group_norm_gradient_cpu(const GroupNormGradient& op, int threads) {
-  if (op.forward.element == Element::f32)
-    group_norm_gradient_of<Element::f32>(op, threads);
-  else if (op.forward.element == Element::bf16)
-    group_norm_gradient_of<Element::bf16>(op, threads);
-  else
-    group_norm_gradient_of<Element::f16>(op, threads);
+  with_element(op.forward.element,
+               [&](auto e) { group_norm_gradient_of<decltype(e)::value>(op, threads); });
 }
 
 void channel_affine_cpu(const ChannelAffine& op, int threads) {
-  if (op.element == Element::f32)
-    channel_affine_of<Element::f32>(op, threads);
-  else if (op.element == Element::bf16)
-    channel_affine_of<Element::bf16>(op, threads);
-  else
-    channel_affine_of<Element::f16>(op, threads);
+  with_element(op.element, [&](auto e) { channel_affine_of<decltype(e)::value>(op, threads); });
 }
 
 void unit_rows_cpu(const UnitRows& op, int threads) {
-  if (op.element == Element::f32)
-    unit_rows_of<Element::f32>(op, threads);
-  else if (op.element == Element::bf16)
-    unit_rows_of<Element::bf16>(op, threads);
-  else
-    unit_rows_of<Element::f16>(op, threads);
+  with_element(op.element, [&](auto e) { unit_rows_of<decltype(e)::value>(op, threads); });
 }
 
 } // namespace micro3d

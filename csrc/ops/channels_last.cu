@@ -46,6 +46,23 @@ __device__ void each_pixel(Index pixels, const Lanes<V>& at, const Body& body) {
   }
 }
 
+/// Writes the sum over the rows of every channel from `base` vectors on; all threads come here.
+template <int V>
+__device__ void add_rows(const Lanes<V>& at, int base, Index channels, const float (&mine)[V],
+                         float* shared, float* to) {
+  const int thread = static_cast<int>(threadIdx.x);
+  for (int j = 0; j < V; ++j)
+    shared[j * threads + thread] = mine[j];
+  __syncthreads();
+  for (int c = thread; c < at.lanes * V && base * V + c < channels; c += threads) {
+    float sum = 0.0f;
+    for (int row = 0; row < at.rows; ++row)
+      sum += shared[c % V * threads + row * at.lanes + c / V];
+    to[base * V + c] = sum;
+  }
+  __syncthreads();
+}
+
 /// A value of the group, subtracted before squaring: else a large mean would leave no digits.
 template <Element E> __device__ float origin(const GroupNorm& op, Index image, Index group) {
   const Index c = group * op.group_size();
@@ -59,7 +76,6 @@ template <Element E, int V>
 __global__ void __launch_bounds__(threads)
     group_sums_kernel(Width<E, V>, GroupNorm op, float* partials) {
   __shared__ float sums[threads * V];
-  __shared__ float squares[threads * V];
   extern __shared__ float channel[]; // sum and sum of squares of every channel
   const int thread = static_cast<int>(threadIdx.x);
   const Lanes<V> at(op.channels, thread);
@@ -87,22 +103,8 @@ __global__ void __launch_bounds__(threads)
         }
       }
     }
-    for (int j = 0; j < V; ++j) {
-      sums[j * threads + thread] = sum[j];
-      squares[j * threads + thread] = square[j];
-    }
-    __syncthreads();
-    for (int c = thread; c < at.lanes * V && base * V + c < op.channels; c += threads) {
-      float s = 0.0f, q = 0.0f;
-      for (int row = 0; row < at.rows; ++row) {
-        const int from = c % V * threads + row * at.lanes + c / V;
-        s += sums[from];
-        q += squares[from];
-      }
-      channel[base * V + c] = s;
-      channel[op.channels + base * V + c] = q;
-    }
-    __syncthreads();
+    add_rows(at, base, op.channels, sum, sums, channel);
+    add_rows(at, base, op.channels, square, sums, channel + op.channels);
   }
   const Index size = op.group_size();
   for (Index g = thread / 32; g < op.groups; g += warps) {
@@ -204,7 +206,6 @@ template <Element E, int V>
 __global__ void __launch_bounds__(threads)
     gradient_sums_kernel(Width<E, V>, GroupNormGradient op, float* partials) {
   __shared__ float sums[threads * V];
-  __shared__ float products[threads * V];
   const GroupNorm& f = op.forward;
   const int thread = static_cast<int>(threadIdx.x);
   const Lanes<V> at(f.channels, thread);
@@ -234,22 +235,8 @@ __global__ void __launch_bounds__(threads)
         }
       }
     }
-    for (int j = 0; j < V; ++j) {
-      sums[j * threads + thread] = sum[j];
-      products[j * threads + thread] = product[j];
-    }
-    __syncthreads();
-    for (int c = thread; c < at.lanes * V && base * V + c < f.channels; c += threads) {
-      float s = 0.0f, q = 0.0f;
-      for (int row = 0; row < at.rows; ++row) {
-        const int from = c % V * threads + row * at.lanes + c / V;
-        s += sums[from];
-        q += products[from];
-      }
-      to[base * V + c] = s;
-      to[f.channels + base * V + c] = q;
-    }
-    __syncthreads();
+    add_rows(at, base, f.channels, sum, sums, to);
+    add_rows(at, base, f.channels, product, sums, to + f.channels);
   }
 }
 
