@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The pixel size that a TIFF file states: OME, ImageJ, or its resolution tags.
+"""The pixel size that a TIFF file states: OME, ImageJ, its microscope, or its resolution tags.
 
 ImageJ writes the pixels per unit into the resolution tags and the rest into the description, as
 lines of a Java properties file: ``unit``, ``yunit`` and ``zunit`` where they differ, and
-``spacing`` unless it is 1.  OME counts in micrometres unless another unit is named.
+``spacing`` unless it is 1.  OME counts in micrometres unless another unit is named.  Electron
+microscopes of Zeiss, FEI (Thermo Fisher) and Tescan have tags of their own.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ _TAG_UNITS = {2: ("inch", 0.0254), 3: ("cm", 0.01)}
 #: Pixels per inch that programs write for printers and screens, whatever the image shows.
 _PRINT = (72, 75, 90, 96, 100, 120, 144, 150, 180, 192, 200, 240, 300, 350, 360, 400, 600, 720,
           800, 1200, 1440, 2400, 4800)  # fmt: skip
+
+_RESOLUTION = "TIFF resolution"
+_PRINTED = 1e-5  # metres; larger pixels beside those of a microscope are those of a printer
+_TESCAN = 50431
 
 Sizes = tuple[float | None, float | None, float | None]
 
@@ -81,6 +86,9 @@ def tiff_pixel_size(file: Any) -> PixelSize | None:
         found = _from_imagej(page)
     else:
         found = _from_resolution(page)
+    microscope = _from_microscope(file)
+    if microscope is not None:
+        found = _joined(microscope, found)
     return found if found.problem or found.depth_problem or any(found.size) else None
 
 
@@ -92,6 +100,58 @@ def metres(unit: str) -> float | None:
     name = name.replace("µ", "u").replace("μ", "u").strip().lower()
     singular = name.removesuffix("s") if len(name) > 2 else name
     return 0.0 if singular in _NO_LENGTH else _UNITS.get(singular)
+
+
+def _joined(microscope: PixelSize, found: PixelSize) -> PixelSize:
+    """Return one of two statements about the same pixels; their contradiction as a problem."""
+    own, other = microscope.size[1:], found.size[1:]
+    if found.problem:
+        return found
+    printed = found.source == _RESOLUTION and min(size or 0.0 for size in other) > _PRINTED
+    if printed or not all(other):
+        return microscope._replace(size=(found.size[0], *own), depth_problem=found.depth_problem)
+    if microscope.problem:
+        return found
+    pairs = [(a or 0.0, b or 0.0) for a, b in zip(own, other, strict=True)]
+    differing = [(a, b) for a, b in pairs if not math.isclose(a, b, rel_tol=0.01)]
+    if not differing:
+        return microscope if found.source == _RESOLUTION else found
+    got = f"pixels of {differing[0][0]:.6g} m and of {differing[0][1]:.6g} m"
+    return PixelSize((None, None, None), f"{microscope.source} and {found.source}", got)
+
+
+def _from_microscope(file: Any) -> PixelSize | None:
+    """Return the pixel size in the tags of an electron microscope, None without such tags."""
+    page = file.pages[0]
+    zeiss, fei = file.sem_metadata, file.fei_metadata
+    if isinstance(zeiss, dict):
+        keys = ("ap_image_pixel_size", "ap_pixel_size")
+        entry = next((zeiss[key][1:] for key in keys if key in zeiss), None)
+        return None if entry is None else _of_microscope("Zeiss metadata", [entry, entry])
+    if fei:
+        scans = [fei.get(name, {}) for name in ("Scan", "EScan", "IScan")]
+        scan: dict[str, Any] = next(
+            (scan for scan in scans if scan.get("PixelWidth") not in (None, "")), {}
+        )
+        entries = [(scan[key], "m") for key in ("PixelHeight", "PixelWidth") if key in scan]
+        return _of_microscope("FEI metadata", entries) if entries else None
+    if _TESCAN in page.tags:
+        value = page.tags[_TESCAN].value
+        text = value if isinstance(value, str) else bytes(value).decode("latin-1")
+        found = [re.search(rf"PixelSize{axis}=(\S+)", text) for axis in "YX"]
+        entries = [(match[1], "m") for match in found if match]
+        return _of_microscope("Tescan metadata", entries) if entries else None
+    return None
+
+
+def _of_microscope(source: str, entries: list[tuple[Any, ...]]) -> PixelSize:
+    """Return the pixel size by the entries (value, unit) of its height and its width."""
+    sizes = [(_positive(str(value)) or 0.0) * (metres(*unit or ("",)) or 0.0)
+             for value, *unit in entries]  # fmt: skip
+    if not all(sizes) or len(sizes) != 2:
+        got = "pixels of " + " x ".join(" ".join(map(str, entry)) for entry in entries)
+        return PixelSize((None, None, None), source, got)
+    return PixelSize((None, sizes[0], sizes[1]), source)
 
 
 def _from_ome(text: str) -> PixelSize:
@@ -182,7 +242,7 @@ def _relative(
 
 def _from_resolution(page: Any, missing: int = 2) -> PixelSize:
     """Return the pixel size by the resolution tags, unless they are those of a printer."""
-    source = "TIFF resolution"
+    source = _RESOLUTION
     unit = _TAG_UNITS.get(_resolution_unit(page, missing))
     y, x = (_resolution(page, axis) for axis in "YX")
     if unit is None or not x or not y or (x, y) == (1.0, 1.0):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from micro3d_fast import io
+from micro3d_fast import _grey_images, io
 from micro3d_fast._pixel_size import metres
 from micro3d_fast.micrographs import Micrographs
 
@@ -187,6 +187,113 @@ def image(path, pixel, number=0):
         metadata={"unit": "um"},
     )
     return path
+
+
+ZEISS = "\r\n0\r\n1\r\n{}\r\nAP_WD\r\nWD =  5.0 mm\r\n"
+FEI = "[User]\r\nDate=1\r\n[Scan]\r\nPixelWidth={}\r\nPixelHeight={}\r\n[Image]\r\n"
+TESCAN = "[MAIN]\r\nMagnification=1000\r\nPixelSizeX={}\r\nPixelSizeY={}\r\n"
+ZEISS_NM = ZEISS.format("AP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size =  5.5 nm\r\nAP_X\r\nX =  1 m")
+
+
+def microscope(path, tag, text, **options):
+    """Write an image with the tag of an electron microscope."""
+    data = text.encode("latin-1") + b"\0"
+    kind = 1 if tag == 50431 else 2  # bytes or ASCII
+    tifffile.imwrite(path, GREY, metadata=None, extratags=[(tag, kind, len(data), data)], **options)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("tag", "text", "size", "source"),
+    [
+        (34118, ZEISS_NM, (5.5e-9, 5.5e-9), "Zeiss metadata"),
+        (
+            34118,
+            ZEISS.format("AP_PIXEL_SIZE\r\nPixel Size = 1.25 µm"),
+            (1.25e-6, 1.25e-6),
+            "Zeiss metadata",
+        ),
+        (
+            34118,
+            ZEISS.format(
+                "AP_PIXEL_SIZE\r\nPixel Size = 11 nm\r\n"
+                "AP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = 5.5 nm"
+            ),
+            (5.5e-9, 5.5e-9),
+            "Zeiss metadata",
+        ),
+        (34682, FEI.format("2.5e-009", "3e-009"), (3e-9, 2.5e-9), "FEI metadata"),
+        (34680, FEI.format("2.5e-009", "3e-009"), (3e-9, 2.5e-9), "FEI metadata"),
+        (50431, TESCAN.format("4e-9", "5e-9"), (5e-9, 4e-9), "Tescan metadata"),
+    ],
+    ids=["zeiss", "zeiss micrometres", "zeiss image", "fei helios", "fei sfeg", "tescan"],
+)
+def test_tags_of_electron_microscopes(tmp_path, tag, text, size, source):
+    path = microscope(tmp_path / "a.tif", tag, text)
+    assert io.load(path, phases=MAP).voxel_size[1:] == pytest.approx(size)
+    printer = {"resolution": (254, 254), "resolutionunit": 2}
+    same = {"resolution": (0.01 / size[1], 0.01 / size[0]), "resolutionunit": 3}
+    for resolution in ({}, printer, same):
+        path = microscope(tmp_path / "b.tif", tag, text, **resolution)
+        got = _grey_images.read(path)[0].pixel_size
+        assert got.size[0] is None
+        assert got.size[1:] == pytest.approx(size)
+        assert got.source == source
+    with pytest.warns(UserWarning, match=rf"the files state .* in .*b.tif \({source}\)"):
+        assert loaded({"xy": path}, voxel_size=1e-6).voxel_size == (1e-6,) * 3
+
+
+def test_micrographs_say_that_the_microscope_states_their_pixel_size(tmp_path):
+    path = microscope(tmp_path / "a.tif", 34118, ZEISS_NM)
+    got = loaded({"xy": path})
+    assert got.voxel_size == pytest.approx((5.5e-9,) * 3)
+    assert got.voxel_size_source == f"Zeiss metadata of {path}"
+
+
+def test_contradictions_of_electron_microscopes_are_refused(tmp_path):
+    path = microscope(tmp_path / "a.tif", 34118, ZEISS_NM, resolution=(1e7, 1e7), resolutionunit=3)
+    match = (
+        "known unit of length, got pixels of 5.5e-09 m and of 1e-09 m in its Zeiss metadata and "
+        "TIFF resolution: give `voxel_size`"
+    )
+    with pytest.raises(ValueError, match=match):
+        loaded({"xy": path})
+    path = microscope(
+        tmp_path / "b.tif",
+        34118,
+        ZEISS_NM,
+        resolution=(1, 1),
+        resolutionunit=1,
+        description="ImageJ=1.54f\nunit=um",
+    )
+    with pytest.raises(ValueError, match=r"5.5e-09 m and of 1e-06 m in its Zeiss metadata and Im"):
+        loaded({"xy": path})
+    path = microscope(
+        tmp_path / "c.tif",
+        34118,
+        ZEISS_NM,
+        resolution=(1000 / 5.5, 1000 / 5.5),
+        resolutionunit=1,
+        description="ImageJ=1.54f\nunit=um",
+    )
+    assert loaded({"xy": path}).voxel_size_source == f"ImageJ calibration of {path}"
+
+
+@pytest.mark.parametrize(
+    ("tag", "text", "got"),
+    [
+        (34118, ZEISS.format("AP_PIXEL_SIZE\r\nPixel Size = 5,5 nm"), "pixels of 5,5 nm"),
+        (34118, ZEISS.format("AP_PIXEL_SIZE\r\nPixel Size = 5.5 cubits"), "pixels of 5.5 cubits"),
+        (34682, FEI.format("2.5e-009", "no"), "pixels of no m x 2.5e-09 m"),
+        (50431, TESCAN.format("0", "0"), "pixels of 0 m x 0 m"),
+    ],
+    ids=["zeiss comma", "zeiss unit", "fei", "tescan"],
+)
+def test_tags_of_electron_microscopes_without_a_meaning(tmp_path, tag, text, got):
+    path = microscope(tmp_path / "a.tif", tag, text, resolution=(254, 254), resolutionunit=2)
+    with pytest.raises(ValueError, match=rf"got {got}.* in its .* metadata: give `voxel_size`"):
+        loaded({"xy": path})
+    assert loaded({"xy": path}, voxel_size=1e-6).voxel_size == (1e-6,) * 3
 
 
 def loaded(images, **options):

@@ -23,10 +23,10 @@ ImageJ and OME readers.  Saving warns of what the format cannot hold.  Every fil
 atomically (``_atomic``).
 
 Files of other programs are read if they hold one labelled volume; so are folders, patterns and
-lists of images, one per slice.  A voxel size is taken from ImageJ, OME, VTK and DREAM.3D metadata
-and from the resolution of TIFF files, and is 1.0 ("in voxels") without them; one that has no
-meaning as a length is refused unless ``voxel_size`` is given.  Arrays of VTK may lie on cells or
-points; ghosts are left out.
+lists of images, one per slice.  A voxel size is taken from ImageJ, OME, VTK and DREAM.3D metadata,
+from the tags of electron microscopes and the resolution of TIFF files, and is 1.0 ("in voxels")
+without them; one that has no meaning as a length is refused unless ``voxel_size`` is given.  Arrays
+of VTK may lie on cells or points; ghosts are left out.
 """
 
 from __future__ import annotations
