@@ -83,6 +83,25 @@ def test_options_of_one_file_do_not_hinder_the_other(run, files):
     assert "--array must be left out for .npy files, which hold one array, got 'labels'" in err
 
 
+def test_a_mask_makes_one_more_phase(run, files):
+    inside = np.ones(LABELS.shape, np.uint8)
+    inside[:, :2] = 0
+    np.save(files / "mask.npy", inside * np.uint8(255))
+    words = ["characterize", files / "a.npz", "--array", "other", "--phases", "0:0,255:1"]
+    words += ["--mask", files / "mask.npy", "--out", files / "out"]
+    code, said, err = run(*words)
+    assert code == 0, err
+    assert "warning: the voxels outside --mask, 11.1% of " in err
+    assert "count as phase 2, 'outside', in all results; --crop keeps a part without them" in err
+    assert "outside 0.1111" in said
+    code, said, err = run(*words, "--crop", ":,2:,:")
+    assert code == 0, err
+    assert "outside" not in said + err
+    code, _, err = run(*words[:-3], files / "no.npy", *words[-2:])
+    assert code == errors.BAD_INPUT
+    assert "--mask must be an existing file, got " in err
+
+
 def test_crop_is_read():
     assert options.read_crop(None) is None
     assert options.read_crop("0:64, 10:, :") == [(0, 64), (10, None), (None, None)]

@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
+import tifffile
 
 from _micrographs import loaded, pillow
 from micro3d_fast import io, synthetic
@@ -124,6 +125,53 @@ def test_threshold_crop_and_mask_of_a_tomogram(tmp_path):
         ValueError, match=r"`mask` must have the shape .12, 40, 44., got .1, 40, 44."
     ):
         io.load(tmp_path / "a.npy", threshold=1000, mask=inside[:1])
+
+
+def masked(tmp_path, mask, labels=LABELS, **options):
+    np.save(tmp_path / "labels.npy", labels)
+    return io.load(tmp_path / "labels.npy", mask=mask, **options)
+
+
+def test_the_phase_outside_a_mask_is_the_last_and_named(tmp_path):
+    inside = np.ones(LABELS.shape, bool)
+    inside[:, :3] = False
+    expected = np.where(inside, LABELS, 2)
+    for value in (1, 255, 65535):  # as other programs save a mask
+        tifffile.imwrite(tmp_path / "mask.tif", np.where(inside, value, 0).astype(np.uint16))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            got = masked(tmp_path, tmp_path / "mask.tif")
+        np.testing.assert_array_equal(got.labels, expected)
+        assert got.phase_names == ("phase 0", "phase 1", "outside")
+    got = masked(tmp_path, inside, phase_names=("a", "b", "outside"))
+    assert got.phase_names == ("a", "b", "outside")
+    assert masked(tmp_path, np.ones_like(inside)).phase_names == ("phase 0", "phase 1")
+
+
+def test_the_phase_outside_a_mask_is_no_phase_that_does_not_occur(tmp_path):
+    """A named or mapped phase without voxels keeps its number."""
+    inside = np.ones(LABELS.shape, bool)
+    inside[:, :3] = False
+    expected = np.where(inside, LABELS, 3)
+    got = masked(tmp_path, inside, phase_names=("a", "b", "c"))
+    np.testing.assert_array_equal(got.labels, expected)
+    assert got.phase_names == ("a", "b", "c", "outside")
+    got = masked(tmp_path, inside, phases={0: 0, 1: 1, 7: 2})
+    np.testing.assert_array_equal(got.labels, expected)
+    Microstructure(LABELS, 1.0, ("a", "b", "c")).save(tmp_path / "a.npz")
+    got = io.load(tmp_path / "a.npz", mask=inside)
+    np.testing.assert_array_equal(got.labels, expected)
+
+
+def test_masks_that_do_not_fit_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"`phase_names` must hold one .*, got 1 names for 3 ph"):
+        masked(tmp_path, LABELS > 0, phase_names=("a", "outside"), labels=LABELS + (LABELS > 0))
+    with pytest.raises(TypeError, match="`mask` must be an array of bool or integers, got dtype f"):
+        masked(tmp_path, LABELS.astype(float))
+    with pytest.raises(FileNotFoundError, match=r"`mask` must be an existing file, got no.npy"):
+        masked(tmp_path, "no.npy")
+    with pytest.raises(ValueError, match="`mask` must end in one of"):
+        masked(tmp_path, "no.txt")
 
 
 def test_crop_takes_the_fields_along(tmp_path):

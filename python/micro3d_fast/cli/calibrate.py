@@ -20,6 +20,7 @@ from .options import (
     Crop,
     Debug,
     Device,
+    Mask,
     ModelName,
     Periodic,
     PerPlane,
@@ -69,6 +70,7 @@ def calibrate(
     raw_type: RawType = None,
     array: ArrayName = None,
     crop: Crop = None,
+    mask: Mask = None,
     debug: Debug = False,
 ) -> None:
     """Choose the harmonizing passes of one model.

@@ -20,6 +20,7 @@ from .options import (
     ArrayName,
     Crop,
     Debug,
+    Mask,
     PhaseCount,
     PhaseNames,
     Phases,
@@ -73,6 +74,7 @@ def characterize(
     raw_type: RawType = None,
     array: ArrayName = None,
     crop: Crop = None,
+    mask: Mask = None,
     debug: Debug = False,
 ) -> None:
     """Measure a volume: fractions, two-point correlations, lineal paths, per phase and axis.
@@ -104,7 +106,7 @@ def characterize(
         fail("--reference must stand alone, without --xy, --xz or --yz")
     reference_volume = None
     if reference is not None:
-        theirs = dataclasses.replace(own, crop=None)
+        theirs = dataclasses.replace(own, crop=None, mask=None)
         reference_volume = load_volume(reference, "reference", None, names, phases, theirs)
     compared_with = micrographs if reference is None else reference_volume
     if fail_on is not None and compared_with is None:

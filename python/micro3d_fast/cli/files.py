@@ -25,7 +25,7 @@ __all__ = ["IMAGES", "MicrographOptions", "VolumeDetails", "check_output", "load
 
 #: Arguments of the library and the options that set them, for `errors.guarded`.
 IMAGES = {f"images[{plane!r}]": plane for plane in PLANES}
-_OF_VOLUMES = ("raw_shape", "raw_type", "array", "crop")
+_OF_VOLUMES = ("raw_shape", "raw_type", "array", "crop", "mask")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class VolumeDetails:
     raw_type: str | None = None
     array: str | None = None
     crop: str | None = None
+    mask: Path | None = None
     threshold: str | None = None
     n_phases: int | None = None
     files: Sequence[Path] = ()
@@ -64,6 +65,7 @@ class VolumeDetails:
         return {
             **{key: value for key, value in given.items() if key in own or key not in theirs},
             "crop": read_crop(self.crop),
+            "mask": self.mask,
             "threshold": read_threshold(self.threshold),
             "n_phases": self.n_phases,
         }
@@ -142,7 +144,7 @@ def load_volume(
     from .. import io
 
     try:
-        return io.load(
+        solid = io.load(
             path,
             voxel_size=voxel_size,
             phase_names=phase_names,
@@ -155,6 +157,14 @@ def load_volume(
             "path": parameter, "shape": shape, "dtype": "raw_type", "name": "array",
         }  # fmt: skip
         raise
+    if details is not None and details.mask is not None and solid.phase_names[-1] == io.OUTSIDE:
+        warnings.warn(
+            f"the voxels outside `mask`, {solid.volume_fractions[-1]:.1%} of {path}, count as "
+            f"phase {solid.n_phases - 1}, {io.OUTSIDE!r}, in all results; `crop` keeps a part "
+            "without them",
+            stacklevel=2,
+        )
+    return solid
 
 
 def check_output(path: Path, *, folder: bool, option: str = "--out", voxels: int = 0) -> None:

@@ -20,6 +20,7 @@ from .options import (
     Crop,
     Debug,
     Device,
+    Mask,
     PhaseNames,
     Phases,
     RawShape,
@@ -95,6 +96,7 @@ def homogenize(
     raw_type: RawType = None,
     array: ArrayName = None,
     crop: Crop = None,
+    mask: Mask = None,
     device: Device = None,
     debug: Debug = False,
 ) -> None:
@@ -120,7 +122,7 @@ def homogenize(
     if out is not None:
         check_output(out, folder=True)
     details = (read_voxel_size(voxel_size), read_names(phase_names), phases)
-    theirs = dataclasses.replace(own, crop=None)
+    theirs = dataclasses.replace(own, crop=None, mask=None)
     solids = [load_volume(path, "volume", *details, own) for path in paths]
     tomogram = None if reference is None else load_volume(reference, "reference", *details, theirs)
 

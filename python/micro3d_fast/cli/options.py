@@ -23,6 +23,7 @@ __all__ = [
     "Crop",
     "Debug",
     "Device",
+    "Mask",
     "ModelName",
     "PerPlane",
     "Periodic",
@@ -108,6 +109,13 @@ Crop = Annotated[
     typer.Option(
         metavar="Z0:Z1,Y0:Y1,X0:X1",
         help="Part of the volume to keep, in voxels; an end may be left out.",
+    ),
+]
+Mask = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Where the volume holds material (not 0); the rest becomes one more phase, the last.",
     ),
 ]
 ModelName = Annotated[

@@ -22,6 +22,7 @@ from .options import (
     Crop,
     Debug,
     Device,
+    Mask,
     ModelName,
     Periodic,
     PerPlane,
@@ -141,6 +142,7 @@ def reconstruct(
     raw_type: RawType = None,
     array: ArrayName = None,
     crop: Crop = None,
+    mask: Mask = None,
     debug: Debug = False,
 ) -> None:
     """Reconstruct a 3D volume with a trained or a bundled model.

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import _checks
-from .._checks import refuse, refuse_content, shown
+from .._checks import refuse, refuse_content, refuse_type, shown
 from .._errors import ArgumentError, ArgumentTypeError
 from .._grey_images import GreyImage
 from .._phase_rules import label_images
@@ -25,20 +26,25 @@ class LabelRule(NamedTuple):
     mask: Any
     crop: Any
 
-    def labels(self, source: str, values: np.ndarray) -> np.ndarray:
-        """Return the labels, with the voxels outside the mask as one more phase."""
+    def labels(self, source: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the labels, and where the mask is true, None if that is everywhere."""
         inside = self._inside(values.shape)
         if self.crop is not None:
             box = box_of(self.crop, values.shape)
             values, inside = values[box], None if inside is None else inside[box]
         if inside is None or inside.all():
-            return self._inner_labels(source, values)
+            return self._inner_labels(source, values), None
         if not inside.any():
             raise refuse("mask", "hold a voxel of the material", "none")
         inner = self._inner_labels(source, values[inside][None])
-        labels = np.full(values.shape, int(inner.max()) + 1, dtype=np.uint8)
+        labels = np.zeros(values.shape, dtype=np.uint8)
         labels[inside] = inner[0]
-        return labels
+        return labels, inside
+
+    def count(self, labels: np.ndarray) -> int:
+        """Return the number of phases, with those that are mapped and do not occur."""
+        mapped = self.phases.values() if isinstance(self.phases, Mapping) else ()
+        return max(int(labels.max()), *mapped, 0) + 1
 
     def _inner_labels(self, source: str, values: np.ndarray) -> np.ndarray:
         if self.phases == "labels" and values.dtype.kind == "f" and self.threshold is None:
@@ -60,7 +66,9 @@ class LabelRule(NamedTuple):
     def _inside(self, shape: tuple[int, ...]) -> np.ndarray | None:
         if self.mask is None:
             return None
-        inside = _checks.as_labels(self.mask, name="mask", ndim=3)
+        inside = _checks.to_host(self.mask, name="mask")
+        if inside.dtype.kind not in "bui":
+            raise refuse_type("mask", "be an array of bool or integers", f"dtype {inside.dtype}")
         if inside.shape != shape:
             raise refuse("mask", f"have the shape {shape}", str(inside.shape))
         return inside != 0

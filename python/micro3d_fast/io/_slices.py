@@ -21,17 +21,17 @@ from ._registry import READERS
 _SLICES = tuple(suffix for suffix in SUFFIXES if suffix not in (".npy", ".npz"))
 
 
-def files_of(given: Any) -> Path | list[Path]:
+def files_of(given: Any, name: str = "path") -> Path | list[Path]:
     """Return the path of one volume file, or the files of its slices in natural order."""
     if isinstance(given, list | tuple):
         if not given:
-            raise refuse("path", "name at least one slice", "an empty list")
-        return [_checks.path(item) for item in given]
-    path = _checks.path(given)
+            raise refuse(name, "name at least one slice", "an empty list")
+        return [_checks.path(item, name=name) for item in given]
+    path = _checks.path(given, name=name)
     if path.is_dir() and path.suffix.lower() not in READERS:
         return _in_folder(path)
     if not path.exists() and any(sign in str(path) for sign in "*?["):
-        files = find(path, name="path")
+        files = find(path, name=name)
         return files[0] if len(files) == 1 and files[0].suffix.lower() in READERS else files
     return path
 

@@ -23,6 +23,9 @@ from ._registry import READERS, WRITERS
 from ._rules import LabelRule, box_of
 from ._slices import files_of, read_slices
 
+#: Name of the phase of the voxels outside a mask.
+OUTSIDE = "outside"
+
 
 def save(path: str | os.PathLike[str], microstructure: Any, **options: Any) -> Path:
     """Write a volume to a file in the format of its suffix, atomically.
@@ -115,9 +118,9 @@ def load(
     crop : three of (start, stop) or slice, optional
         The part to keep along z, y and x, in voxels; None keeps an axis or an end.
     mask : array of bool or path, shape (nz, ny, nx), optional
-        Where the material is, such as the cylinder of a tomogram.  Voxels outside are not counted
-        by the Otsu methods and become one more phase, the last, named ``"outside"``; the functions
-        of ``statistics`` take ``mask=volume.labels != volume.n_phases - 1``.
+        Where the material is (not 0), such as the cylinder of a tomogram.  Voxels outside are not
+        counted by the Otsu methods and become one more phase, the last, named ``"outside"``; the
+        functions of ``statistics`` take ``mask=volume.labels != volume.n_phases - 1``.
 
     Returns
     -------
@@ -126,7 +129,7 @@ def load(
     options = {"shape": shape, "dtype": dtype, "name": name}
     content, source = _content(path, {k: v for k, v in options.items() if v is not None})
     if isinstance(mask, str | os.PathLike):
-        mask = load(mask).labels
+        mask = _volume_values(*_content(mask, {}, "mask"))
     rule = LabelRule(phases, threshold, n_phases, mask, crop)
     return _microstructure(source, content, voxel_size, phase_names, rule)
 
@@ -137,13 +140,18 @@ def read_options(path: str | os.PathLike[str]) -> tuple[str, ...]:
     return () if form is None else form.read_options
 
 
-def _content(path: Any, options: Mapping[str, Any]) -> tuple[Content, str]:
+def _content(path: Any, options: Mapping[str, Any], argument: str = "path") -> tuple[Content, str]:
     """Return the content of one file or of slices, and the name of its source."""
-    files = files_of(path)
+    files = files_of(path, argument)
     if isinstance(files, Path):
-        form = _format_of(files, READERS)
+        form = _format_of(files, READERS, argument)
         _refuse_options(options, form.read_options, f"{files.suffix} files")
-        return _file_content(files, form, options), str(files)
+        if form.is_directory:
+            restore_directory(files)
+        if not files.exists():
+            raise FileNotFoundError(f"`{argument}` must be an existing file, got {files}")
+        _refuse_directory(files, form, argument)
+        return _read(files, form, options), str(files)
     _refuse_options(options, (), "slices")
     source = f"{files[0]} ... {files[-1]}" if len(files) > 1 else str(files[0])
     return read_slices(files), source
@@ -156,27 +164,17 @@ def _refuse_options(options: Mapping[str, Any], known: Sequence[str], kind: str)
             raise refuse(option, f"be None for {kind}, {reason}", shown(value))
 
 
-def _file_content(path: Path, form: Format, options: Mapping[str, Any]) -> Content:
-    """Return the content of one file, in the format of its suffix."""
-    if form.is_directory:
-        restore_directory(path)
-    if not path.exists():
-        raise FileNotFoundError(f"`path` must be an existing file, got {path}")
-    _refuse_directory(path, form)
-    return _read(path, form, options)
-
-
-def _format_of(path: Path, formats: Mapping[str, Format]) -> Format:
+def _format_of(path: Path, formats: Mapping[str, Format], argument: str = "path") -> Format:
     """Return the format of a path by its suffix."""
     suffix = path.suffix.lower()
     if suffix not in formats:
-        raise refuse("path", f"end in one of {', '.join(formats)}", repr(str(path)))
+        raise refuse(argument, f"end in one of {', '.join(formats)}", repr(str(path)))
     return formats[suffix]
 
 
-def _refuse_directory(path: Path, form: Format) -> None:
+def _refuse_directory(path: Path, form: Format, argument: str = "path") -> None:
     if path.is_dir() and not form.is_directory:
-        raise refuse("path", "be a file", f"the directory {path}")
+        raise refuse(argument, "be a file", f"the directory {path}")
 
 
 def _read(path: Path, form: Format, options: Mapping[str, Any]) -> Content:
@@ -196,18 +194,10 @@ def _microstructure(
     source: str, content: Content, voxel_size: Any, phase_names: Any, rule: LabelRule
 ) -> Microstructure:
     """Return the volume of a file, with arguments of the caller in place of its metadata."""
-    values, meta, fields = content
-    if values.ndim == 2:
-        values = values[None]
-    if values.ndim == 4 and values.shape[3] == 1:  # one component
-        values = values[..., 0]
-    if values.ndim != 3 or values.size == 0:
-        raise refuse_content(source, "hold a volume (nz, ny, nx)", f"shape {values.shape}")
-    labels = rule.labels(source, values)
-    count = int(labels.max()) + 1
+    values, (_, meta, fields) = _volume_values(content, source), content
+    labels, inside = rule.labels(source, values)
+    count = int(labels.max()) + 1 if inside is None else rule.count(labels)
     names = meta.get("phase_names") if phase_names is None else phase_names
-    if rule.mask is not None and names is not None and len(names) == count - 1:
-        names = (*names, "outside")
     mapped = rule.phases is not None or rule.threshold is not None
     if phase_names is None and mapped and len(names or ()) != count:
         names = None  # those of other values
@@ -217,6 +207,10 @@ def _microstructure(
     size = _voxel_size(source, meta, len(labels)) if voxel_size is None else voxel_size
     if names is None and not mapped:
         _warn_of_gaps(source, labels)
+    if inside is not None:
+        names = _names_with_outside(count, names)
+        count = len(names)
+        labels[~inside] = count - 1
     for array in (labels, *fields.values()):
         _freeze(array)
     return Microstructure(
@@ -226,6 +220,25 @@ def _microstructure(
         provenance=meta.get("provenance") or {},
         fields=dict(fields),
     )
+
+
+def _volume_values(content: Content, source: str) -> np.ndarray:
+    """Return the values of a file as (nz, ny, nx)."""
+    values = content.values
+    if values.ndim == 2:
+        values = values[None]
+    if values.ndim == 4 and values.shape[3] == 1:  # one component
+        values = values[..., 0]
+    if values.ndim != 3 or values.size == 0:
+        raise refuse_content(source, "hold a volume (nz, ny, nx)", f"shape {values.shape}")
+    return values
+
+
+def _names_with_outside(count: int, names: Any) -> tuple[str, ...]:
+    """Return the names of the phases and, last, that of the voxels outside the mask."""
+    given = phase_names_for(1, names) if names else phase_names_for(count, None)
+    inner = given[:-1] if given[-1] == OUTSIDE else given
+    return phase_names_for(count + 1, (*phase_names_for(count, inner), OUTSIDE))
 
 
 def _voxel_size(source: str, meta: Mapping[str, Any], slices: int) -> tuple[float, float, float]:
