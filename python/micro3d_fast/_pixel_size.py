@@ -36,6 +36,8 @@ _TAG_UNITS = {2: ("inch", 0.0254), 3: ("cm", 0.01)}
 _PRINT = (72, 75, 90, 96, 100, 120, 144, 150, 180, 192, 200, 240, 300, 350, 360, 400, 600, 720,
           800, 1200, 1440, 2400, 4800)  # fmt: skip
 
+#: Relative difference of two sizes that are the same; TIFF stores ratios of integers.
+SAME_SIZE = 2e-3
 _RESOLUTION = "TIFF resolution"
 _PRINTED = 1e-5  # metres; larger pixels beside those of a microscope are those of a printer
 _TESCAN = 50431

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import tifffile
 from PIL import Image
 
 from micro3d_fast.cli import errors, options
+from micro3d_fast.cli.files import MicrographOptions
 from volumes import blobs
 
 LABELS = blobs((16, 18, 20), (0.6, 0.4))
@@ -105,6 +107,33 @@ def test_a_mask_makes_one_more_phase(run, files):
 def test_crop_is_read():
     assert options.read_crop(None) is None
     assert options.read_crop("0:64, 10:, :") == [(0, 64), (10, None), (None, None)]
+
+
+def test_micrographs_of_another_scale_than_the_model_are_told(run, tmp_path, model):
+    """The model has voxels of 1e-6 m."""
+    tifffile.imwrite(tmp_path / "a.tif", LABELS, imagej=True, resolution=(0.5, 0.5),
+                     metadata={"axes": "ZYX", "unit": "um", "spacing": 2})  # fmt: skip
+    tifffile.imwrite(tmp_path / "b.tif", LABELS[0], imagej=True, resolution=(0.5, 0.5),
+                     metadata={"unit": "um"})  # fmt: skip
+    words = ["reconstruct", "--model", model, "--out", tmp_path / "v.npz"]
+    used = "warning: the voxel size of --model (1e-06, 1e-06, 1e-06) m is used, but "
+    _, _, err = run(*words, "--volume", tmp_path / "a.tif")  # fails: without --report
+    assert f"{used}{tmp_path / 'a.tif'} states 2e-06 x 2e-06 x 2e-06 m" in err
+    _, _, err = run(*words, "--xy", tmp_path / "b.tif", "--phases", "labels")
+    assert f"{used}the files state 2e-06 m along y in {tmp_path / 'b.tif'}" in err
+
+
+def test_a_model_in_voxels_contradicts_no_file(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", LABELS, imagej=True, resolution=(0.5, 0.5),
+                     metadata={"axes": "ZYX", "unit": "um", "spacing": 2})  # fmt: skip
+    for planes, volume in (([str(tmp_path / "a.tif")], None), (None, tmp_path / "a.tif")):
+        given = MicrographOptions(planes, None, None, volume, 8, None if volume else "labels",
+                                  None, None)  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warnings.filterwarnings("ignore", "(?!`voxel_size`)")  # of small, similar images
+            found = given.load(voxel_size=(1.0, 1.0, 1.0))
+        assert found.voxel_size == (1.0, 1.0, 1.0)
 
 
 def test_the_pixel_size_of_the_files_is_used_and_said(run, tmp_path):

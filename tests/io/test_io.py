@@ -103,7 +103,9 @@ def test_large_tiff_is_ome(tmp_path, monkeypatch):
 def test_arguments_override_the_metadata_of_the_file(tmp_path):
     path = tmp_path / "volume.npz"
     FULL.save(path)
-    got = io.load(path, voxel_size=2.0, phase_names=("a", "b", "c"))
+    match = r"`voxel_size` \(2.0, 2.0, 2.0\) m is used, but .*volume.npz states "
+    with pytest.warns(UserWarning, match=match):
+        got = io.load(path, voxel_size=2.0, phase_names=("a", "b", "c"))
     assert got.voxel_size == (2.0, 2.0, 2.0)
     assert got.phase_names == ("a", "b", "c")
 

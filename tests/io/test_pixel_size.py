@@ -334,6 +334,17 @@ def test_contradictions_of_pixel_sizes_are_told(tmp_path):
     assert loaded({"xy": planes["xy"]}, voxel_size=1.0005e-6).voxel_size[0] == 1.0005e-6
 
 
+def test_a_contradiction_of_a_volume_is_told(tmp_path):
+    path = imagej(tmp_path / "a.tif", "unit=um", "spacing=0.5")
+    assert io.load(path, voxel_size=5.005e-7).voxel_size == (5.005e-7,) * 3
+    with pytest.warns(UserWarning, match=r"is used, but .*a.tif states 5e-07 x 5e-07 x 5e-07 m"):
+        assert io.load(path, voxel_size=(1e-6, 5e-7, 5e-7)).voxel_size == (1e-6, 5e-7, 5e-7)
+    np.savez(tmp_path / "c.npz", labels=STACK, voxel_size=[1.0, 2.0])
+    assert io.load(tmp_path / "c.npz", voxel_size=2e-6).voxel_size == (2e-6,) * 3
+    flat = imagej(tmp_path / "b.tif", "unit=um", "spacing=0.5", slices=1)
+    assert io.load(flat, voxel_size=(1e-6, 5e-7, 5e-7)).voxel_size == (1e-6, 5e-7, 5e-7)
+
+
 def test_micrographs_in_unknown_units_need_a_voxel_size(tmp_path):
     path = imagej(tmp_path / "a.tif", "unit=cubit", slices=1)
     with pytest.raises(ValueError, match="the unit 'cubit' in its ImageJ calibration: give"):

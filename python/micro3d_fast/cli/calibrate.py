@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from .errors import fail, guarded
-from .files import IMAGES, MicrographOptions
+from .files import IMAGES, OF_MODEL, MicrographOptions
 from .options import (
     XY,
     XZ,
@@ -49,7 +49,13 @@ SourceVolume = Annotated[
 ]
 
 
-@guarded(path_or_bundled_name="model", volume_shape="shape", labels="volume", **IMAGES)
+@guarded(
+    path_or_bundled_name="model",
+    volume_shape="shape",
+    labels="volume",
+    voxel_size=OF_MODEL,
+    **IMAGES,
+)
 def calibrate(
     model: ModelName,
     shape: Shape = None,

@@ -21,10 +21,19 @@ if TYPE_CHECKING:
     from ..micrographs import Micrographs
     from ..microstructure import Microstructure
 
-__all__ = ["IMAGES", "MicrographOptions", "VolumeDetails", "check_output", "load_volume"]
+__all__ = [
+    "IMAGES",
+    "OF_MODEL",
+    "MicrographOptions",
+    "VolumeDetails",
+    "check_output",
+    "load_volume",
+]
 
 #: Arguments of the library and the options that set them, for `errors.guarded`.
 IMAGES = {f"images[{plane!r}]": plane for plane in PLANES}
+#: What sets ``voxel_size`` where micrographs are compared with the volumes of a model.
+OF_MODEL = "the voxel size of --model"
 _OF_VOLUMES = ("raw_shape", "raw_type", "array", "crop", "mask")
 
 
@@ -100,6 +109,17 @@ class MicrographOptions:
         seed: int = 0,
     ) -> Micrographs | None:
         """Return the micrographs; None if no option names any."""
+        with warnings.catch_warnings():
+            if voxel_size == (1.0, 1.0, 1.0):  # of a model in voxels, which contradicts no file
+                warnings.filterwarnings("ignore", "`voxel_size` .* is used, but")
+            return self._load(phase_names, voxel_size, seed)
+
+    def _load(
+        self,
+        phase_names: Sequence[str] | None,
+        voxel_size: float | tuple[float, ...] | None,
+        seed: int,
+    ) -> Micrographs | None:
         from ..micrographs import Micrographs
         from ..microstructure import describe_voxel_size
 

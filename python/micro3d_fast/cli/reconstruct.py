@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .errors import Stopped, fail, guarded
-from .files import IMAGES, MicrographOptions, check_output, load_volume
+from .files import IMAGES, OF_MODEL, MicrographOptions, check_output, load_volume
 from .options import (
     XY,
     XZ,
@@ -108,6 +108,7 @@ TruthVolume = Annotated[
     seeds="seed",
     phase_names="model",  # names come from it
     labels="volume",
+    voxel_size=OF_MODEL,
     **IMAGES,
 )
 def reconstruct(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from .. import _checks
 from .._atomic import restore_directory
 from .._checks import refuse, refuse_content, refuse_type, shown
 from .._errors import ArgumentError, ArgumentTypeError
-from .._pixel_size import PixelSize
+from .._pixel_size import SAME_SIZE, PixelSize
 from ..microstructure import Microstructure, phase_names_for
 from ._format import Content, Format
 from ._registry import READERS, WRITERS
@@ -97,7 +98,7 @@ def load(
         Or a folder, a pattern such as ``"slices/*.png"`` (natural order) or a list of images
         (.png, .tif, .bmp, .jpg), one per slice along z.
     voxel_size : float or (dz, dy, dx), optional
-        In metres, instead of that of the file.
+        In metres, instead of that of the file, with a warning if it is another one.
     phase_names : sequence of str, optional
         Instead of those of the file.
     phases : dict or "labels", optional
@@ -204,7 +205,11 @@ def _microstructure(
     if rule.crop is not None:
         box = box_of(rule.crop, values.shape)
         fields = {name: field[box] for name, field in fields.items()}
-    size = _voxel_size(source, meta, len(labels)) if voxel_size is None else voxel_size
+    if voxel_size is None:
+        size = _voxel_size(source, meta, len(labels))
+    else:
+        size = _checks.voxel_size3(voxel_size)
+        _warn_of_contradiction(source, meta, size, len(labels))
     if names is None and not mapped:
         _warn_of_gaps(source, labels)
     if inside is not None:
@@ -252,6 +257,29 @@ def _voxel_size(source: str, meta: Mapping[str, Any], slices: int) -> tuple[floa
         return _checks.voxel_size3(meta.get("voxel_size") or 1.0)
     except (ArgumentError, ArgumentTypeError) as error:
         raise error.in_source(source) from None
+
+
+def _warn_of_contradiction(
+    source: str, meta: Mapping[str, Any], given: Sequence[float], slices: int
+) -> None:
+    """Warn where a file states another voxel size than the given one, and not only nonsense."""
+    pixel: PixelSize | None = meta.get("pixel_size")
+    if pixel is not None and (pixel.problem or pixel.depth_problem):
+        return
+    try:
+        of_meta = _checks.voxel_size3(meta.get("voxel_size") or 1.0)
+    except (ArgumentError, ArgumentTypeError):
+        return
+    stated = of_meta if pixel is None else pixel.size
+    known = tuple(size if size != 1.0 else None for size in stated)
+    first = 0 if slices > 1 else 1  # one slice has no distance to another
+    pairs = zip(known[first:], given[first:], strict=True)
+    if any(size and not math.isclose(size, g, rel_tol=SAME_SIZE) for size, g in pairs):
+        sizes = " x ".join(f"{size:.6g}" if size else "unknown" for size in known)
+        warnings.warn(
+            f"`voxel_size` {tuple(given)} m is used, but {source} states {sizes} m",
+            stacklevel=4,
+        )
 
 
 def _warn_of_gaps(source: str, labels: np.ndarray) -> None:

@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 from .. import _checks
 from .._checks import refuse_content
 from .._grey_images import GreyImage
+from .._pixel_size import SAME_SIZE
 from .._planes import AXIS_NAMES, NORMAL
-
-_SAME = 2e-3  # relative; TIFF stores ratios of integers
 
 Size = tuple[float, float, float]
 
@@ -89,4 +88,4 @@ def _warn_of_contradictions(stated: list[_Stated], size: Size) -> None:
 
 
 def _same(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=_SAME)
+    return math.isclose(a, b, rel_tol=SAME_SIZE)
