@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from micro3d_fast import _checks
+import micro3d_fast as m3
+from micro3d_fast import _checks, statistics
 from micro3d_fast.microstructure import Microstructure
 
 # -------------------------------------------------------------------------------------- as_labels
@@ -280,7 +281,7 @@ def test_shapes():
 
 def test_voxel_sizes():
     assert _checks.voxel_size3(1e-6) == (1e-6, 1e-6, 1e-6)
-    assert _checks.voxel_size3(np.float64(2)) == (2.0, 2.0, 2.0)
+    assert _checks.voxel_size3(np.float64(2e-6)) == (2e-6, 2e-6, 2e-6)
     assert _checks.voxel_size3([1, 2, 3]) == (1.0, 2.0, 3.0)
     message = r"`voxel_size` must be a positive number or three \(dz, dy, dx\), got"
     for wrong, error in [
@@ -295,6 +296,35 @@ def test_voxel_sizes():
     ]:
         with pytest.raises(error, match=message):
             _checks.voxel_size3(wrong)
+    assert _checks.voxel_size3((2e-6, 1e-6), ndim=2) == (2e-6, 2e-6, 1e-6)
+    assert _checks.voxel_size3((3e-6, 2e-6, 1e-6), ndim=2) == (3e-6, 2e-6, 1e-6)
+    with pytest.raises(ValueError, match=r"number, two \(dy, dx\) or three \(dz, dy, dx\), got"):
+        _checks.voxel_size3((1, 2, 3, 4), ndim=2)
+
+
+@pytest.mark.parametrize("size", [0.5, (0.5, 0.25, 0.5), 1e-2])
+def test_voxels_of_half_a_metre_are_questioned(size):
+    labels = np.eye(8, dtype=np.uint8)
+    for function in (
+        lambda: m3.Microstructure(labels[None], voxel_size=size),
+        lambda: m3.Micrographs.from_volume(np.ones((4, 4, 4), np.uint8), voxel_size=size),
+        lambda: m3.two_point_radial(labels, 1, voxel_size=size),
+        lambda: m3.homogenize_conductivity(labels, [1.0, 2.0], voxel_size=size),
+    ):
+        with pytest.warns(
+            UserWarning, match="`voxel_size` is in metres, not micrometres"
+        ) as caught:
+            function()
+        assert [w.filename for w in caught] == [__file__]
+
+
+def test_voxel_sizes_that_are_not_questioned():
+    for size in (1.0, (2.0, 1.0, 1.0), 9e-3, 1e-9):
+        m3.Microstructure(np.ones((2, 2, 2), np.uint8), voxel_size=size)
+    with pytest.warns(UserWarning, match="really 0.5 m long"):
+        volume = m3.Microstructure(np.ones((8, 8, 8), np.uint8), voxel_size=0.5)
+    statistics.specific_surface(volume, 1)  # asked before
+    m3.homogenize_conductivity(volume, [1.0, 2.0])
 
 
 def test_bools_per_axis():

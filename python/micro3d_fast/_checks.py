@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 import operator
 import os
+import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from ._errors import ArgumentError, ArgumentTypeError
 from ._planes import AXIS_NAMES
 
 _PILLOW_MODES = ("1", "L", "P", "I", "I;16", "F")  # of images with one value per pixel
+_LARGE_VOXEL = 1e-2  # metres, from which a voxel size is questioned
 _LABELS = "be an array of bool or integers 0 ... 255"
 
 
@@ -216,18 +219,45 @@ def shape3(shape: Any, *, name: str = "volume_shape") -> tuple[int, int, int]:
     return nz, ny, nx
 
 
-def voxel_size3(voxel_size: Any, *, name: str = "voxel_size") -> tuple[float, float, float]:
-    """Return ``(dz, dy, dx)`` in metres, see `lengths3`."""
-    return lengths3(voxel_size, name=name, axes="(dz, dy, dx)")
+def voxel_size3(voxel_size: Any, *, ndim: int = 3) -> tuple[float, float, float]:
+    """Return ``(dz, dy, dx)`` in metres, see `lengths3`; warn of centimetres and more.
+
+    An edge of exactly 1.0 stands for sizes in voxels, which do not warn.
+    """
+    size = lengths3(voxel_size, ndim=ndim)
+    if max(size) >= _LARGE_VOXEL and 1.0 not in size:
+        warnings.warn(
+            f"`voxel_size` is in metres, not micrometres: is a voxel really {max(size):g} m long?",
+            stacklevel=_levels_to_caller(),
+        )
+    return size
 
 
-def lengths3(value: Any, *, name: str, axes: str) -> tuple[float, float, float]:
-    """Return three positive lengths, from one per axis or from one for all axes."""
+def _levels_to_caller() -> int:
+    """Return the ``stacklevel`` of the first caller outside the package, for the caller of this."""
+    package = __name__.partition(".")[0]
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def lengths3(
+    value: Any, *, name: str = "voxel_size", axes: str = "(dz, dy, dx)", ndim: int = 3
+) -> tuple[float, float, float]:
+    """Return three positive lengths, from one per axis or from one for all axes.
+
+    Two lengths of a 2D image are those of y and x, and z takes that of y.
+    """
     wanted = f"be a positive number or three {axes}"
+    if ndim == 2:
+        wanted = "be a positive number, two (dy, dx) or three (dz, dy, dx)"
     is_one = not isinstance(value, Iterable) or getattr(value, "shape", None) == ()
     lengths = (value,) * 3 if is_one else tuple(value)
     if isinstance(value, str | bytes):
         raise refuse_type(name, wanted, shown(value))
+    if ndim == 2 and len(lengths) == 2:
+        lengths = (lengths[0], *lengths)
     if len(lengths) != 3:
         raise refuse(name, wanted, shown(value))
     try:

@@ -103,10 +103,10 @@ def test_large_tiff_is_ome(tmp_path, monkeypatch):
 def test_arguments_override_the_metadata_of_the_file(tmp_path):
     path = tmp_path / "volume.npz"
     FULL.save(path)
-    match = r"`voxel_size` \(2.0, 2.0, 2.0\) m is used, but .*volume.npz states "
+    match = r"`voxel_size` \(2e-06, 2e-06, 2e-06\) m is used, but .*volume.npz states "
     with pytest.warns(UserWarning, match=match):
-        got = io.load(path, voxel_size=2.0, phase_names=("a", "b", "c"))
-    assert got.voxel_size == (2.0, 2.0, 2.0)
+        got = io.load(path, voxel_size=2e-6, phase_names=("a", "b", "c"))
+    assert got.voxel_size == (2e-6, 2e-6, 2e-6)
     assert got.phase_names == ("a", "b", "c")
 
 
@@ -362,8 +362,26 @@ def test_flat_vtk_images(tmp_path):
     image = LABELS[0]
     path = vti_with(tmp_path / "a.vti", {"seg": image}, {}, extent="0 7 0 6 0 0")
     np.testing.assert_array_equal(io.load(path).labels, image[None])
-    path.write_text(path.read_text().replace('Spacing="1 1 1"', 'Spacing="2 2 0"'))
-    assert io.load(path).voxel_size == (2.0, 2.0, 2.0)
+    path.write_text(path.read_text().replace('Spacing="1 1 1"', 'Spacing="2e-6 2e-6 0"'))
+    assert io.load(path).voxel_size == (2e-6, 2e-6, 2e-6)
+
+
+def test_a_voxel_size_in_micrometres_is_questioned(tmp_path):
+    path = vti_with(tmp_path / "a.vti", {"seg": LABELS}, {}, extent="0 7 0 6 0 5")
+    path.write_text(path.read_text().replace('Spacing="1 1 1"', 'Spacing="0.5 0.5 0.5"'))
+    match = "`voxel_size` is in metres, not micrometres: is a voxel really 0.5 m long"
+    with pytest.warns(UserWarning, match=match) as caught:
+        assert io.load(path).voxel_size == (0.5, 0.5, 0.5)
+    assert [w.filename for w in caught] == [__file__]
+
+
+def test_a_2d_image_takes_two_voxel_sizes(tmp_path):
+    np.save(tmp_path / "a.npy", LABELS[0])
+    got = io.load(tmp_path / "a.npy", voxel_size=(2e-6, 1e-6))
+    assert got.voxel_size == (2e-6, 2e-6, 1e-6)
+    np.save(tmp_path / "b.npy", LABELS)
+    with pytest.raises(ValueError, match=r"three \(dz, dy, dx\), got \(2e-06, 1e-06\)"):
+        io.load(tmp_path / "b.npy", voxel_size=(2e-6, 1e-6))
 
 
 def test_hdf5_with_axes_of_one_component(tmp_path):

@@ -75,6 +75,7 @@ def ome(path, attributes):
     ],
     ids=str,
 )
+@pytest.mark.filterwarnings("ignore:.* is a voxel really 0.0127 m long")
 def test_imagej_calibration(tmp_path, lines, options, size):
     path = imagej(tmp_path / "a.tif", *lines, **options)
     assert io.load(path).voxel_size == pytest.approx(size, rel=1e-6)

@@ -15,7 +15,7 @@ import micro3d_fast as m3
 from micro3d_fast import statistics
 from micro3d_fast.reference import descriptors as reference
 from micro3d_fast.statistics import _fourier, fluctuations
-from volumes import ball, random_labels, random_mask, small_images
+from volumes import ball, blocks, random_labels, random_mask, small_images
 
 SHAPES = [(1, 1), (3, 4), (6, 5), (1, 1, 1), (4, 3, 5), (1, 6, 1), (3, 1, 4)]
 
@@ -103,8 +103,8 @@ def test_mean_chord_of_a_ball():
     radius = 20.3
     labels = ball(radius)
     for axis in "zyx":
-        got = statistics.chord_lengths(labels, 1, axis=axis, voxel_size=2.0)
-        assert got.mean == pytest.approx(2 * 4 / 3 * radius, rel=0.01)
+        got = statistics.chord_lengths(labels, 1, axis=axis, voxel_size=2e-6)
+        assert got.mean == pytest.approx(2e-6 * 4 / 3 * radius, rel=0.01)
         assert got.unbiased_mean == pytest.approx(got.mean, rel=1e-12)
         assert got.unit == "m"
 
@@ -224,7 +224,7 @@ def test_percolation_across_periodic_sides():
 def test_faces_equal_brute_force(shape):
     for periodic, mask in itertools.product(flags(len(shape)), (None, random_mask(shape))):
         labels = random_labels(shape, phases=2)
-        sizes = (2.0, 3.0, 5.0)[: len(shape)]
+        sizes = (2e-6, 3e-6, 5e-6)[: len(shape)]
         keys = {"periodic": periodic, "mask": mask, "method": "faces", "voxel_size": sizes}
         want = reference.face_area(labels == 1, periodic, mask)
         assert statistics.specific_surface(labels, 1, **keys) == pytest.approx(
@@ -484,3 +484,38 @@ GOOD = np.zeros((4, 4, 4), dtype=np.uint8)
 def test_refusals(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+FLAT = {
+    "two_point_radial": lambda image, size: m3.two_point_radial(image, 1, voxel_size=size),
+    "chord_lengths": lambda image, size: statistics.chord_lengths(
+        image, 1, axis="y", voxel_size=size
+    ),
+    "correlation_lengths": lambda image, size: statistics.correlation_lengths(
+        image, 1, voxel_size=size
+    ),
+    "specific_surface": lambda image, size: statistics.specific_surface(image, 1, voxel_size=size),
+    "homogenize_elasticity": lambda image, size: m3.homogenize_elasticity(
+        image, [m3.Isotropic(E=1.0, nu=0.3), m3.Isotropic(E=5.0, nu=0.2)], voxel_size=size
+    ).stiffness.tolist(),
+    "homogenize_conductivity": lambda image, size: m3.homogenize_conductivity(
+        image, [1.0, 5.0], voxel_size=size
+    ).tensor.tolist(),
+    "relative_diffusivity": lambda image, size: (
+        m3.relative_diffusivity(image, 1, axis="y", voxel_size=size).relative
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_images_take_one_two_or_three_voxel_sizes(name):
+    image = blocks((24, 18), (0.2, 0.8), (3, 3), 1)
+    found = FLAT[name]
+    assert found(image, (2e-6, 2e-6)) == found(image, 2e-6)
+    assert found(image, np.array([2e-6, 1e-6])) == found(image, (2e-6, 2e-6, 1e-6))
+    assert found(image, (2e-6, 1e-6)) != found(image, (1e-6, 2e-6))
+    for wrong in ((1e-6,), (1e-6,) * 4):
+        with pytest.raises(ValueError, match=r"`voxel_size` must be a positive number, two"):
+            found(image, wrong)
+    with pytest.raises(ValueError, match=r"number or three \(dz, dy, dx\)"):
+        found(np.stack([image, image]), (2e-6, 1e-6))

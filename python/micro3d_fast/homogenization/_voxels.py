@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import as_labels, voxel_size3
+from .._checks import as_labels, lengths3, voxel_size3
 from .._phases import phase_counts
 from ._compute import Compute
 from ._periodicity import known_periodic
@@ -28,10 +28,11 @@ class LabelledVoxels:
     @classmethod
     def of(cls, labels: Any, voxel_size: Any, compute: Compute) -> LabelledVoxels:
         """Check the labels; ``voxel_size`` None is that of a Microstructure, or 1."""
-        if voxel_size is None:
-            voxel_size = getattr(labels, "voxel_size", 1.0)
         array = as_labels(labels)
-        size = voxel_size3(voxel_size)
+        if voxel_size is None:
+            size = lengths3(getattr(labels, "voxel_size", 1.0))
+        else:
+            size = voxel_size3(voxel_size, ndim=array.ndim)
         volume = array[None] if array.ndim == 2 else array
         periodic = known_periodic(getattr(labels, "provenance", None))
         counts = phase_counts(compute.send_labels(volume), 256)

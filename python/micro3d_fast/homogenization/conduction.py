@@ -125,7 +125,7 @@ def homogenize_conductivity(
         Bound of the true relative residual of every load, in (0, 1).
     device : None, "cpu" or "cuda"
         Default: where ``labels`` are.
-    voxel_size : float or (dz, dy, dx), optional
+    voxel_size : float or one per axis, optional
         Default: that of the Microstructure, or cubes. Only ratios matter.
     precision : {"mixed", "float64"}
         Storage in float32 with float64 sums and refinement, or float64 throughout.

@@ -144,7 +144,7 @@ def relative_diffusivity(
         its square (it is computed from the energy).
     conductivities : number(s), optional
         Intrinsic diffusivities of ``phase``, in its order or as a mapping; default 1.
-    voxel_size : float or (dz, dy, dx), optional
+    voxel_size : float or one per axis, optional
         Default: that of the Microstructure, or cubes. Only ratios matter.
     flux : bool
         Return the fields of concentration and flux too.

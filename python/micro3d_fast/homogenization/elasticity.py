@@ -218,7 +218,7 @@ def homogenize_elasticity(
         relative to its largest component, is of the order of its square.
     device : None, "cpu" or "cuda"
         Default: where ``labels`` are.
-    voxel_size : float or (dz, dy, dx), optional
+    voxel_size : float or one per axis, optional
         Default: that of the Microstructure, or cubes. Only ratios matter. Where voxels are not
         cubes the residual is measured on forces weighted with the inverse spacings.
     precision : {"mixed", "float64"}

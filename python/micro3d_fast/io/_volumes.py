@@ -97,7 +97,7 @@ def load(
         Ending in .npy, .npz, .tif, .tiff, .vti, .h5, .hdf5, .zarr, .raw or .dream3d.
         Or a folder, a pattern such as ``"slices/*.png"`` (natural order) or a list of images
         (.png, .tif, .bmp, .jpg), one per slice along z.
-    voxel_size : float or (dz, dy, dx), optional
+    voxel_size : float or (dz, dy, dx), of a 2D image also (dy, dx), optional
         In metres, instead of that of the file, with a warning if it is another one.
     phase_names : sequence of str, optional
         Instead of those of the file.
@@ -208,7 +208,7 @@ def _microstructure(
     if voxel_size is None:
         size = _voxel_size(source, meta, len(labels))
     else:
-        size = _checks.voxel_size3(voxel_size)
+        size = _checks.lengths3(voxel_size, ndim=content.values.ndim)
         _warn_of_contradiction(source, meta, size, len(labels))
     if names is None and not mapped:
         _warn_of_gaps(source, labels)
@@ -254,7 +254,7 @@ def _voxel_size(source: str, meta: Mapping[str, Any], slices: int) -> tuple[floa
     if meta.get("note"):
         warnings.warn(f"{source}: {meta['note']}; else give `voxel_size`", stacklevel=4)
     try:
-        return _checks.voxel_size3(meta.get("voxel_size") or 1.0)
+        return _checks.lengths3(meta.get("voxel_size") or 1.0)
     except (ArgumentError, ArgumentTypeError) as error:
         raise error.in_source(source) from None
 

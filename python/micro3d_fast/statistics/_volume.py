@@ -127,9 +127,7 @@ class LabelVolume:
         """Return (dz, dy, dx) and their unit; None means that of the labels, or in voxels."""
         if voxel_size is None:
             return ((1.0, 1.0, 1.0), "voxels") if self.voxel is None else (self.voxel, "m")
-        if self.ndim == 2 and np.ndim(voxel_size) == 1 and len(voxel_size) == 2:
-            voxel_size = (1.0, *voxel_size)
-        return _checks.voxel_size3(voxel_size), "m"
+        return _checks.voxel_size3(voxel_size, ndim=self.ndim), "m"
 
     def indicator(self, phase: int) -> np.ndarray:
         """Return the voxels of the phase inside the mask, as bool."""
