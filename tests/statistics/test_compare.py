@@ -239,6 +239,47 @@ def test_figures():
         flat.plot(phase=1, plane="xz")
 
 
+@pytest.mark.parametrize("function", [None, "S2", "autocovariance"])
+def test_every_panel_names_its_own_curves(function):
+    sides = [np.random.default_rng(k).integers(0, 3, (12, 12, 12)) for k in range(2)]
+    result = m3.compare(*sides, splits=2, bootstrap=2, verdict=False)
+    for ax in result.plot(function).axes:
+        phase, plane = int(ax.get_title()[len("phase ")]), ax.get_title()[-len("xy-plane") :][:2]
+        drawn = {}
+        for line in ax.get_lines():
+            if not line.get_label().startswith("_"):
+                drawn[line.get_label()] = line
+        legend = ax.get_legend()
+        names = [text.get_text() for text in legend.get_texts()]
+        assert names == list(drawn)
+        for key, line in zip(legend.get_lines(), drawn.values(), strict=True):
+            assert key.get_color() == line.get_color()
+            assert key.get_linestyle() == line.get_linestyle()
+        assert len(names) == (8 if function is None else 4)
+        for curve in result.select(function or "L", phase=phase, plane=plane):
+            label = "" if function else "$L$"
+            for side in ("generated", "reference"):
+                (name,) = (
+                    n for n in names if n.endswith(f"{side}, {curve.direction}") and label in n
+                )
+                np.testing.assert_array_equal(drawn[name].get_ydata(), getattr(curve, side))
+
+
+def test_a_curve_of_one_lag_is_seen():
+    thin = m3.compare(texture((12, 1)), texture((12, 12)), verdict=False, splits=2, bootstrap=2)
+    (ax,) = thin.plot("S2").axes
+    marks = {line.get_label()[-1]: line.get_marker() for line in ax.get_lines()[:4]}
+    assert marks == {"y": "None", "x": "."}
+
+
+def test_floors_that_are_not_drawn_are_not_in_the_legend():
+    one = np.ones((1, 1, 1), np.uint8)  # cannot be halved
+    for sides, names in [((one, one), []), ([texture((12, 12, 12))] * 2, ["split-half floor"])]:
+        (ax,) = figures.plot_errors(m3.compare(*sides, splits=2, verdict=False)).axes
+        texts = [text.get_text() for text in ax.get_legend().get_texts()]
+        assert sorted(texts) == ["generated", *names]
+
+
 def test_relative_error_of_zeros():
     zero, one = np.zeros(3), np.ones(3)
     assert relative_error(zero, zero) == 0

@@ -36,8 +36,8 @@ def plot_comparison(
 
     Two phases have the same S2, so only the last one is drawn unless ``phase`` names the other; of
     three or more phases all are drawn.  Solid and dashed lines (L: dash-dotted and dotted) are the
-    two directions of the plane; the bands are one standard deviation between the volumes, blocks
-    or images of each side.
+    two directions of the plane, named in its panel; the bands are one standard deviation between
+    the volumes, blocks or images of each side.
 
     Parameters
     ----------
@@ -78,8 +78,8 @@ def plot_comparison(
             ax.set_xlabel(f"r ({unit})")
             ax.set_xlim(0, None)
             ax.axhline(0, color="0.7", linewidth=0.6, zorder=0)
+            ax.legend(fontsize=6, frameon=False, ncols=len(functions), loc="upper right")
         row[0].set_ylabel(" and ".join(_LABEL[f] for f in functions))
-    axes[0, -1].legend(fontsize=6.5, frameon=False, ncols=1 if len(functions) == 1 else 2)
     return figure
 
 
@@ -98,6 +98,7 @@ def _draw(ax: Any, curves: list[Curve], scale: float) -> None:
             )  # fmt: skip
             ax.plot(
                 scale * c.lag, values, line, color=colour, linewidth=1.3,
+                marker="." if len(c.lag) == 1 else None,  # a line of one point is not seen
                 label=f"{_LABEL[c.function]} {side}, {c.direction}",
             )  # fmt: skip
 
@@ -119,9 +120,10 @@ def plot_errors(comparison: Comparison, function: str = "S2") -> Any:
     whisker = np.abs(np.array([c.interval for c in curves]).T - error)
     ax.bar(place, 100 * error, 0.6, color=GENERATED, alpha=0.75, label="generated")
     ax.errorbar(place, 100 * error, 100 * whisker, fmt="none", color="0.2", linewidth=0.8)
-    for k, c in enumerate(curves):
-        ax.plot([k - 0.4, k + 0.4], [100 * c.floor] * 2, color=REFERENCE, linewidth=2.0,
-                label="split-half floor" if k == 0 else None)  # fmt: skip
+    floors = [(k, 100 * c.floor) for k, c in enumerate(curves) if np.isfinite(c.floor)]
+    for k, floor in floors:
+        ax.plot([k - 0.4, k + 0.4], [floor] * 2, color=REFERENCE, linewidth=2.0,
+                label="split-half floor" if k == floors[0][0] else None)  # fmt: skip
     ax.set_xticks(place, [f"{c.phase} {c.plane}\n{c.direction}" for c in curves], fontsize=7)
     ax.set_ylabel(f"relative error of {_LABEL[function]} (%)")
     ax.legend(fontsize=8, frameon=False)
