@@ -50,6 +50,20 @@ def test_correlation_lengths_of_an_absent_phase(picture):
         statistics.correlation_lengths(picture, 1)
 
 
+def test_comparisons_of_absent_phases(picture):
+    match = r"phases 2 and 7 do not occur: the labels are 0 and 1$"
+    with pytest.warns(UserWarning, match=match) as caught:
+        found = m3.compare(picture // 255, picture[1:] // 255, phases=[2, 1, 7], verdict=False)
+    assert [w.filename for w in caught] == [__file__]
+    assert {c.phase for c in found.curves} == {1, 2, 7}
+    one_side = m3.compare(picture // 255, np.zeros((8, 8, 8), np.uint8), phases=[1], verdict=False)
+    assert "in the generated alone: phase 1" in one_side.summary()  # said there, without a warning
+    with pytest.warns(UserWarning, match="phase 1 does not occur: the labels are 0 and 255; turn"):
+        m3.compare({"xy": picture}, picture, phases=[1], verdict=False)
+    with pytest.warns(UserWarning, match="the labels are 0 and 255; turn grey values into phases"):
+        m3.compare(picture, picture, verdict=False)
+
+
 def test_both_phases_of_a_pair_are_named(picture):
     with pytest.warns(UserWarning, match="phases 1 and 2 do not occur"):
         assert not m3.two_point_correlation(picture, 1, 2, axis="x").any()

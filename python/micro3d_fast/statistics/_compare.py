@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
+from .._phases import grey_hint, listed, warn_of_absent
 from .._planes import AXIS_NAMES, IMAGE_AXES, PLANES
 from ._deviation_law import Material, Place
 from ._judge import judge
@@ -169,16 +170,23 @@ def compare(
 
 
 def _chosen_phases(phases: Any, ours: Sample, theirs: Sample) -> tuple[tuple[int, ...], int]:
-    """Return the phases to compare and the number of phases in the result."""
+    """Return the phases to compare and the number of phases in the result.
+
+    Warn the caller's caller of phases that neither side has, and of grey values left as labels.
+    """
     count = max(ours.n_phases, theirs.n_phases)
+    found = (ours.fractions(count) > 0) | (theirs.fractions(count) > 0)
+    present = np.flatnonzero(found).astype(np.uint8)
     if phases is None:
-        present = (ours.fractions(count) > 0) | (theirs.fractions(count) > 0)
-        return tuple(np.flatnonzero(present).tolist()), count
+        if hint := grey_hint(present):
+            warnings.warn(f"the labels are {listed(present)}{hint}", stacklevel=3)
+        return tuple(present.tolist()), count
     if isinstance(phases, str) or not isinstance(phases, Iterable):
         raise _checks.refuse_type("phases", "be a sequence of phases 0 ... 255", repr(phases))
     chosen = tuple(_checks.phase_number(p, name="phases") for p in phases)
     if not chosen:
         raise _checks.refuse("phases", "hold at least one phase 0 ... 255", "none")
+    warn_of_absent(present, *chosen, stacklevel=3)
     return chosen, max(count, *(p + 1 for p in chosen))
 
 
