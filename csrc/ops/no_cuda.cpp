@@ -8,6 +8,7 @@
 #include "ops/bit_correlation.hpp"
 #include "ops/cg.hpp"
 #include "ops/channels_last.hpp"
+#include "ops/components.hpp"
 #include "ops/green.hpp"
 #include "ops/hex8.hpp"
 #include "ops/mean_hold.hpp"
@@ -29,6 +30,7 @@ void group_norm_gradient_cuda(const GroupNormGradient&, float*, std::uintptr_t) 
 void unit_rows_cuda(const UnitRows&, std::uintptr_t) { absent("unit_rows"); }
 void mean_hold_cuda(const MeanHold&, double*, std::uintptr_t) { absent("hold_mean"); }
 void run_lengths_cuda(const RunLengths&, std::uintptr_t) { absent("run_lengths"); }
+void components_cuda(const Components&, std::uintptr_t) { absent("connected_components"); }
 void pack_bits_cuda(const PackBits&, std::uintptr_t) { absent("pack_bits"); }
 void bit_pairs_cuda(const BitPairs&, std::uintptr_t) { absent("bit_pairs"); }
 void bit_segments_cuda(const BitSegments&, std::uintptr_t) { absent("bit_segments"); }

@@ -111,6 +111,9 @@ def run_lengths(
     labels: Array, mask: OptionalArray, counts: Array, full: Array, axis: int, periodic: bool,
     stream: Stream, threads: int,
 ) -> None: ...
+def connected_components(
+    mask: Array, out: Array, periodic: tuple[bool, bool, bool], stream: Stream
+) -> None: ...
 def pack_bits(
     labels: Array, mask: OptionalArray, out: Array, phase: int, any: bool, words: int,
     all_rows: int, all_columns: int, stream: Stream, threads: int,

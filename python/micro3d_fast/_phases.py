@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +23,9 @@ def phase_counts(labels: Array, n_phases: int) -> np.ndarray:
     """
     flat = labels.reshape(-1)
     if framework(labels) == "torch":
+        if n_phases <= 8:  # bincount on a GPU waits for the largest label, and for its atomics
+            found = [(flat == phase).sum() for phase in range(n_phases)]
+            return to_numpy(sys.modules["torch"].stack(found))
         return to_numpy(flat.bincount(minlength=n_phases))[:n_phases]
     counts = np.zeros(n_phases, dtype=np.int64)
     for start in range(0, flat.size, _PIECE):

@@ -108,9 +108,22 @@ template <class T> __attribute__((no_sanitize("thread"), noinline)) T atomic_add
                        static_cast<std::make_unsigned_t<T>>(value)); // wraps
   return old;
 }
+template <class T> __attribute__((no_sanitize("thread"), noinline)) T atomic_min(T* at, T value) {
+  before_atomic(at, sizeof(T));
+  const T old = *at;
+  *at = value < old ? value : old;
+  return old;
+}
+template <class T> __attribute__((no_sanitize("thread"), noinline)) T atomic_load(const T* at) {
+  before_atomic(at, sizeof(T));
+  return *at;
+}
 
 } // namespace emulated_cuda
 
+/// From the cache that all blocks share: may read what atomics write.
+inline int __ldcg(const int* at) { return emulated_cuda::atomic_load(at); }
+inline int atomicMin(int* at, int value) { return emulated_cuda::atomic_min(at, value); }
 inline int atomicAdd(int* at, int value) { return emulated_cuda::atomic_add(at, value); }
 inline unsigned atomicAdd(unsigned* at, unsigned value) {
   return emulated_cuda::atomic_add(at, value);

@@ -17,7 +17,7 @@ from pathlib import Path
 #: Words of CUDA that the emulation knows; any other word of this form is refused.
 KNOWN = {
     "__global__", "__device__", "__host__", "__forceinline__", "__launch_bounds__", "__shared__",
-    "__syncthreads", "__any_sync", "__shfl_down_sync", "__popcll",
+    "__syncthreads", "__any_sync", "__shfl_down_sync", "__popcll", "__ldcg",
     "__CUDACC__", "__CUDA_ARCH__",  # the second is not defined: the branch of the host runs
     "__expf", "__fdividef", "__ffs", "__clz",  # in that branch only
 }  # fmt: skip

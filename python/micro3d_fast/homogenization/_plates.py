@@ -11,13 +11,14 @@ iterations, and each is cheaper; the second is the default on CUDA.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
 
 from .. import ops
-from .._arrays import Array
+from .._arrays import Array, framework, zeros_like
 from .._phases import phase_counts
 from .._planes import AXIS_NAMES
 from ._compute import Compute
@@ -27,12 +28,17 @@ from .solver import Solution, SolverOptions
 
 
 class Plates:
-    """The percolating cells, with the axis from plate to plate first."""
+    """The percolating cells on the device, with the axis from plate to plate first."""
 
     def __init__(
-        self, voxels: LabelledVoxels, axis: int, periodic: bool, conductivities: dict[int, float]
+        self,
+        voxels: LabelledVoxels,
+        axis: int,
+        periodic: bool,
+        conductivities: dict[int, float],
+        compute: Compute,
     ) -> None:
-        self.axis = axis
+        self.axis, self.compute = axis, compute
         self.order = (axis, *(a for a in range(3) if a != axis))
         size = np.array(voxels.voxel_size)
         self.spacing = (size / size[axis])[list(self.order)]
@@ -40,24 +46,24 @@ class Plates:
         wz, wy, wx = (float(w) for w in area / self.spacing)
         self.weights = (wz, wy, wx)
         self.periodic = (periodic, periodic)
-        # code 0: not conducting; 1, 2, ...: the conducting phases
-        labels = np.ascontiguousarray(voxels.labels.transpose(self.order))
-        self.phase_codes = np.zeros_like(labels)
-        for code, label in enumerate(conductivities, start=1):
-            np.putmask(self.phase_codes, labels == label, code)
-        through = percolating(self.phase_codes != 0, self.periodic)
-        self.phase_codes *= through
-        self.percolating = int(np.count_nonzero(through))
-        self.grid: tuple[int, int, int] = self.phase_codes.shape
+        self.phase_codes = _codes(
+            compute.send_labels(voxels.labels), self.order, tuple(conductivities)
+        )
+        self.phase_codes *= percolating(self.phase_codes != 0, self.periodic)
+        self.counts = phase_counts(self.phase_codes, len(conductivities) + 1)
+        self.percolating = int(self.counts[1:].sum())
+        nz, ny, nx = self.phase_codes.shape
+        self.grid: tuple[int, int, int] = (nz, ny, nx)
         self.scale = max(conductivities.values())
         self.k = np.array([0.0, *(v / self.scale for v in conductivities.values())])
         self.binary = bool(np.isin(self.k, (0.0, 1.0)).all())
 
     def fields(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Return concentration and flux at the centres: the mean of the two faces of each axis."""
-        k = self.k[self.phase_codes]
+        codes = self.compute.fetch(self.phase_codes)
+        k = self.k[codes]
         back = np.argsort(self.order)
-        concentration = np.where(self.phase_codes != 0, x, np.nan).transpose(back)
+        concentration = np.where(codes != 0, x, np.nan).transpose(back)
         flux = np.zeros((*concentration.shape, 3), dtype=np.float32)
         for a in range(3):
             with np.errstate(invalid="ignore", divide="ignore"):
@@ -80,6 +86,22 @@ class Plates:
         return {"concentration": np.ascontiguousarray(concentration), "flux": flux}
 
 
+def _codes(labels: Array, order: tuple[int, ...], phases: tuple[int, ...]) -> Array:
+    """Return 1, 2, ... in the voxels of the conducting phases, else 0, with axes in ``order``."""
+    on_host = framework(labels) == "numpy"
+    if on_host:
+        labels = np.ascontiguousarray(labels.transpose(order))
+    else:
+        labels = labels.permute(order).contiguous()
+    codes = zeros_like(labels, labels.shape, "uint8")
+    for code, phase in enumerate(phases, start=1):
+        if on_host:
+            np.putmask(codes, labels == phase, code)
+        else:
+            codes.masked_fill_(labels == phase, code)
+    return codes
+
+
 class PlateSystem(ABC):
     """System protocol: diffusion between the plates, one load.
 
@@ -94,7 +116,7 @@ class PlateSystem(ABC):
     def __init__(self, plates: Plates, compute: Compute, options: SolverOptions) -> None:
         self.plates, self.compute, self.storage = plates, compute, options.storage
         self.loads: tuple[str, ...] = (AXIS_NAMES[plates.axis],)
-        self.phase_codes = compute.send(plates.phase_codes)
+        self.phase_codes = plates.phase_codes
         self.table = compute.send(plates.k.astype(self.storage))
         self.table64 = compute.send(plates.k)
         self.partials = compute.partials(ops.REDUCE_PARTIALS)
@@ -150,7 +172,7 @@ class PlateSystem(ABC):
         """
         c, work = self.compute, self.compute.zeros((1,), "float64")
         plates = self.plates
-        inlet = 2.0 * plates.weights[0] * plates.k[plates.phase_codes[0]]
+        inlet = 2.0 * plates.weights[0] * plates.k[c.fetch(plates.phase_codes[0])]
         energy = float(inlet.sum())
         for part in (solution.x, solution.low):
             if part is None:
@@ -180,8 +202,7 @@ class TransformSystem(PlateSystem):
         self.shape = (1, *plates.grid)
         nz, ny, nx = plates.grid
         # with the mean conductivity of the conducting cells
-        counts = phase_counts(plates.phase_codes, len(plates.k))
-        mean = float(plates.k @ counts / max(plates.percolating, 1))
+        mean = float(plates.k @ plates.counts / max(plates.percolating, 1))
         eigen = [2.0 - 2.0 * np.cos(np.pi * np.arange(1, nz + 1) / nz)]
         for n, wraps in zip((ny, nx), plates.periodic, strict=True):
             eigen.append(2.0 - 2.0 * np.cos((2.0 if wraps else 1.0) * np.pi * np.arange(n) / n))
@@ -190,7 +211,7 @@ class TransformSystem(PlateSystem):
             for w, e in zip(plates.weights, eigen, strict=True)
         )
         self.eigen = (z, y, x)
-        self.extra_bytes = 2 * plates.phase_codes.size * np.dtype(self.storage).itemsize
+        self.extra_bytes = 2 * math.prod(plates.grid) * np.dtype(self.storage).itemsize
 
     def cells(self, field: Array) -> Array:
         return field[0]
@@ -217,7 +238,8 @@ class MultigridSystem(PlateSystem):
             "binary": plates.binary,
         }
         buffer = np.empty(floats, np.float32)
-        levels = ops.multigrid_setup(plates.phase_codes, plates.k, **self.matrix, buffer=buffer)
+        codes = compute.fetch(plates.phase_codes)
+        levels = ops.multigrid_setup(codes, plates.k, **self.matrix, buffer=buffer)
         self.levels = compute.send(levels)
         self.z = compute.zeros(self.shape, "float32")
         self.r = compute.zeros(self.shape, "float32") if self.storage == "float64" else None

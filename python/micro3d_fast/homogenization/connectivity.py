@@ -10,19 +10,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import ops
+from .._arrays import Array, framework, to_numpy
 from .._planes import AXIS_NAMES
 from .._results import Result
 
 __all__ = ["Connectivity", "percolating", "solid_connectivity"]
 
 
-def percolating(mask: np.ndarray, periodic_sides: Sequence[bool]) -> np.ndarray:
+def percolating(mask: Array, periodic_sides: Sequence[bool]) -> Array:
     """Return the cells of clusters (6-connectivity) that join the first and last plane of axis 0.
 
-    ``periodic_sides``: whether clusters connect across the sides of axes 1 and 2.
+    ``mask`` is an array of bool, numpy or torch. ``periodic_sides``: whether clusters connect
+    across the sides of axes 1 and 2.
     """
     from scipy import ndimage
 
+    if framework(mask) == "torch":
+        if mask.numel() < 1 << 31:
+            return _percolating_torch(mask, periodic_sides)
+        return mask.new_tensor(percolating(to_numpy(mask), periodic_sides))
     clusters, count = ndimage.label(mask)
     root = np.arange(count + 1)
     for axis, wraps in zip((1, 2), periodic_sides, strict=True):
@@ -35,6 +42,19 @@ def percolating(mask: np.ndarray, periodic_sides: Sequence[bool]) -> np.ndarray:
     through = first & last
     through[root[0]] = False
     return through[root][clusters]
+
+
+def _percolating_torch(mask: Array, periodic_sides: Sequence[bool]) -> Array:
+    """Return the same where the mask is; a component is numbered by its first cell."""
+    y, x = periodic_sides
+    first = ops.connected_components(mask, periodic=(False, y, x))
+    plane = mask[0].numel()
+    # only those with a cell in the first plane have a number below its size: all others are `plane`
+    first.masked_fill_((first < 0) | (first >= plane), plane)
+    through = mask.new_zeros(plane + 1)
+    through.index_fill_(0, first[-1].reshape(-1).long(), True)
+    through[plane:].zero_()
+    return through.index_select(0, first.reshape(-1)).reshape(mask.shape)
 
 
 @dataclass(frozen=True, eq=False)

@@ -194,7 +194,7 @@ def relative_diffusivity(
     )
     if preconditioner == "auto":
         preconditioner = "multigrid" if call.compute.name == "cpu" else "transforms"
-    plates = Plates(voxels, along, sides == "periodic", values)
+    plates = Plates(voxels, along, sides == "periodic", values, call.compute)
     warnings = call.warn_of_seams(plates.order[1:]) if sides == "periodic" else ()
     if plates.percolating == 0:
         fields = _blocked_fields(voxels.labels.shape) if flux else {}
@@ -211,7 +211,7 @@ def relative_diffusivity(
         relative=system.conductance(solution),
         iterations=solution.iterations,
         residual=float(solution.residuals[0]),
-        nbytes=solution.nbytes + system.extra_bytes + plates.phase_codes.size,
+        nbytes=solution.nbytes + system.extra_bytes + math.prod(plates.grid),
         fields=plates.fields(system.concentration(solution)) if flux else {},
     )
     if not solution.converged:

@@ -16,6 +16,7 @@ from .channels_last import (
     group_norm_gradient,
     unit_rows,
 )
+from .components import connected_components
 from .device import (
     built_with_cuda,
     cuda_device_count,
@@ -60,6 +61,7 @@ __all__ = [
     "cg_direction",
     "cg_update",
     "channel_affine",
+    "connected_components",
     "cuda_device_count",
     "cuda_is_available",
     "cuda_status",
