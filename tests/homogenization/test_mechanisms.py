@@ -10,6 +10,7 @@ import pytest
 import micro3d_fast as m3
 from micro3d_fast.homogenization import PORE, ConvergenceError
 from micro3d_fast.homogenization.connectivity import solid_connectivity
+from volumes import blocks
 
 STEEL = m3.Isotropic(E=200e9, nu=0.3, alpha=12e-6)
 
@@ -144,6 +145,35 @@ def test_expansion_of_three_phases_states_its_error(rng):
     error = np.abs(got.thermal_expansion - want.thermal_expansion).max()
     assert error / np.abs(want.thermal_expansion).max() < 3 * got.thermal_expansion_error
     assert want.thermal_expansion_error < 1e-3
+
+
+@pytest.mark.parametrize("contrast", [10.0, 1e4])
+def test_expansion_of_directed_fibres_states_its_error(rng, contrast):
+    labels = blocks((9, 9, 9), (0.4, 0.4, 0.2), (3, 3, 3), 0)
+    directions = rng.standard_normal((*labels.shape, 3))
+    fibre = m3.TransverselyIsotropic(
+        E_axial=10 * contrast, E_transverse=contrast, G_axial=contrast / 2,
+        nu_axial=0.2, nu_transverse=0.3, alpha_axial=-1e-6, alpha_transverse=1e-5,
+    )  # fmt: skip
+    phases = [
+        m3.Isotropic(E=1.0, nu=0.35, alpha=6e-5),
+        fibre,
+        m3.Isotropic(E=contrast**0.5, nu=0.2),
+    ]
+
+    def solve(**options):
+        return m3.homogenize_elasticity(
+            labels, phases, directions=directions, fields=True, max_iterations=5000, **options
+        )
+
+    want = solve(tol=1e-10, precision="float64")
+    for tol, precision in ((1e-5, "mixed"), (1e-6, "float64")):
+        got = solve(tol=tol, precision=precision)
+        error = np.abs(got.thermal_expansion - want.thermal_expansion).max()
+        error /= np.abs(want.thermal_expansion).max()
+        assert error <= got.thermal_expansion_error < min(100 * error, 1e-3)
+        np.testing.assert_allclose(got.phase_strain, want.phase_strain, atol=100 * tol)
+    assert want.thermal_expansion_error < 1e-7
 
 
 def test_partial_results_hold_nan_for_loads_never_run():

@@ -27,6 +27,7 @@ class Hex8Results:
     """Results of the solves of all unit loads; nan of loads that were never run."""
 
     effective: np.ndarray  # (n, n), n = 6 or 3, symmetric
+    residual_work: np.ndarray  # (n, n): errors of <C (e_I + u_I)>, which the energy is free of
     phase_strains: np.ndarray  # (loads, phases, n): sums over voxels of the fluctuation, physical
     iterations: tuple[int, ...]
     residuals: tuple[float, ...]
@@ -38,7 +39,7 @@ class Hex8Results:
     def zero(cls, n: int, phases: int) -> Hex8Results:
         """Return the results of phases whose coefficients are all zero."""
         strains = np.zeros((n, phases, n))
-        return cls(np.zeros((n, n)), strains, (0,) * n, (0.0,) * n, True, 0, None)
+        return cls(np.zeros((n, n)), np.zeros((n, n)), strains, (0,) * n, (0.0,) * n, True, 0, None)
 
     def phase_means(
         self, counts: np.ndarray, labels_of_code: np.ndarray, n_phases: int
@@ -97,7 +98,7 @@ class Hex8Problem:
         uniform strain and r_J = -f_J - A u_J the residual that is left.
         """
         c, n = self.compute, self.elements.n
-        energy = np.full((n, n), np.nan)
+        energy, lost = np.full((n, n), np.nan), np.zeros((n, n))
         strains = np.full((n, len(self.elements.c), n), np.nan)  # scaled sums of the fluctuation
         iterations, residuals, converged = [0] * n, [math.nan] * n, True
         nbytes, kept, solver = 0, list[Array](), Solver(self.options)
@@ -113,14 +114,15 @@ class Hex8Problem:
                 energy[: j + 1, j] = self._work(solution, place, strains[j], j)
                 residuals[j] = float(solution.residuals[place])
                 iterations[j] = solution.iterations if residuals[j] > 0.0 else 0
-            energy[:, loads] -= self._residual_work(solution, loads, kept)[:, loads]
+            lost += self._residual_work(solution, loads, kept)
             more = converged and loads[-1] + 1 < n
             if more or keep_fields:
                 kept += self._fields_of(solution, more)
             if not converged:
                 break
         return Hex8Results(
-            effective=self._effective(energy),
+            effective=self._effective(energy - lost),
+            residual_work=(lost + np.triu(lost, 1).T) * self._per_volume,
             phase_strains=strains * self.elements.w,
             iterations=tuple(iterations),
             residuals=tuple(residuals),
@@ -134,7 +136,12 @@ class Hex8Problem:
         el = self.elements
         upper = np.triu(energy) + np.triu(energy, 1).T
         uniform = el.voxels * el.c_mean / (el.w[:, None] * el.w)
-        return (uniform + upper) * el.scale / (el.volume * el.voxels)
+        return (uniform + upper) * self._per_volume
+
+    @property
+    def _per_volume(self) -> float:
+        el = self.elements
+        return el.scale / (el.volume * el.voxels)
 
     def _fields_of(self, solution: Solution, more: bool) -> list[Array]:
         """Return the fields of every load; ``more``: the solver will write to their memory.

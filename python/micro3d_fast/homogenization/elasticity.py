@@ -53,7 +53,8 @@ class ElasticProperties(Result):
     thermal_expansion_error : float
         Estimated error of ``thermal_expansion``, relative to its largest component: it is of the
         order of ``tol`` and grows with the contrast of three or more phases. 0 for one or two,
-        whose expansion follows from the stiffness; NaN with ``directions``. Above 0.001 it warns.
+        whose expansion follows from the stiffness. With ``directions`` from the residuals and the
+        largest expansion of a phase, which is rather too large. Above 0.001 it warns.
     E : array (3,)
         Young's moduli along x, y, z; 0 without stiffness.
     nu : dict
@@ -453,7 +454,8 @@ def _expansion(
     """Make the phase ``strain`` consistent; return the expansion (6,) and its relative error.
 
     The error is estimated by the change of the expansion: it is about the error that is left where
-    three or more phases occur. The strains of two follow from the stiffness.
+    three or more phases occur. The strains of two follow from the stiffness. Phases that follow a
+    field of directions have no stiffness to agree with; there the residuals give the error.
     """
     computed = resistance.inverse @ _thermal_work(problem, strain, results)
     error = math.nan
@@ -467,6 +469,12 @@ def _expansion(
         change, largest = np.abs(alpha - computed).max(), np.abs(alpha).max()
         error = float(change / largest) if len(occur) > 2 and largest > 0.0 else 0.0
         computed = alpha
+    elif resistance.solved and results.converged:
+        # exact for one expansion everywhere; the others are no larger
+        own = max(np.abs(m.thermal_expansion).max() for m in problem.phase_materials)
+        lost = np.abs(resistance.inverse @ results.residual_work).max() * own
+        largest = np.abs(computed).max()
+        error = float(lost / largest) if largest > 0.0 else 0.0
     computed[~resistance.determined] = math.nan
     return computed, error
 
