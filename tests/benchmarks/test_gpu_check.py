@@ -42,6 +42,7 @@ def rehearse(gpu_check, folder, *more):
     return gpu_check.main(["--out", str(folder), "--rehearse", *more], isolate=False)
 
 
+@pytest.mark.slow
 def test_rehearsal_runs_every_section_once(gpu_check, tmp_path, capsys):
     assert rehearse(gpu_check, tmp_path) == 0, (tmp_path / "report.txt").read_text()
     state = state_of(tmp_path)
