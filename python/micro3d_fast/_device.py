@@ -1,10 +1,12 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The ``device`` argument: None, "cpu", "cuda" or "cuda:N"."""
+"""The ``device`` argument: None, "cpu", "cuda" or "cuda:N"; CUDA graphs."""
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import _checks
@@ -52,3 +54,41 @@ def find_device(device: Any) -> torch.device:
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch_device(device_name(device))
+
+
+def captured(
+    body: Callable[[], Any], device: Any, *, pool: Any = None, generator: Any = None
+) -> tuple[Any, Any]:
+    """Capture the CUDA work of ``body`` in a graph; return the graph and what body returned.
+
+    Not by `torch.cuda.graph`, which collects garbage, empties the cache of memory, and takes a
+    stream of the first device that was used.  Other threads may allocate meanwhile.
+
+    Parameters
+    ----------
+    body : callable
+        It has run before, so that kernels are loaded and plans made.
+    device : torch.device
+    pool : optional
+        Memory of another graph, shared with it.
+    generator : torch.Generator, optional
+        That ``body`` draws from.
+    """
+    import torch
+
+    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(device)
+    if generator is not None:
+        graph.register_generator_state(generator)
+    current = torch.cuda.current_stream(device)
+    stream.wait_stream(current)
+    with torch.cuda.stream(stream):
+        graph.capture_begin(pool=pool, capture_error_mode="thread_local")
+        try:
+            result = body()
+        except BaseException:
+            with contextlib.suppress(RuntimeError):
+                graph.capture_end()
+            raise
+        graph.capture_end()
+    current.wait_stream(stream)
+    return graph, result

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from .._device import captured
 from .device import memory_bytes
 from .layers import Condition
 
@@ -77,18 +78,8 @@ class CapturedNetwork:
         images = images.clone()
         condition = Condition(condition.embedding.clone(), condition.tokens.clone())
         before = torch.cuda.memory_reserved(images.device)
-        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(images.device)
-        stream.wait_stream(torch.cuda.current_stream(images.device))
-        # Not `torch.cuda.graph`, which collects garbage and empties the cache of memory.
-        with torch.cuda.stream(stream):
-            graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
-            try:
-                output = self._forward(images, condition)
-            except BaseException:
-                with contextlib.suppress(RuntimeError):
-                    graph.capture_end()
-                raise
-            graph.capture_end()
+        run = functools.partial(self._forward, images, condition)
+        graph, output = captured(run, images.device, pool=self._pool)
         self._pool = graph.pool()
         self._bytes += torch.cuda.memory_reserved(images.device) - before
         return _Graph(graph.replay, images, condition, output)

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import ops
 from .._arrays import Array, framework, is_cuda
-from .._device import device_name, torch_device
+from .._device import captured, device_name, torch_device
 from . import _box_transforms
 
 _PINNED = 1 << 24  # bytes from which on memory is fetched through page-locked memory
@@ -213,21 +213,10 @@ class TorchCompute(Compute):
     def graph(self, body: Callable[[], None]) -> Callable[[], None] | None:
         if not self.cuda:
             return None
-        cuda = self.torch.cuda
         free, cached = self._free_and_cached()
         if free < cached:  # a graph has memory of its own, as much as the body took at most
-            cuda.empty_cache()
-        # a stream of this device: torch's own is on the first device that was used
-        graph, stream = cuda.CUDAGraph(), cuda.Stream(self.device)
-        stream.wait_stream(cuda.current_stream(self.device))
-        with cuda.stream(stream):
-            # other threads may allocate meanwhile
-            graph.capture_begin(capture_error_mode="thread_local")
-            try:
-                body()
-            finally:
-                graph.capture_end()
-        cuda.current_stream(self.device).wait_stream(stream)
+            self.torch.cuda.empty_cache()
+        graph, _ = captured(body, self.device)
         return graph.replay  # type: ignore[no-any-return]
 
     def _free_and_cached(self) -> tuple[int, int]:

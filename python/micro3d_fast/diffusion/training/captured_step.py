@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from ..._device import captured
+
 __all__ = ["CapturedStep", "Losses", "repeatable"]
 
 _WARM_UP = 3  # steps launched one by one, which load kernels and make plans
@@ -54,28 +56,15 @@ class CapturedStep:
     def _capture(self) -> None:
         torch.cuda.synchronize()
         torch.cuda.empty_cache()  # a graph has memory of its own
-        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
-        if self._generator is not None:
-            graph.register_generator_state(self._generator)
-        stream.wait_stream(torch.cuda.current_stream())
+        device = torch.device("cuda", torch.cuda.current_device())
         try:
-            with torch.cuda.stream(stream):
-                graph.capture_begin(capture_error_mode="thread_local")
-                try:
-                    self._loss = self._run()
-                except BaseException:
-                    with contextlib.suppress(RuntimeError):
-                        graph.capture_end()
-                    raise
-                graph.capture_end()
+            self._graph, self._loss = captured(self._run, device, generator=self._generator)
         except torch.OutOfMemoryError as error:  # others would leave torch's generators unusable
             warnings.warn(
                 "the training step could not be captured in a CUDA graph, so its kernels are "
                 f"launched one by one, which takes longer: {error}",
                 stacklevel=2,
             )
-        else:
-            self._graph = graph
 
 
 class Losses:
