@@ -63,6 +63,22 @@ __device__ void add_rows(const Lanes<V>& at, int base, Index channels, const flo
   __syncthreads();
 }
 
+/// Sum over the warp; the result is right in its first thread.
+template <class T> __device__ T warp_sum(T value) {
+  for (int half = 16; half > 0; half /= 2)
+    value += __shfl_down_sync(0xffffffffu, value, half);
+  return value;
+}
+
+/// Sum of the channels of a group by a warp; right in its first thread.
+__device__ float group_sum(const GroupNorm& op, const float* channel, Index group) {
+  const Index size = op.group_size();
+  float sum = 0.0f;
+  for (Index c = threadIdx.x % 32; c < size; c += 32)
+    sum += channel[group * size + c];
+  return warp_sum(sum);
+}
+
 /// A value of the group, subtracted before squaring: else a large mean would leave no digits.
 template <Element E> __device__ float origin(const GroupNorm& op, Index image, Index group) {
   const Index c = group * op.group_size();
@@ -106,17 +122,8 @@ __global__ void __launch_bounds__(threads)
     add_rows(at, base, op.channels, sum, sums, channel);
     add_rows(at, base, op.channels, square, sums, channel + op.channels);
   }
-  const Index size = op.group_size();
   for (Index g = thread / 32; g < op.groups; g += warps) {
-    float s = 0.0f, q = 0.0f;
-    for (Index c = thread % 32; c < size; c += 32) {
-      s += channel[g * size + c];
-      q += channel[op.channels + g * size + c];
-    }
-    for (int half = 16; half > 0; half /= 2) {
-      s += __shfl_down_sync(0xffffffffu, s, half);
-      q += __shfl_down_sync(0xffffffffu, q, half);
-    }
+    const float s = group_sum(op, channel, g), q = group_sum(op, channel + op.channels, g);
     if (thread % 32 == 0) {
       float* to = partials + ((image * op.groups + g) * op.parts + part) * 3;
       to[0] = s;
@@ -140,10 +147,8 @@ __global__ void __launch_bounds__(threads)
       s += double(from[0]);
       q += double(from[1]);
     }
-    for (int half = 16; half > 0; half /= 2) {
-      s += __shfl_down_sync(0xffffffffu, s, half);
-      q += __shfl_down_sync(0xffffffffu, q, half);
-    }
+    s = warp_sum(s);
+    q = warp_sum(q);
     if (thread % 32 == 0) {
       const double count = double(op.pixels * size), mean = s / count;
       const double variance = q / count - mean * mean;
@@ -267,15 +272,7 @@ __global__ void __launch_bounds__(threads)
   }
   __syncthreads();
   for (Index g = thread / 32; g < f.groups; g += warps) {
-    float s = 0.0f, q = 0.0f;
-    for (Index c = thread % 32; c < size; c += 32) {
-      s += weighted[g * size + c];
-      q += weighted[f.channels + g * size + c];
-    }
-    for (int half = 16; half > 0; half /= 2) {
-      s += __shfl_down_sync(0xffffffffu, s, half);
-      q += __shfl_down_sync(0xffffffffu, q, half);
-    }
+    const float s = group_sum(f, weighted, g), q = group_sum(f, weighted + f.channels, g);
     if (thread % 32 == 0) {
       const auto count = float(f.pixels * size);
       means[(image * f.groups + g) * 2] = s / count;

@@ -84,22 +84,16 @@ def fuses(x: Tensor) -> bool:
     There torch would convert the images to another layout and back for every GroupNorm, and add
     the bias of a convolution in a pass of its own.
     """
-    return on_cuda_without_gradient(x) and x.is_contiguous(memory_format=torch.channels_last)
+    return not torch.is_grad_enabled() and _has_operators(x) and _channels_last(x)
 
 
-def learns_on_cuda(x: Tensor) -> bool:
-    """Whether an eager layer on these images keeps what a backward pass on CUDA needs."""
-    return (
-        x.is_cuda
-        and torch.is_grad_enabled()
-        and not torch.compiler.is_compiling()
-        and x.is_contiguous(memory_format=torch.channels_last)
-    )
+def _has_operators(x: Tensor) -> bool:
+    """Whether native operators may replace layers on x: on CUDA, unless torch compiles them."""
+    return x.is_cuda and not torch.compiler.is_compiling()
 
 
-def on_cuda_without_gradient(x: Tensor) -> bool:
-    """Whether an eager layer on x runs on CUDA and keeps nothing for a backward pass."""
-    return x.is_cuda and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+def _channels_last(x: Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last)
 
 
 class Conv(nn.Conv2d):
@@ -292,7 +286,7 @@ class Block(nn.Module):
         self.conv = Conv(in_dim, out_dim, 3)
 
     def forward(self, x: Tensor, scale_shift: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        if learns_on_cuda(x):
+        if torch.is_grad_enabled() and _has_operators(x) and _channels_last(x):
             scale, shift = scale_shift or (None, None)
             norm = self.norm
             h = cast(Tensor, GroupNormSilu.apply(x, norm, norm.weight, norm.bias, scale, shift))
@@ -387,7 +381,7 @@ def _to_image(sequence: Tensor, like: Tensor) -> Tensor:
 
 def _unit(x: Tensor, scale: Tensor) -> Tensor:
     """Return ``scale`` times the vectors of length 1 along the last axis."""
-    if on_cuda_without_gradient(x):
+    if not torch.is_grad_enabled() and _has_operators(x):
         return ops.unit_rows(x, out=x, scale=scale)
     return F.normalize(x, dim=-1) * scale.to(x.dtype)
 
