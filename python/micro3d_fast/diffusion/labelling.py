@@ -53,7 +53,7 @@ def smoothed(x: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
 
 
 def prepare_labelling() -> None:
-    """Import what `final_labels` needs, which takes up to a second, beside the passes."""
+    """Import what matching fractions needs, which takes up to a second, beside the passes."""
     import scipy.ndimage  # noqa: F401
 
 

@@ -206,8 +206,9 @@ class Reconstruction:
         from .device import computing
 
         started = time.perf_counter()
-        threading.Thread(target=prepare_labelling).start()
         target, fractions = self.volume_fractions, None
+        if target is not None:
+            threading.Thread(target=prepare_labelling).start()
         if self.fraction_condition:
             fractions = self.model.volume_fractions if target is None else target
         lent = borrowed(self.model, self.device, self.precision, self.compile)
