@@ -57,9 +57,9 @@ py::object export_capsule(const py::object& object, const py::object& stream) {
   return method("stream"_a = stream); // a producer older than DLPack 1.0
 }
 
-/// What a producer on CUDA is told: the stream that has to wait for it, or -1 if none has to, as
-/// work on torch's current stream for its own tensors. torch would compare streams by number and
-/// not by handle, and let a side stream wait for itself, even in the capture of a graph.
+/// The stream argument for a producer on CUDA: the stream that has to wait for its work, or -1 if
+/// none has to, as for torch tensors on torch's current stream. torch would compare streams by
+/// number and not by handle, and let a side stream wait for itself, even in the capture of a graph.
 py::object consumer_stream(const py::object& object, int device, std::uintptr_t stream) {
   const py::object module = py::type::of(object).attr("__module__");
   if (py::cast<std::string>(module).rfind("torch", 0) == 0) {

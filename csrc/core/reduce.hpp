@@ -8,8 +8,9 @@
 //   reduce(cuda_on(stream), loads, n, body, sum, partials); // partials: reduce_partials doubles
 //
 // A body may do once what the elements of a load share: for_load(load) returns a struct that is
-// called with i alone. If that has take<W>(i), which does elements i ... i + W - 1 for W = 1 and
-// W = width, and the body says that all its pointers allow it (wide()), CUDA takes `width` at once.
+// called with i alone. If that has take<W>(i), for elements i ... i + W - 1 with W = 1 or W =
+// width, and wide() returns that all pointers allow it, the CUDA loop handles `width` elements at
+// once.
 #include "core/config.hpp"   // for Index
 #include "core/for_each.hpp" // for Cpu, Cuda
 #include "core/simd.hpp"     // for in_best_isa

@@ -96,7 +96,7 @@ class HostBatches:
                 getattr(self._batch, name).copy_(new)
 
     def draw(self) -> Batch:
-        """Return the batch of the step that `prepare` was told."""
+        """Return the batch of the step given to `prepare`."""
         assert self._batch is not None
         return self._batch
 

@@ -91,7 +91,7 @@ class DeviceBatches:
         return torch.randint(_ONE, shape, generator=self.generator, device=device)
 
     def draw(self) -> Batch:
-        """Return the batch of the step that `prepare` was told."""
+        """Return the batch of the step given to `prepare`."""
         options, schedule = self._options, self._options.schedule
         labels, plane = self.crops()
         drop, within, keep = self._uniform(3)
