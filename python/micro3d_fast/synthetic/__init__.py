@@ -21,6 +21,7 @@ level_cut           any number, cut from one Gaussian field      S2 (two phases)
 overlapping_spheres 0 outside, 1 spheres                         S2, expected fraction
 layered             any number, in layers normal to an axis      everything
 checkerboard        0 and 1 in cubes                             everything
+random_material     2 or 3, of a random family                   exact fractions
 =================== ============================================ ================================
 """
 
@@ -29,6 +30,7 @@ from __future__ import annotations
 from ._fibres import fibre_composite
 from ._level_cuts import level_cut, level_cut_two_point, separator
 from ._patterns import checkerboard, layered
+from ._random import random_material
 from ._spheres import cathode, overlapping_spheres, overlapping_spheres_two_point
 
 __all__ = [
@@ -40,5 +42,6 @@ __all__ = [
     "level_cut_two_point",
     "overlapping_spheres",
     "overlapping_spheres_two_point",
+    "random_material",
     "separator",
 ]

@@ -139,7 +139,7 @@ def _level_cut(
     """Return a cut Gaussian field under the name of its generator."""
     draw = Draw.of(shape, seed, periodic)
     lengths = _check_lengths(correlation_length)
-    labels = _cut(gaussian_field(draw, lengths), fractions)
+    labels = cut(gaussian_field(draw, lengths), fractions)
     parameters = draw.parameters(volume_fractions=fractions, correlation_length=lengths)
     facts = {
         "field_autocorrelation": "exp(-(z/lz)^2 - (y/ly)^2 - (x/lx)^2)",
@@ -171,7 +171,7 @@ def gaussian_field(draw: Draw, lengths: tuple[float, float, float]) -> np.ndarra
     return field[tuple(slice(n) for n in draw.size)] / np.float32(math.sqrt(power))
 
 
-def _cut(field: np.ndarray, fractions: tuple[float, ...]) -> np.ndarray:
+def cut(field: np.ndarray, fractions: tuple[float, ...]) -> np.ndarray:
     """Return phases by rank of the field: exact numbers of voxels, ties broken by position."""
     ends = np.round(np.cumsum(fractions) * field.size).astype(np.int64)[:-1]
     flat = np.ascontiguousarray(field).reshape(-1)
