@@ -98,6 +98,37 @@ def test_chords_cut_by_faces_can_be_dropped():
     assert drop.mean == 1.5
 
 
+def test_survival_of_chords():
+    labels = np.array([[1, 1, 0, 1, 0, 1, 1, 1], [0] * 8, [0, 1, 1, 0, 0, 1, 0, 0]])
+    got = statistics.chord_lengths(labels, 1, axis="x")  # 1, 1, 2, 2, 3; the first and last cut
+    np.testing.assert_allclose(got.survival, [3 / 5, 1 / 5, 0, 0, 0, 0, 0, 0])
+    # ends in sight: 4 of chords of 1, 4 of longer ones; then 2 of chords of 2, 1 of longer ones
+    np.testing.assert_allclose(got.unbiased_survival[:2], [4 / 8, 4 / 8 * 1 / 3])
+    assert np.isnan(got.unbiased_survival[2:]).all()  # the longest is cut
+    inner = statistics.chord_lengths(labels, 1, axis="x", cut="drop")
+    np.testing.assert_allclose(inner.survival[:2], [1 / 3, 0])
+    np.testing.assert_array_equal(inner.unbiased_survival, got.unbiased_survival)
+    wrapped = statistics.chord_lengths(labels[1:], 1, axis="x", periodic=True)
+    np.testing.assert_allclose(wrapped.survival[:2], [1 / 2, 0])
+    np.testing.assert_array_equal(wrapped.survival, wrapped.unbiased_survival)
+
+
+def test_chords_cut_by_a_mask():
+    """The border of a mask cuts like a face, across periodic faces too."""
+    labels = np.array([[0, 1, 1, 0, 1, 1, 1, 1, 0, 1, 0]])
+    mask = np.arange(11)[None] < 6
+    part = statistics.chord_lengths(labels[:, :6], 1, axis="x")
+    got = statistics.chord_lengths(labels, 1, axis="x", mask=mask)
+    np.testing.assert_array_equal(got.count[:6], part.count)
+    np.testing.assert_array_equal(got.unbiased_survival[:3], part.unbiased_survival[:3])
+    np.testing.assert_allclose(got.unbiased_survival[:3], [1, 0, 0])  # 2, and at least 2 voxels
+    dropped = statistics.chord_lengths(labels, 1, axis="x", mask=mask, cut="drop")
+    assert np.repeat(dropped.length, dropped.count).tolist() == [2]
+    turned = {"labels": np.roll(labels, 4, 1), "mask": np.roll(mask, 4, 1)}
+    wrapped = statistics.chord_lengths(phase=1, axis="x", periodic=True, **turned)
+    np.testing.assert_array_equal(wrapped.unbiased_survival, got.unbiased_survival)
+
+
 def test_mean_chord_of_a_ball():
     """4R/3, each chord weighing the same; the unbiased mean agrees, for the ball is not cut."""
     radius = 20.3
@@ -118,6 +149,10 @@ def test_chords_of_a_markov_chain_are_geometric(rng):
     got = statistics.chord_lengths(rows, 1, axis="x")
     assert got.unbiased_mean == pytest.approx(1 / (1 - stay), rel=0.01)
     assert got.mean < got.unbiased_mean  # faces cut some
+    short = statistics.chord_lengths(rows.reshape(12000, 20), 1, axis="x")
+    tail = stay ** np.arange(1, 11)
+    np.testing.assert_allclose(short.unbiased_survival[:10], tail, rtol=0.05)
+    assert (short.survival[:10] < 0.97 * tail).all()  # cut ones count as shorter
     inner = statistics.chord_lengths(rows, 1, axis="x", cut="drop")
     ratio = inner.count[1:6] / inner.count[:5]
     np.testing.assert_allclose(ratio, stay, atol=0.07)

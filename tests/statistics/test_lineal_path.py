@@ -32,7 +32,9 @@ def test_equals_brute_force(shape, masked, periodic):
         np.testing.assert_array_equal(got, want)
 
 
-@pytest.mark.parametrize("direction", [(1, 1, 0), (1, -1, 2), (0, -1, 0), (-1, 0, 1), (2, 1, 0)])
+@pytest.mark.parametrize(
+    "direction", [(1, 1, 0), (1, -1, 2), (0, -1, 0), (-1, 0, 1), (2, 1, 0), (1, 1, 1), (1, -1, 1)]
+)
 @pytest.mark.parametrize("periodic", [False, True, (False, True, False)], ids=str)
 def test_lattice_directions_equal_brute_force(direction, periodic):
     labels = random_labels((5, 4, 6), phases=2)
@@ -41,6 +43,20 @@ def test_lattice_directions_equal_brute_force(direction, periodic):
         got = m3.lineal_path(labels, 0, axis=direction, **keys)
         want = reference.lineal_path(labels, 0, direction=direction, **keys)
         np.testing.assert_array_equal(got, want)
+
+
+def test_diagonals_of_oblique_layers():
+    """Layers of normal (1, 1, 1), 3 of every 8 voxels: a body diagonal crosses 3 per step."""
+    labels = np.uint8(np.indices((16, 16, 16)).sum(axis=0) % 8 < 3)
+    keys = {"max_lag": 8, "periodic": True}
+    for along in ((0, 1, -1), (1, 0, -1), (1, -1, 0)):  # the face diagonals in the layers
+        np.testing.assert_array_equal(m3.lineal_path(labels, 1, axis=along, **keys), 3 / 8)
+    for across, step in (((1, 1, 1), 3), ((0, 1, 1), 2), ((1, -1, 1), 1)):
+        pairs = m3.two_point_correlation(labels, 1, axis=across, **keys)
+        shift = [min(r * step % 8, -r * step % 8) for r in range(9)]
+        np.testing.assert_array_equal(pairs, [max(3 - s, 0) / 8 for s in shift])
+        path = m3.lineal_path(labels, 1, axis=across, **keys)
+        np.testing.assert_array_equal(path, [max(3 - r * step, 0) / 8 for r in range(9)])
 
 
 def test_any_backend(backend):

@@ -11,6 +11,7 @@ from .two_point import moved
 __all__ = [
     "chords",
     "clusters",
+    "euler_number",
     "face_area",
     "neighbours",
     "same_cluster_counts",
@@ -116,3 +117,32 @@ def window_fractions(inside, edge, periodic=False):
         ]
         values.append(inside[np.ix_(*index)].mean())
     return np.array(values)
+
+
+def euler_number(inside, closed, periodic=False):
+    """Return the Euler number of closed voxels, or of the lattice of voxels and face neighbours.
+
+    All cells are listed; those of closed voxels by their centres in half voxels.
+    """
+    inside = np.asarray(inside)
+    wrap = np.broadcast_to(np.asarray(periodic, dtype=bool), (inside.ndim,))
+    cells = set()  # (place, dimension)
+    if closed:
+        for x in zip(*np.nonzero(inside), strict=True):
+            for step in itertools.product((-1, 0, 1), repeat=inside.ndim):
+                centre = [2 * int(a) + 1 + s for a, s in zip(x, step, strict=True)]
+                folded = (
+                    c % (2 * n) if w else c
+                    for c, n, w in zip(centre, inside.shape, wrap, strict=True)
+                )
+                cells.add((tuple(folded), inside.ndim - np.count_nonzero(step)))
+    else:
+        for x in np.ndindex(inside.shape):
+            for extent in itertools.product((0, 1), repeat=inside.ndim):
+                corners = [
+                    moved(x, step, inside.shape, wrap)
+                    for step in itertools.product(*(range(e + 1) for e in extent))
+                ]
+                if all(y is not None and inside[y] for y in corners):
+                    cells.add(((x, extent), sum(extent)))
+    return sum((-1) ** dimension for _, dimension in cells)

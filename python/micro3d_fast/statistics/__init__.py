@@ -7,6 +7,7 @@ from .chords import ChordLengths, chord_lengths
 from .cluster_function import two_point_cluster, two_point_cluster_map
 from .comparison import Comparison, Curve
 from .connectivity import Connectivity, PhaseConnectivity, connectivity
+from .euler import EulerNumber, euler_number
 from .fluctuations import LocalFractions, local_fractions
 from .lengths import CorrelationLengths, correlation_lengths
 from .lineal_path import lineal_path, lineal_paths
@@ -31,6 +32,7 @@ __all__ = [
     "CorrelationLengths",
     "Curve",
     "Deviation",
+    "EulerNumber",
     "LocalFractions",
     "Percolation",
     "PhaseConnectivity",
@@ -41,6 +43,7 @@ __all__ = [
     "compare",
     "connectivity",
     "correlation_lengths",
+    "euler_number",
     "lineal_path",
     "lineal_paths",
     "local_fractions",

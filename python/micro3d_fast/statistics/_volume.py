@@ -143,6 +143,14 @@ class LabelVolume:
             yield LabelVolume(self.labels[k : k + 1], mask, 2)
 
 
+def neighbours(values: np.ndarray, axis: int, periodic: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and the second ends of the neighbour pairs along an axis."""
+    if periodic:
+        return values, np.roll(values, -1, axis=axis)
+    before = (slice(None),) * axis
+    return values[(*before, slice(-1))], values[(*before, slice(1, None))]
+
+
 def known_voxel_size(side: Any) -> tuple[float, float, float] | None:
     """Return the voxel size of an object that has one; None for the default of one voxel."""
     found = getattr(side, "voxel_size", None)

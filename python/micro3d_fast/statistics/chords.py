@@ -13,7 +13,7 @@ from .. import _checks, ops
 from .._planes import AXIS_NAMES
 from .._results import Result
 from ._threads import thread_count
-from ._volume import LabelVolume
+from ._volume import LabelVolume, neighbours
 
 __all__ = ["ChordLengths", "chord_lengths"]
 
@@ -30,6 +30,11 @@ class ChordLengths(Result):
         Chords of each length.
     density : array of float64
         Probability density by number: ``Σ density · spacing = 1``; zeros without chords.
+    survival : array of float64
+        Share of the counted chords that are longer than ``length``; zeros without chords.
+    unbiased_survival : array of float64
+        The same for chords that no face cuts: a chord with one end in sight is known to be at least
+        as long as it is seen (Kaplan and Meier [2]_).  nan beyond the longest chord if that is cut.
     mean : float
         Mean of the counted chords, all with the same weight; nan without chords.
     unbiased_mean : float
@@ -48,6 +53,8 @@ class ChordLengths(Result):
     length: np.ndarray
     count: np.ndarray
     density: np.ndarray
+    survival: np.ndarray
+    unbiased_survival: np.ndarray
     mean: float
     unbiased_mean: float
     whole: int
@@ -91,8 +98,9 @@ def chord_lengths(
     mask : array of bool, optional
         Chords end where the mask does.
     cut : {"keep", "drop"}
-        Whether to count chords that reach a non-periodic face of the image.  Dropping them favours
-        short chords, keeping them shortens long ones; ``unbiased_mean`` has neither bias.
+        Whether to count chords that reach a non-periodic face of the image or the border of the
+        mask.  Dropping them favours short chords, keeping them shortens long ones;
+        ``unbiased_mean`` and ``unbiased_survival`` have neither bias.
     voxel_size : float or one per axis, optional
         Spacing in metres; default: that of a Microstructure; of an array, lengths in voxels.
     threads : int
@@ -105,6 +113,7 @@ def chord_lengths(
     References
     ----------
     .. [1] S. Torquato and B. Lu, Phys. Rev. E 47, 2950 (1993).
+    .. [2] E. L. Kaplan and P. Meier, J. Am. Stat. Assoc. 53, 457 (1958).
 
     Examples
     --------
@@ -126,9 +135,11 @@ def chord_lengths(
         periodic=wrap,
         threads=thread_count(threads),
     )
-    count = counts[1, 1:].copy()
-    if cut == "drop" and not wrap:
-        count -= _runs_at_faces(inside, along)
+    count = counts[1, 1:]
+    one_end, no_end = _cut_runs(inside, volume.mask, along, wrap)
+    whole_chords = count - one_end - no_end
+    if cut == "drop":
+        count = whole_chords
     n = len(count)
     length = step * np.arange(1, n + 1)
     chords = int(count.sum())
@@ -137,6 +148,8 @@ def chord_lengths(
         length,
         count,
         density=count / (chords * step) if chords else np.zeros(n),
+        survival=_longer(count) / max(chords, 1),
+        unbiased_survival=_kaplan_meier(whole_chords, one_end),
         mean=float(count @ length / chords) if chords else float("nan"),
         unbiased_mean=2.0 * step * voxels / changes if changes else float("inf"),
         whole=int(full[1]),
@@ -146,35 +159,81 @@ def chord_lengths(
     )
 
 
-def _runs_at_faces(inside: np.ndarray, axis: int) -> np.ndarray:
-    """Count the runs that touch the first or the last voxel of their line, by length - 1."""
-    lines = np.moveaxis(inside, axis, -1)
-    n = lines.shape[-1]
-    whole = lines.all(-1)
-    out = np.zeros(n, dtype=np.int64)
-    out[n - 1] = np.count_nonzero(whole)
-    for view in (lines, lines[..., ::-1]):
-        first = np.argmin(view, axis=-1)[~whole]  # length of the run at the face; 0 if none
-        out += np.bincount(first, minlength=n + 1)[1:]
-    return out
+def _cut_runs(inside: np.ndarray, mask: np.ndarray | None, axis: int, periodic: bool) -> np.ndarray:
+    """Count the runs with one and with no end in sight, by length - 1: int64 (2, n).
+
+    An end is out of sight at an open face and at the border of the mask.
+    """
+    if mask is not None:
+        return _runs_at_mask(inside, mask, axis, periodic)
+    lines = np.moveaxis(inside, axis, 0)
+    n = len(lines)
+    found = np.zeros((2, n), dtype=np.int64)
+    if periodic:
+        return found
+    for view in (lines, lines[::-1]):
+        at_least = np.zeros(n + 1, dtype=np.int64)  # of the runs at this face
+        alive = np.ones(view.shape[1:], dtype=bool)
+        for k in range(n):
+            alive &= view[k]
+            at_least[k] = np.count_nonzero(alive)
+            if not at_least[k]:
+                break
+        found[0] -= np.diff(at_least)
+        found[:, n - 1] = 0, at_least[n - 1]
+    return found
+
+
+def _runs_at_mask(inside: np.ndarray, mask: np.ndarray, axis: int, periodic: bool) -> np.ndarray:
+    """Return `_cut_runs` of a phase inside a mask."""
+    n = inside.shape[axis]
+    lines: Any
+    seen: Any
+    lines, seen = (np.moveaxis(a, axis, -1).reshape(-1, n) for a in (inside, mask))
+    if periodic:  # turn each line so that it begins and ends with the same voxel outside
+        ends = ~lines.all(axis=1)
+        turn = (np.argmin(lines[ends], axis=1)[:, None] + np.arange(n + 1)) % n
+        lines, seen = (np.take_along_axis(a[ends], turn, axis=1) for a in (lines, seen))
+    else:
+        lines, seen = (np.pad(a, ((0, 0), (1, 1))) for a in (lines, seen))
+    flat, seen = lines.ravel(), seen.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1])
+    before, last = changes[::2], changes[1::2]
+    hidden = 2 - seen[before].astype(np.int64) - seen[last + 1]
+    found = np.bincount(hidden * (n + 1) + last - before, minlength=3 * (n + 1))
+    return found.reshape(3, n + 1)[1:, 1:]
+
+
+def _longer(count: np.ndarray) -> np.ndarray:
+    """Return how many runs are longer than 1, 2, … voxels."""
+    return int(count.sum()) - np.cumsum(count)  # type: ignore[no-any-return]
+
+
+def _kaplan_meier(whole: np.ndarray, one_end: np.ndarray) -> np.ndarray:
+    """Return the share of chords longer than 1, 2, … voxels, from whole and from cut ones.
+
+    Each end in sight is the start of a chord, so whole ones are seen twice.
+    """
+    on = _longer(2 * whole + one_end)
+    ending = 2 * whole
+    known = on + ending  # a chord cut after k voxels may have k or more
+    share = np.divide(on, known, out=np.full(len(on), np.nan), where=known > 0)
+    survival = np.cumprod(share)
+    if not known[0] or 0.0 in share:  # no chords, or all end
+        survival[np.isnan(survival)] = 0.0
+    return survival
 
 
 def _voxels_and_changes(
     inside: np.ndarray, mask: np.ndarray | None, axis: int, periodic: bool
 ) -> tuple[float, int]:
     """Return the voxels of the phase in neighbour pairs (half per pair) and the phase changes."""
-    here, ahead = _neighbours(inside, axis, periodic)
+    here, ahead = neighbours(inside, axis, periodic)
     changes = here != ahead
     if mask is not None:
-        first, second = _neighbours(mask, axis, periodic)
+        first, second = neighbours(mask, axis, periodic)
         both = first & second
         changes &= both
         here, ahead = here & both, ahead & both
     voxels = 0.5 * (np.count_nonzero(here) + np.count_nonzero(ahead))
     return voxels, int(np.count_nonzero(changes))
-
-
-def _neighbours(volume: np.ndarray, axis: int, periodic: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and the second ends of the neighbour pairs along an axis."""
-    lines = np.moveaxis(volume, axis, 0)
-    return (lines, np.roll(lines, -1, axis=0)) if periodic else (lines[:-1], lines[1:])

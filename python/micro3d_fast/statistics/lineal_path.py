@@ -46,7 +46,8 @@ def lineal_path(
     phase : int
         The phase.
     axis : int, str or tuple of int
-        Direction d: 0, 1, 2 or "z", "y", "x", or a primitive lattice vector such as (0, 1, -1).
+        Direction d: 0, 1, 2 or "z", "y", "x", or a primitive lattice vector such as the diagonals
+        (0, 1, -1) and (1, 1, 1); lag r is then r times that vector.
     max_lag : int, optional
         Longest lag; default half the voxels of the longest line that fits.
     periodic : bool or one per axis

@@ -232,8 +232,8 @@ def two_point_correlation(
     phase, other : int
         Phases i and j of ``S_ij(r) = ⟨χ_i(x) χ_j(x + r d)⟩``; j is i by default.
     axis : int, str or tuple of int
-        Direction d: 0, 1, 2 or "z", "y", "x", or a primitive lattice vector such as (0, 1, -1);
-        lag r is then r times that vector.
+        Direction d: 0, 1, 2 or "z", "y", "x", or a primitive lattice vector such as the diagonals
+        (0, 1, -1) and (1, 1, 1); lag r is then r times that vector.
     max_lag : int, optional
         Longest lag; default half the voxels of the longest line that fits.
     periodic : bool or one per axis
