@@ -26,6 +26,8 @@ import numpy as np
 from . import _checks
 from ._checks import refuse, refuse_content
 from ._errors import ArgumentError
+from ._files import first_line, regular_size
+from ._npy_files import open_npz, read_npy
 from ._pixel_size import PixelSize, tiff_pixel_size
 
 LOSSY = (".jpg", ".jpeg")
@@ -98,6 +100,7 @@ def read(path: Path) -> list[GreyImage]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise refuse_content(path, f"end in one of {', '.join(SUFFIXES)}", repr(path.suffix))
+    regular_size(path)
     try:
         with warnings.catch_warnings(), _pixel_limit():
             warnings.simplefilter("ignore")  # decompression bombs, odd tags: the pixels decide
@@ -112,8 +115,7 @@ def read(path: Path) -> list[GreyImage]:
         wanted = "have fewer pixels, or the environment variable MICRO3D_MAX_PIXELS raise the limit"
         raise refuse_content(path, wanted, str(error).partition(",")[0]) from None
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path} cannot be read as an image: {reason}") from error
+        raise ValueError(f"{path} cannot be read as an image: {first_line(error)}") from error
 
 
 def _too_large() -> type[Exception]:
@@ -143,15 +145,15 @@ def _pixel_limit() -> Iterator[None]:
 def _read_numpy(path: Path) -> list[GreyImage]:
     """Return the image or the stack of a .npy or .npz file."""
     if path.suffix.lower() == ".npy":
-        array = np.load(path, allow_pickle=False)
+        array = read_npy(path)
     else:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            names = list(archive.files)
+        with open_npz(path) as archive:
+            names = archive.names
             known = [name for name in ("labels", "images") if name in names]
             if not known and len(names) != 1:
                 wanted = "hold one array, or one named 'labels' or 'images'"
                 raise refuse_content(path, wanted, str(names))
-            array = archive[(known or names)[0]]
+            array = archive.read((known or names)[0])
     try:
         return _stack(_checks.plain_bool(array), str(path))
     except ArgumentError as error:

@@ -22,6 +22,7 @@ import numpy as np
 from . import _checks
 from ._checks import refuse, refuse_type, shown
 from ._phases import phase_counts
+from ._plain_data import MAX_GIVEN_DEPTH
 
 __all__ = ["Microstructure"]
 
@@ -183,8 +184,15 @@ def describe_fractions(names: Sequence[str], fractions: Sequence[float] | np.nda
     return ", ".join(parts)
 
 
-def plain_json(value: Any, *, name: str) -> Any:
-    """Return a deep copy in plain JSON types; arrays become lists, NaN and infinity strings."""
+def plain_json(value: Any, *, name: str, depth: int = 0) -> Any:
+    """Return a deep copy in plain JSON types; arrays become lists, NaN and infinity strings.
+
+    Lists and mappings that are nested deeper than files may be are refused, with those that hold
+    themselves.
+    """
+    if depth > MAX_GIVEN_DEPTH:
+        wanted = f"nest at most {MAX_GIVEN_DEPTH} lists and mappings in each other"
+        raise refuse(name, wanted, "more")
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, np.generic):
@@ -192,15 +200,17 @@ def plain_json(value: Any, *, name: str) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)  # JSON has no NaN
     if isinstance(value, np.ndarray):
-        return plain_json(value.tolist(), name=name)
+        return plain_json(value.tolist(), name=name, depth=depth)
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise refuse_type(name, "have strings as keys", shown(list(value)))
-        return {str(key): plain_json(item, name=name) for key, item in value.items()}
+        return {
+            str(key): plain_json(item, name=name, depth=depth + 1) for key, item in value.items()
+        }
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain_json(item, name=name) for item in value]
+        return [plain_json(item, name=name, depth=depth + 1) for item in value]
     raise refuse_type(name, "hold what JSON can hold", type(value).__name__)
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._checks import refuse, refuse_content
+from .._checks import refuse, refuse_content, shown
+from .._plain_data import load_json_object, require_shallow
 
 if TYPE_CHECKING:
     from ..microstructure import Microstructure
@@ -66,19 +68,76 @@ class Format:
     requires: Callable[[], Any] | None = None
 
 
-def metadata(volume: Microstructure) -> dict[str, Any]:
-    """Return what a file holds in addition to the labels, in plain JSON types."""
+def metadata(volume: Microstructure, *, fields: bool = False) -> dict[str, Any]:
+    """Return what a file holds in addition to the labels, in plain JSON types.
+
+    Among it are digests of the labels and, with ``fields``, of the fields: see `require_digests`.
+    """
+    arrays = {"labels": volume.labels, **(volume.fields if fields else {})}
     return {
         "micro3d_fast": _VERSION,
         "voxel_size": list(volume.voxel_size),
         "phase_names": list(volume.phase_names),
         "provenance": volume.provenance,
+        "digests": {name: _digest(array) for name, array in arrays.items()},
     }
 
 
-def metadata_json(volume: Microstructure) -> str:
+def metadata_json(volume: Microstructure, *, fields: bool = False) -> str:
     """Return `metadata` as JSON text."""
-    return json.dumps(metadata(volume), allow_nan=False)
+    return json.dumps(metadata(volume, fields=fields), allow_nan=False)
+
+
+def parse_metadata(text: str, path: Path) -> dict[str, Any]:
+    """Return the metadata in a JSON text of a file; what `metadata` does not write is refused."""
+    return checked_metadata(load_json_object(text, f"the metadata of {path}"), path)
+
+
+def checked_metadata(meta: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return metadata of a file whose entries are of the kinds that `metadata` writes."""
+    source = f"the metadata of {path}"
+    require_shallow(meta, source)
+    for key, kind, wanted in (
+        ("phase_names", list, "a list of names"),
+        ("provenance", dict, "a mapping"),
+        ("digests", dict, "a mapping"),
+    ):
+        value = meta.get(key)
+        if value is not None and not isinstance(value, kind):
+            raise refuse_content(source, f"have {wanted} as `{key}`", shown(value))
+    return meta
+
+
+def require_digests(path: Path, content: Content, form: Format) -> None:
+    """Refuse arrays that are not those whose digests the file states.
+
+    Files of other programs and of older versions state none.
+    """
+    hint = "the file was damaged or changed"
+    if "name" in form.read_options:
+        hint += "; give `name`='labels' to take them as they are"
+    for name, stated in (content.meta.get("digests") or {}).items():
+        array = content.values if name == "labels" else content.fields.get(name)
+        if array is None or _digest(array) != stated:
+            what = "the labels" if name == "labels" else f"the field {name!r}"
+            raise refuse_content(path, f"hold {what} that it was saved with", "others", hint)
+
+
+def _digest(array: np.ndarray) -> str:
+    """Return the SHA-256 of an array with its shape and type, the same from every format.
+
+    One component counts as none, bool as uint8, and float16 as float32, which VTK knows.
+    """
+    if array.ndim == 4 and array.shape[3] == 1:
+        array = array[..., 0]
+    if array.dtype == np.bool_:
+        array = array.view(np.uint8)
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
+    plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    found = hashlib.sha256(f"{plain.dtype.str} {plain.shape}\n".encode())
+    found.update(plain.data)
+    return found.hexdigest()
 
 
 def spatial_shape(shape: Sequence[int]) -> tuple[int, ...]:
@@ -87,6 +146,13 @@ def spatial_shape(shape: Sequence[int]) -> tuple[int, ...]:
     while len(kept) > 3 and 1 in (kept[0], kept[-1]):
         del kept[-1 if kept[-1] == 1 else 0]
     return tuple(kept)
+
+
+def require_field_shape(shape: Sequence[int], labels: Sequence[int], source: Any) -> None:
+    """Refuse a field that does not lie on the voxels of the labels, before it is read."""
+    if tuple(shape[:3]) != tuple(labels) or len(shape) > 4:
+        wanted = f"have the shape of the labels, {tuple(labels)}, or of vectors on them"
+        raise refuse_content(source, wanted, str(tuple(shape)))
 
 
 def pick_array(names: Sequence[str], name: str | None, path: Path) -> str:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from .._atomic import atomic_write
 from .._planes import AXIS_NAMES
-from ._format import Content, Format, metadata_json, pick_array, spatial_shape
+from ._format import Content, Format, metadata_json, parse_metadata, pick_array, spatial_shape
 
 if TYPE_CHECKING:
     from ..microstructure import Microstructure
@@ -26,7 +25,9 @@ def _write_h5(path: Path, volume: Microstructure) -> None:
         labels.attrs["voxel_size"] = volume.voxel_size
         labels.attrs["axes"] = "".join(AXIS_NAMES)
         file["phase_names"] = np.array(volume.phase_names, dtype=h5py.string_dtype())
-        file["micro3d_fast"] = metadata_json(volume)  # a dataset: attributes are limited to 64 kB
+        file["micro3d_fast"] = metadata_json(
+            volume, fields=True
+        )  # a dataset: attributes are limited to 64 kB
         for name, array in volume.fields.items():
             file.create_dataset(f"fields/{name}", data=array, compression="gzip", shuffle=True)
 
@@ -52,7 +53,7 @@ def _read_h5(path: Path, name: str | None = None) -> Content:
         values = dataset[...].reshape(spatial_shape(dataset.shape))
         meta: dict[str, Any] = {}
         if "micro3d_fast" in file:
-            meta = json.loads(file["micro3d_fast"].asstr()[()])
+            meta = parse_metadata(file["micro3d_fast"].asstr()[()], path)
         elif "voxel_size" in dataset.attrs:
             meta = {"voxel_size": np.asarray(dataset.attrs["voxel_size"]).tolist()}
         else:

@@ -15,7 +15,8 @@ from .. import _checks
 from .._atomic import atomic_write
 from .._checks import refuse, refuse_content, shown
 from .._errors import ArgumentError, ArgumentTypeError
-from ._format import Content, Format, metadata
+from .._files import regular_size
+from ._format import Content, Format, metadata, parse_metadata
 
 if TYPE_CHECKING:
     from ..microstructure import Microstructure
@@ -43,20 +44,23 @@ def _read_raw(path: Path, shape: Any = None, dtype: Any = None) -> Content:
         if not _sidecar(path).exists():
             wanted = f"be given for {path}, because {_sidecar(path).name} does not exist"
             raise refuse("shape", wanted, "None")
-        meta = json.loads(_sidecar(path).read_text(encoding="utf-8"))
+        regular_size(_sidecar(path))
+        meta = parse_metadata(_sidecar(path).read_text(encoding="utf-8"), _sidecar(path))
         try:
-            shape = _checks.shape3(meta["shape"], name="shape")
+            shape = _checks.shape3(meta.get("shape"), name="shape")
         except (ArgumentError, ArgumentTypeError) as error:
             raise error.in_source(str(_sidecar(path))) from None
     kind = _value_type(meta.get("dtype", "uint8") if dtype is None else dtype)
     nz, ny, nx = shape
-    size, got = nz * ny * nx * kind.itemsize, path.stat().st_size
+    size, got = nz * ny * nx * kind.itemsize, regular_size(path)
     if got != size:
         values_of = "" if kind.itemsize == 1 else f"values of {kind.name} "
         wanted = f"hold {nz} x {ny} x {nx} {values_of}= {size} bytes"
         hint = "`shape` and `dtype` describe its values"
         raise refuse_content(path, wanted, str(got), hint)
     values = np.fromfile(path, dtype=kind)
+    if dtype is not None:
+        meta.pop("digests", None)  # of the values by the type that was stored
     if "sha256" in meta and hashlib.sha256(values).hexdigest() != meta["sha256"]:
         raise refuse_content(path, f"hold the bytes that {_sidecar(path).name} describes", "others")
     values = _checks.plain_bool(values).astype(kind.newbyteorder("="), copy=False)

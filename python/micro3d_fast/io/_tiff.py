@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ import numpy as np
 from .._atomic import atomic_write
 from .._checks import refuse_content
 from .._grey_images import read, tifffile_log, without_palettes
-from ._format import Content, Format, metadata_json
+from ._format import Content, Format, metadata_json, parse_metadata
 
 if TYPE_CHECKING:
     from ..microstructure import Microstructure
@@ -61,7 +60,7 @@ def _read_tif(path: Path) -> Content:
     import tifffile
 
     with tifffile_log(), tifffile.TiffFile(path) as file:
-        meta = _own_metadata(file)
+        meta = _own_metadata(file, path)
         for series in file.series:
             sizes = dict(zip(series.axes, series.shape, strict=True))
             if sizes.get("T", 1) > 1 and sizes.get("Z", 1) > 1:
@@ -76,12 +75,12 @@ def _read_tif(path: Path) -> Content:
     return Content(values, meta)
 
 
-def _own_metadata(file: Any) -> dict[str, Any]:
+def _own_metadata(file: Any, path: Path) -> dict[str, Any]:
     """Return the metadata that `_write_tif` wrote, if it did."""
     described = re.findall(r"<Description>(.*?)</Description>", file.ome_metadata or "", re.S)
     for text in ((file.imagej_metadata or {}).get("Info"), *map(html.unescape, described)):
         if text and '"micro3d_fast"' in text:
-            return json.loads(text)
+            return parse_metadata(text, path)
     return {}
 
 

@@ -17,9 +17,10 @@ from .. import _checks
 from .._atomic import restore_directory
 from .._checks import refuse, refuse_content, refuse_type, shown
 from .._errors import ArgumentError, ArgumentTypeError
+from .._files import first_line, regular_size
 from .._pixel_size import SAME_SIZE, PixelSize
 from ..microstructure import Microstructure, phase_names_for
-from ._format import Content, Format
+from ._format import Content, Format, require_digests
 from ._registry import READERS, WRITERS
 from ._rules import LabelRule, box_of
 from ._slices import files_of, read_slices
@@ -152,6 +153,8 @@ def _content(path: Any, options: Mapping[str, Any], argument: str = "path") -> t
         if not files.exists():
             raise FileNotFoundError(f"`{argument}` must be an existing file, got {files}")
         _refuse_directory(files, form, argument)
+        if not form.is_directory:
+            regular_size(files)
         return _read(files, form, options), str(files)
     _refuse_options(options, (), "slices")
     source = f"{files[0]} ... {files[-1]}" if len(files) > 1 else str(files[0])
@@ -182,13 +185,15 @@ def _read(path: Path, form: Format, options: Mapping[str, Any]) -> Content:
     """Read a file; what its library raises becomes a ValueError that names the file."""
     assert form.read is not None
     try:
-        return form.read(path, **options)
+        content = form.read(path, **options)
     except (ArgumentError, ArgumentTypeError, ModuleNotFoundError, PermissionError, MemoryError):
         raise
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         suffix = path.suffix.lower()
-        raise ValueError(f"{path} cannot be read as {suffix}: {reason}") from error
+        raise ValueError(f"{path} cannot be read as {suffix}: {first_line(error)}") from error
+    if "name" not in options:  # who names an array takes it as it is
+        require_digests(path, content, form)
+    return content
 
 
 def _microstructure(
@@ -218,10 +223,14 @@ def _microstructure(
         labels[~inside] = count - 1
     for array in (labels, *fields.values()):
         _freeze(array)
+    try:
+        names = phase_names_for(count, names)
+    except (ArgumentError, ArgumentTypeError) as error:
+        raise error.in_source(source) if phase_names is None else error from None
     return Microstructure(
         labels=labels,
         voxel_size=size,
-        phase_names=phase_names_for(count, names),
+        phase_names=names,
         provenance=meta.get("provenance") or {},
         fields=dict(fields),
     )

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import lzma
 import warnings
 import zlib
@@ -20,7 +19,7 @@ import numpy as np
 
 from .._atomic import atomic_write
 from .._checks import refuse_content
-from ._format import Content, Format, metadata_json, pick_array
+from ._format import Content, Format, metadata_json, parse_metadata, pick_array
 
 if TYPE_CHECKING:
     from ..microstructure import Microstructure
@@ -47,7 +46,7 @@ def _write_vti(path: Path, volume: Microstructure) -> None:
             "<FieldData>\n".encode()
         )
         _write_vtk_strings(file, "phase_names", volume.phase_names)
-        _write_vtk_strings(file, "micro3d_fast", [metadata_json(volume)])
+        _write_vtk_strings(file, "micro3d_fast", [metadata_json(volume, fields=True)])
         file.write(f'</FieldData>\n<Piece Extent="{extent}">\n<PointData/>\n'.encode())
         file.write(b'<CellData Scalars="labels">\n')
         _write_vtk_array(file, "labels", volume.labels)
@@ -100,7 +99,7 @@ def _read_vti(path: Path, name: str | None = None) -> Content:
         raise refuse_content(path, "be aligned with the axes", f"Direction {direction}")
     decode = _VtkDecoder(root, appended, raw)
     whole = _extent(image.get("WholeExtent", ""))
-    meta = _vti_metadata(image, whole)
+    meta = _vti_metadata(image, whole, path)
     pieces = image.findall("Piece")
     places = _places(pieces, path)
     chosen = _chosen(pieces[0], places, name, path)
@@ -111,12 +110,12 @@ def _read_vti(path: Path, name: str | None = None) -> Content:
     return Content(arrays.pop(chosen), meta, arrays)
 
 
-def _vti_metadata(image: Any, whole: list[int]) -> dict[str, Any]:
+def _vti_metadata(image: Any, whole: list[int], path: Path) -> dict[str, Any]:
     """Return our own metadata if present, else the spacing."""
     for array in image.findall("FieldData/*"):
         if array.get("Name") == "micro3d_fast" and array.get("type") == "String":
             codes = bytes(int(code) for code in (array.text or "").split())
-            return json.loads(codes.rstrip(b"\0").decode())
+            return parse_metadata(codes.rstrip(b"\0").decode(), path)
     spacing = [float(v) for v in image.get("Spacing", "1 1 1").split()]
     flat = [whole[2 * axis] == whole[2 * axis + 1] for axis in range(3)]
     usual = max(spacing)

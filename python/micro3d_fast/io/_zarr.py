@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .._atomic import atomic_directory
 from .._pixel_size import PixelSize, metres
 from .._planes import AXIS_NAMES
-from ._format import Content, Format, metadata, pick_array, spatial_shape
+from ._format import Content, Format, checked_metadata, metadata, pick_array, spatial_shape
 
 if TYPE_CHECKING:
     from ..microstructure import Microstructure
@@ -39,7 +39,7 @@ def _write_zarr(path: Path, volume: Microstructure) -> None:
                 made[...] = array
             else:
                 group.create_dataset(name, data=array, chunks=chunks)
-        group.attrs.update(metadata(volume))
+        group.attrs.update(metadata(volume, fields=True))
 
 
 def _read_zarr(path: Path, name: str | None = None) -> Content:
@@ -48,7 +48,7 @@ def _read_zarr(path: Path, name: str | None = None) -> Content:
     if hasattr(root, "shape"):
         return Content(root[...].reshape(spatial_shape(root.shape)))
     arrays = dict(root.arrays())
-    meta = dict(root.attrs)
+    meta = checked_metadata(dict(root.attrs), path)
     image = (meta.get("ome") or meta).get("multiscales")
     if image and name is None:
         return _ome_zarr(root, image[0])

@@ -1,0 +1,195 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Files that are damaged, incomplete or made to do harm are refused, in one short sentence."""
+
+from __future__ import annotations
+
+import io as streams
+import json
+import os
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+
+import micro3d_fast as m3
+from micro3d_fast import io
+
+LABELS = np.random.default_rng(5).integers(0, 3, (4, 5, 6)).astype(np.uint8)
+VOLUME = m3.Microstructure(
+    LABELS, 2e-6, ("a", "b", "c"), {"seed": 1}, {"x": LABELS.astype(np.float32)}
+)
+
+
+def refused(call, match="", most=20e6):
+    """Assert that a call is refused in one short sentence, without taking much memory."""
+    tracemalloc.start()
+    try:
+        with pytest.raises((ValueError, TypeError, FileNotFoundError), match=match) as caught:
+            call()
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    message = str(caught.value)
+    assert len(message) < 500
+    assert len(message.splitlines()) == 1
+    assert not isinstance(caught.value, UnicodeError)
+    assert taken < most
+
+
+def npy(array):
+    stream = streams.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+# ------------------------------------------------------------------------------- only regular files
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.tif", "a.vti", "a.h5", "a.raw"])
+def test_a_pipe_is_no_volume(tmp_path, name):
+    path = tmp_path / name
+    os.mkfifo(path)
+    refused(lambda: io.load(path), "must be a regular file, got a named pipe")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg", "a.npy"])
+def test_a_pipe_is_no_micrograph_and_no_slice(tmp_path, name):
+    path = tmp_path / name
+    os.mkfifo(path)
+    refused(lambda: m3.Micrographs.load({"xy": path}, phases="labels"), "regular file")
+    refused(lambda: io.load([path, path]), "regular file")
+
+
+def test_a_device_behind_a_link_is_no_volume(tmp_path):
+    (tmp_path / "a.npy").symlink_to("/dev/zero")
+    refused(lambda: io.load(tmp_path / "a.npy"), "got a character device")
+
+
+def test_the_json_beside_raw_bytes_is_a_regular_file(tmp_path):
+    (tmp_path / "a.raw").write_bytes(bytes(8))
+    os.mkfifo(tmp_path / "a.raw.json")
+    refused(lambda: io.load(tmp_path / "a.raw"), "regular file")
+
+
+# ------------------------------------------------------------------------------ headers and sizes
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 5), (4, 5, 7), (10**6, 10**6, 10**6), (-4, -5, 6)])
+def test_an_array_is_as_long_as_its_header(tmp_path, shape):
+    header = str({"descr": "|u1", "fortran_order": False, "shape": shape})
+    header = header.encode().ljust(117) + b"\n"
+    start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    (tmp_path / "a.npy").write_bytes(start + LABELS.tobytes())
+    refused(lambda: io.load(tmp_path / "a.npy"), "be as long as its header")
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("labels.npy", start + LABELS.tobytes())
+    refused(lambda: io.load(tmp_path / "a.npz"), "be as long as its header")
+
+
+def test_arrays_of_every_order_are_read(tmp_path):
+    for array in (LABELS, np.asfortranarray(LABELS), LABELS.astype(">i4"), LABELS > 1):
+        np.save(tmp_path / "a.npy", array)
+        np.savez(tmp_path / "a.npz", labels=array)
+        for name in ("a.npy", "a.npz"):
+            np.testing.assert_array_equal(io.load(tmp_path / name).labels, array)
+
+
+def test_a_field_of_another_shape_is_refused_by_its_header(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("labels.npy", npy(LABELS))
+        archive.writestr("field:x.npy", npy(np.zeros((100, 1000, 1000), np.uint8)))
+    refused(lambda: io.load(tmp_path / "a.npz"), "field:x.* must have the shape of the labels")
+
+
+def test_an_archive_holds_every_array_once(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("labels.npy", npy(LABELS))
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("labels.npy", npy(LABELS * 0))
+    refused(lambda: io.load(tmp_path / "a.npz"), "hold every array once")
+
+
+# ------------------------------------------------------------------------------------ the metadata
+
+
+def written(path, text):
+    """Write a volume whose metadata is this text."""
+    if path.suffix == ".npz":
+        np.savez(path, labels=LABELS, micro3d_fast=np.array(text))
+    elif path.suffix == ".h5":
+        import h5py
+
+        with h5py.File(path, "w") as file:
+            file["labels"], file["micro3d_fast"] = LABELS, text
+    elif path.suffix == ".tif":
+        import tifffile
+
+        metadata = {"axes": "ZYX", "Info": text}
+        tifffile.imwrite(path, LABELS, imagej=True, photometric="minisblack", metadata=metadata)
+    elif path.suffix == ".vti":
+        io.save(path, VOLUME)
+        content = path.read_bytes()
+        own = json.dumps(io._format.metadata(VOLUME, fields=True))
+        codes = [" ".join(map(str, words.encode() + b"\0")).encode() for words in (own, text)]
+        assert codes[0] in content
+        path.write_bytes(content.replace(*codes))
+    else:
+        path.write_bytes(LABELS.tobytes())
+        path.with_name(path.name + ".json").write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".h5", ".tif", ".vti", ".raw"])
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ('["micro3d_fast"]', "must be a JSON object"),
+        ('{"micro3d_fast"', "must be JSON"),
+        ('{"micro3d_fast": 1, "micro3d_fast": 1}', "give every key once"),
+        ('{"micro3d_fast": ' + "[" * 100000, "nest at most"),
+        ('{"micro3d_fast": 1, "x": ' + "[" * 700 + "]" * 700 + "}", "nest at most"),
+        ('{"micro3d_fast": 1, "phase_names": "abc"}', "a list of names as `phase_names`"),
+        ('{"micro3d_fast": 1, "shape": [4, 5, 6], "phase_names": ["a"]}', "`phase_names` must"),
+        ('{"micro3d_fast": 1, "provenance": [1]}', "a mapping as `provenance`"),
+        ('{"micro3d_fast": 1, "shape": [4, 5, 6], "voxel_size": {"z": 1}}', "`voxel_size` must"),
+    ],
+)
+def test_metadata_of_the_wrong_kind_is_refused(tmp_path, suffix, text, match):
+    path = written(tmp_path / f"a{suffix}", text)
+    refused(lambda: io.load(path), match)
+    with pytest.raises(ValueError, match=r"a\.\w+"):  # which names the file
+        io.load(path)
+
+
+def test_provenance_that_holds_itself_is_refused():
+    endless = []
+    endless.append(endless)
+    refused(lambda: m3.Microstructure(LABELS, provenance={"x": endless}), "`provenance` must nest")
+
+
+# ----------------------------------------------------------------------------------------- digests
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".tif", ".vti", ".h5", ".zarr", ".raw"])
+def test_labels_with_digests_are_read_again(tmp_path, suffix):
+    volume = m3.Microstructure(VOLUME.labels, 2e-6, VOLUME.phase_names, {"seed": 1})
+    np.testing.assert_array_equal(io.load(volume.save(tmp_path / f"a{suffix}")).labels, LABELS)
+
+
+@pytest.mark.parametrize("kind", [bool, np.float16, ">f4", np.int64])
+@pytest.mark.parametrize("suffix", [".npz", ".vti", ".h5", ".zarr"])
+def test_fields_with_digests_are_read_again(tmp_path, suffix, kind):
+    fields = {"x": (LABELS > 0).astype(kind), "y": np.ones((4, 5, 6, 1), kind)}
+    found = io.load(m3.Microstructure(LABELS, fields=fields).save(tmp_path / f"a{suffix}"))
+    np.testing.assert_array_equal(found.fields["x"], fields["x"])
+
+
+def test_changed_labels_beside_old_metadata_are_refused_unless_named(tmp_path):
+    np.savez(tmp_path / "a.npz", labels=LABELS, micro3d_fast=io._format.metadata_json(VOLUME))
+    np.testing.assert_array_equal(io.load(tmp_path / "a.npz").labels, LABELS)
+    changed = LABELS[::-1]
+    np.savez(tmp_path / "a.npz", labels=changed, micro3d_fast=io._format.metadata_json(VOLUME))
+    refused(lambda: io.load(tmp_path / "a.npz"), "must hold the labels that it was saved with")
+    np.testing.assert_array_equal(io.load(tmp_path / "a.npz", name="labels").labels, changed)
