@@ -9,6 +9,7 @@ from .comparison import Comparison, Curve
 from .connectivity import Connectivity, PhaseConnectivity, connectivity
 from .euler import EulerNumber, euler_number
 from .fluctuations import LocalFractions, local_fractions
+from .fraction_scatter import FractionScatter, PlaneScatter, fraction_scatter
 from .lengths import CorrelationLengths, correlation_lengths
 from .lineal_path import lineal_path, lineal_paths
 from .matrix import two_point_matrix
@@ -33,9 +34,11 @@ __all__ = [
     "Curve",
     "Deviation",
     "EulerNumber",
+    "FractionScatter",
     "LocalFractions",
     "Percolation",
     "PhaseConnectivity",
+    "PlaneScatter",
     "RadialCorrelation",
     "Verdict",
     "chord_lengths",
@@ -44,6 +47,7 @@ __all__ = [
     "connectivity",
     "correlation_lengths",
     "euler_number",
+    "fraction_scatter",
     "lineal_path",
     "lineal_paths",
     "local_fractions",
