@@ -42,6 +42,8 @@ _PUBLIC: dict[str, str] = {
     "chord_lengths": "statistics",
     "correlation_lengths": "statistics",
     "specific_surface": "statistics",
+    "contact_areas": "statistics",
+    "triple_phase_boundary": "statistics",
     "euler_number": "statistics",
     "percolation": "statistics",
     "local_fractions": "statistics",

@@ -15,6 +15,7 @@ __all__ = [
     "face_area",
     "neighbours",
     "same_cluster_counts",
+    "triple_points",
     "window_fractions",
 ]
 
@@ -146,3 +147,25 @@ def euler_number(inside, closed, periodic=False):
                 if all(y is not None and inside[y] for y in corners):
                     cells.add(((x, extent), sum(extent)))
     return sum((-1) ** dimension for _, dimension in cells)
+
+
+def triple_points(labels, axes, phases=None, periodic=False, mask=None):
+    """Return the corners of four voxels in the plane of two axes, and those where phases meet.
+
+    There meet three phases or more, or all of ``phases``.
+    """
+    labels = np.asarray(labels)
+    wrap = np.broadcast_to(np.asarray(periodic, dtype=bool), (labels.ndim,))
+    steps = [
+        [a * int(k == axes[0]) + b * int(k == axes[1]) for k in range(labels.ndim)]
+        for a, b in itertools.product((0, 1), repeat=2)
+    ]
+    points = places = 0
+    for x in np.ndindex(labels.shape):
+        around = [moved(x, step, labels.shape, wrap) for step in steps]
+        if None in around or (mask is not None and not all(mask[y] for y in around)):
+            continue
+        found = {int(labels[y]) for y in around}
+        places += 1
+        points += int(len(found) > 2 if phases is None else set(phases) <= found)
+    return points, places

@@ -7,6 +7,7 @@ from .chords import ChordLengths, chord_lengths
 from .cluster_function import two_point_cluster, two_point_cluster_map
 from .comparison import Comparison, Curve
 from .connectivity import Connectivity, PhaseConnectivity, connectivity
+from .contacts import TriplePhaseBoundary, contact_areas, triple_phase_boundary
 from .euler import EulerNumber, euler_number
 from .fluctuations import LocalFractions, local_fractions
 from .fraction_scatter import FractionScatter, PlaneScatter, fraction_scatter
@@ -40,11 +41,13 @@ __all__ = [
     "PhaseConnectivity",
     "PlaneScatter",
     "RadialCorrelation",
+    "TriplePhaseBoundary",
     "Verdict",
     "chord_lengths",
     "cluster_labels",
     "compare",
     "connectivity",
+    "contact_areas",
     "correlation_lengths",
     "euler_number",
     "fraction_scatter",
@@ -56,6 +59,7 @@ __all__ = [
     "scaled_autocovariance",
     "shift",
     "specific_surface",
+    "triple_phase_boundary",
     "two_point_cluster",
     "two_point_cluster_map",
     "two_point_correlation",

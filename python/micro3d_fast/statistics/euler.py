@@ -127,8 +127,8 @@ def euler_number(
         order = volume.ndim - len(axes) if closed else len(axes)
         total += (-1) ** order * int(np.count_nonzero(_cells(cells, axes, wrap, closed)))
         places = _cells(seen, axes, wrap, False)
-        found = np.count_nonzero(_cells(inside, axes, wrap, closed) & places)
-        count = np.count_nonzero(places)
+        found = int(np.count_nonzero(_cells(inside, axes, wrap, closed) & places))
+        count = int(np.count_nonzero(places))
         density += (-1) ** order * (found / count if count else math.nan)
     space = math.prod(spacing[volume.lead :])
     per = "per voxel" if unit == "voxels" else f"per m{'²' if volume.ndim == 2 else '³'}"

@@ -70,7 +70,7 @@ def specific_surface(
     References
     ----------
     .. [1] J. Ohser and F. Mücklich, Statistical Analysis of Microstructures in Materials Science,
-       Wiley 4000, Chapter 4.
+       Wiley 2000, Chapter 4.
 
     Examples
     --------
@@ -85,28 +85,41 @@ def specific_surface(
     spacing, _ = volume.spacing(voxel_size)
     threads = thread_count(threads)
     inside = LabelVolume(volume.indicator(number).view(np.uint8), volume.mask, volume.ndim)
+    return surface_between(inside, 1, 0, method, wrap, spacing, threads)
+
+
+def surface_between(
+    volume: LabelVolume,
+    phase: int,
+    other: int,
+    method: str,
+    wrap: Flags3,
+    spacing: tuple[float, float, float],
+    threads: int,
+) -> float:
+    """Return the surface between two phases per volume, with checked arguments."""
     if method == "faces":
         axes = ((1, 0, 0), (0, 1, 0), (0, 0, 1))[volume.lead :]
-        changes = [_crossings(inside, d, wrap, threads)[0] for d in axes]
+        changes = [_crossings(volume, phase, other, d, wrap, threads)[0] for d in axes]
         area = sum(n / spacing[d.index(1)] for n, d in zip(changes, axes, strict=True))
         return area / volume.inside.size
     found = {}
     for d in _directions(volume.lead):
-        crossed, pairs = _crossings(inside, d, wrap, threads)
+        crossed, pairs = _crossings(volume, phase, other, d, wrap, threads)
         if pairs:
             found[d] = crossed / pairs / math.hypot(*np.multiply(d, spacing))
     return _total_surface(found, spacing)
 
 
 def _crossings(
-    inside: LabelVolume, direction: Shape3, periodic: Flags3, threads: int
+    volume: LabelVolume, phase: int, other: int, direction: Shape3, periodic: Flags3, threads: int
 ) -> tuple[int, int]:
-    """Return the neighbour pairs along a direction with one end in the phase, and all of them."""
-    steps = zip(periodic, direction, inside.shape, strict=True)
+    """Return the neighbour pairs along a direction with one end in each phase, and all pairs."""
+    steps = zip(periodic, direction, volume.shape, strict=True)
     if not all(wrap or abs(d) < n for wrap, d, n in steps):
         return 0, 0
-    line = LatticeLine(inside, direction, 1, periodic, threads)
-    changes = line.pairs(1, 0) + line.pairs(0, 1)
+    line = LatticeLine(volume, direction, 1, periodic, threads)
+    changes = line.pairs(phase, other) + line.pairs(other, phase)
     return int(changes[1]), int(line.all_pairs()[1])
 
 
