@@ -98,6 +98,18 @@ def test_reconstruct_writes_many_volumes_around_known_voxels(run, model, folder,
         np.testing.assert_array_equal(made.labels[5], known[5])
 
 
+def test_training_starts_from_a_model(run, model, folder, tmp_path):
+    code, _, err = run(
+        "train", "--volume", folder / "v.tif", "--patch", 16, "--steps", 1,
+        "--batch-size", 2, "--init", model, "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert code == 0, err
+    started = m3.load_model(tmp_path / "run").details["init"]
+    assert started["hash"] == m3.load_model(model).hash
+    code, said, _ = run("info", tmp_path / "run")
+    assert f"{model} {started['hash']}\n" in said
+
+
 def test_the_fraction_condition_is_trained_and_used(run, model, folder, tmp_path):
     code, _, err = run(
         "train", "--volume", folder / "v.tif", "--patch", 16, "--steps", 1,

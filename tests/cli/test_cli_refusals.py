@@ -41,6 +41,10 @@ from micro3d_fast.cli import errors, files
         (["train", "--out", "o", "--volume", "{}/absent.tif"], "--volume must be an existing file"),
         (["train", "--out", "o", "--volume", "{}/v.tif", "--preset", "huge"], "--preset must be"),
         (
+            ["train", "--out", "o", "--volume", "{}/v.tif", "--patch", "16", "--init", "nowhere"],
+            "--init must be a model directory or one of fibre-composite, separator, cathode, got",
+        ),
+        (
             ["train", "--out", "o", "--volume", "{}/v.tif", "--patch", "64"],
             "--patch must be at most 24",
         ),

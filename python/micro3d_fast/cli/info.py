@@ -58,9 +58,11 @@ def _show_model(name: str) -> None:
     print(model)
     images = ", ".join(f"{plane} {n}" for plane, n in details.get("images", {}).items())
     borrowed = "; ".join(f"{plane} from {of}" for plane, of in details.get("borrowed", {}).items())
+    start = details.get("init", {})
     recorded = {
         "hash": model.hash,
         "preset": details.get("preset"),
+        "started from": " ".join(start[k] for k in ("source", "hash") if k in start),
         "steps": details.get("steps"),
         "batch size": details.get("batch_size"),
         "seed": details.get("seed"),

@@ -50,10 +50,22 @@ SourceVolume = Annotated[
 ]
 Preset = Annotated[str, typer.Option(help="small, base or paper.")]
 Patch = Annotated[int, typer.Option(help="Side of the training crops, in pixels.")]
-Steps = Annotated[int | None, typer.Option(help="Training steps; default: those of the preset.")]
+Steps = Annotated[
+    int | None,
+    typer.Option(help="Training steps; default: those of the preset (with --init a fifth)."),
+]
 BatchSize = Annotated[int, typer.Option(help="Crops per step.")]
 LearningRate = Annotated[
-    float | None, typer.Option(help="Peak learning rate; default: that of the preset.")
+    float | None,
+    typer.Option(help="Peak learning rate; default: that of the preset (with --init a third)."),
+]
+Init = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME_OR_PATH",
+        help="Start from the weights of a model: a directory written by train, universal, "
+        "fibre-composite, separator or cathode.",
+    ),
 ]
 Precision = Annotated[str, typer.Option(help="auto, bfloat16 or float32.")]
 FractionCondition = Annotated[
@@ -91,6 +103,7 @@ def train(
     steps: Steps = None,
     batch_size: BatchSize = 32,
     learning_rate: LearningRate = None,
+    init: Init = None,
     precision: Precision = "auto",
     fraction_condition: FractionCondition = False,
     device: Device = None,
@@ -108,6 +121,7 @@ def train(
       micro3d train --xy 'a/*.png' --xz 'b/*.png' --yz 'c/*.png' \\
           --phases 0:0,255:1 --voxel-size 1e-6 --out run/
       micro3d train --volume tomogram.tif --images-per-plane 300 --out run/
+      micro3d train --volume other.tif --init run/ --out other/
     """
     images = MicrographOptions.of(locals())
     check_output(out, folder=True)
@@ -129,6 +143,7 @@ def train(
         steps=steps,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        init=init,
         precision=precision,
         fraction_condition=fraction_condition,
         device=device,

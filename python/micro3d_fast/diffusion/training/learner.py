@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..model import Model, channel_count
 from .batches import Batch, HostBatches, fraction_spread
 from .options import TrainingOptions
+from .start import initialize, origin
 
 if TYPE_CHECKING:
     import torch
@@ -57,6 +58,8 @@ class Learner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
             self.net: UNet = UNet(self.config)
+        if options.init is not None:
+            initialize(self.net, options.init, phases)
         channels_last(self.net.to(options.device))
         on_cuda = options.device.type == "cuda"
         # Passes on CUDA in bfloat16 are of a copy in it.  Autocast would round weights and
@@ -230,6 +233,8 @@ class Learner:
             "torch": torch.__version__.split("+")[0],
             "machine": platform.machine(),
         }
+        if self.options.init is not None:
+            details["init"] = origin(self.options.init)
         return Model(
             net=net.eval().requires_grad_(False),
             config=self.config,

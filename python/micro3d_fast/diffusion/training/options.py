@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ... import _checks
 from ..._device import find_device
+from ..model import Model
 from ..schedule import PREDICTIONS, Schedule
 
 if TYPE_CHECKING:
@@ -37,6 +38,16 @@ RECIPES = {
     "base": Recipe(20_000, 3e-4, "v", "linear", 0.9995, 500, True, 1000),
     "small": Recipe(3_000, 6e-3, "v", "linear", 0.998, 100, True, 250),
 }
+# Of a run that starts from a trained network, which is to keep what it knows.
+FINE_TUNING = {
+    name: replace(
+        recipe,
+        steps=recipe.steps // 5,
+        learning_rate=recipe.learning_rate / 3,
+        warmup=recipe.warmup // 3,
+    )
+    for name, recipe in RECIPES.items()
+}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -58,10 +69,11 @@ class TrainingOptions:
     device: Any  # checked: a torch.device
     precision: Any  # checked: a torch.dtype
     compile: Any
+    init: Model | None = None  # whose weights the run starts from
 
     @property
     def recipe(self) -> Recipe:
-        return RECIPES[self.preset]
+        return (RECIPES if self.init is None else FINE_TUNING)[self.preset]
 
     def __post_init__(self) -> None:
         from ..device import compute_dtype, should_compile
@@ -82,7 +94,10 @@ class TrainingOptions:
             wanted = f"be a multiple of {stride} for preset {self.preset!r}"
             raise _checks.refuse("patch", wanted, str(self.patch))
         object.__setattr__(self, "prediction", self.prediction or None)
-        put("prediction", _checks.choice, recipe.prediction, options=PREDICTIONS)
+        own = recipe.prediction if self.init is None else self.init.prediction
+        put("prediction", _checks.choice, own, options=PREDICTIONS)
+        if self.init is not None and self.prediction != own:
+            raise _checks.refuse("prediction", f"be {own!r}, as `init`", repr(self.prediction))
         object.__setattr__(self, "schedule", Schedule(self.schedule or recipe.schedule))
         if self.prediction == "noise" and self.schedule.alpha_bar[-1] == 0:
             wanted = "be 'v' or 'x0' for a schedule whose terminal signal is zero"
@@ -113,4 +128,5 @@ class TrainingOptions:
             "voxel_size": list(micrographs.voxel_size),
             "phase_names": list(micrographs.phase_names),
             "data": micrographs.fingerprint(),
+            "init": None if self.init is None else self.init.hash,
         }

@@ -133,7 +133,8 @@ class RunDirectory:
             )
         if not isinstance(found, dict):
             raise ResumeError(f"{file} must be JSON written by train, got {found!r}")
-        found.setdefault("fraction_condition", False)  # runs older than this setting
+        # runs older than these settings
+        found = {"fraction_condition": False, "init": None, **found}
         other = [k for k in settings if found.get(k) != settings[k]]
         if set(other) <= set(_FREE):
             if "precision" in other:
