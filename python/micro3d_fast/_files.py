@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
+import zlib
 from typing import Any
 
 from ._checks import refuse_content
@@ -59,3 +60,14 @@ def require_fit(source: Any, promised: int, stored: int, gain: int = 1) -> None:
         wanted = "hold the values that its header describes"
         got = f"{promised} bytes of values described and {stored} bytes stored"
         raise refuse_content(source, wanted, got)
+
+
+def require_inflated(source: Any, data: bytes, most: int) -> None:
+    """Refuse deflated data that hold more than ``most`` bytes; little memory is taken."""
+    inflater = zlib.decompressobj()
+    found = 0
+    while data and found <= most:
+        found += len(inflater.decompress(data, 1 << 24))
+        data = inflater.unconsumed_tail
+    if found > most:
+        raise refuse_content(source, f"hold at most {most} bytes in one piece", "more")

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import logging
 import os
 import re
 import sys
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,11 +26,14 @@ import numpy as np
 from . import _checks
 from ._checks import refuse, refuse_content
 from ._errors import ArgumentError
-from ._files import first_line, regular_size
+from ._files import DEFLATE, first_line, regular_size, require_fit
 from ._npy_files import open_npz, read_npy
 from ._pixel_size import PixelSize, tiff_pixel_size
+from ._tiff_files import open_tiff, require_whole
 
 LOSSY = (".jpg", ".jpeg")
+#: The decoder of Pillow that may run for each suffix.
+_DECODERS = {".png": "PNG", ".bmp": "BMP", **dict.fromkeys(LOSSY, "JPEG")}
 SUFFIXES = (".png", ".tif", ".tiff", *LOSSY, ".bmp", ".npy", ".npz")
 
 
@@ -198,8 +201,40 @@ def _read_pillow(path: Path) -> list[GreyImage]:
     """Return the frames of an image file."""
     from PIL import Image as pillow
 
-    with pillow.open(path) as file:
+    decoder = _DECODERS[path.suffix.lower()]
+    try:
+        file = pillow.open(path, formats=(decoder,))
+    except pillow.UnidentifiedImageError:
+        raise ValueError(f"it is no {decoder} file") from None
+    with file:
+        require_fit(path, _decoded_size(file), path.stat().st_size, DEFLATE)
+        if decoder == "PNG":
+            _require_png_checksums(path)
         return _pillow_frames(file, str(path))
+
+
+def _decoded_size(image: Any) -> int:
+    """Return the bytes of the pixels of an image that is open and not decoded."""
+    width, height = image.size
+    depth = {"1": 1, "I": 32, "F": 32, "I;16": 16}.get(image.mode, 8)
+    return width * height * len(image.getbands()) * depth // 8
+
+
+def _require_png_checksums(path: Path) -> None:
+    """Refuse a PNG file with a chunk that its CRC does not match; Pillow checks not all of them."""
+    content = path.read_bytes()
+    position = 8
+    while position < len(content):
+        length = int.from_bytes(content[position : position + 4], "big")
+        end = position + 8 + length
+        stated = int.from_bytes(content[end : end + 4], "big")
+        kind = content[position + 4 : position + 8]
+        if end + 4 > len(content) or zlib.crc32(content[position + 4 : end]) != stated:
+            raise refuse_content(path, "be a whole PNG file", f"a damaged chunk {kind!r}")
+        if kind == b"IEND":
+            return
+        position = end + 4
+    raise refuse_content(path, "be a whole PNG file", "no end")
 
 
 def _pillow_frames(image: Any, name: str) -> list[GreyImage]:
@@ -224,34 +259,15 @@ def _pillow_frames(image: Any, name: str) -> list[GreyImage]:
 
 def _read_tiff(path: Path) -> list[GreyImage]:
     """Return all pages of a TIFF file but thumbnails and transparency masks."""
-    import tifffile
-
     images: list[GreyImage] = []
-    with tifffile_log() as messages, tifffile.TiffFile(path) as file:
+    with open_tiff(path) as file:
         pixel_size = tiff_pixel_size(file)
         full = [s for s in file.series if not (s.keyframe.is_reduced or s.keyframe.is_mask)]
         for series in full or file.series:
             images += _tiff_images(series, path, pixel_size)
-    damage = [text for text in messages if "corrupt" in text or "invalid page offset" in text]
-    if damage:
-        raise refuse_content(path, "be a whole TIFF file", f"a damaged one: {damage[0]}")
     if len(images) == 1:
         return [images[0]._replace(source=str(path))]
     return [image._replace(source=f"{path}[{i}]") for i, image in enumerate(images)]
-
-
-@contextlib.contextmanager
-def tifffile_log() -> Iterator[list[str]]:
-    """Collect what tifffile logs rather than raises, such as missing pages of a truncated file."""
-    messages: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("tifffile")
-    logger.addHandler(handler)
-    try:
-        yield messages
-    finally:
-        logger.removeHandler(handler)
 
 
 def _tiff_images(series: Any, path: Path, pixel_size: PixelSize | None) -> list[GreyImage]:
@@ -307,6 +323,7 @@ def _oriented(image: np.ndarray, orientation: int) -> np.ndarray:
 
 def _tiff_values(series: Any, path: Path) -> np.ndarray:
     """Return the values of a series, decoded by Pillow where tifffile needs another package."""
+    require_whole(series, path)
     try:
         return series.asarray()
     except (ValueError, ModuleNotFoundError) as error:  # ZSTD: a module of Python 3.14
@@ -330,7 +347,7 @@ def _tiff_page(page: Any) -> np.ndarray:
     from PIL import Image as pillow
     from PIL import ImageOps
 
-    with pillow.open(page.parent.filehandle.path) as file:
+    with pillow.open(page.parent.filehandle.path, formats=("TIFF",)) as file:
         file.seek(page.index)
         codec, raw_mode = file.tile[0][0], str(file.tile[0][3])
         values = np.array(ImageOps.exif_transpose(file))

@@ -159,10 +159,10 @@ def _of_microscope(source: str, entries: list[tuple[Any, ...]]) -> PixelSize:
 def _from_ome(text: str) -> PixelSize:
     """Return the physical size of the pixels in OME-XML, whose header may be damaged."""
     source = "OME metadata"
-    blocks = re.findall(r"<(?:\w+:)?Pixels\b([^>]*)", text)
+    blocks = re.findall(r"<(?:\w+:)?Pixels\b([^<>]*)", text)
     images = []
     for block in blocks:
-        pairs = re.findall(r"""(\w+)\s*=\s*(?:"([^"]*)"|'([^']*)')""", block)
+        pairs = re.findall(r"""(?<!\w)(\w+)\s*=\s*(?:"([^"]*)"|'([^']*)')""", block)
         images.append({key: html.unescape(first or second) for key, first, second in pairs})
     found: list[Sizes] = []
     problems = {axis: "" for axis in "ZYX"}

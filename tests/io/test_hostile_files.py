@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io as streams
 import json
 import os
 import tracemalloc
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -193,3 +195,162 @@ def test_changed_labels_beside_old_metadata_are_refused_unless_named(tmp_path):
     np.savez(tmp_path / "a.npz", labels=changed, micro3d_fast=io._format.metadata_json(VOLUME))
     refused(lambda: io.load(tmp_path / "a.npz"), "must hold the labels that it was saved with")
     np.testing.assert_array_equal(io.load(tmp_path / "a.npz", name="labels").labels, changed)
+
+
+# -------------------------------------------------------------------------------------------- TIFF
+
+
+def ome_set(folder, names, own="urn:uuid:0", attributes=' UUID="urn:uuid:0"'):
+    """Write the first file of an OME set of these names, a slice of ones in each."""
+    import tifffile
+
+    planes = "".join(
+        f'<TiffData FirstZ="{i}" IFD="0" PlaneCount="1"><UUID FileName="{name}">urn:uuid:{i}</UUID>'
+        "</TiffData>"
+        for i, name in enumerate(names)
+    )
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/'
+        f'OME/2016-06"{attributes}><Image ID="Image:0"><Pixels ID="Pixels:0" '
+        'DimensionOrder="XYZCT" Type="uint8" SizeX="8" SizeY="8" SizeC="1" SizeT="1" '
+        f'SizeZ="{len(names)}"><Channel ID="Channel:0:0" SamplesPerPixel="1"/>{planes}</Pixels>'
+        "</Image></OME>"
+    )
+    options = {"metadata": None, "photometric": "minisblack"}
+    tifffile.imwrite(folder / "a.tif", np.ones((8, 8), np.uint8), description=text, **options)
+    return folder / "a.tif"
+
+
+def test_an_ome_set_is_read_with_all_its_files_only(tmp_path):
+    import tifffile
+
+    path = ome_set(tmp_path, ["a.tif", "b.tif", "c.tif"])
+    tifffile.imwrite(tmp_path / "b.tif", np.full((8, 8), 2, np.uint8), photometric="minisblack")
+    refused(lambda: io.load(path), "all files of its set, got an OME set of 3 without 'c.tif'")
+    tifffile.imwrite(tmp_path / "c.tif", np.full((8, 8), 3, np.uint8), photometric="minisblack")
+    np.testing.assert_array_equal(io.load(path).labels[:, 0, 0], (1, 2, 3))
+    os.unlink(tmp_path / "c.tif")
+    os.mkfifo(tmp_path / "c.tif")
+    refused(lambda: io.load(path), "without 'c.tif'")
+
+
+@pytest.mark.parametrize("attributes", ["", ' UUID="urn:uuid:0"'])
+def test_an_ome_set_names_no_files_elsewhere(tmp_path, attributes):
+    (tmp_path / "inner").mkdir()
+    for name in ("../b.tif", "/etc/passwd"):
+        path = ome_set(tmp_path / "inner", ["a.tif", name], attributes=attributes)
+        refused(lambda path=path: io.load(path), "come with all files of its set")
+
+
+def test_a_renamed_file_of_one_ome_image_is_read(tmp_path):
+    path = ome_set(tmp_path, ["old name.tif"], attributes="")
+    assert (io.load(path).labels == 1).all()
+
+
+def test_an_ome_stack_without_some_planes_is_refused(tmp_path):
+    path = ome_set(tmp_path, ["a.tif"] * 2)
+    content = path.read_bytes().replace(b">urn:uuid:1<", b">urn:uuid:0<")
+    path.write_bytes(content.replace(b'FirstZ="1" IFD="0"', b'FirstZ="1" IFD="9"'))
+    refused(lambda: io.load(path), "a.tif must")
+
+
+def test_descriptions_without_end_are_read_at_once(tmp_path):
+    import tifffile
+
+    for text in ("<Description>" * 20000, "<Pixels " + "a" * 200_000, "<UUID " * 50_000):
+        description = '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org">' + text
+        options = {"metadata": None, "photometric": "minisblack"}
+        tifffile.imwrite(tmp_path / "a.tif", LABELS, description=description + "</OME>", **options)
+        with contextlib.suppress(ValueError):
+            io.load(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("options", [{"rowsperstrip": 1}, {"tile": (16, 16)}])
+def test_a_strip_or_tile_that_is_not_stored_is_no_phase_0(tmp_path, options):
+    import tifffile
+
+    image = np.ones((32, 32), np.uint8)
+    options = {"compression": "zlib", "photometric": "minisblack", **options}
+    tifffile.imwrite(tmp_path / "a.tif", image, **options)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        tag = file.pages[0].tags["StripByteCounts" if "rowsperstrip" in options else 325]
+        tag.overwrite((*tag.value[:-1], 0))
+    refused(lambda: io.load(tmp_path / "a.tif"), "must hold all its strips and tiles")
+    refused(
+        lambda: m3.Micrographs.load({"xy": tmp_path / "a.tif"}, phases="labels"),
+        "must hold all its strips and tiles",
+    )
+
+
+def test_a_strip_that_inflates_without_end_is_refused(tmp_path):
+    import tifffile
+
+    options = {"compression": "zlib", "photometric": "minisblack", "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((8, 8), np.uint8), **options)
+    squeezed = zlib.compress(bytes(300_000_000), 9)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        end = file.filehandle.size
+        file.pages[0].tags["StripOffsets"].overwrite((end,))
+        file.pages[0].tags["StripByteCounts"].overwrite((len(squeezed),))
+    with open(tmp_path / "a.tif", "ab") as file:
+        file.write(squeezed)
+    refused(lambda: io.load(tmp_path / "a.tif"), "hold at most", most=60e6)
+
+
+def test_changed_labels_of_our_own_tiff_are_refused(tmp_path):
+    volume = m3.Microstructure(LABELS, 2e-6, VOLUME.phase_names)
+    content = bytearray(volume.save(tmp_path / "a.tif").read_bytes())
+    start = content.index(LABELS[0].tobytes())
+    content[start + 7] ^= 1
+    (tmp_path / "a.tif").write_bytes(content)
+    refused(lambda: io.load(tmp_path / "a.tif"), "hold the labels that it was saved with")
+
+
+def test_our_own_tiff_changed_by_another_program_warns(tmp_path):
+    volume = m3.Microstructure(LABELS, 2e-6, VOLUME.phase_names)
+    content = volume.save(tmp_path / "a.tif").read_bytes()
+    content = content.replace(LABELS[0].tobytes(), LABELS[1].tobytes())
+    (tmp_path / "a.tif").write_bytes(content.replace(b"tifffile.py", b"Other prog."))
+    with pytest.warns(UserWarning, match="was changed by another program"):
+        found = io.load(tmp_path / "a.tif")
+    np.testing.assert_array_equal(found.labels[0], LABELS[1])
+
+
+# ------------------------------------------------------------------------------------------ images
+
+
+def test_only_the_decoder_of_the_suffix_runs(tmp_path):
+    Image = pytest.importorskip("PIL.Image")
+    image = Image.fromarray(LABELS[0])
+    for name in ("a.png", "a.jpg", "a.bmp"):
+        for other in ("PNG", "JPEG", "BMP", "GIF", "TIFF", "PPM", "EPS"):
+            image.save(tmp_path / name, format=other)
+            if name[2] != other[0].lower():
+                refused(
+                    lambda name=name: m3.Micrographs.load({"xy": tmp_path / name}, phases="labels"),
+                    "cannot be read as an image: it is no",
+                )
+
+
+def test_a_changed_png_is_refused(tmp_path):
+    Image = pytest.importorskip("PIL.Image")
+    Image.fromarray(np.kron(LABELS[0], np.ones((9, 9), np.uint8))).save(tmp_path / "a.png")
+    whole = (tmp_path / "a.png").read_bytes()
+    start = whole.index(b"IDAT")
+    for position in (start + 5, start + 20, len(whole) - 17):
+        changed = bytearray(whole)
+        changed[position] ^= 4
+        (tmp_path / "a.png").write_bytes(changed)
+        refused(lambda: io.load([tmp_path / "a.png"]), "a damaged chunk")
+    (tmp_path / "a.png").write_bytes(whole[:-12])
+    refused(lambda: io.load([tmp_path / "a.png"]), "a.png")
+
+
+def test_an_image_is_no_larger_than_its_file_can_hold(tmp_path):
+    Image = pytest.importorskip("PIL.Image")
+    Image.fromarray(LABELS[0]).save(tmp_path / "a.png")
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content[16:24] = (13000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(content)
+    refused(lambda: io.load([tmp_path / "a.png"]), "hold the values that its header describes")

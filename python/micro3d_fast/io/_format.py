@@ -116,11 +116,17 @@ def require_digests(path: Path, content: Content, form: Format) -> None:
     hint = "the file was damaged or changed"
     if "name" in form.read_options:
         hint += "; give `name`='labels' to take them as they are"
-    for name, stated in (content.meta.get("digests") or {}).items():
-        array = content.values if name == "labels" else content.fields.get(name)
-        if array is None or _digest(array) != stated:
-            what = "the labels" if name == "labels" else f"the field {name!r}"
-            raise refuse_content(path, f"hold {what} that it was saved with", "others", hint)
+    changed = changed_arrays(content)
+    if changed:
+        what = "the labels" if changed[0] == "labels" else f"the field {changed[0]!r}"
+        raise refuse_content(path, f"hold {what} that it was saved with", "others", hint)
+
+
+def changed_arrays(content: Content) -> list[str]:
+    """Return the names of the arrays that are not those whose digests the metadata state."""
+    arrays = {**content.fields, "labels": content.values}
+    stated = content.meta.get("digests") or {}
+    return [n for n in stated if n not in arrays or _digest(arrays[n]) != stated[n]]
 
 
 def _digest(array: np.ndarray) -> str:

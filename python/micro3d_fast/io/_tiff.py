@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import html
-import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,9 @@ import numpy as np
 
 from .._atomic import atomic_write
 from .._checks import refuse_content
-from .._grey_images import read, tifffile_log, without_palettes
-from ._format import Content, Format, metadata_json, parse_metadata
+from .._grey_images import read, without_palettes
+from .._tiff_files import open_tiff
+from ._format import Content, Format, changed_arrays, metadata_json, parse_metadata
 
 if TYPE_CHECKING:
     from ..microstructure import Microstructure
@@ -57,10 +58,9 @@ def _write_tif(path: Path, volume: Microstructure) -> None:
 
 
 def _read_tif(path: Path) -> Content:
-    import tifffile
-
-    with tifffile_log(), tifffile.TiffFile(path) as file:
+    with open_tiff(path) as file:
         meta = _own_metadata(file, path)
+        by_tifffile = file.pages[0].software == "tifffile.py"
         for series in file.series:
             sizes = dict(zip(series.axes, series.shape, strict=True))
             if sizes.get("T", 1) > 1 and sizes.get("Z", 1) > 1:
@@ -72,12 +72,20 @@ def _read_tif(path: Path) -> Content:
     values = images[0].values[None] if len(images) == 1 else np.stack([i.values for i in images])
     if not meta and images[0].pixel_size is not None:
         meta = {"pixel_size": images[0].pixel_size}
-    return Content(values, meta)
+    content = Content(values, meta)
+    if by_tifffile or not changed_arrays(content):
+        return content
+    warnings.warn(  # ImageJ, for one, keeps the metadata
+        f"{path} was changed by another program; its metadata are those of the volume before",
+        stacklevel=5,
+    )
+    return Content(values, {key: value for key, value in meta.items() if key != "digests"})
 
 
 def _own_metadata(file: Any, path: Path) -> dict[str, Any]:
     """Return the metadata that `_write_tif` wrote, if it did."""
-    described = re.findall(r"<Description>(.*?)</Description>", file.ome_metadata or "", re.S)
+    _, *described = (file.ome_metadata or "").split("<Description>")
+    described = [text.partition("</Description>")[0] for text in described]
     for text in ((file.imagej_metadata or {}).get("Info"), *map(html.unescape, described)):
         if text and '"micro3d_fast"' in text:
             return parse_metadata(text, path)
