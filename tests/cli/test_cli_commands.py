@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -108,6 +109,29 @@ def test_training_starts_from_a_model(run, model, folder, tmp_path):
     assert started["hash"] == m3.load_model(model).hash
     code, said, _ = run("info", tmp_path / "run")
     assert f"{model} {started['hash']}\n" in said
+
+
+@pytest.mark.filterwarnings("ignore:the natural scatter")  # three images per plane
+def test_reconstruct_draws_natural_fractions(run, model, tmp_path):
+    """Each volume has its own; a bundled model of an older version has none to draw."""
+    code, _, err = run(
+        "reconstruct", "--model", model, "--shape", "8,8,8", "--passes", 2, "--count", 2,
+        "--fractions", "natural", "--out", tmp_path / "many.tif",
+    )  # fmt: skip
+    assert code == 0, err
+    records = [m3.Microstructure.load(tmp_path / f"many-{s}.tif").provenance for s in (0, 1)]
+    first, second = (record["asked_volume_fractions"] for record in records)
+    assert first != second
+    record = json.loads((Path(model) / "model" / "model.json").read_text())
+    older = tmp_path / "older"
+    shutil.copytree(Path(model) / "model", older)
+    (older / "model.json").write_text(json.dumps({**record, "fraction_scatter": None}))
+    code, _, err = run(
+        "reconstruct", "--model", older, "--fractions", "natural", "--out", tmp_path / "v.tif"
+    )
+    assert code != 0
+    assert "--fractions must be" in err
+    assert "train the model again" in err
 
 
 def test_the_fraction_condition_is_trained_and_used(run, model, folder, tmp_path):

@@ -205,10 +205,15 @@ def test_spread_of_the_fractions_is_that_of_the_crops(tmp_path):
     """Of n independent cells of fraction p the mean has the variance p (1 - p) / n."""
     labels = np.random.default_rng(0).random((120, 100, 60)) < 0.3
     data = Micrographs.from_volume(labels.repeat(2, axis=2), images_per_plane=60)
-    spread = train(data, tmp_path, steps=1, **QUICK).details["volume_fraction_std"]
+    model = train(data, tmp_path, steps=1, **QUICK)
+    spread = model.details["volume_fraction_std"]
     cells = [16 * 8, 16 * 8, 16 * 16]  # in a crop of xy, xz, yz
     expected = np.sqrt(np.mean([0.21 / n for n in cells]))
     np.testing.assert_allclose(spread, expected, rtol=0.15)
+    # of specimens: 30 x 30 x 15 cells, of which a box of 12 x 12 x 24 voxels holds 12 x 12 x 12
+    assert model.fraction_scatter.std((12, 12, 24))[0] == pytest.approx(
+        (0.21 / 12**3 * (1 - 1 / 48)) ** 0.5, rel=0.15
+    )
 
 
 @pytest.mark.parametrize(

@@ -221,8 +221,8 @@ def read_periodic(text: str | None) -> tuple[bool, ...]:
 
 
 def read_fractions(text: str) -> str | list[float] | None:
-    """Return ``"auto"`` unchanged, ``"raw"`` as None, or one number per phase."""
-    if text == "auto":
+    """Return ``"auto"`` and ``"natural"`` unchanged, ``"raw"`` as None, or a number per phase."""
+    if text in ("auto", "natural"):
         return text
     return None if text == "raw" else read_numbers(text, "--fractions")
 

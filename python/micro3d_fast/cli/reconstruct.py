@@ -74,7 +74,11 @@ Guidance = Annotated[
     float, typer.Option(help="Classifier-free guidance; other than 1 takes twice the time.")
 ]
 Fractions = Annotated[
-    str, typer.Option(help="auto, raw, or one fraction per phase, separated by commas.")
+    str,
+    typer.Option(
+        help="auto: those of the micrographs; natural: drawn for each volume with the scatter of "
+        "real specimens of its size; raw; or one fraction per phase, separated by commas."
+    ),
 ]
 FractionCondition = Annotated[
     bool | None,

@@ -50,8 +50,9 @@ class Field:
         Weight of Eq. 9; other than 1 there are two outputs, with the condition and without.
     periodic : (bool, bool, bool)
     seeds : sequence of int
-    fractions : sequence of float, optional
-        Phase fractions that give the mean of x0; default those of the training images.
+    fractions : array, shape (P,) or (volumes, P), optional
+        Phase fractions that give the mean of x0, of all volumes or of each; default those of the
+        training images.
     known : array of uint8, shape (nz, ny, nx), optional
         Hard data, `UNKNOWN` elsewhere.
     """
@@ -76,7 +77,9 @@ class Field:
         self.wanted = shape
         self.planes, self.shape = working_shape(shape, model, periodic)
         self.channels = model.config.channels
-        mean = mean_field(model.volume_fractions if fractions is None else tuple(fractions))
+        wanted = np.atleast_2d(model.volume_fractions if fractions is None else fractions)
+        mean = np.stack([mean_field(each) for each in wanted])
+        #: (1, C) for all volumes, or (volumes, C)
         self.mean = torch.from_numpy(mean).float().to(device)
         n_outputs = 1 if guidance == 1 else 2
         size = len(self.seeds) * self.channels * math.prod(self.shape)
@@ -131,12 +134,10 @@ class Field:
     def start(self, plane: str, t: int, true_terminal: bool) -> None:
         """Draw x_T: N(0, I) as in the paper, or the law of Eq. 3 with the mean image as x0."""
         bar = float(self.model.schedule.alpha_bar[t]) if true_terminal else 0.0
-        x = self.batch(self._x, plane)
-        for c in range(self.channels):
-            x[:, c] = self.mean[c]
         self.plane = plane
         for i in range(len(self.seeds)):
             mean = self.volume(self._x, plane, i)
+            mean.copy_(self.mean[i % len(self.mean), :, None, None, None])
             self._write(i, plane, mean, mean, None, a=bar**0.5, b=0.0, noise=(1 - bar) ** 0.5)
         self._finish(plane, t)
 

@@ -44,16 +44,17 @@ class MeanHold:
         """Change the network's outputs in place, with x0 = p x + q net."""
         field = self.field
         slices, h, w = (field.wanted[axis] for axis in SLICE_AXES[field.plane])
-        x, *outputs = field.volumes()
-        ops.hold_mean(
-            x,
-            *outputs,
-            guidance=field.guidance,
-            mean=field.mean,
-            tilt=self.tilts,
-            p=p,
-            q=q,
-            part=(slices, h, w),
-            every=-(-slices * h * w // _PART_VOXELS),
-            partials=self._partials,
-        )
+        groups = (each.tensor_split(len(field.mean)) for each in (self.tilts, *field.volumes()))
+        for mean, tilt, x, *outputs in zip(field.mean, *groups, strict=True):
+            ops.hold_mean(
+                x,
+                *outputs,
+                guidance=field.guidance,
+                mean=mean,
+                tilt=tilt,
+                p=p,
+                q=q,
+                part=(slices, h, w),
+                every=-(-slices * h * w // _PART_VOXELS),
+                partials=self._partials,
+            )

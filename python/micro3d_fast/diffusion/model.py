@@ -22,6 +22,7 @@ import numpy as np
 
 from .. import _checks
 from .._atomic import atomic_write
+from ..statistics import FractionScatter
 from .schedule import PREDICTIONS, Schedule
 
 if TYPE_CHECKING:
@@ -75,6 +76,9 @@ class Model:
         Provenance: preset, steps, data fingerprint, seconds, versions.
     harmonize : tuple of int, optional
         Harmonizing passes of each step that `calibrate` found: the default of `reconstruct`.
+    fraction_scatter : FractionScatter, optional
+        Scatter of the phase fractions between specimens, from the training images; needed for
+        ``volume_fractions="natural"``.
     """
 
     net: UNet
@@ -87,6 +91,7 @@ class Model:
     voxel_size: tuple[float, float, float] = (1.0, 1.0, 1.0)
     details: dict[str, Any] = field(default_factory=dict)
     harmonize: tuple[int, ...] | None = None
+    fraction_scatter: FractionScatter | None = None
 
     def __post_init__(self) -> None:
         if self.harmonize is None:
@@ -185,6 +190,9 @@ class Model:
             "voxel_size": list(self.voxel_size),
             "details": self.details,
             "harmonize": None if self.harmonize is None else list(self.harmonize),
+            "fraction_scatter": (
+                None if self.fraction_scatter is None else self.fraction_scatter.to_record()
+            ),
         }
         with atomic_write(directory / "model.json") as path:
             path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -301,6 +309,7 @@ def _built(record: dict[str, Any], data: bytes, file: Path) -> Model:
     from .unet import UNet, UNetConfig
 
     config, schedule = UNetConfig(**record["config"]), Schedule(**record["schedule"])
+    scatter = record.get("fraction_scatter")  # absent in older files
     _check_record(record, config, schedule, file)
     with torch.device("meta"):
         net = UNet(config)
@@ -317,6 +326,9 @@ def _built(record: dict[str, Any], data: bytes, file: Path) -> Model:
         voxel_size=tuple(record["voxel_size"]),
         details=record["details"],
         harmonize=record.get("harmonize"),  # absent in older files
+        fraction_scatter=(
+            FractionScatter.from_record(scatter, len(record["phase_names"])) if scatter else None
+        ),
     )
 
 

@@ -27,6 +27,7 @@ from . import recipe
 from .field import Field, working_shape
 from .labelling import UNKNOWN, final_labels, labels_of, left_to_give, prepare_labelling
 from .model import Model
+from .natural_fractions import draw_fractions, leave_room, natural_covariance
 from .network_pass import NetworkPass
 from .recipe import OMIT, Recipe, Record
 from .sampling import Callback, sample
@@ -77,6 +78,7 @@ class Reconstruction:
     # what follows from the options
     named: Sampler = dataclasses.field(init=False)
     settings: SamplerSettings = dataclasses.field(init=False)
+    covariance: np.ndarray | None = dataclasses.field(init=False)  # of natural fractions
 
     @classmethod
     def of(
@@ -111,6 +113,11 @@ class Reconstruction:
         put(named=named, settings=settings)
         put(guidance=_checks.real(self.guidance, name="guidance", minimum=0.0))
         put(periodic=_checks.per_axis_bool(self.periodic, 3, name="periodic"))
+        natural = isinstance(self.volume_fractions, str) and self.volume_fractions == "natural"
+        if natural:
+            covariance = natural_covariance(self.model, self.volume_shape, stacklevel=6)
+            put(volume_fractions=self.model.volume_fractions)
+        put(covariance=covariance if natural else None)
         put(volume_fractions=requested_fractions(self.volume_fractions, self.model, named))
         warn_of_unusual_fractions(self.volume_fractions, self.model, stacklevel=6)
         put(fraction_condition=self._fraction_condition())
@@ -161,7 +168,7 @@ class Reconstruction:
             )
         if counts[UNKNOWN] == known.size:
             return None
-        if target is not None:
+        if target is not None and self.covariance is None:
             over = np.flatnonzero(left_to_give(target, known) < 0)
             for phase in map(int, over[:1]):
                 raise _checks.refuse(
@@ -187,9 +194,16 @@ class Reconstruction:
     @property
     def volumes_at_once(self) -> int:
         """As many volumes as one batch of the network takes, at most 16."""
+        if self.one_by_one:
+            return 1
         _, shape = working_shape(self.volume_shape, self.model, self.periodic)
         pixels = 2**21 if self.device.type == "cuda" else 2**17
         return max(1, min(16, pixels // math.prod(shape)))
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether each volume is conditioned on its own fractions, and is sampled alone."""
+        return self.fraction_condition and self.covariance is not None
 
     @property
     def _network_seconds(self) -> float:
@@ -206,11 +220,12 @@ class Reconstruction:
         from .device import computing
 
         started = time.perf_counter()
-        target, fractions = self.volume_fractions, None
-        if target is not None:
+        targets, fractions = [self._fractions(seed) for seed in seeds], None
+        if self.volume_fractions is not None:
             threading.Thread(target=prepare_labelling).start()
         if self.fraction_condition:
-            fractions = self.model.volume_fractions if target is None else target
+            given = targets[0]  # of all volumes
+            fractions = self.model.volume_fractions if given is None else tuple(given)
         lent = borrowed(self.model, self.device, self.precision, self.compile)
         with computing(self.device, self.precision), lent as network:
             field = Field(
@@ -221,7 +236,7 @@ class Reconstruction:
                 guidance=self.guidance,
                 periodic=self.periodic,
                 seeds=seeds,
-                fractions=target,
+                fractions=self.volume_fractions if self.covariance is None else np.array(targets),
                 known=self.known,
             )
             passes = NetworkPass(field, network, window=self.window, fractions=fractions)
@@ -229,7 +244,7 @@ class Reconstruction:
             fields = [field.result(i) for i in range(len(seeds))]  # (C, nz, ny, nx) on the host
             network_seconds = passes.seconds
         with ThreadPoolExecutor(min(len(seeds), ops.max_threads())) as threads:
-            labels = list(threads.map(self._labels, fields))
+            labels = list(threads.map(self._labels, fields, targets))
         times = {
             "seconds": round((time.perf_counter() - started) / len(seeds), 3),
             "network_seconds": round(network_seconds / len(seeds), 3),
@@ -240,17 +255,29 @@ class Reconstruction:
                 voxel_size=self.model.voxel_size,
                 phase_names=self.model.phase_names,
                 fields={"raw_labels": raw} if self.keep_raw else {},
-                provenance={**self._provenance(seed, raw, final, islands, len(seeds)), **times},
+                provenance={
+                    **self._provenance(seed, target, raw, final, islands, len(seeds)),
+                    **times,
+                },
             )
-            for seed, (raw, final, islands) in zip(seeds, labels, strict=True)
+            for seed, target, (raw, final, islands) in zip(seeds, targets, labels, strict=True)
         ]
 
-    def _labels(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    def _fractions(self, seed: int) -> np.ndarray | None:
+        """Return the phase fractions to match in the volume of a seed; None for a raw one."""
+        if self.volume_fractions is None or self.covariance is None:
+            return self.volume_fractions
+        drawn = draw_fractions(self.volume_fractions, self.covariance, seed)
+        return drawn if self.known is None else leave_room(drawn, self.known)
+
+    def _labels(
+        self, x: np.ndarray, target: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, int]:
         """Return raw and final labels of a field, and how many islands were removed."""
         final, islands = final_labels(
             x,
             self.model.n_phases,
-            self.volume_fractions,
+            target,
             periodic=self.periodic,
             known=self.known,
             remove_islands=self.remove_islands,
@@ -258,10 +285,16 @@ class Reconstruction:
         return labels_of(x, self.model.n_phases), final, islands
 
     def _provenance(
-        self, seed: int, raw: np.ndarray, final: np.ndarray, islands: int, volumes: int
+        self,
+        seed: int,
+        target: np.ndarray | None,
+        raw: np.ndarray,
+        final: np.ndarray,
+        islands: int,
+        volumes: int,
     ) -> dict[str, Any]:
         """Return the record of a volume."""
-        model, target, known = self.model, self.volume_fractions, None
+        model, known = self.model, None
         if self.known is not None:
             digest = hashlib.sha256(self.known.tobytes()).hexdigest()[:16]
             known = {"voxels": int((self.known != UNKNOWN).sum()), "sha256": digest}
@@ -289,6 +322,7 @@ class Reconstruction:
             "fraction_condition": self.fraction_condition,
             "raw_volume_fractions": fractions(raw),
             "asked_volume_fractions": None if target is None else [float(f) for f in target],
+            "natural_volume_fractions": self.covariance is not None,
             "model_volume_fractions": [float(f) for f in model.volume_fractions],
             "volume_fractions": fractions(final),
             "islands_removed": islands if self.remove_islands else None,
@@ -330,7 +364,8 @@ def requested_fractions(
     value: Any, model: Model, sampler: Sampler | None = None
 ) -> np.ndarray | None:
     """Return the phase fractions to match, or None for a raw result."""
-    wanted = "be 'auto', None or one number per phase"
+    natural = "" if sampler is None else "'natural', "
+    wanted = f"be 'auto', {natural}None or one number per phase"
     if value is None:
         return None
     if isinstance(value, str):

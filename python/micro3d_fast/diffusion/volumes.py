@@ -115,9 +115,11 @@ def reconstruct(
         Classifier-free guidance weight (Eq. 9), >= 0; 1 costs one evaluation per pass, others two.
     periodic : bool or (bool, bool, bool)
         Axes z, y, x along which the volume repeats.
-    volume_fractions : "auto", None or sequence of float
+    volume_fractions : "auto", "natural", None or sequence of float
         Phase fractions of the result: ``"auto"`` matches those of the training images, but leaves
-        ``"paper"`` raw; None matches none at the end; otherwise one number per phase, summing to 1.
+        ``"paper"`` raw; ``"natural"`` draws them for each seed with the scatter that the training
+        images imply for specimens of this shape (`statistics.fraction_scatter`), recorded in the
+        provenance; None matches none at the end; otherwise one number per phase, summing to 1.
         With ``"fast"``, None leaves out only the final matching: the mean of the predicted x0 is
         still held at that of the training images (`SamplerSettings` with ``hold_mean=False`` does
         not hold it).  Raw and final fractions are both recorded in the provenance.  Fractions far
@@ -231,7 +233,9 @@ def reconstruct_many(
         batch = _checks.integer(batch, name="batch", minimum=1)
     if isinstance(seeds, str | bytes) or not isinstance(seeds, Iterable):
         raise _checks.refuse_type("seeds", "be an iterable of integers", type(seeds).__name__)
-    return _batches(request, seeds, batch or request.volumes_at_once, callback)
+    if batch is None or request.one_by_one:
+        batch = request.volumes_at_once
+    return _batches(request, seeds, batch, callback)
 
 
 def _batches(

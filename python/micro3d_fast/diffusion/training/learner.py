@@ -9,8 +9,10 @@ import math
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ...statistics import FractionScatter, fraction_scatter
 from ..model import Model, channel_count
 from .batches import Batch, HostBatches, fraction_spread
 from .options import TrainingOptions
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from .device_batches import DeviceBatches
 
 __all__ = ["DivergedError", "Learner", "State"]
+
+_MOST_PHASES = 16  # whose covariances a model records
 
 
 class DivergedError(ValueError):
@@ -245,7 +249,13 @@ class Learner:
             patch=self.options.patch,
             voxel_size=m.voxel_size,
             details=details,
+            fraction_scatter=self._fraction_scatter,
         )
+
+    @cached_property
+    def _fraction_scatter(self) -> FractionScatter | None:
+        few = self.micrographs.n_phases <= _MOST_PHASES
+        return fraction_scatter(self.micrographs) if few else None
 
 
 def _like(moment: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
