@@ -47,6 +47,7 @@ _PUBLIC: dict[str, str] = {
     "euler_number": "statistics",
     "percolation": "statistics",
     "local_fractions": "statistics",
+    "local_percolation": "statistics",
     "compare": "statistics",
     "Comparison": "statistics",
     "RadialCorrelation": "statistics",

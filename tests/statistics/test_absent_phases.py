@@ -19,6 +19,8 @@ FUNCTIONS = {
     "specific_surface": lambda labels, p: statistics.specific_surface(labels, p),
     "chord_lengths": lambda labels, p: statistics.chord_lengths(labels, p, axis="x").count,
     "percolation": lambda labels, p: statistics.percolation(labels, p).clusters,
+    "euler_number": lambda labels, p: statistics.euler_number(labels, p).number,
+    "local_percolation": lambda labels, p: statistics.local_percolation(labels, p).share["any"],
     "local_fractions": lambda labels, p: statistics.local_fractions(labels, p).mean,
     "diffusivity": lambda labels, p: m3.relative_diffusivity(labels, p, axis="x").relative,
 }

@@ -397,6 +397,22 @@ def test_local_fractions_equal_brute_force(shape):
             assert got.windows[k] == len(want)
             assert got.mean[k] == pytest.approx(want.mean())
             assert got.variance[k] == pytest.approx(want.var(), abs=1e-15)
+            shares, _ = np.histogram(want + 1e-12, np.r_[got.edges[:-1], 1.1])
+            np.testing.assert_allclose(got.distribution[k], shares / len(want))
+
+
+def test_distribution_of_local_fractions():
+    """Independent voxels: binomial; a fraction on an edge belongs to the bin above."""
+    labels = (np.random.default_rng(2).random((60, 60, 60)) < 0.3).astype(np.uint8)
+    got = statistics.local_fractions(labels, 1, sizes=[1, 2], bins=8, periodic=True)
+    fraction = labels.mean()
+    np.testing.assert_allclose(got.distribution[0], [1 - fraction, *[0] * 6, fraction])
+    law = [math.comb(8, k) * fraction**k * (1 - fraction) ** (8 - k) for k in range(9)]
+    want = [*law[:7], law[7] + law[8]]
+    np.testing.assert_allclose(got.distribution[1], want, atol=0.003)
+    np.testing.assert_allclose(got.edges, np.arange(9) / 8)
+    with pytest.raises(ValueError, match="`bins` must be an integer of at least 1"):
+        statistics.local_fractions(labels, 1, bins=0)
 
 
 def test_local_variance_follows_from_the_covariance():

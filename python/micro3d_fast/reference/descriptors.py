@@ -11,12 +11,14 @@ from .two_point import moved
 __all__ = [
     "chords",
     "clusters",
+    "crossed_windows",
     "euler_number",
     "face_area",
     "neighbours",
     "same_cluster_counts",
     "triple_points",
     "window_fractions",
+    "windows",
 ]
 
 
@@ -102,22 +104,39 @@ def face_area(inside, periodic=False, mask=None):
     return share
 
 
-def window_fractions(inside, edge, periodic=False):
-    """Return the fraction of True in every window of ``edge`` voxels per axis longer than one."""
+def windows(inside, edge, periodic=False):
+    """Yield every window of ``edge`` voxels per axis longer than one."""
     inside = np.asarray(inside)
     wrap = np.broadcast_to(np.asarray(periodic, dtype=bool), (inside.ndim,))
     edges = [edge if n > 1 else 1 for n in inside.shape]
     starts = [
         range(n if w else n - e + 1) for n, w, e in zip(inside.shape, wrap, edges, strict=True)
     ]
-    values = []
     for start in itertools.product(*starts):
         index = [
             [(s + k) % n for k in range(e)]
             for s, e, n in zip(start, edges, inside.shape, strict=True)
         ]
-        values.append(inside[np.ix_(*index)].mean())
-    return np.array(values)
+        yield inside[np.ix_(*index)]
+
+
+def window_fractions(inside, edge, periodic=False):
+    """Return the fraction of True in every window of ``edge`` voxels per axis longer than one."""
+    return np.array([window.mean() for window in windows(inside, edge, periodic)])
+
+
+def crossed_windows(inside, edge, connectivity, periodic=False):
+    """Return along which axes a cluster within it joins the faces of every window: (n, ndim)."""
+    crossed = []
+    for window in windows(inside, edge, periodic):
+        found = clusters(window, connectivity, False)
+        crossed.append(
+            [
+                bool(set(found.take(0, axis).flat) & set(found.take(-1, axis).flat) - {0})
+                for axis in range(found.ndim)
+            ]
+        )
+    return np.array(crossed)
 
 
 def euler_number(inside, closed, periodic=False):

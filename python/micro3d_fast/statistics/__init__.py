@@ -13,6 +13,7 @@ from .fluctuations import LocalFractions, local_fractions
 from .fraction_scatter import FractionScatter, PlaneScatter, fraction_scatter
 from .lengths import CorrelationLengths, correlation_lengths
 from .lineal_path import lineal_path, lineal_paths
+from .local_percolation import LocalPercolation, local_percolation
 from .matrix import two_point_matrix
 from .measures import relative_error, scaled_autocovariance
 from .percolation import Percolation, cluster_labels, percolation
@@ -37,6 +38,7 @@ __all__ = [
     "EulerNumber",
     "FractionScatter",
     "LocalFractions",
+    "LocalPercolation",
     "Percolation",
     "PhaseConnectivity",
     "PlaneScatter",
@@ -54,6 +56,7 @@ __all__ = [
     "lineal_path",
     "lineal_paths",
     "local_fractions",
+    "local_percolation",
     "percolation",
     "relative_error",
     "scaled_autocovariance",

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Variance of the local volume fraction as a function of the window size."""
+"""Law of the local volume fraction as a function of the window size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["LocalFractions", "local_fractions"]
 
 @dataclass(frozen=True, eq=False)
 class LocalFractions(Result):
-    """Variance of the local volume fraction (see `local_fractions`).
+    """Law of the local volume fraction (see `local_fractions`).
 
     Attributes
     ----------
@@ -31,6 +31,10 @@ class LocalFractions(Result):
         Standard deviation over mean; nan where the mean is 0.
     windows : array of int64
         Number of windows.
+    edges : array of float64, shape (bins + 1,)
+        Edges of equal bins from 0 to 1.
+    distribution : array of float64, shape (sizes, bins)
+        Share of the windows with a fraction in each bin; the last bin includes 1.
     phase : int
     """
 
@@ -39,6 +43,8 @@ class LocalFractions(Result):
     variance: np.ndarray
     coarseness: np.ndarray
     windows: np.ndarray
+    edges: np.ndarray
+    distribution: np.ndarray
     phase: int
 
     def __repr__(self) -> str:
@@ -49,11 +55,17 @@ class LocalFractions(Result):
 
 
 def local_fractions(
-    labels: Any, phase: int, *, sizes: Iterable[int] | None = None, periodic: Any = False
+    labels: Any,
+    phase: int,
+    *,
+    sizes: Iterable[int] | None = None,
+    bins: int = 20,
+    periodic: Any = False,
 ) -> LocalFractions:
-    """Compute the variance of the volume fraction in cubic (square) windows of several sizes.
+    """Compute the law of the volume fraction in cubic (square) windows of several sizes.
 
-    Every position of the window counts; sums over windows are exact integers.
+    Variance (coarseness [1]_) and distribution (of a pore phase: the local porosity distribution
+    [2]_).  Every position of the window counts; sums over windows are exact integers.
 
     Parameters
     ----------
@@ -64,6 +76,8 @@ def local_fractions(
     sizes : iterable of int, optional
         Edges in voxels, each at most the shortest axis longer than one voxel (along an axis of one
         voxel the window has one voxel).  Default: 1, 2, 4, … up to half of that axis.
+    bins : int
+        Number of bins of the distribution.
     periodic : bool or one per axis
         Windows may cross the faces.
 
@@ -74,6 +88,7 @@ def local_fractions(
     References
     ----------
     .. [1] B. Lu and S. Torquato, J. Chem. Phys. 93, 3452 (1990).
+    .. [2] R. Hilfer, Phys. Rev. B 44, 60 (1991).
 
     Examples
     --------
@@ -83,10 +98,11 @@ def local_fractions(
     volume = LabelVolume.of(labels)
     number = volume.phase(phase)
     wrap = volume.periodic_axes(periodic)
-    edges = _window_edges(sizes, volume.shortest)
+    window_edges = checked_edges(sizes, volume.shortest)
+    bins = _checks.integer(bins, name="bins", minimum=1)
     inside = volume.indicator(number)
-    mean, variance, windows = [], [], []
-    for edge in edges:
+    mean, variance, windows, shares = [], [], [], []
+    for edge in window_edges:
         largest = edge ** sum(n > 1 for n in volume.shape)
         sums = inside.astype(np.int32 if largest < 2**31 else np.int64)
         voxels = 1
@@ -100,16 +116,30 @@ def local_fractions(
         deviations = np.subtract(sums, total / sums.size)  # squares of integers would overflow
         variance.append(float(np.square(deviations, out=deviations).mean()) / voxels**2)
         windows.append(sums.size)
+        shares.append(np.bincount(bin_of(sums, voxels, bins), minlength=bins) / sums.size)
     means, deviation = np.array(mean), np.sqrt(variance)
-    coarseness = np.full(len(edges), np.nan)
+    coarseness = np.full(len(window_edges), np.nan)
     np.divide(deviation, means, out=coarseness, where=means > 0)
     return LocalFractions(
-        np.array(edges), means, np.array(variance), coarseness, np.array(windows), number
+        np.array(window_edges),
+        means,
+        np.array(variance),
+        coarseness,
+        np.array(windows),
+        np.arange(bins + 1) / bins,
+        np.array(shares),
+        number,
     )
 
 
-def _window_edges(sizes: Iterable[int] | None, longest: int) -> list[int]:
-    """Check the edges of the windows; by default the powers of 2 up to half the longest."""
+def bin_of(sums: np.ndarray, voxels: int, bins: int) -> np.ndarray:
+    """Return the bin of each fraction sums / voxels, of equal bins from 0 to 1, flat."""
+    index = sums.ravel().astype(np.int64) * bins // voxels
+    return np.minimum(index, bins - 1, out=index)
+
+
+def checked_edges(sizes: Iterable[int] | None, longest: int) -> list[int]:
+    """Check the edges of windows; by default the powers of 2 up to half the longest."""
     if sizes is None:
         edges = [1]
         while edges[-1] * 4 <= longest:
