@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import refuse, refuse_type, shown
+from .._checks import refuse, refuse_content, refuse_type, shown
 from .._errors import ArgumentError, ArgumentTypeError
+from .._files import regular_size
+from .._plain_data import NUMBER, load_json, load_yaml
 from .._results import Result
 from ._phase_arguments import conductivity_tensor
 from .materials import Anisotropic, Isotropic, Material, Orthotropic, TransverselyIsotropic
@@ -31,6 +32,7 @@ _TYPES: dict[str, type[Material]] = {
 }
 _TOP_KEYS = {"name", "note", "stress_unit", "conductivity_unit", "phases"}
 _PHASE_KEYS = {"name", "elastic", "conductivity"}
+_MOST = 1 << 20  # bytes of a file
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,31 +133,21 @@ def load_materials(source: str | os.PathLike[str]) -> MaterialSet:
     if path.suffix.lower() not in (".yaml", ".yml", ".json"):
         wanted = f"be a .yaml or .json file or one of {', '.join(material_sets())}"
         raise refuse("source", wanted, repr(os.fspath(source)))
-    if not path.is_file():
+    if not path.exists() or path.is_dir():
         raise FileNotFoundError(f"`source` must be an existing file, got {str(path)!r}")
     return _material_set(_read(path), path)
 
 
 def _read(path: Path) -> Any:
+    size = regular_size(path)
+    if size > _MOST:
+        raise refuse_content(path, f"have at most {_MOST} bytes", str(size))
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        refusal = refuse("source", "be a text in UTF-8", f"byte {error.object[error.start]:#x}")
-        raise refusal.in_source(str(path), named=False) from None
-    if path.suffix.lower() == ".json":
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError as error:
-            raise refuse("source", "be JSON", str(error)).in_source(
-                str(path), named=False
-            ) from None
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        got = " ".join(str(error).split())
-        raise refuse("source", "be YAML", got).in_source(str(path), named=False) from None
+        got = f"byte {error.object[error.start]:#x}"
+        raise refuse_content(path, "be a text in UTF-8", got) from None
+    return load_json(text, path) if path.suffix.lower() == ".json" else load_yaml(text, path)
 
 
 def _material_set(data: Any, path: Path) -> MaterialSet:
@@ -169,7 +161,7 @@ def _material_set(data: Any, path: Path) -> MaterialSet:
     for label, entry in enumerate(phases):
         where = f"{source}: phases[{label}]"
         phase = _mapping(entry, _PHASE_KEYS, where)
-        names.append(str(phase.get("name", f"phase {label}")))
+        names.append(_text(phase, "name", f"phase {label}", where))
         if "elastic" in phase:
             elastic.append(_elastic(phase["elastic"], f"{where}.elastic"))
         if "conductivity" in phase:
@@ -185,14 +177,22 @@ def _material_set(data: Any, path: Path) -> MaterialSet:
         wanted = "have `elastic` or `conductivity`"
         raise refuse("phases", wanted, "neither").in_source(source)
     return MaterialSet(
-        name=str(top.get("name", path.stem)),
-        note=str(top.get("note", "")),
+        name=_text(top, "name", path.stem, source),
+        note=_text(top, "note", "", source),
         phase_names=tuple(names),
         materials=tuple(elastic) or None,
         conductivities=tuple(conductivities) or None,
-        stress_unit=str(top.get("stress_unit", "Pa")),
-        conductivity_unit=str(top.get("conductivity_unit", "")),
+        stress_unit=_text(top, "stress_unit", "Pa", source),
+        conductivity_unit=_text(top, "conductivity_unit", "", source),
     )
+
+
+def _text(entry: Mapping[str, Any], key: str, default: str, where: str) -> str:
+    """Return a text of a mapping; a number counts as one."""
+    value = entry.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise refuse_type(key, "be a text", shown(value)).in_source(where)
+    return str(value)
 
 
 def _elastic(entry: Any, where: str) -> Material:
@@ -220,12 +220,9 @@ def _elastic(entry: Any, where: str) -> Material:
 
 
 def _numbers(value: Any) -> Any:
-    """Convert strings to numbers ("4e9" is a string to YAML 1.1), in nested lists too."""
+    """Convert strings to numbers, in nested lists too."""
     if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
+        return float(value) if NUMBER.fullmatch(value) else value
     if isinstance(value, Sequence):
         return [_numbers(item) for item in value]
     return value
@@ -239,5 +236,6 @@ def _mapping(value: Any, allowed: set[str], where: str) -> Mapping[str, Any]:
     unknown = [str(key) for key in value if key not in allowed]
     if unknown:
         wanted = f"have no keys but {', '.join(sorted(allowed))}"
-        raise refuse("entry", wanted, ", ".join(unknown)).in_source(where, named=False)
+        got = ", ".join(key[:40] for key in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        raise refuse("entry", wanted, got).in_source(where, named=False)
     return value
