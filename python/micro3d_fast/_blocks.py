@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Disjoint blocks of one size in larger images."""
+"""Blocks of one size in larger images."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ import numpy as np
 Window = tuple[slice, ...]
 
 
-def disjoint_windows(shape: Sequence[int], size: Sequence[int]) -> list[Window]:
-    """Return as many disjoint windows of ``size`` as fit side by side, spread evenly."""
-    along = [
-        [slice(int(s), int(s) + m) for s in np.linspace(0, n - m, n // m)]
-        for n, m in zip(shape, size, strict=True)
-    ]
+def even_windows(shape: Sequence[int], size: Sequence[int]) -> list[Window]:
+    """Return windows of ``size`` at equal distances that give all places about the same weight.
+
+    Their number along an axis is the nearest to n / size, so neighbours overlap by at most half a
+    window, or leave out as much; a single one lies in the middle.
+    """
+    along = []
+    for n, m in zip(shape, size, strict=True):
+        count = min(int(n / m + 0.5), n - m + 1) if n >= m else 0
+        starts = np.linspace(0, n - m, count) if count > 1 else [(n - m) / 2] * count
+        along.append([slice(int(s), int(s) + m) for s in starts])
     return list(itertools.product(*along))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .._blocks import Window, disjoint_windows, spread_evenly
+from .._blocks import Window, even_windows, spread_evenly
 from .._checks import as_labels, integer, refuse, refuse_type
 from .._results import Result
 from .._spread import with_spread
@@ -208,8 +208,9 @@ def property_scatter(
         `homogenize_conductivity` or `relative_diffusivity`, a number, an array, or a mapping of
         names to these.  Several results of `relative_diffusivity` may stand in a list.
     reference : volume or sequence of volumes, optional
-        A tomogram, or several, from which disjoint blocks of the size of the volumes are cut; their
-        properties are computed too.
+        A tomogram, or several, from which blocks of the size of the volumes are cut; their
+        properties are computed too.  Blocks are spread evenly, so that all places have about the
+        same weight; where no whole number of them fits they overlap, by at most half.
     max_blocks : int
         Maximum number of blocks, spread evenly over the reference.
 
@@ -370,7 +371,7 @@ def _deviation(values: np.ndarray) -> np.ndarray:
 def _blocks(
     reference: Any, first: Any, shape: tuple[int, ...], max_blocks: int
 ) -> list[Microstructure | np.ndarray]:
-    """Return disjoint blocks of the reference, of the shape of the first volume."""
+    """Return blocks of the shape of the first volume, evenly spread over the reference."""
     several = isinstance(reference, Sequence) and not isinstance(reference, str | bytes)
     windows: list[tuple[Any, Window]] = []
     for volume in reference if several else [reference]:
@@ -378,7 +379,7 @@ def _blocks(
         size, wanted = (getattr(v, "voxel_size", None) for v in (volume, first))
         if size and wanted and not np.allclose(size, wanted, rtol=1e-3, atol=0.0):
             raise refuse("reference", f"have the voxel size of the volumes, {wanted}", str(size))
-        windows += [(volume, window) for window in disjoint_windows(labels.shape, shape)]
+        windows += [(volume, window) for window in even_windows(labels.shape, shape)]
     if not windows:
         wanted = f"be at least as large as the volumes, {shape}"
         raise refuse("reference", wanted, str(labels.shape))

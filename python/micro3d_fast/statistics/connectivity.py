@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
-from .._blocks import disjoint_windows, spread_evenly
+from .._blocks import even_windows, spread_evenly
 from .._planes import NORMAL, PLANES
 from .._spread import with_spread
 from ._clusters import find_clusters, neighbour_count
@@ -127,7 +127,7 @@ def connectivity(
         Phase of each voxel.
     reference : Micrographs, mapping of plane to images, or volume(s), optional
         Islands are counted in windows of the same size in both.  Blocks of the size of ``labels``
-        are cut from volumes.
+        are cut from volumes, evenly spread over them.
     connectivity : int, optional
         6 (default), 18 or 26 neighbours in 3D; 4 for 6, otherwise 8, in slices.
     periodic : bool or one per axis
@@ -201,18 +201,18 @@ def _images(sample: Sample, plane: str) -> list[np.ndarray]:
 
 
 def _cut(images: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    """Return the disjoint windows of one size of images, (n, h, w)."""
-    return np.stack([image[w] for image in images for w in disjoint_windows(image.shape, size)])
+    """Return windows of one size of images, evenly spread: (n, h, w)."""
+    return np.stack([image[w] for image in images for w in even_windows(image.shape, size)])
 
 
 def _blocks(sample: Sample | None, shape: Sequence[int]) -> list[np.ndarray]:
-    """Return disjoint blocks of one shape of the volumes of a reference."""
+    """Return blocks of one shape, evenly spread over the volumes of a reference."""
     if sample is None or isinstance(sample, ImageSample):
         return []
     places = [
         (volume, window)
         for volume in sample.volumes
-        for window in disjoint_windows(volume.shape, shape)
+        for window in even_windows(volume.shape, shape)
     ]
     return [places[k][0][places[k][1]] for k in spread_evenly(len(places), MOST)]
 
