@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io as streams
 import json
+import lzma
 import os
 import tracemalloc
 import zipfile
@@ -354,3 +356,98 @@ def test_an_image_is_no_larger_than_its_file_can_hold(tmp_path):
     content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
     (tmp_path / "a.png").write_bytes(content)
     refused(lambda: io.load([tmp_path / "a.png"]), "hold the values that its header describes")
+
+
+# --------------------------------------------------------------------------------------------- VTK
+
+
+def vti(folder, pieces, whole="0 4 0 4 0 4", attributes=""):
+    text = "".join(
+        f'<Piece Extent="{extent}"><CellData><DataArray type="UInt8" Name="labels" '
+        f"{array}</DataArray></CellData></Piece>"
+        for extent, array in pieces
+    )
+    (folder / "a.vti").write_text(
+        f'<VTKFile type="ImageData" header_type="UInt32"{attributes}><ImageData '
+        f'WholeExtent="{whole}" Spacing="1 1 1">{text}</ImageData></VTKFile>'
+    )
+    return folder / "a.vti"
+
+
+def ascii_array(values):
+    return 'format="ascii">' + " ".join(map(str, values))
+
+
+ONES = ascii_array([1] * 64)
+
+
+@pytest.mark.parametrize(
+    ("whole", "extents", "match"),
+    [
+        ("0 4 0 4 0 8", ["0 4 0 4 0 4"], "hold every voxel of its WholeExtent in a piece, got 64"),
+        ("0 4 0 4 0 9", ["0 4 0 4 0 4", "0 4 0 4 5 9"], "got 16 of 144 in none"),
+        ("0 9 0 4 0 4", ["-5 -1 0 4 0 4"], "pieces in the WholeExtent 0 9 0 4 0 4, got -5 -1"),
+        ("0 4 0 4 0 4", ["0 4 0 4 1 5"], "pieces in the WholeExtent"),
+        ("0 4 0 4 0 4", ["5 9 0 4 0 4"], "pieces in the WholeExtent"),
+        ("0 4 0 4 0 4", [], "hold every voxel in one piece"),
+        ("0 4 0 4 0 4", ["0 4 0 4 4 0"], "hold every voxel in one piece"),
+        ("0 9999 0 9999 0 9999", ["0 4 0 4 0 4"], "hold the values that its header describes"),
+        ("4 0 4 0 4 0", ["0 4 0 4 0 4"], "a.vti"),
+    ],
+)
+def test_pieces_of_vtk_cover_the_whole(tmp_path, whole, extents, match):
+    path = vti(tmp_path, [(extent, ONES) for extent in extents], whole)
+    refused(lambda: io.load(path), match)
+
+
+def test_pieces_of_vtk_that_overlap_agree(tmp_path):
+    extents = ("0 4 0 4 0 4", "0 4 0 4 3 7")
+    path = vti(tmp_path, [(extent, ONES) for extent in extents], "0 4 0 4 0 7")
+    assert (io.load(path).labels == 1).all()
+    assert io.load(path).shape == (7, 4, 4)
+    twos = ascii_array([2] * 64)
+    path = vti(tmp_path, [(extents[0], ONES), (extents[1], twos)], "0 4 0 4 0 7")
+    refused(lambda: io.load(path), "pieces that agree where they overlap")
+
+
+@pytest.mark.parametrize(
+    "values", [[1] * 63, [1] * 65, [1] * 63 + [256], [1] * 63 + [-1], [1] * 63 + [0.5], ["x"] * 64]
+)
+def test_numbers_of_vtk_fit_their_type(tmp_path, values):
+    path = vti(tmp_path, [("0 4 0 4 0 4", ascii_array(values))])
+    refused(lambda: io.load(path), "a.vti cannot be read as .vti")
+
+
+@pytest.mark.parametrize("compressor", ["ZLib", "LZMA"])
+@pytest.mark.parametrize("header", [(1, 64, 0), (1, 1 << 28, 0), (2, 32, 32), (1 << 31, 1, 0)])
+def test_blocks_of_vtk_hold_what_the_extent_says(tmp_path, compressor, header):
+    squeeze = zlib.compress if compressor == "ZLib" else lzma.compress
+    big = squeeze(bytes(1 << 24))
+    words = base64.b64encode(np.array([*header, len(big)], "<u4").tobytes()).decode()
+    array = f'format="binary">{words}{base64.b64encode(big).decode()}'
+    attributes = f' compressor="vtk{compressor}DataCompressor"'
+    path = vti(tmp_path, [("0 4 0 4 0 4", array)], attributes=attributes)
+    refused(lambda: io.load(path), "a.vti cannot be read as .vti")
+
+
+def test_vtk_without_entities(tmp_path):
+    entities = "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10 if i else "1"}">' for i in range(12))
+    path = vti(tmp_path, [("0 4 0 4 0 4", 'format="ascii">&a11;')])
+    path.write_text(f"<!DOCTYPE VTKFile [{entities}]>" + path.read_text())
+    refused(lambda: io.load(path), "without a document type")
+    path.write_bytes(path.read_text().encode("utf-16"))
+    refused(lambda: io.load(path), "be XML in UTF-8")
+
+
+def test_vtk_of_millions_of_elements(tmp_path):
+    for text in ("<a>" * 200_000 + "</a>" * 200_000, "<a/>" * 200_000):
+        path = vti(tmp_path, [("0 4 0 4 0 4", 'format="ascii">' + text)])
+        refused(lambda path=path: io.load(path), "a.vti must hold at most 100000 elements", 100e6)
+
+
+@pytest.mark.parametrize("offset", ["-1", "99999999", "x"])
+def test_an_offset_of_vtk_lies_in_the_appended_data(tmp_path, offset):
+    path = vti(tmp_path, [("0 4 0 4 0 4", f'format="appended" offset="{offset}">')])
+    appended = b'<AppendedData encoding="raw">_' + b"\x40\0\0\0" + bytes(64) + b"</AppendedData>"
+    path.write_bytes(path.read_bytes().replace(b"</VTKFile>", appended + b"</VTKFile>"))
+    refused(lambda: io.load(path), "a.vti cannot be read as .vti")

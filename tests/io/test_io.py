@@ -353,7 +353,11 @@ def test_vtk_ghosts_of_one_piece_do_not_hide_another(tmp_path):
     )
     (tmp_path / "a.vti").write_text(text)
     np.testing.assert_array_equal(io.load(tmp_path / "a.vti").labels, SMALL)
-    (tmp_path / "b.vti").write_text(text.replace(left, ""))
+    alone = text.replace(left, "")
+    (tmp_path / "b.vti").write_text(alone)
+    with pytest.raises(ValueError, match="every voxel of its WholeExtent in a piece, got 2 of 6"):
+        io.load(tmp_path / "b.vti")
+    (tmp_path / "b.vti").write_text(alone.replace('WholeExtent="0', 'WholeExtent="1'))
     with pytest.warns(UserWarning, match="the 1 x 2 x 1 voxels"):
         np.testing.assert_array_equal(io.load(tmp_path / "b.vti").labels, [[[2], [5]]])
 

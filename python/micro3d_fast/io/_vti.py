@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import lzma
+import math
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
@@ -19,6 +21,7 @@ import numpy as np
 
 from .._atomic import atomic_write
 from .._checks import refuse_content
+from .._files import DEFLATE, ZSTD, require_fit
 from ._format import Content, Format, metadata_json, parse_metadata, pick_array
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ _VTK_TYPES = {
     "Int64": "i8", "UInt64": "u8", "Float32": "f4", "Float64": "f8",
 }  # fmt: skip
 _VTK_BLOCK = 1 << 20
+_PIECE, _MOST_ELEMENTS = 1 << 17, 100_000  # bytes parsed at a time, elements in all
 #: Arrays of VTK about the others: not 0 for what another piece owns or is hidden; 0 for invalid.
 _BOOKKEEPING = ("vtkGhostType", "vtkGhostLevels", "vtkValidPointMask")
 
@@ -90,7 +94,7 @@ def _read_vti(path: Path, name: str | None = None) -> Content:
         raw = b'"raw"' in content[start:opening]
         appended = content[content.index(b"_", opening) + 1 : content.rindex(b"</AppendedData>")]
         content = content[:start] + b"</VTKFile>"
-    root = ElementTree.fromstring(content)
+    root = _parse(content, path)
     image = root.find("ImageData")
     if image is None:
         raise refuse_content(path, "hold VTK ImageData", str(root.get("type")))
@@ -100,14 +104,65 @@ def _read_vti(path: Path, name: str | None = None) -> Content:
     decode = _VtkDecoder(root, appended, raw)
     whole = _extent(image.get("WholeExtent", ""))
     meta = _vti_metadata(image, whole, path)
-    pieces = image.findall("Piece")
+    pieces = _pieces(image, whole, path)
+    gain = {None: 8, "vtkZLibDataCompressor": DEFLATE}.get(root.get("compressor"), ZSTD)
+    require_fit(path, math.prod(_sizes(whole, "CellData")), path.stat().st_size, gain)
     places = _places(pieces, path)
-    chosen = _chosen(pieces[0], places, name, path)
+    chosen = _chosen(pieces[0][0], places, name, path)
     arrays = {}
     for kept in places if "micro3d_fast" in meta else [chosen]:
         on = places[kept]
-        arrays[kept] = _without_ghosts(*_vti_array(decode, pieces, whole, on, kept), path)
+        arrays[kept] = _without_ghosts(*_vti_array(decode, pieces, whole, on, kept, path), path)
     return Content(arrays.pop(chosen), meta, arrays)
+
+
+def _parse(content: bytes, path: Path) -> Any:
+    """Return the root of the XML, which has no entities and is neither deep nor endless."""
+    utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if utf16 or b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+        raise refuse_content(path, "be XML in UTF-8 without a document type", "other XML")
+    parser: Any = ElementTree.XMLPullParser(events=("start", "end"))
+    root, depth, count = None, 0, 0
+    for start in range(0, len(content), _PIECE):
+        parser.feed(content[start : start + _PIECE])
+        for event, element in parser.read_events():
+            root = element if root is None else root
+            depth += 1 if event == "start" else -1
+            count += event == "start"
+        if depth > 32 or count > _MOST_ELEMENTS:
+            raise refuse_content(path, f"hold at most {_MOST_ELEMENTS} elements of XML", "more")
+    parser.close()
+    return root
+
+
+def _pieces(image: Any, whole: list[int], path: Path) -> list[tuple[Any, list[int]]]:
+    """Return the pieces with their extents, which lie in the whole extent; empty ones are left out.
+
+    With ghosts on all sides a piece of one voxel holds 27.
+    """
+    pieces = [(piece, _extent(piece.get("Extent", ""))) for piece in image.findall("Piece")]
+    pieces = [
+        (piece, extent)
+        for piece, extent in pieces
+        if all(extent[2 * i] <= extent[2 * i + 1] for i in range(3))
+    ]
+    for _, extent in pieces:
+        if any(
+            not whole[2 * i] <= extent[2 * i] <= extent[2 * i + 1] <= whole[2 * i + 1]
+            for i in range(3)
+        ):
+            wanted = f"have its pieces in the WholeExtent {' '.join(map(str, whole))}"
+            raise refuse_content(path, wanted, " ".join(map(str, extent)))
+    voxels = sum(math.prod(_sizes(extent, "CellData")) for _, extent in pieces)
+    if not pieces or voxels > 27 * math.prod(_sizes(whole, "CellData")):
+        raise refuse_content(path, "hold every voxel in one piece", f"{len(pieces)} pieces")
+    return pieces
+
+
+def _sizes(extent: list[int], on: str) -> list[int]:
+    """Return the numbers of cells or of points of an extent, (nz, ny, nx)."""
+    counts = [extent[2 * i + 1] - extent[2 * i] for i in (2, 1, 0)]
+    return [n + 1 if on == "PointData" else max(n, 1) for n in counts]
 
 
 def _vti_metadata(image: Any, whole: list[int], path: Path) -> dict[str, Any]:
@@ -126,14 +181,15 @@ def _vti_metadata(image: Any, whole: list[int], path: Path) -> dict[str, Any]:
     }
 
 
-def _places(pieces: list[Any], path: Path) -> dict[str, str]:
+def _places(pieces: list[tuple[Any, list[int]]], path: Path) -> dict[str, str]:
     """Return the names of the arrays and whether they are CellData, which win, or PointData."""
-    places = {
-        array.get("Name", ""): on
-        for on in ("PointData", "CellData")
-        for array in (pieces[0].findall(f"{on}/DataArray") if pieces else ())
-        if array.get("Name") not in _BOOKKEEPING
-    }
+    first = pieces[0][0]
+    places: dict[str, str] = {}
+    for on in ("PointData", "CellData"):
+        names = [array.get("Name", "") for array in first.findall(f"{on}/DataArray")]
+        if len(set(names)) < len(names):
+            raise refuse_content(path, "hold every array once", "two of one name")
+        places.update({name: on for name in names if name not in _BOOKKEEPING})
     if not places:
         raise refuse_content(path, "hold a cell or point array", "none")
     return places
@@ -156,27 +212,24 @@ def _element(piece: Any, on: str, name: str) -> Any:
 
 
 def _vti_array(
-    decode: _VtkDecoder, pieces: list[Any], whole: list[int], on: str, name: str
+    decode: _VtkDecoder,
+    pieces: list[tuple[Any, list[int]]],
+    whole: list[int],
+    on: str,
+    name: str,
+    path: Path,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return one array of all pieces in the whole extent, (nz, ny, nx[, k]), and what they own.
 
     Cells and points that a piece holds as ghosts belong to another piece, if to any; None if
-    everything is owned.
+    everything is owned.  Every cell and point lies in some piece, and pieces that share one agree.
     """
-
-    def sizes(extent: list[int]) -> list[int]:
-        counts = [extent[2 * i + 1] - extent[2 * i] for i in (2, 1, 0)]
-        return [n + 1 if on == "PointData" else max(n, 1) for n in counts]
-
-    size = sizes(whole)
+    size = _sizes(whole, on)
     out: np.ndarray | None = None
-    owned = np.zeros(size, dtype=bool)
-    for piece in pieces:
-        extent = _extent(piece.get("Extent", ""))
-        part = sizes(extent)
-        element = _element(piece, on, name)
-        components = int(element.get("NumberOfComponents", "1"))
-        block = decode(element).reshape(*part, *([components] if components > 1 else []))
+    owned, held = np.zeros(size, dtype=bool), np.zeros(size, dtype=bool)
+    for piece, extent in pieces:
+        part = _sizes(extent, on)
+        block = decode.voxels(_element(piece, on, name), part)
         own = _owned(decode, piece, on, part)
         if len(pieces) == 1 and part == size and own.all():
             return block, None
@@ -184,8 +237,15 @@ def _vti_array(
             out = np.zeros((*size, *block.shape[3:]), dtype=block.dtype)
         starts = [extent[2 * i] - whole[2 * i] for i in (2, 1, 0)]
         box = tuple(slice(c, c + n) for c, n in zip(starts, part, strict=True))
+        shared = owned[box] & own
+        if not np.array_equal(out[box][shared], block[shared], equal_nan=block.dtype.kind == "f"):
+            raise refuse_content(path, "have pieces that agree where they overlap", "others")
         out[box][own] = block[own]
         owned[box] |= own
+        held[box] = True
+    if not held.all():
+        got = f"{held.size - np.count_nonzero(held)} of {held.size} in none"
+        raise refuse_content(path, "hold every voxel of its WholeExtent in a piece", got)
     assert out is not None
     return out, None if owned.all() else owned
 
@@ -196,7 +256,7 @@ def _owned(decode: _VtkDecoder, piece: Any, on: str, part: list[int]) -> np.ndar
     for name in _BOOKKEEPING:
         element = _element(piece, on, name)
         if element is not None:
-            flags = decode(element).reshape(part) != 0
+            flags = decode.voxels(element, part) != 0
             own &= flags if name == "vtkValidPointMask" else ~flags
     return own
 
@@ -233,48 +293,86 @@ class _VtkDecoder:
         self.order = ">" if root.get("byte_order") == "BigEndian" else "<"
         self.header = np.dtype(self.order + _VTK_TYPES[root.get("header_type", "UInt32")])
         compressor = root.get("compressor")
-        known: dict[str | None, Callable[[Any], bytes] | None] = {
+        known: dict[str | None, Callable[[], Any] | None] = {
             None: None,
-            "vtkZLibDataCompressor": zlib.decompress,
-            "vtkLZMADataCompressor": lzma.decompress,
+            "vtkZLibDataCompressor": zlib.decompressobj,
+            "vtkLZMADataCompressor": lzma.LZMADecompressor,
         }
         if compressor not in known:
             raise ValueError(f"compressor {compressor} is not supported; use zlib, lzma or none")
-        self.decompress = known[compressor]
+        self.decompressor = known[compressor]
         self.appended, self.raw = appended, raw
 
-    def __call__(self, element: Any) -> np.ndarray:
+    def voxels(self, element: Any, shape: list[int]) -> np.ndarray:
+        """Return the array of an element, (nz, ny, nx) or with components (nz, ny, nx, k)."""
+        if element is None:
+            raise ValueError("an array is missing in one of the pieces")
+        components = int(element.get("NumberOfComponents", "1"))
+        full = [*shape, components] if components > 1 else shape
+        return self._values(element, math.prod(full)).reshape(full)
+
+    def _values(self, element: Any, count: int) -> np.ndarray:
         kind = element.get("type", "")
         if kind not in _VTK_TYPES:
             raise ValueError(f"array {element.get('Name')!r} has type {kind!r}, not a number")
         dtype = np.dtype(self.order + _VTK_TYPES[kind])
         form = element.get("format", "ascii")
         if form == "ascii":
-            numbers = (element.text or "").split()
-            return np.array(numbers, dtype=np.float64 if dtype.kind == "f" else np.int64).astype(
-                dtype.newbyteorder("=")
-            )
+            return _ascii_values(element.text or "", dtype.newbyteorder("="), count)
         if form == "binary":
             data, raw = (element.text or "").strip().encode(), False
         else:
-            data, raw = self.appended[int(element.get("offset", "0")) :], self.raw
+            offset = int(element.get("offset", "0"))
+            if not 0 <= offset <= len(self.appended):
+                raise ValueError(f"offset {offset} lies outside the appended data")
+            data, raw = self.appended[offset:], self.raw
         take = _RawBytes(data) if raw else _Base64Bytes(data)
-        array = np.frombuffer(self._payload(take), dtype=dtype)
+        array = np.frombuffer(self._payload(take, count * dtype.itemsize), dtype=dtype)
         return array.astype(dtype.newbyteorder("=")) if self.order == ">" else array
 
-    def _payload(self, take: Any) -> bytes:
-        size = self.header.itemsize
-        if self.decompress is None:
-            (count,) = np.frombuffer(take.peek(size), self.header)
-            return take(size + int(count))[size:]
-        (blocks,) = np.frombuffer(take.peek(size), self.header)
-        header = np.frombuffer(take(size * (3 + int(blocks))), self.header)
-        lengths = header[3:].astype(np.int64)
-        packed = memoryview(take(int(lengths.sum())))
-        ends = np.cumsum(lengths)
+    def _payload(self, take: Any, size: int) -> bytes:
+        """Return the ``size`` bytes of an array; data of another size are refused before."""
+        word = self.header.itemsize
+        if self.decompressor is None:
+            (stored,) = np.frombuffer(take.peek(word), self.header).tolist()
+            if stored != size:
+                raise ValueError(f"{stored} bytes are stored for {size}")
+            return take(word + size)[word:]
+        (blocks,) = np.frombuffer(take.peek(word), self.header).tolist()
+        _, usual, last, *lengths = np.frombuffer(take(word * (3 + blocks)), self.header).tolist()
+        sizes = [usual] * blocks
+        if last:
+            sizes[-1:] = [last]
+        if sum(sizes) != size:
+            raise ValueError(f"blocks of {sum(sizes)} bytes are stored for {size}")
+        packed = memoryview(take(sum(lengths)))
+        ends = itertools.accumulate(lengths)
         return b"".join(
-            self.decompress(packed[end - n : end]) for end, n in zip(ends, lengths, strict=True)
+            self._block(packed[end - length : end], wanted)
+            for end, length, wanted in zip(ends, lengths, sizes, strict=True)
         )
+
+    def _block(self, packed: memoryview, size: int) -> bytes:
+        """Decompress a block to its ``size`` bytes, never more."""
+        decompressor = self.decompressor()  # type: ignore[misc]
+        block = decompressor.decompress(packed, size + 1)
+        if len(block) != size or not decompressor.eof:
+            raise ValueError(f"a block does not hold its {size} bytes")
+        return block
+
+
+def _ascii_values(text: str, dtype: np.dtype[Any], count: int) -> np.ndarray:
+    """Return the numbers of a text, which must be as many and fit their type."""
+    if len(text) > 64 * count + 4096:
+        raise ValueError(f"{len(text)} characters are stored for {count} values")
+    numbers = text.split()
+    if len(numbers) != count:
+        raise ValueError(f"{len(numbers)} values are stored for {count}")
+    wide = np.array(numbers, dtype=np.float64 if dtype.kind == "f" else np.int64)
+    values = wide.astype(dtype)
+    if dtype.kind != "f" and (values != wide).any():
+        raise ValueError(f"values {wide.min()} ... {wide.max()} do not fit {dtype.name}")
+    return values
 
 
 class _RawBytes:
