@@ -182,7 +182,7 @@ class Model:
             "weights": name,
             "sha256": digest,
             "config": asdict(self.config),
-            "schedule": asdict(self.schedule),
+            "schedule": self.schedule.record(),
             "prediction": self.prediction,
             "phase_names": list(self.phase_names),
             "volume_fractions": list(self.volume_fractions),

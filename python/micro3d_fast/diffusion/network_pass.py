@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .copies import Copy
     from .field import Field
 
-__all__ = ["NetworkPass"]
+__all__ = ["NetworkPass", "PairPass", "network_pass"]
 
 _FILLS_A_GPU = 2**21  # pixels: larger batches are no faster
 
@@ -48,6 +48,9 @@ class NetworkPass:
         Side of the windows that longer slices are cut into; None for whole slices.
     fractions : sequence of float, optional
         Phase fractions that the network is conditioned on.
+    outputs : sequence of tensor, optional
+        The buffers that it fills, with the plane as condition and, if there are two, without one;
+        default all of the field.
     """
 
     def __init__(
@@ -57,10 +60,12 @@ class NetworkPass:
         *,
         window: int | None = None,
         fractions: Sequence[float] | None = None,
+        outputs: Sequence[Tensor] | None = None,
     ) -> None:
         import torch
 
         self.field, self.window = field, window
+        self.outputs = field.net_outputs if outputs is None else outputs
         self.net, self.forward = network.net, network.forward
         self.fractions = (  # (1, P)
             None
@@ -76,10 +81,10 @@ class NetworkPass:
 
         from .unet import NO_PLANE
 
-        conditions = [PLANES.index(self.field.plane), NO_PLANE][: len(self.field.net_outputs)]
+        conditions = [PLANES.index(self.field.plane), NO_PLANE][: len(self.outputs)]
         started = self._now()
         with torch.inference_mode():
-            self._run([self._embedding(t, c) for c in conditions], self.field.net_outputs)
+            self._run([self._embedding(t, c) for c in conditions], self.outputs)
         self._times.append((started, self._now()))
 
     @property
@@ -109,10 +114,12 @@ class NetworkPass:
         from .unet import NO_PLANE
 
         kinds = [PLANES.index(plane) for plane in self.field.planes]
-        if len(self.field.net_outputs) > 1:
+        if len(self.outputs) > 1:
             kinds.append(NO_PLANE)
         pairs = [(t, kind) for kind in kinds for t in times]
-        steps, planes = torch.tensor(pairs).T.to(self.field.device)
+        device, told = self.field.device, self.field.model.schedule.network_time
+        steps = torch.tensor([told[t] for t, _ in pairs], dtype=torch.float32, device=device)
+        planes = torch.tensor([kind for _, kind in pairs], device=device)
         # Eq. 9: the network without a condition is given neither plane nor fractions.
         fractions = None if self.fractions is None else self.fractions.expand(len(pairs), -1)
         with torch.inference_mode():
@@ -249,3 +256,30 @@ class NetworkPass:
         room = int(0.5 * free_memory_bytes(field.device)) // per_pixel
         most = 2**31 // (4 * width) if field.device.type == "cuda" else 64 * 64 * 64
         return max(64 * 64, min(room, most))
+
+
+class PairPass:
+    """The networks of a pair on all slices of a plane: each fills one output of the field."""
+
+    def __init__(self, passes: Sequence[NetworkPass]) -> None:
+        self._passes = passes
+
+    def embed(self, times: Sequence[int]) -> None:
+        for one in self._passes:
+            one.embed(times)
+
+    def predict(self, t: int) -> None:
+        for one in self._passes:
+            one.predict(t)
+
+    @property
+    def seconds(self) -> float:
+        return sum(one.seconds for one in self._passes)
+
+
+def network_pass(field: Field, networks: Sequence[Copy], **options: Any) -> NetworkPass | PairPass:
+    """Return the pass of one network, or of a pair, on a field."""
+    if len(networks) == 1:
+        return NetworkPass(field, networks[0], **options)
+    outputs = zip(networks, field.net_outputs, strict=True)
+    return PairPass([NetworkPass(field, net, outputs=[out], **options) for net, out in outputs])

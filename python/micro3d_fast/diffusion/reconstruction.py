@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ from .field import Field, working_shape
 from .labelling import UNKNOWN, final_labels, labels_of, left_to_give, prepare_labelling
 from .model import Model
 from .natural_fractions import draw_fractions, leave_room, natural_covariance
-from .network_pass import NetworkPass
+from .network_pass import network_pass
 from .recipe import OMIT, Recipe, Record
 from .sampling import Callback, sample
 from .settings import Runtime, Sampler, SamplerSettings, resolve_sampler
@@ -75,6 +76,9 @@ class Reconstruction:
     precision: Any = "auto"  # checked: a torch.dtype
     compile: Any = "auto"
     keep_raw: bool = False
+    # Not an argument of `reconstruct`: the model that takes the place of "no condition" in Eq. 9,
+    # so that a weight 1 + w gives network + w (network - against).
+    against: Model | None = None
     # what follows from the options
     named: Sampler = dataclasses.field(init=False)
     settings: SamplerSettings = dataclasses.field(init=False)
@@ -92,7 +96,7 @@ class Reconstruction:
     def options(cls) -> frozenset[str]:
         """Return the keywords of `reconstruct_many`: the options, ``runtime`` and its fields."""
         fields = {f.name for f in dataclasses.fields(cls) if f.init}
-        return frozenset(fields | {"runtime"}) - {"volume_shape", "model"}
+        return frozenset(fields | {"runtime"}) - {"volume_shape", "model", "against"}
 
     def __post_init__(self) -> None:
         from .device import compute_dtype, should_compile
@@ -226,8 +230,12 @@ class Reconstruction:
         if self.fraction_condition:
             given = targets[0]  # of all volumes
             fractions = self.model.volume_fractions if given is None else tuple(given)
-        lent = borrowed(self.model, self.device, self.precision, self.compile)
-        with computing(self.device, self.precision), lent as network:
+        models = [self.model] if self.against is None else [self.model, self.against]
+        with computing(self.device, self.precision), ExitStack() as lent:
+            networks = [
+                lent.enter_context(borrowed(m, self.device, self.precision, self.compile))
+                for m in models
+            ]
             field = Field(
                 self.volume_shape,
                 self.model,
@@ -239,7 +247,7 @@ class Reconstruction:
                 fractions=self.volume_fractions if self.covariance is None else np.array(targets),
                 known=self.known,
             )
-            passes = NetworkPass(field, network, window=self.window, fractions=fractions)
+            passes = network_pass(field, networks, window=self.window, fractions=fractions)
             sample(field, passes, self.settings, callback)
             fields = [field.result(i) for i in range(len(seeds))]  # (C, nz, ny, nx) on the host
             network_seconds = passes.seconds
@@ -312,6 +320,7 @@ class Reconstruction:
             },
             "passes": self.settings.passes,
             "guidance": self.guidance,
+            **({} if self.against is None else {"against": self.against.hash}),
             "periodic": list(self.periodic),
             "window": self.window,
             "known": known,

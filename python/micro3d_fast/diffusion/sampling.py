@@ -22,7 +22,7 @@ from typing import Any
 
 from .field import Field
 from .mean_hold import MeanHold
-from .network_pass import NetworkPass
+from .network_pass import NetworkPass, PairPass
 from .settings import SamplerSettings
 
 __all__ = ["Callback", "sample"]
@@ -32,7 +32,7 @@ Callback = Callable[[dict[str, Any]], None]
 
 def sample(
     field: Field,
-    network: NetworkPass,
+    network: NetworkPass | PairPass,
     settings: SamplerSettings,
     callback: Callback | None = None,
 ) -> None:

@@ -11,17 +11,17 @@ process visits a subset of the steps; between neighbours s < t it has
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from .._checks import choice
+from .._checks import choice, real, refuse
 
 __all__ = ["KINDS", "PREDICTIONS", "Affine", "Schedule"]
 
-KINDS = ("linear", "cosine", "cosine-zero")
+KINDS = ("linear", "cosine", "cosine-zero", "shifted")
 PREDICTIONS = ("noise", "x0", "v")
 
 
@@ -41,19 +41,34 @@ class Schedule:
 
     Parameters
     ----------
-    kind : {"linear", "cosine", "cosine-zero"}
+    kind : {"linear", "cosine", "cosine-zero", "shifted"}
         ``"linear"`` is the paper's: beta evenly spaced from ``beta_first`` to ``beta_last``.
         ``"cosine"`` is Nichol and Dhariwal's (2021, Eq. 17), ``"cosine-zero"`` the same with a
-        terminal signal of exactly zero (Lin et al. 2024).
+        terminal signal of exactly zero (Lin et al. 2024).  ``"shifted"`` is ``"cosine-zero"`` with
+        its log signal-to-noise ratio lowered by 2 log ``shift`` (Hoogeboom et al. 2023), so that
+        more steps lie where coarse structure is decided.
+    shift : float
+        Of ``"shifted"``, positive.
     """
 
     kind: str = "linear"
     steps: int = 1000
     beta_first: float = 1e-4
     beta_last: float = 1e-2
+    shift: float = 1.0
 
     def __post_init__(self) -> None:
         choice(self.kind, KINDS, name="schedule")
+        real(self.shift, name="shift", minimum=0.0, open_ends=True)
+        if self.shift != 1 and self.kind != "shifted":
+            raise refuse("shift", "be 1 for other schedules than 'shifted'", str(self.shift))
+
+    def record(self) -> dict[str, Any]:
+        """Return the fields for a file; ``shift`` where it has a meaning."""
+        fields = asdict(self)
+        if self.kind != "shifted":
+            del fields["shift"]
+        return fields
 
     @cached_property
     def alpha_bar(self) -> np.ndarray:
@@ -68,8 +83,21 @@ class Schedule:
         if self.kind == "cosine":  # beta is clipped at 0.999, so the end is not quite zero
             ratio = np.maximum(bar[1:] / bar[:-1], 1e-3)
             return np.concatenate(([1.0], np.cumprod(ratio)))
+        bar /= bar + self.shift**2 * (1 - bar)
         bar[-1] = 0.0
         return bar
+
+    @cached_property
+    def network_time(self) -> np.ndarray:
+        """What the network is told of t = 0 ... T, float64, shape (steps + 1,).
+
+        t itself; for ``"shifted"`` the t at which ``"cosine-zero"`` has the same signal-to-noise
+        ratio, so that a network sees the same number at the same noise whatever the shift.
+        """
+        if self.kind != "shifted":
+            return np.arange(self.steps + 1, dtype=np.float64)
+        bar = self.alpha_bar
+        return self.steps * 2 / np.pi * np.arctan2(np.sqrt(1 - bar), np.sqrt(bar))
 
     def beta(self, t: int, s: int) -> float:
         """Return the variance that the forward process adds between steps s < t (Eq. 1)."""

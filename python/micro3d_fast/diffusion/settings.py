@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from .. import _checks
 
 if TYPE_CHECKING:
     from .model import Model
+    from .schedule import Schedule
 
 __all__ = [
     "QUALITY",
@@ -23,9 +25,11 @@ __all__ = [
     "Sampler",
     "SamplerSettings",
     "check_changes",
+    "default_repeats",
     "fast_settings",
     "paper_settings",
     "resolve_sampler",
+    "scaled_repeats",
 ]
 
 Repeats = int | tuple[int, ...]
@@ -119,6 +123,24 @@ _LEVELS, _REPEATS = 8, 5
 # noise they make coarse structure coarser (lamellae flat and thick), in the middle they make the
 # slices agree (docs/study.md).
 RISING = (1, 2, 3, 5, 7, 7, 5, 0)
+# The same for a schedule whose terminal signal is zero, which makes smoother volumes.
+SHORT = (1, 1, 2, 3, 4, 4, 3, 0)
+
+
+def default_repeats(schedule: Schedule) -> tuple[int, ...]:
+    """Return the harmonizing passes of each step for a model without calibration."""
+    return SHORT if schedule.alpha_bar[-1] == 0 else RISING
+
+
+def scaled_repeats(repeats: tuple[int, ...], passes: int) -> tuple[int, ...]:
+    """Return repeats in the same proportions with another number of passes (largest remainders)."""
+    wanted = max(passes - len(repeats), 0)
+    shares = [r * wanted / max(sum(repeats), 1) for r in repeats]
+    found = [math.floor(share) for share in shares]
+    rest = sorted(range(len(repeats)), key=lambda k: found[k] - shares[k])
+    for k in rest[: wanted - sum(found)]:
+        found[k] += 1
+    return tuple(found)
 
 
 def paper_settings(model: Model, harmonize: int = 4, gamma: float = 0.5) -> SamplerSettings:
@@ -136,16 +158,16 @@ def fast_settings(
     """Return settings with few outer steps and several harmonizing passes in each.
 
     The defaults, without ``passes`` and ``harmonize``, are the repeats that `calibrate` found for
-    the model, or else eight steps whose repeats rise as the noise falls.  For another number of
-    passes, each of eight steps is repeated up to five times, as the passes allow, and more passes
-    are more steps.
+    the model, or else eight steps whose repeats rise as the noise falls (`default_repeats`).  For
+    another number of passes, each of eight steps is repeated up to five times, as the passes allow,
+    and more passes are more steps.
 
     The variance of a step is that of the posterior: the paper's beta, harmless on its thousand
     steps, leaves steps this long with more noise than the network expects, which stays as single
     voxels.  gamma = 1: a blend of two noises has too little variance for a prediction of v.
     """
     if passes is None and harmonize is None and model is not None:
-        harmonize = model.harmonize
+        harmonize = model.harmonize or default_repeats(model.schedule)
     passes = QUALITY["standard"] if passes is None else passes
     if harmonize is None:
         standard = passes == QUALITY["standard"]

@@ -93,7 +93,7 @@ def sample_slices(
     with computing(where, dtype), borrowed(model, where, dtype) as network:
         predict = _predictor(network, plane, guidance, fractions, dtype)
         for t, s in itertools.pairwise([*times, 0]):
-            x = _step(model, x, predict(x, t), t, s)
+            x = _step(model, x, predict(x, model.schedule.network_time[t]), t, s)
     return np.stack([labels_of(image, model.n_phases) for image in x[..., :h, :w].cpu().numpy()])
 
 
@@ -124,27 +124,26 @@ def _predictor(
     guidance: float,
     fractions: np.ndarray | None,
     dtype: torch.dtype,
-) -> Callable[[Tensor, int], Tensor]:
-    """Return the network's output for images and a step, with guidance (Eq. 9)."""
+) -> Callable[[Tensor, float], Tensor]:
+    """Return the network's output for images and a time, with guidance (Eq. 9)."""
     import torch
 
     from .unet import NO_PLANE
 
-    def output(x: Tensor, t: int, condition: int) -> Tensor:
+    def output(x: Tensor, time: float, condition: int) -> Tensor:
         given = None
         if fractions is not None and condition != NO_PLANE:
             given = torch.from_numpy(fractions[None]).float().to(x.device)
-        embedding = network.net.condition(
-            torch.tensor([t], device=x.device), torch.tensor([condition], device=x.device), given
-        )
+        told = torch.tensor([time], dtype=torch.float32, device=x.device)
+        embedding = network.net.condition(told, torch.tensor([condition], device=x.device), given)
         images = x.to(dtype).contiguous(memory_format=torch.channels_last)
         return network.forward(images, embedding).float()
 
-    def predict(x: Tensor, t: int) -> Tensor:
+    def predict(x: Tensor, time: float) -> Tensor:
         with torch.inference_mode():
-            net = output(x, t, PLANES.index(plane))
+            net = output(x, time, PLANES.index(plane))
             if guidance != 1:
-                net = guidance * net + (1 - guidance) * output(x, t, NO_PLANE)
+                net = guidance * net + (1 - guidance) * output(x, time, NO_PLANE)
             return net
 
     return predict

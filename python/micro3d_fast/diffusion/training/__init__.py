@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from .learner import DivergedError
 from .run_directory import CHECKPOINT, ResumeError
-from .train import train
+from .teacher import Teacher
+from .train import fine_tune, train
 
-__all__ = ["CHECKPOINT", "DivergedError", "ResumeError", "train"]
+__all__ = ["CHECKPOINT", "DivergedError", "ResumeError", "Teacher", "fine_tune", "train"]

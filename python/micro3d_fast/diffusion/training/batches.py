@@ -37,7 +37,7 @@ class Batch:
 
     x_t: torch.Tensor  # (B, C, H, W)
     target: torch.Tensor  # (B, C, H, W)
-    t: torch.Tensor  # (B,)
+    t: torch.Tensor  # (B,), as the network is told
     plane: torch.Tensor  # (B,)
     fractions: torch.Tensor | None  # (B, P), for a network with a fraction condition
     kept: torch.Tensor | None  # (B,), whether the fractions are given
@@ -71,7 +71,7 @@ def make_batch(micrographs: Micrographs, options: TrainingOptions, step: int) ->
     return Batch(
         x_t.to(device, memory_format=torch.channels_last),
         target.to(device),
-        torch.from_numpy(t).to(device),
+        torch.from_numpy(schedule.network_time[t]).float().to(device),
         torch.from_numpy(plane.astype(np.int64)).to(device),
         fractions,
         kept,

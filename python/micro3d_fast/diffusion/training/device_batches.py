@@ -54,6 +54,7 @@ class DeviceBatches:
         self._ends = torch.from_numpy(ends).to(device)
         self._start, self._rows, self._columns = torch.from_numpy(tables).to(device).unbind()
         self._bar = torch.from_numpy(options.schedule.alpha_bar).float().to(device)
+        self._time = torch.from_numpy(options.schedule.network_time).float().to(device)
 
     @staticmethod
     def fit(micrographs: Micrographs, device: torch.device) -> bool:
@@ -112,7 +113,7 @@ class DeviceBatches:
         return Batch(
             x_t.contiguous(memory_format=torch.channels_last),
             schedule.target(bar, x0, noise, options.prediction),
-            t,
+            self._time[t],
             plane,
             fractions,
             kept,

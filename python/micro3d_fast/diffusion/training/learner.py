@@ -17,6 +17,7 @@ from ..model import Model, channel_count
 from .batches import Batch, HostBatches, fraction_spread
 from .options import TrainingOptions
 from .start import initialize, origin
+from .teacher import Teaching
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +56,7 @@ class Learner:
         self.micrographs, self.options = micrographs, options
         phases = micrographs.n_phases
         self.config = replace(
-            PRESETS[options.preset],
+            PRESETS[options.preset] if options.init is None else options.init.config,
             channels=channel_count(phases),
             fractions=phases if options.fraction_condition else 0,
         )
@@ -83,6 +84,9 @@ class Learner:
         self.optimizer = torch.optim.Adam(
             self.net.parameters(), lr=rate, betas=(0.9, 0.99), fused=True, capturable=on_cuda
         )
+        self._teaching = None
+        if options.teacher is not None:
+            self._teaching = Teaching(options.teacher, options.device, options.precision)
         self._batches: HostBatches | DeviceBatches = HostBatches(micrographs, options)
         self._run: Callable[[], torch.Tensor] = self._make_step
         if on_cuda:
@@ -131,7 +135,8 @@ class Learner:
         import torch
 
         batch = self._batches.draw()
-        loss = torch.nn.functional.mse_loss(self._predict(batch).float(), batch.target)  # Eq. 6
+        target = batch.target if self._teaching is None else self._teaching.target(batch)
+        loss = torch.nn.functional.mse_loss(self._predict(batch).float(), target)  # Eq. 6
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self._rounded:

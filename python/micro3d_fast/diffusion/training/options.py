@@ -4,16 +4,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ... import _checks
 from ..._device import find_device
 from ..model import Model
-from ..schedule import PREDICTIONS, Schedule
+from ..schedule import KINDS, PREDICTIONS, Schedule
 
 if TYPE_CHECKING:
     from ...micrographs import Micrographs
+    from .teacher import Teacher
 
 __all__ = ["RECIPES", "Recipe", "TrainingOptions"]
 
@@ -61,6 +62,7 @@ class TrainingOptions:
     seed: int
     prediction: Any
     schedule: Any  # checked: a Schedule
+    shift: Any
     learning_rate: Any
     condition_dropout: float
     fraction_condition: bool
@@ -70,6 +72,7 @@ class TrainingOptions:
     precision: Any  # checked: a torch.dtype
     compile: Any
     init: Model | None = None  # whose weights the run starts from
+    teacher: Teacher | None = None  # whose word is learned instead of the noise that was added
 
     @property
     def recipe(self) -> Recipe:
@@ -98,7 +101,7 @@ class TrainingOptions:
         put("prediction", _checks.choice, own, options=PREDICTIONS)
         if self.init is not None and self.prediction != own:
             raise _checks.refuse("prediction", f"be {own!r}, as `init`", repr(self.prediction))
-        object.__setattr__(self, "schedule", Schedule(self.schedule or recipe.schedule))
+        object.__setattr__(self, "schedule", self._schedule())
         if self.prediction == "noise" and self.schedule.alpha_bar[-1] == 0:
             wanted = "be 'v' or 'x0' for a schedule whose terminal signal is zero"
             raise _checks.refuse("prediction", wanted, "'noise'")
@@ -111,16 +114,23 @@ class TrainingOptions:
         object.__setattr__(self, "precision", compute_dtype(self.precision, self.device))
         object.__setattr__(self, "compile", should_compile(self.compile, self.device))
 
+    def _schedule(self) -> Schedule:
+        """Check the schedule."""
+        if isinstance(self.schedule, Schedule):
+            return self.schedule
+        kind = _checks.choice(self.schedule or self.recipe.schedule, KINDS, name="schedule")
+        return Schedule(kind, shift=1.0 if self.shift is None else self.shift)
+
     def settings(self, micrographs: Micrographs) -> dict[str, Any]:
         """Return what is recorded of a run and must be the same when it is resumed."""
-        return {
+        settings = {
             "preset": self.preset,
             "patch": self.patch,
             "steps": self.steps,
             "batch_size": self.batch_size,
             "seed": self.seed,
             "prediction": self.prediction,
-            "schedule": asdict(self.schedule),
+            "schedule": self.schedule.record(),
             "learning_rate": self.learning_rate,
             "condition_dropout": self.condition_dropout,
             "fraction_condition": self.fraction_condition,
@@ -130,3 +140,6 @@ class TrainingOptions:
             "data": micrographs.fingerprint(),
             "init": None if self.init is None else self.init.hash,
         }
+        if self.teacher is not None:
+            settings["teacher"] = self.teacher.record()
+        return settings

@@ -30,8 +30,9 @@ from .start import require_network, starting_model
 if TYPE_CHECKING:
     from ...micrographs import Micrographs
     from ...statistics import Verdict
+    from .teacher import Teacher
 
-__all__ = ["train"]
+__all__ = ["fine_tune", "train"]
 
 
 def train(
@@ -48,6 +49,7 @@ def train(
     callback: Callable[[dict[str, Any]], None] | None = None,
     prediction: str | None = None,
     schedule: str | None = None,
+    shift: float | None = None,
     learning_rate: float | None = None,
     condition_dropout: float = 0.1,
     fraction_condition: bool = False,
@@ -160,16 +162,12 @@ def train(
     labels stay on the device if they take at most a quarter of its free memory; else batches are
     made on the host, which is slower and draws other crops from the same law.
     """
-    from ..device import computing
-    from .captured_step import repeatable
-
-    arguments = dict(locals())  # by name; first statement but the imports
+    arguments = dict(locals())  # by name; first statement
     if not hasattr(micrographs, "sample") or not hasattr(micrographs, "fingerprint"):
         raise _checks.refuse_type("micrographs", "be a Micrographs", type(micrographs).__name__)
     arguments["init"] = starting_model(init, micrographs.n_phases)
-    options = TrainingOptions(
-        **{name: arguments[name] for name in TrainingOptions.__dataclass_fields__}
-    )
+    fields = TrainingOptions.__dataclass_fields__
+    options = TrainingOptions(**{name: arguments[name] for name in fields if name in arguments})
     if options.init is not None:
         require_network(options.init, options.preset)
     if micrographs.min_side < options.patch:
@@ -179,13 +177,70 @@ def train(
     size = micrographs.check(patch=options.patch).patch
     for sentence in size.warnings if size else ():
         warnings.warn(sentence, UserWarning, stacklevel=2)
-    directory = RunDirectory(Path(out))
-    with computing(options.device, options.precision), repeatable(), directory.locked():
-        _Run(micrographs, directory, options, resume).finish(callback)
+    _run(micrographs, out, options, resume, callback)
     model = load_model(Path(out) / "model")  # exactly what is on disk
     if "training" in model.details and poor(model.details):  # older versions did not record it
         warnings.warn(f"the model may be poor: {model.details['training']}", stacklevel=2)
     return model
+
+
+def fine_tune(
+    model: Model,
+    micrographs: Micrographs,
+    out: str | Path,
+    *,
+    steps: int,
+    learning_rate: float,
+    teacher: Teacher | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    precision: str = "auto",
+    callback: Callable[[dict[str, Any]], None] | None = None,
+) -> Model:
+    """Train a copy of a model further, on its own recipe; resumes a run in ``out``.
+
+    With a teacher the copy learns what it says of the noisy images, instead of their noise.
+    """
+    side = min(model.patch, micrographs.min_side // model.config.stride * model.config.stride)
+    details = model.details
+    options = TrainingOptions(
+        preset=details.get("preset", "small"),
+        patch=side,
+        steps=steps,
+        batch_size=details.get("batch_size", 32),
+        device=device,
+        seed=seed,
+        prediction=model.prediction,
+        schedule=model.schedule,
+        shift=None,
+        learning_rate=learning_rate,
+        condition_dropout=details.get("condition_dropout", 0.1),
+        fraction_condition=model.fraction_condition,
+        save_every=None,
+        samples_every=0,
+        precision=precision,
+        compile=False,
+        init=model,
+        teacher=teacher,
+    )
+    _run(micrographs, out, options, True, callback)
+    return load_model(Path(out) / "model")
+
+
+def _run(
+    micrographs: Micrographs,
+    out: str | Path,
+    options: TrainingOptions,
+    resume: bool,
+    callback: Callable[[dict[str, Any]], None] | None,
+) -> None:
+    """Make the run of checked options in its directory."""
+    from ..device import computing
+    from .captured_step import repeatable
+
+    directory = RunDirectory(Path(out))
+    with computing(options.device, options.precision), repeatable(), directory.locked():
+        _Run(micrographs, directory, options, resume).finish(callback)
 
 
 class _Run:

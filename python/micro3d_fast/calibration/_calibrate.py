@@ -1,0 +1,218 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""`calibrate`: the request, its checks and its result."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .. import _checks
+from ..diffusion import Model
+from ..diffusion.reconstruction import Reconstruction, check_model
+from ..micrographs import Micrographs
+from ..statistics import Verdict
+from ._loop import Round, close_loop
+from ._repeats import Trial
+from ._volumes import Volumes
+
+__all__ = ["EFFORTS", "Calibration", "calibrate"]
+
+EFFORTS = ("quick", "full")
+_CHOSEN_HERE = (
+    "guidance",
+    "harmonize",
+    "keep_raw",
+    "passes",
+    "quality",
+    "sampler",
+    "settings",
+    "n",
+)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Result of `calibrate`.
+
+    Attributes
+    ----------
+    model : Model
+        To reconstruct with, or to save: with the repeats found as its default, and after
+        ``effort="full"`` with corrected weights, unless ``rounds`` say that nothing was changed.
+    harmonize : tuple of int
+        Harmonizing passes of each step.
+    verdict : Verdict
+        On volumes of the model, together.
+    trials : tuple of Trial
+        Numbers of passes that were tried for the model, the best last.
+    rounds : tuple of Round
+        What each round of ``effort="full"`` did.
+    """
+
+    model: Model
+    harmonize: tuple[int, ...]
+    verdict: Verdict
+    trials: tuple[Trial, ...]
+    rounds: tuple[Round, ...] = ()
+
+    def __str__(self) -> str:
+        return f"Verdict: {self.verdict}.\n{self.table()}"
+
+    def table(self) -> str:
+        """Return the trials and the rounds, one per line, and what limits the result."""
+        lines = ["Surface of the volumes over that of the micrographs (z, y, x), before matching:"]
+        for trial in self.trials:
+            chosen = "  <- chosen" if trial.harmonize == self.harmonize else ""
+            axes = " ".join(f"{ratio:.3f}" for ratio in trial.surface.values())
+            lines.append(
+                f"  {trial.passes} passes: {axes}, mean {trial.ratio:.3f}, "
+                f"{trial.seconds:.1f} s per volume{chosen}"
+            )
+        lines += [str(one) for one in self.rounds]
+        best = self.trials[-1]
+        if not 0.9 < best.ratio < 1.1:
+            lines.append(
+                f"No number of passes gives the surface of the micrographs ({best.ratio:.2f} times "
+                "at best): train the model for more steps or on more images."
+            )
+        elif self.verdict.outcome == "different" and not self.rounds:
+            lines.append('`effort="full"` corrects the network itself, which takes longer.')
+        return "\n".join(lines)
+
+
+def calibrate(
+    model: Model,
+    micrographs: Micrographs,
+    *,
+    effort: str = "quick",
+    out: str | Path | None = None,
+    volume_shape: Sequence[int] | None = None,
+    volumes: int | None = None,
+    rounds: int = 1,
+    seed: int = 0,
+    callback: Callable[[dict[str, Any]], None] | None = None,
+    **options: Any,
+) -> Calibration:
+    r"""Fit a model's volumes to its micrographs, from these alone.
+
+    ``effort="quick"`` finds the number of harmonizing passes for which volumes have as many unlike
+    neighbours as the micrographs, within two minutes for a ``"small"`` model on two CPU cores.
+
+    ``effort="full"`` then corrects the network: a copy of it is trained on slices of its volumes,
+    which differ from the micrographs where the composition of three planes is at fault; volumes are
+    made by network + w (network - copy), with the weight w whose volumes deviate least; and the
+    network is trained to say what the pair says of noised slices of these volumes, so that the
+    corrected model costs no more than before.  It takes about 20 minutes for a ``"small"`` model
+    and 64\ :sup:`3` voxels on two CPU cores.  A model whose volumes are consistent with the
+    micrographs, or that a correction does not improve, stays as it is.
+
+    Parameters
+    ----------
+    model : Model
+    micrographs : Micrographs
+        What the volumes should agree with, usually those of training.
+    effort : {"quick", "full"}
+    out : path, optional
+        Directory of the volumes and trainings of ``"full"``: with the same arguments it goes on
+        where it was interrupted.  Default: a temporary one.
+    volume_shape : (nz, ny, nx), optional
+        Shape of the volumes; default a cube of the model's training patch.
+    volumes : int, optional
+        Volumes of each trial (default 2), and for ``"full"`` lessons of each round (default 16).
+    rounds : int
+        Most rounds of ``"full"``.  Another than the first is made only where the volumes are still
+        different, with at most half of the weight.
+    seed : int
+        The first seed.
+    callback : callable, optional
+        Called after each pass and training step with a dict: stage, pass_index and passes (of the
+        whole work, in passes of one volume), seconds, eta.
+    **options
+        Others of `reconstruct`, such as ``periodic`` or ``device``.  The result is valid for them.
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range; the message names it.
+
+    Examples
+    --------
+    >>> found = calibrate(model, micrographs)  # doctest: +SKIP
+    >>> volume = reconstruct((64, 64, 64), found.model)  # doctest: +SKIP
+    >>> found.model.save("run/model")  # doctest: +SKIP
+    """
+    _checks.choice(effort, EFFORTS, name="effort")
+    for name in options:
+        if name in _CHOSEN_HERE:
+            raise TypeError(f"`{name}` is set by calibrate itself, or has no meaning there")
+        if name not in Reconstruction.options():
+            raise TypeError(f"`{name}` is not an argument of calibrate or reconstruct")
+    _check_micrographs(micrographs, model)
+    _checks.callback(callback)
+    rounds = _checks.integer(rounds, name="rounds", minimum=1, maximum=100)
+    seed = _checks.integer(seed, name="seed", minimum=0, maximum=2**63)
+    shape = (model.patch,) * 3 if volume_shape is None else _checked_shape(volume_shape)
+    full = effort == "full"
+    if volumes is None:
+        volumes = 16 if full else 2
+    volumes = _checks.integer(volumes, name="volumes", minimum=1, maximum=10_000)
+    if out is not None and not full:
+        raise _checks.refuse("out", 'be None unless `effort` is "full"', repr(str(out)))
+    with _directory(out, full) as directory:
+        made = Volumes(micrographs, shape, options, seed, callback, directory)
+        if full:
+            return Calibration(*close_loop(model, made, lessons=volumes, rounds=rounds))
+        trials = made.find_repeats(model, volumes)
+    harmonize = trials[-1].harmonize
+    chosen = replace(model, harmonize=harmonize)
+    return Calibration(chosen, harmonize, made.verdict(made.latest), tuple(trials))
+
+
+@contextlib.contextmanager
+def _directory(out: str | Path | None, wanted: bool) -> Iterator[Path | None]:
+    """Yield the directory of the work: the given one, a temporary one, or none."""
+    if not wanted:
+        yield None
+    elif out is not None:
+        yield Path(out)
+    else:
+        with tempfile.TemporaryDirectory(prefix="micro3d-calibrate-") as temporary:
+            yield Path(temporary)
+
+
+def _check_micrographs(micrographs: Any, model: Model) -> None:
+    """Refuse micrographs that the model's volumes cannot be compared with."""
+    check_model(model)
+    if not isinstance(micrographs, Micrographs):
+        raise _checks.refuse_type("micrographs", "be a Micrographs", type(micrographs).__name__)
+    if micrographs.n_phases != model.n_phases:
+        wanted = f"have the {model.n_phases} phases of the model"
+        raise _checks.refuse("micrographs", wanted, str(micrographs.n_phases))
+    for plane, images in micrographs.images.items():
+        for phase, name in enumerate(model.phase_names):
+            if not any((image == phase).any() for image in images):
+                raise _checks.refuse(
+                    "micrographs",
+                    "show every phase of the model in every plane",
+                    f"no {name} in {plane}",
+                )
+
+
+def _checked_shape(volume_shape: Any) -> tuple[int, int, int]:
+    shape = _checks.shape3(volume_shape, name="volume_shape")
+    if min(shape) < 8:
+        raise _checks.refuse(
+            "volume_shape",
+            "be at least 8 voxels along each axis, for meaningful correlations",
+            str(shape),
+        )
+    return shape

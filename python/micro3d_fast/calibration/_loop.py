@@ -1,0 +1,169 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The loop between the slices of volumes and the micrographs.
+
+The slices of a made volume are 2D images.  Where their law differs from that of the micrographs,
+the composition of the three planes is at fault, and a copy of the network that is trained on such
+slices knows how.  Guiding the network away from its copy, at all noise levels,
+network + w (network - copy), brings the volumes back; a student learns what the pair says, so that
+the result is one network again.  Relatives of this loop are autoguidance (Karras et al. 2024) and
+self-improving diffusion with synthetic data (Alemohammad et al. 2024).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..diffusion import Model
+from ..diffusion.settings import default_repeats
+from ..diffusion.training import Teacher
+from ..microstructure import Microstructure
+from ..statistics import Verdict
+from ._repeats import Trial
+from ._volumes import Volumes
+
+__all__ = ["Round", "close_loop"]
+
+STEPS = 500  # of the copy, and of the student
+WEIGHTS = (0.5, 1.0, 1.5)
+LATER_WEIGHTS = (0.25, 0.5)  # a second round with the full weight overshoots
+JUDGED = 4  # volumes that a choice is made by
+SINGLES = 6  # volumes judged alone
+GOOD = 2 / 3  # share of consistent single volumes at which nothing is left to correct
+_SEEDS = 100_000  # seeds of a round lie this far from those of the one before
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of the loop.
+
+    Attributes
+    ----------
+    consistent : float
+        Share of single volumes, before the round, whose verdict is "consistent".
+    before : float
+        Mean deviation of the volumes before it, in deviations of real specimens (1 is best).
+    weights : dict of float to float
+        The same for each weight of the guidance.
+    weight : float or None
+        That of the least deviation; None if the network was not corrected.
+    after : float or None
+        The mean deviation of volumes of the corrected network.
+    accepted : bool
+        Whether the corrected network replaces the one before.
+    """
+
+    consistent: float
+    before: float
+    weights: dict[float, float]
+    weight: float | None
+    after: float | None
+    accepted: bool
+
+    def __str__(self) -> str:
+        start = (
+            f"Round: mean deviation {self.before:.2f} × that of real specimens, "
+            f"{self.consistent:.0%} of the volumes consistent"
+        )
+        if not self.weights:
+            return f"{start}: nothing to correct."
+        tried = ", ".join(f"{w:g}: {d:.2f}" for w, d in self.weights.items())
+        start += f"; guided by weight {tried}"
+        if self.after is None:
+            return f"{start}: no weight is better, the network stays as it is."
+        end = "" if self.accepted else "; that is no better, so the network stays as it is"
+        return f"{start}; corrected network {self.after:.2f}{end}."
+
+
+def close_loop(
+    model: Model, made: Volumes, *, lessons: int, rounds: int
+) -> tuple[Model, tuple[int, ...], Verdict, tuple[Trial, ...], tuple[Round, ...]]:
+    """Return the corrected model, its repeats, the verdict, the trials and the rounds."""
+    made.open(
+        {
+            "model": model.hash,
+            "micrographs": made.micrographs.fingerprint(),
+            "volume_shape": list(made.shape),
+            "seed": made.seed,
+            "lessons": lessons,
+            "options": {name: repr(value) for name, value in sorted(made.options.items())},
+        }
+    )
+    done: list[Round] = []
+    made.expect(_work(model, made, lessons))
+    trials = made.find_repeats(model, 2)
+    model, volumes = replace(model, harmonize=trials[-1].harmonize), made.latest
+    for number in range(1, rounds + 1):
+        found, result, tried, latest = _round(model, made, lessons, number)
+        done.append(result)
+        if not result.accepted:
+            break
+        model, trials, volumes = found, tried, latest
+    kept = [asdict(one) for one in done]
+    details: dict[str, Any] = {**model.details, "calibration": {"effort": "full", "rounds": kept}}
+    model = replace(model, details=details)
+    assert model.harmonize is not None
+    return model, model.harmonize, made.verdict(volumes), tuple(trials), tuple(done)
+
+
+def _work(model: Model, made: Volumes, lessons: int) -> float:
+    """Return the passes of one round (without its repeats)."""
+    pattern = default_repeats(model.schedule)
+    passes = len(pattern) + sum(pattern)
+    judged = min(JUDGED, lessons)
+    guided = 2 * (len(WEIGHTS) * judged + lessons - judged)
+    steps = STEPS * (made.cost_of_step(model) + made.cost_of_step(model, taught=True))
+    return passes * (lessons + guided) + steps
+
+
+def _round(
+    model: Model, made: Volumes, lessons: int, number: int
+) -> tuple[Model, Round, list[Trial], list[Microstructure]]:
+    """Make one round; return the corrected model, what was done, its trials and volumes."""
+    first, name, judged = number * _SEEDS, f"round-{number}", min(JUDGED, lessons)
+    taught = made.make(model, lessons, f"{name}/lessons", first=first, keep=f"{name}/lessons")
+    before = deviation(made.verdict(taught[:judged]))
+    outcomes = [made.verdict([one]).outcome for one in taught[:SINGLES]]
+    consistent = outcomes.count("consistent") / len(outcomes)
+    if consistent >= GOOD:
+        return model, Round(consistent, before, {}, None, None, False), [], []
+    copy = made.train(model, taught, f"{name}/copy", STEPS)
+    weights: dict[float, float] = {}
+    for weight in WEIGHTS if number == 1 else LATER_WEIGHTS:
+        guided = _guided(model, made, copy, weight, range(judged), name)
+        weights[weight] = deviation(made.verdict(guided))
+    weight = min(weights, key=weights.__getitem__)
+    if weights[weight] >= before:
+        return model, Round(consistent, before, weights, weight, None, False), [], []
+    guided = _guided(model, made, copy, weight, range(lessons), name)
+    teacher = Teacher(model, copy, weight)
+    student = made.train(model, guided, f"{name}/student", STEPS, teacher)
+    student = replace(student, details=model.details)
+    trials = made.find_repeats(student, judged, first=first)
+    student = replace(student, harmonize=trials[-1].harmonize)
+    after = deviation(made.verdict(made.latest))
+    result = Round(consistent, before, weights, weight, after, after < before)
+    return student, result, trials, made.latest
+
+
+def _guided(
+    model: Model, made: Volumes, copy: Model, weight: float, numbers: range, name: str
+) -> list[Microstructure]:
+    stage = f"{name}/guided-{weight:g}"
+    return made.make(
+        model,
+        len(numbers),
+        stage,
+        against=copy,
+        weight=weight,
+        first=int(name.split("-")[1]) * _SEEDS,
+        keep=stage,
+    )
+
+
+def deviation(verdict: Verdict) -> float:
+    """Return the mean deviation of all quantities in those of real specimens, each at most 10."""
+    return float(np.mean([min(one.ratio, 10.0) for one in verdict.deviations]))

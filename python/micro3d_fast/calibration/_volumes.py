@@ -1,0 +1,245 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The volumes of a calibration: made once, kept in its directory, compared with micrographs."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._atomic import atomic_write
+from .._checks import refuse
+from .._planes import NORMAL
+from ..diffusion import Model
+from ..diffusion.reconstruction import Reconstruction
+from ..diffusion.settings import Runtime, default_repeats
+from ..diffusion.training import Teacher, fine_tune
+from ..diffusion.volumes import accept_former_keywords
+from ..micrographs import Micrographs
+from ..microstructure import Microstructure
+from ..statistics import Verdict, compare
+from ._repeats import Trial, find_repeats
+
+__all__ = ["Volumes", "slices_of"]
+
+RATE = 3e-4  # of the trainings
+_STEP = 3.0  # passes of the network that a training step of as many images costs
+_TEACHING = 2.0  # more with a teacher
+
+
+class Volumes:
+    """Makes volumes and networks, with progress, and finds those that a directory holds.
+
+    Parameters
+    ----------
+    micrographs : Micrographs
+    shape : (nz, ny, nx)
+    options : dict
+        Of `Reconstruction`.
+    seed : int
+    callback : callable or None
+    directory : Path or None
+        Where volumes and networks are kept.
+    """
+
+    def __init__(
+        self,
+        micrographs: Micrographs,
+        shape: tuple[int, int, int],
+        options: dict[str, Any],
+        seed: int,
+        callback: Callable[[dict[str, Any]], None] | None,
+        directory: Path | None,
+    ) -> None:
+        self.micrographs, self.shape, self.options = micrographs, shape, options
+        self.seed, self.callback, self.directory = seed, callback, directory
+        self.latest: list[Microstructure] = []  # of the best trial
+        self.started, self.done, self.total = time.perf_counter(), 0.0, 0.0
+        self._skipped = 0.0  # of done: found, not made
+
+    # ------------------------------------------------------------------------------- progress
+
+    def expect(self, passes: float) -> None:
+        """Add to the work that is expected, in passes of one volume."""
+        self.total += passes
+
+    def _advance(self, passes: float, stage: str, found: bool = False) -> None:
+        self.done += passes
+        self._skipped += passes if found else 0
+        self.total = max(self.total, self.done)
+        if self.callback is None:
+            return
+        seconds, made = time.perf_counter() - self.started, self.done - self._skipped
+        self.callback(
+            {
+                "stage": stage,
+                "pass_index": round(self.done),
+                "passes": round(self.total),
+                "seconds": seconds,
+                "eta": seconds / made * (self.total - self.done) if made else None,
+            }
+        )
+
+    def _passed(self, passes: float, stage: str, _: dict[str, Any]) -> None:
+        self._advance(passes, stage)
+
+    # -------------------------------------------------------------------------------- volumes
+
+    def make(
+        self,
+        model: Model,
+        n: int,
+        stage: str,
+        *,
+        harmonize: tuple[int, ...] | None = None,
+        against: Model | None = None,
+        weight: float = 0.0,
+        first: int = 0,
+        keep: str | None = None,
+    ) -> list[Microstructure]:
+        """Return volumes of the seeds from ``first`` on; those that are kept are read."""
+        request = accept_former_keywords(Reconstruction.of)(
+            self.shape,
+            model,
+            harmonize=harmonize,
+            against=against,
+            guidance=1 + weight,
+            keep_raw=True,
+            **self.options,
+        )
+        cost = request.settings.passes * (1 if against is None else 2)
+        files = [
+            None if keep is None or self.directory is None else self.directory / keep / f"{k}.npz"
+            for k in range(first, first + n)
+        ]
+        found: dict[int, Microstructure] = {}
+        for k, file in enumerate(files):
+            if file is not None and file.exists():
+                found[k] = Microstructure.load(file)
+                self._advance(cost, stage, found=True)
+        missing = [k for k in range(n) if k not in found]
+        step = request.volumes_at_once
+        for group in (missing[i : i + step] for i in range(0, len(missing), step)):
+            seeds = [self.seed + first + k for k in group]
+            each = cost / request.settings.passes * len(group)
+            for k, volume in zip(
+                group,
+                request.run(seeds, functools.partial(self._passed, each, stage)),
+                strict=True,
+            ):
+                found[k] = volume
+                if (file := files[k]) is not None:
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    volume.save(file)
+        return [found[k] for k in range(n)]
+
+    def find_repeats(self, model: Model, n: int, first: int = 0) -> list[Trial]:
+        """Find the repeats of a model; `latest` are the volumes of the best."""
+        pattern = default_repeats(model.schedule)
+        passes = len(pattern) + sum(pattern)
+        made: dict[tuple[int, ...], list[Microstructure]] = {}
+        expected = 3 * n * passes
+        self.expect(expected)
+        before = self.done
+
+        def raw_volumes(repeats: tuple[int, ...]) -> Sequence[np.ndarray]:
+            made[repeats] = self.make(model, n, "repeats", harmonize=repeats, first=first)
+            return [volume.fields["raw_labels"] for volume in made[repeats]]
+
+        trials = find_repeats(pattern, self.micrographs, raw_volumes)
+        self.total += self.done - before - expected
+        self.latest = made[trials[-1].harmonize]
+        return trials
+
+    # ------------------------------------------------------------------------------- networks
+
+    def train(
+        self,
+        model: Model,
+        volumes: Sequence[Microstructure],
+        stage: str,
+        steps: int,
+        teacher: Teacher | None = None,
+    ) -> Model:
+        """Return a copy of a model trained on slices of volumes, by a teacher if there is one."""
+        assert self.directory is not None
+        cost = self.cost_of_step(model, teacher is not None)
+        step = 0
+
+        def follow(event: dict[str, Any]) -> None:
+            nonlocal step
+            if event["step"] > step + 1:  # a resumed run
+                self._advance(cost * (event["step"] - step - 1), stage, found=True)
+            step = event["step"]
+            self._advance(cost, stage)
+
+        precision = self.options.get("precision", self.options.get("runtime", Runtime()).precision)
+        trained = fine_tune(
+            model,
+            slices_of(volumes, self.micrographs),
+            self.directory / stage,
+            steps=steps,
+            learning_rate=RATE,
+            teacher=teacher,
+            seed=self.seed,
+            device=self.options.get("device"),
+            precision=precision,
+            callback=follow,
+        )
+        if step < steps:  # a finished run
+            self._advance(cost * (steps - step), stage, found=True)
+        return trained
+
+    def cost_of_step(self, model: Model, taught: bool = False) -> float:
+        """Return what a training step costs, in passes of one volume."""
+        pixels = model.details.get("batch_size", 32) * model.patch**2
+        voxels = self.shape[0] * self.shape[1] * self.shape[2]
+        return (_STEP + (_TEACHING if taught else 0)) * pixels / voxels
+
+    # ------------------------------------------------------------------------------- judgement
+
+    def verdict(self, volumes: Sequence[Microstructure]) -> Verdict:
+        """Return the verdict on volumes, together."""
+        found = compare(volumes, self.micrographs, splits=2, bootstrap=2).verdict
+        assert found is not None
+        return found
+
+    def open(self, settings: dict[str, Any]) -> None:
+        """Note what the directory is for; refuse one that holds another calibration."""
+        assert self.directory is not None
+        file = self.directory / "calibration.json"
+        if file.exists():
+            found = json.loads(file.read_text(encoding="utf-8"))
+            for name, value in settings.items():
+                if found.get(name) != value:
+                    raise refuse(
+                        "out",
+                        "be empty or hold a calibration of the same model, micrographs and options",
+                        f"{self.directory}, where {name} was {found.get(name)}, now {value}",
+                    )
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with atomic_write(file) as path:
+            path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def slices_of(volumes: Sequence[Microstructure], like: Micrographs) -> Micrographs:
+    """Return all slices of volumes as micrographs."""
+    images = {
+        plane: list(
+            itertools.chain.from_iterable(
+                np.ascontiguousarray(np.moveaxis(np.asarray(v.labels), normal, 0)) for v in volumes
+            )
+        )
+        for plane, normal in NORMAL.items()
+    }
+    sources = {plane: [f"volume {k}" for k in range(len(of))] for plane, of in images.items()}
+    return replace(like, images=images, borrowed={}, sources=sources)
