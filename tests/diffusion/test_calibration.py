@@ -10,6 +10,10 @@ import pytest
 
 import micro3d_fast as m3
 from _toy import tiny_model
+from micro3d_fast._planes import IMAGE_AXES
+from micro3d_fast.calibration._repeats import find_repeats, unlike_neighbours
+from micro3d_fast.diffusion.reconstruction import Reconstruction
+from micro3d_fast.diffusion.settings import scaled_repeats
 
 
 @pytest.fixture(scope="module")
@@ -18,44 +22,158 @@ def micrographs():
     return m3.Micrographs.from_volume(labels, images_per_plane=8, seed=0)
 
 
-def test_the_candidate_nearest_to_the_micrographs_is_chosen(micrographs):
+def test_repeats_are_scaled_in_proportion():
+    pattern = (1, 1, 2, 3, 4, 4, 3, 0)
+    assert scaled_repeats(pattern, 26) == pattern
+    assert scaled_repeats(pattern, 44) == (2, 2, 4, 6, 8, 8, 6, 0)
+    assert scaled_repeats(pattern, 5) == (0,) * 8
+    for passes in range(8, 130):
+        found = scaled_repeats(pattern, passes)
+        assert sum(found) + len(found) == passes
+        assert found[-1] == 0
+
+
+def test_unlike_neighbours_are_counted_by_axis():
+    stripes = np.zeros((6, 4), np.uint8)
+    stripes[::2] = 1  # along the rows' axis every pair is unlike
+    found = unlike_neighbours([(stripes, IMAGE_AXES["xy"])])
+    np.testing.assert_array_equal(found, [np.nan, 1, 0])
+    volume = np.zeros((4, 4, 4), np.uint8)
+    volume[:, :, 2:] = 2  # one of three pairs along x
+    np.testing.assert_allclose(unlike_neighbours([(volume, range(3))]), [0, 0, 1 / 3])
+    np.testing.assert_allclose(
+        unlike_neighbours([(volume, range(3)), (volume * 0, range(3))])[2], 1 / 6
+    )
+
+
+@pytest.mark.parametrize(("exponent", "root"), [(-0.35, 38), (-0.2, 20), (-0.6, 60)])
+def test_the_passes_with_the_surface_of_the_micrographs_are_found(micrographs, exponent, root):
+    real = unlike_neighbours(
+        (i, IMAGE_AXES[plane]) for plane, of in micrographs.images.items() for i in of
+    )
+    asked = []
+
+    def make(repeats):  # volumes with that share of unlike neighbours along each axis
+        passes = sum(repeats) + len(repeats)
+        asked.append(passes)
+        return [_volume_of(real * (passes / root) ** exponent)]
+
+    trials = find_repeats((1, 1, 2, 3, 4, 4, 3, 0), micrographs, make)
+    assert len(trials) == len(asked) <= 5
+    assert trials[-1].passes == pytest.approx(root, rel=0.08)
+    assert trials[-1].ratio == pytest.approx(1, abs=0.03)
+    assert set(trials[-1].surface) == {"z", "y", "x"}
+
+
+def _volume_of(shares):
+    """Return labels whose shares of unlike neighbours along z, y, x are the given ones, nearly."""
+    n = 101
+    z, y, x = (np.cumsum(np.arange(n) * s % 1 < s) % 2 for s in shares)
+    return (z[:, None, None] + y[:, None] + x) % 2
+
+
+def test_quick_finds_repeats_for_the_model(micrographs):
     model, events = tiny_model(), []
     found = m3.calibrate(
-        model,
-        micrographs,
-        candidates=[(0, 0), [1, 0], (1, 1, 0)],
-        volume_shape=(16, 16, 16),
-        callback=events.append,
-        seed=3,
+        model, micrographs, volume_shape=(16, 16, 16), callback=events.append, seed=3
     )
-    assert [c.harmonize for c in found.candidates] == [(0, 0), (1, 0), (1, 1, 0)]
-    assert [c.passes for c in found.candidates] == [2, 3, 5]
-    assert found.harmonize == min(found.candidates, key=lambda c: c.S2 + c.L).harmonize
-    assert [t["volume"] for t in events] == [1] * 2 + [2] * 2 + [3] * 3 + [4] * 3 + [5] * 5 + [
-        6
-    ] * 5
-    assert [t["pass_index"] for t in events] == list(range(1, 21))
-    assert {t["passes"] for t in events} == {20}
-    assert events[-1]["eta"] == 0
-    made = [
-        m3.reconstruct((16, 16, 16), model, harmonize=found.harmonize, seed=3 + i) for i in range(2)
-    ]
-    errors = [c.error for c in m3.compare(made, micrographs).select("S2")]
-    chosen = next(c for c in found.candidates if c.harmonize == found.harmonize)
-    assert np.mean(errors) == pytest.approx(chosen.S2)
-    assert "<- best" in str(found)
+    assert 1 <= len(found.trials) <= 5
+    best = found.trials[-1]
+    assert found.harmonize == found.model.harmonize == best.harmonize
+    assert abs(np.log(best.ratio)) == min(abs(np.log(t.ratio)) for t in found.trials)
+    assert best.passes == sum(best.harmonize) + 8
+    assert [e["pass_index"] for e in events] == sorted(e["pass_index"] for e in events)
+    assert events[-1]["pass_index"] == 2 * sum(t.passes for t in found.trials)
+    assert {e["stage"] for e in events} == {"repeats"}
+    made = [m3.reconstruct((16, 16, 16), found.model, seed=3 + i, keep_raw=True) for i in range(2)]
     assert found.verdict == m3.compare(made, micrographs, splits=2, bootstrap=2).verdict
+    surface = unlike_neighbours((v.fields["raw_labels"], range(3)) for v in made)
+    real = unlike_neighbours(
+        (i, IMAGE_AXES[plane]) for plane, of in micrographs.images.items() for i in of
+    )
+    np.testing.assert_allclose(list(best.surface.values()), surface / real, rtol=1e-12)
     assert found.verdict.outcome == "different"  # the network is not trained
     assert str(found).startswith("Verdict: different: the ")
-    assert "train it for more steps" in str(found)
-    first, second, _ = sorted(found.candidates, key=lambda c: c.S2 + c.L)
-    near = first.S2 + first.L + first.spread >= second.S2 + second.L
-    assert ("increase `volumes`" in str(found)) == near
-    wide = dataclasses.replace(first, spread=second.S2 + second.L)
-    close = dataclasses.replace(found, candidates=(wide, second))
-    assert "increase `volumes`" in str(close)
-    again = m3.reconstruct((16, 16, 16), found.model, seed=3)
-    np.testing.assert_array_equal(again.labels, made[0].labels)
+    assert "No number of passes gives the surface" in str(found)
+    assert found.rounds == ()
+
+
+@pytest.fixture
+def short_loop(monkeypatch):
+    monkeypatch.setattr("micro3d_fast.calibration._loop.STEPS", 2)
+    monkeypatch.setattr("micro3d_fast.calibration._loop.WEIGHTS", (0.5, 1.0))
+    monkeypatch.setattr("micro3d_fast.calibration._repeats.TRIALS", 1)
+    monkeypatch.setattr("micro3d_fast.diffusion.settings.RISING", (1, 0))
+
+
+def calibrate_fully(micrographs, out, **options):
+    options = {"volume_shape": (16, 16, 16), "volumes": 2, "effort": "full", **options}
+    return m3.calibrate(tiny_model(), micrographs, out=out, **options)
+
+
+def test_full_corrects_the_network_and_resumes(short_loop, micrographs, tmp_path, monkeypatch):
+    values = iter([3.0, 2.5, 2.0, 1.5])
+    monkeypatch.setattr("micro3d_fast.calibration._loop.deviation", lambda _: next(values))
+    events = []
+    found = calibrate_fully(micrographs, tmp_path, callback=events.append)
+    assert [(r.before, r.weights, r.weight, r.after, r.accepted) for r in found.rounds] == [
+        (3.0, {0.5: 2.5, 1.0: 2.0}, 1.0, 1.5, True)
+    ]
+    assert found.model.hash != tiny_model().hash
+    assert found.model.details["calibration"]["rounds"][0]["weight"] == 1.0
+    stages = list(dict.fromkeys(e["stage"] for e in events))
+    assert stages == [
+        "repeats", "round-1/lessons", "round-1/copy", "round-1/guided-0.5", "round-1/guided-1",
+        "round-1/student", "repeats",
+    ][:6]  # fmt: skip
+    assert events[-1]["pass_index"] == events[-1]["passes"]
+    saved = m3.load_model(tmp_path)
+    assert saved.harmonize == found.harmonize
+    assert saved.details == found.model.details
+
+    made = {f: f.stat().st_mtime_ns for f in (tmp_path / "round-1").rglob("*.npz")}
+    assert len(made) == 2 + 2 + 2
+    values = iter([3.0, 2.5, 2.0, 1.5])
+    again = calibrate_fully(micrographs, tmp_path)
+    assert again.model.hash == found.model.hash
+    assert {f: f.stat().st_mtime_ns for f in made} == made
+    with pytest.raises(ValueError, match="`out` must be empty or hold a calibration of the same"):
+        calibrate_fully(micrographs, tmp_path, seed=1)
+
+
+def test_full_changes_nothing_that_it_cannot_improve(
+    short_loop, micrographs, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("micro3d_fast.calibration._loop.deviation", lambda _: 1.0)
+    found = calibrate_fully(micrographs, tmp_path)
+    assert found.model.hash == tiny_model().hash
+    assert [r.accepted for r in found.rounds] == [False]
+    assert found.rounds[0].after is None
+    assert "no weight is better" in str(found)
+
+
+def test_full_stops_where_volumes_are_consistent(short_loop, micrographs, monkeypatch, tmp_path):
+    consistent = dataclasses.replace(
+        m3.calibrate(tiny_model(), micrographs, volume_shape=(16, 16, 16), volumes=1).verdict,
+        outcome="consistent",
+    )
+    monkeypatch.setattr("micro3d_fast.calibration._volumes.Volumes.verdict", lambda *_: consistent)
+    found = calibrate_fully(micrographs, tmp_path)
+    assert found.rounds[0].consistent == 1
+    assert found.rounds[0].weights == {}
+    assert not (tmp_path / "round-1" / "copy").exists()
+    assert "nothing to correct" in str(found)
+
+
+def test_a_pair_of_equal_networks_is_one_network():
+    model = tiny_model()
+    plain = m3.reconstruct((16, 16, 16), model, passes=6, seed=4, precision="float32")
+    pair = Reconstruction.of(
+        (16, 16, 16), model, against=tiny_model(), guidance=2.0, passes=6,
+        runtime=m3.Runtime(precision="float32"),
+    ).run([4])  # fmt: skip
+    assert (pair[0].labels != plain.labels).mean() < 1e-3  # rounding
+    assert pair[0].provenance["against"] == model.hash
 
 
 def test_phases_that_no_micrograph_shows_are_refused():
@@ -103,16 +221,6 @@ def test_a_damaged_record_of_it_is_refused(tmp_path, wrong):
         m3.load_model(tmp_path)
 
 
-def test_the_default_of_reconstruct_is_a_candidate():
-    from micro3d_fast.calibration import CANDIDATES
-    from micro3d_fast.diffusion.settings import fast_settings
-
-    default = fast_settings()
-    steps = range(default.steps)
-    assert tuple(default.repeats_at(k) for k in steps) in CANDIDATES
-    assert [sum(c) + len(c) for c in CANDIDATES] == [22, 43, 38]
-
-
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
@@ -120,12 +228,11 @@ def test_the_default_of_reconstruct_is_a_candidate():
         ({"micrographs": 1}, TypeError, "`micrographs` must be a Micrographs"),
         ({"model": tiny_model(3)}, ValueError, "`micrographs` must have the 3 phases"),
         ({"volumes": 0}, ValueError, "`volumes`"),
-        ({"candidates": []}, ValueError, "`candidates` must hold at least one"),
+        ({"effort": "slow"}, ValueError, "`effort` must be"),
+        ({"out": "x"}, ValueError, "`out` must be None unless `effort`"),
+        ({"rounds": 0}, ValueError, "`rounds`"),
+        ({"guidance": 2.0}, TypeError, "`guidance` is set by calibrate"),
         ({"volumes": 10**30}, ValueError, "`volumes`"),
-        ({"candidates": [(1, 1)]}, ValueError, r"`candidates\[0\]` must be one number per step"),
-        ({"candidates": [(0,), ()]}, ValueError, r"`candidates\[1\]` must be one number per step"),
-        ({"candidates": [5]}, ValueError, r"`candidates\[0\]` must be one number per step"),
-        ({"candidates": [(0,) * 5000]}, ValueError, r"`candidates\[0\]` must have at most the"),
         ({"callback": 5}, TypeError, "`callback` must be callable"),
         ({"shape": (8, 8, 8)}, TypeError, "`shape` is not an argument of calibrate"),
         ({"volume_shape": (4, 8, 8)}, ValueError, "`volume_shape` must be at least 8"),

@@ -27,7 +27,7 @@ def test_signal_only_falls(kind):
     assert bar.shape == (1001,)
     assert bar[0] == 1
     assert (np.diff(bar) < 0).all()
-    assert bar[-1] == 0 if kind == "cosine-zero" else bar[-1] > 0
+    assert bar[-1] == 0 if kind in ("cosine-zero", "shifted") else bar[-1] > 0
 
 
 @pytest.mark.parametrize("prediction", ["noise", "x0", "v"])
@@ -132,3 +132,30 @@ def test_respaced_steps_fall_from_the_last_to_at_least_one(count, power):
     assert (np.diff(steps) < 0).all()
     if count == 8:
         assert steps == [1000, 766, 562, 391, 250, 141, 62, 16]
+
+
+def test_a_shift_lowers_the_log_signal_to_noise_ratio():
+    plain, shifted = Schedule("cosine-zero").alpha_bar, Schedule("shifted", shift=4).alpha_bar
+    inside = slice(1, -1)
+    ratio = (plain / (1 - plain + 1e-300))[inside] / (shifted / (1 - shifted + 1e-300))[inside]
+    np.testing.assert_allclose(ratio, 4**2, rtol=1e-9)
+    np.testing.assert_array_equal(Schedule("shifted").alpha_bar, plain)
+
+
+def test_the_network_is_told_the_noise_whatever_the_shift():
+    for shift in (1.0, 2.0, 4.0):
+        schedule = Schedule("shifted", shift=shift)
+        told, bar = schedule.network_time, schedule.alpha_bar
+        assert told[0] == 0
+        assert told[-1] == 1000
+        np.testing.assert_allclose(bar, np.cos(told / 1000 * np.pi / 2) ** 2, atol=1e-12)
+    np.testing.assert_array_equal(Schedule().network_time, np.arange(1001))
+
+
+def test_a_shift_belongs_to_the_shifted_schedule():
+    with pytest.raises(ValueError, match="`shift` must be 1 for other schedules"):
+        Schedule("linear", shift=2)
+    with pytest.raises(ValueError, match="`shift` must be"):
+        Schedule("shifted", shift=0)
+    assert Schedule("shifted", shift=3).record()["shift"] == 3
+    assert "shift" not in Schedule().record()  # as files without shifts have it

@@ -20,8 +20,6 @@ from ._loop import Round, close_loop
 from ._repeats import Trial
 from ._volumes import Volumes
 
-__all__ = ["EFFORTS", "Calibration", "calibrate"]
-
 EFFORTS = ("quick", "full")
 _CHOSEN_HERE = (
     "guidance",
@@ -119,7 +117,7 @@ def calibrate(
     effort : {"quick", "full"}
     out : path, optional
         Directory of the volumes and trainings of ``"full"``: with the same arguments it goes on
-        where it was interrupted.  Default: a temporary one.
+        where it was interrupted.  The model is saved in ``out/model``.  Default: a temporary one.
     volume_shape : (nz, ny, nx), optional
         Shape of the volumes; default a cube of the model's training patch.
     volumes : int, optional
@@ -170,7 +168,10 @@ def calibrate(
     with _directory(out, full) as directory:
         made = Volumes(micrographs, shape, options, seed, callback, directory)
         if full:
-            return Calibration(*close_loop(model, made, lessons=volumes, rounds=rounds))
+            found = Calibration(*close_loop(model, made, lessons=volumes, rounds=rounds))
+            if out is not None:
+                found.model.save(Path(out) / "model")
+            return found
         trials = made.find_repeats(model, volumes)
     harmonize = trials[-1].harmonize
     chosen = replace(model, harmonize=harmonize)

@@ -25,8 +25,6 @@ from ..statistics import Verdict
 from ._repeats import Trial
 from ._volumes import Volumes
 
-__all__ = ["Round", "close_loop"]
-
 STEPS = 500  # of the copy, and of the student
 WEIGHTS = (0.5, 1.0, 1.5)
 LATER_WEIGHTS = (0.25, 0.5)  # a second round with the full weight overshoots
@@ -62,6 +60,10 @@ class Round:
     weight: float | None
     after: float | None
     accepted: bool
+
+    def record(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {**asdict(self), "weights": {f"{w:g}": d for w, d in self.weights.items()}}
 
     def __str__(self) -> str:
         start = (
@@ -102,7 +104,7 @@ def close_loop(
         if not result.accepted:
             break
         model, trials, volumes = found, tried, latest
-    kept = [asdict(one) for one in done]
+    kept = [one.record() for one in done]
     details: dict[str, Any] = {**model.details, "calibration": {"effort": "full", "rounds": kept}}
     model = replace(model, details=details)
     assert model.harmonize is not None

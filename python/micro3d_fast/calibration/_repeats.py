@@ -21,8 +21,6 @@ from .._planes import AXIS_NAMES, IMAGE_AXES
 from ..diffusion.settings import scaled_repeats
 from ..micrographs import Micrographs
 
-__all__ = ["Trial", "find_repeats", "unlike_neighbours"]
-
 FEWEST, MOST = 12, 120  # passes that are tried
 TRIALS = 5  # numbers of passes, at most
 CLOSE = 0.01  # relative difference of the surface at which the search ends

@@ -28,8 +28,6 @@ from ..microstructure import Microstructure
 from ..statistics import Verdict, compare
 from ._repeats import Trial, find_repeats
 
-__all__ = ["Volumes", "slices_of"]
-
 RATE = 3e-4  # of the trainings
 _STEP = 3.0  # passes of the network that a training step of as many images costs
 _TEACHING = 2.0  # more with a teacher
@@ -156,6 +154,7 @@ class Volumes:
 
         trials = find_repeats(pattern, self.micrographs, raw_volumes)
         self.total += self.done - before - expected
+        self._advance(0, "repeats")
         self.latest = made[trials[-1].harmonize]
         return trials
 

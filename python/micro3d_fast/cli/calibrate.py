@@ -42,8 +42,27 @@ Shape = Annotated[
     str | None,
     typer.Option(metavar="NZ,NY,NX", help="Shape of the volumes; default: the training patch."),
 ]
-Volumes = Annotated[int, typer.Option(help="Volumes reconstructed per candidate.")]
-Save = Annotated[bool, typer.Option("--save", help="Save the result in --model as its default.")]
+Effort = Annotated[
+    str,
+    typer.Option(
+        metavar="[quick|full]",
+        help="quick: the number of harmonizing passes; full: also correct the network (20 minutes "
+        "for a small model on two cores).",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="Directory of --effort full: resumed if it was interrupted, the model in OUT/model; "
+        "default: MODEL/calibration."
+    ),
+]
+Volumes = Annotated[
+    int | None,
+    typer.Option(help="Volumes of each trial (default 2), of each round of --effort full (16)."),
+]
+Rounds = Annotated[int, typer.Option(help="Most rounds of --effort full.")]
+Save = Annotated[bool, typer.Option("--save", help="Save the result in --model.")]
 SourceVolume = Annotated[
     Path | None, typer.Option(help="Use slices of this volume as micrographs.")
 ]
@@ -58,8 +77,11 @@ SourceVolume = Annotated[
 )
 def calibrate(
     model: ModelName,
+    effort: Effort = "quick",
+    out: Out = None,
     shape: Shape = None,
-    volumes: Volumes = 2,
+    volumes: Volumes = None,
+    rounds: Rounds = 1,
     save: Save = False,
     seed: Seed = 0,
     periodic: Periodic = None,
@@ -79,17 +101,18 @@ def calibrate(
     mask: Mask = None,
     debug: Debug = False,
 ) -> None:
-    """Choose the harmonizing passes of one model.
+    """Fit a model's volumes to its micrographs.
 
-    Small volumes are reconstructed with several candidates and compared with the micrographs.
-    With --save the best candidate becomes the default of the model; without it, pass the printed
-    option to reconstruct.
+    --effort quick finds the number of harmonizing passes for which small volumes have as much
+    surface as the micrographs. With --save it becomes the default of the model; without it, pass
+    the printed option to reconstruct. --effort full then corrects the network itself, from slices
+    of its own volumes.
 
     \b
     Examples:
       micro3d calibrate --model run/ --xy 'xy/*.png' --xz 'xz/*.png' --yz 'yz/*.png' \\
           --phases 0:0,255:1 --save
-      micro3d calibrate --model run/ --volume tomogram.tif --shape 48,48,48
+      micro3d calibrate --model run/ --volume tomogram.tif --effort full
     """
     images = MicrographOptions.of(locals())
     volume_shape = None if shape is None else read_shape(shape)
@@ -102,6 +125,11 @@ def calibrate(
     directory = model_directory(model)
     if save and not Path(model).exists():
         fail(f"--model must be a directory where --save is given, got {model}")
+    full = effort == "full"
+    if full and out is None:
+        if not Path(model).exists():
+            fail(f"--out must name a directory for --effort full of the bundled model {model}")
+        out = Path(model) / "calibration"
     micrographs = images.load(voxel_size=loaded.voxel_size)
     if micrographs is None:
         fail("calibrate needs micrographs: give those of training, or --volume")
@@ -109,8 +137,11 @@ def calibrate(
         result = calibration.calibrate(
             loaded,
             micrographs,
+            effort=effort,
+            out=out,
             volume_shape=volume_shape,
             volumes=volumes,
+            rounds=rounds,
             seed=seed,
             periodic=per_axis,
             device=device,
@@ -118,8 +149,12 @@ def calibrate(
         )
     print_verdict(result.verdict)
     print(result.table())
-    if save:
+    if save and full:
+        result.model.save(directory)
+    elif save:
         keep_harmonize(directory, result.harmonize)
+    if save:
         print(f"Saved in {directory}.")
-    repeats = "" if save else "--harmonize " + ",".join(map(str, result.harmonize)) + " "
-    print(f"Next: micro3d reconstruct --model {shlex.quote(model)} {repeats}--out volume.tif")
+    repeats = "" if save or full else "--harmonize " + ",".join(map(str, result.harmonize)) + " "
+    name = shlex.quote(str(out) if full and not save else model)
+    print(f"Next: micro3d reconstruct --model {name} {repeats}--out volume.tif")
