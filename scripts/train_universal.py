@@ -22,6 +22,7 @@ import functools
 import hashlib
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,37 +35,50 @@ from micro3d_fast._planes import NORMAL, PLANES
 
 MODELS = Path(__file__).resolve().parents[1] / "python" / "micro3d_fast" / "models" / "universal"
 FIRST_SEED = 1_000_000  # of the materials: small seeds are left for tests and studies
+FEW_IMAGES = 100  # per plane
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class RandomMaterials(m3.Micrographs):
-    """All slices of random materials, as the micrographs of one run."""
+    """Random materials as the micrographs of a run on a CPU: `images` are a few of the slices."""
+
+    volumes: tuple[np.ndarray, ...] = ()
 
     @classmethod
     def draw(cls, count: int, n_phases: int, edge: int) -> RandomMaterials:
         """Make the materials: 0.9 MB and about 0.4 s each at an edge of 96 voxels."""
-        images: dict[str, list[np.ndarray]] = {plane: [] for plane in PLANES}
-        sources = [f"synthetic.random_material({FIRST_SEED + k})" for k in range(count)]
-        for k in range(count):
-            labels = synthetic.random_material(FIRST_SEED + k, (edge,) * 3, n_phases).labels
-            for plane in PLANES:
-                images[plane] += list(np.moveaxis(labels, NORMAL[plane], 0))  # views
+        shape, seeds = (edge,) * 3, range(FIRST_SEED, FIRST_SEED + count)
+        volumes = tuple(synthetic.random_material(seed, shape, n_phases).labels for seed in seeds)
+        few = volumes[:FEW_IMAGES]
         return cls(
-            images=images,
+            images={
+                plane: [v.take(edge // 2, axis=NORMAL[plane]) for v in few] for plane in PLANES
+            },
             n_phases=n_phases,
             phase_names=tuple(f"phase {phase}" for phase in range(n_phases)),
             voxel_size=(1.0, 1.0, 1.0),
             borrowed={},
-            sources={plane: np.repeat(sources, edge).tolist() for plane in PLANES},
+            sources={
+                plane: [f"synthetic.random_material({seed})" for seed in seeds[: len(few)]]
+                for plane in PLANES
+            },
+            volumes=volumes,
         )
 
     def sample(
         self, rng: np.random.Generator, batch_size: int, patch: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw patches, also with rows for columns and phases for each other."""
-        labels, plane = super().sample(rng, batch_size, patch)
-        for b in range(batch_size):
-            crop = labels[b].T if rng.random() < 0.5 else labels[b]
-            labels[b] = rng.permutation(self.n_phases).astype(np.uint8)[crop]
+        """Draw patches of all slices: flipped, rows for columns, phases for each other."""
+        plane = rng.integers(0, len(PLANES), size=batch_size)
+        labels = np.empty((batch_size, patch, patch), dtype=np.uint8)
+        for b, p in enumerate(plane):
+            volume = self.volumes[rng.integers(len(self.volumes))]
+            image = volume.take(rng.integers(len(volume)), axis=NORMAL[PLANES[p]])
+            row, column = rng.integers(0, len(volume) - patch + 1, size=2)
+            rows, columns = rng.choice([-1, 1], size=2)
+            crop = image[row : row + patch, column : column + patch][::rows, ::columns]
+            crop = crop.T if rng.random() < 0.5 else crop
+            labels[b] = rng.permutation(self.n_phases)[crop]
         return labels, plane
 
     def check(self, patch: int | None = None) -> Any:
@@ -78,8 +92,8 @@ class RandomMaterials(m3.Micrographs):
     @functools.cached_property
     def _fingerprint(self) -> str:
         digest = hashlib.sha256(f"random materials 1 phases {self.n_phases}".encode())
-        for image in self.images["xy"]:  # they hold every voxel
-            digest.update(np.ascontiguousarray(image))
+        for volume in self.volumes:
+            digest.update(volume)
         return digest.hexdigest()
 
 
@@ -108,6 +122,7 @@ def main(words: Sequence[str] | None = None) -> None:
         steps=arguments.steps,
         batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
+        device="cpu",  # on CUDA batches are drawn from `images` alone
         resume=arguments.resume,
         samples_every=0,  # samples of no one material have nothing to be compared with
         callback=print_progress,

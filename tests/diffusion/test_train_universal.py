@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train_universal.py"
 @pytest.fixture(scope="module")
 def script():
     spec = importlib.util.spec_from_file_location("train_universal", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
