@@ -113,6 +113,32 @@ def test_survival_of_chords():
     np.testing.assert_array_equal(wrapped.survival, wrapped.unbiased_survival)
 
 
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_survival_of_cut_chords_equals_brute_force(shape):
+    mask = random_mask(shape, 0.7)
+    for seed, axis, periodic, m in itertools.product(
+        range(3), range(len(shape)), (False, True), (None, mask)
+    ):
+        labels = random_labels(shape, phases=2, seed=seed)
+        labels.flat[0] = 1
+        keys = {"axis": axis, "periodic": periodic, "mask": m}
+        chords = reference.ends_in_sight(labels == 1, **keys)
+        want, survival = [], 1.0 if chords else 0.0
+        for k in range(1, shape[axis] + 1):
+            ended = sum(2 for length, ends in chords if ends == 2 and length == k)
+            longer = sum(ends for length, ends in chords if length > k)
+            if ended + longer:
+                survival *= longer / (ended + longer)
+            elif survival:
+                survival = np.nan
+            want.append(survival)
+        got = statistics.chord_lengths(labels, 1, **keys)
+        np.testing.assert_allclose(got.unbiased_survival, want)
+        inner = statistics.chord_lengths(labels, 1, cut="drop", **keys)
+        whole = sorted(length for length, ends in chords if ends == 2)
+        np.testing.assert_array_equal(np.repeat(inner.length, inner.count), whole)
+
+
 def test_chords_cut_by_a_mask():
     """The border of a mask cuts like a face, across periodic faces too."""
     labels = np.array([[0, 1, 1, 0, 1, 1, 1, 1, 0, 1, 0]])

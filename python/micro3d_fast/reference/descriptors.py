@@ -12,6 +12,7 @@ __all__ = [
     "chords",
     "clusters",
     "crossed_windows",
+    "ends_in_sight",
     "euler_number",
     "face_area",
     "neighbours",
@@ -37,6 +38,24 @@ def chords(inside, axis, periodic=False):
             if value:
                 lengths.append(len(list(run)))
     return sorted(lengths)
+
+
+def ends_in_sight(inside, axis, periodic=False, mask=None):
+    """Return (length, number of ends next to a voxel of the image and the mask) of each chord."""
+    inside = np.asarray(inside) if mask is None else np.asarray(inside) & mask
+    wrap = np.broadcast_to(np.asarray(periodic, dtype=bool), (inside.ndim,))
+    forward = [int(k == axis) for k in range(inside.ndim)]
+    found = []
+    for x in np.ndindex(inside.shape):
+        before = moved(x, [-s for s in forward], inside.shape, wrap)
+        if not inside[x] or (before is not None and inside[before]):
+            continue
+        length, after = 0, x
+        while after is not None and inside[after]:
+            length, after = length + 1, moved(after, forward, inside.shape, wrap)
+        seen = [y is not None and (mask is None or mask[y]) for y in (before, after)]
+        found.append((length, int(sum(seen))))
+    return found
 
 
 def neighbours(ndim, connectivity):

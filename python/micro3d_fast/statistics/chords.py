@@ -137,9 +137,9 @@ def chord_lengths(
     )
     count = counts[1, 1:]
     one_end, no_end = _cut_runs(inside, volume.mask, along, wrap)
-    whole_chords = count - one_end - no_end
+    unbiased_survival = _kaplan_meier(count, one_end, no_end)
     if cut == "drop":
-        count = whole_chords
+        count = count - one_end - no_end
     n = len(count)
     length = step * np.arange(1, n + 1)
     chords = int(count.sum())
@@ -149,7 +149,7 @@ def chord_lengths(
         count,
         density=count / (chords * step) if chords else np.zeros(n),
         survival=_longer(count) / max(chords, 1),
-        unbiased_survival=_kaplan_meier(whole_chords, one_end),
+        unbiased_survival=unbiased_survival,
         mean=float(count @ length / chords) if chords else float("nan"),
         unbiased_mean=2.0 * step * voxels / changes if changes else float("inf"),
         whole=int(full[1]),
@@ -209,17 +209,19 @@ def _longer(count: np.ndarray) -> np.ndarray:
     return int(count.sum()) - np.cumsum(count)  # type: ignore[no-any-return]
 
 
-def _kaplan_meier(whole: np.ndarray, one_end: np.ndarray) -> np.ndarray:
+def _kaplan_meier(count: np.ndarray, one_end: np.ndarray, no_end: np.ndarray) -> np.ndarray:
     """Return the share of chords longer than 1, 2, … voxels, from whole and from cut ones.
 
     Each end in sight is the start of a chord, so whole ones are seen twice.
     """
-    on = _longer(2 * whole + one_end)
-    ending = 2 * whole
+    if not count.any():
+        return np.zeros(len(count))
+    ending = 2 * (count - one_end - no_end)
+    on = _longer(ending + one_end)
     known = on + ending  # a chord cut after k voxels may have k or more
     share = np.divide(on, known, out=np.full(len(on), np.nan), where=known > 0)
     survival = np.cumprod(share)
-    if not known[0] or 0.0 in share:  # no chords, or all end
+    if 0.0 in share:  # the longest ends in sight
         survival[np.isnan(survival)] = 0.0
     return survival
 
