@@ -67,7 +67,7 @@ def require_inflated(source: Any, data: bytes, most: int) -> None:
     inflater = zlib.decompressobj()
     found = 0
     while data and found <= most:
-        found += len(inflater.decompress(data, 1 << 24))
+        found += len(inflater.decompress(data, 1 << 20))
         data = inflater.unconsumed_tail
     if found > most:
         raise refuse_content(source, f"hold at most {most} bytes in one piece", "more")

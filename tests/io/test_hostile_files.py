@@ -10,6 +10,7 @@ import io as streams
 import json
 import lzma
 import os
+import pickle
 import tracemalloc
 import zipfile
 import zlib
@@ -451,3 +452,158 @@ def test_an_offset_of_vtk_lies_in_the_appended_data(tmp_path, offset):
     appended = b'<AppendedData encoding="raw">_' + b"\x40\0\0\0" + bytes(64) + b"</AppendedData>"
     path.write_bytes(path.read_bytes().replace(b"</VTKFile>", appended + b"</VTKFile>"))
     refused(lambda: io.load(path), "a.vti cannot be read as .vti")
+
+
+# -------------------------------------------------------------------------------------------- HDF5
+
+
+def h5(path, **options):
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file.create_dataset("labels", **options)
+    return path
+
+
+def test_changed_bytes_of_hdf5_are_refused(tmp_path):
+    import h5py
+
+    path = VOLUME.save(tmp_path / "a.h5")
+    with h5py.File(path, "r+") as file:
+        offset = file["labels"].id.get_chunk_info(0).byte_offset
+    content = bytearray(path.read_bytes())
+    content[offset + 20] ^= 1
+    path.write_bytes(content)
+    refused(lambda: io.load(path), "a.h5")
+    VOLUME.save(path)
+    with h5py.File(path, "r+") as file:
+        file["labels"][1, 2, 3] = (LABELS[1, 2, 3] + 1) % 3
+    refused(lambda: io.load(path), "hold the labels that it was saved with, got others: .*`name`=")
+    assert io.load(path, name="labels").labels[1, 2, 3] == (LABELS[1, 2, 3] + 1) % 3
+    VOLUME.save(path)
+    with h5py.File(path, "r+") as file:
+        file["fields/x"][1, 2, 3] += 1
+    refused(lambda: io.load(path), "hold the field 'x'")
+
+
+@pytest.mark.parametrize("chunks", [None, (2, 5, 6)])
+def test_parts_of_hdf5_that_were_never_written_are_refused(tmp_path, chunks):
+    import h5py
+
+    path = h5(tmp_path / "a.h5", shape=(4, 5, 6), dtype="u1", chunks=chunks)
+    refused(lambda: io.load(path), "be stored as a whole, got parts that were never written")
+    if chunks:
+        with h5py.File(path, "r+") as file:
+            file["labels"][:2] = 1
+        refused(lambda: io.load(path), "be stored as a whole")
+    path = h5(tmp_path / "a.h5", shape=(4, 5, 6), dtype="u1", chunks=chunks, fillvalue=1)
+    assert (io.load(path).labels == 1).all()  # a fill value that was chosen is meant
+
+
+@pytest.mark.parametrize("fillvalue", [None, 1])
+def test_hdf5_of_endless_shape_is_refused(tmp_path, fillvalue):
+    options = {"shape": (10**5,) * 3, "dtype": "u1", "chunks": (64,) * 3, "fillvalue": fillvalue}
+    refused(lambda: io.load(h5(tmp_path / "a.h5", **options)), r"a.h5\['/labels'\] must")
+
+
+def test_a_chunk_of_hdf5_that_inflates_without_end_is_refused(tmp_path):
+    import h5py
+
+    path = h5(tmp_path / "a.h5", data=LABELS, compression="gzip")
+    with h5py.File(path, "r+") as file:
+        file["labels"].id.write_direct_chunk((0, 0, 0), zlib.compress(bytes(300_000_000), 9))
+    refused(lambda: io.load(path), "hold at most .* bytes in one piece")
+
+
+def test_hdf5_holds_its_data_itself(tmp_path):
+    import h5py
+
+    (tmp_path / "b.bin").write_bytes(LABELS.tobytes())
+    external = [(str(tmp_path / "b.bin"), 0, LABELS.nbytes)]
+    path = h5(tmp_path / "a.h5", shape=LABELS.shape, dtype="u1", external=external)
+    refused(lambda: io.load(path), "hold its values itself")
+    layout = h5py.VirtualLayout(LABELS.shape, "u1")
+    layout[:] = h5py.VirtualSource("absent.h5", "labels", LABELS.shape)
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("labels", layout)
+    refused(lambda: io.load(path), "hold its values itself")
+    for key in ("micro3d_fast", "fields"):
+        with h5py.File(h5(path, data=LABELS), "r+") as file:
+            file[key] = h5py.ExternalLink("/etc/passwd", "/")
+        refused(lambda: io.load(path), "hold all its data itself")
+
+
+def test_a_field_of_hdf5_lies_on_the_labels(tmp_path):
+    import h5py
+
+    with h5py.File(h5(tmp_path / "a.h5", data=LABELS), "r+") as file:
+        file.create_dataset("fields/x", (500, 1000, 1000), "u1", chunks=True, fillvalue=1)
+    refused(lambda: io.load(tmp_path / "a.h5"), "have the shape of the labels")
+
+
+# -------------------------------------------------------------------------------------------- zarr
+
+
+def chunks_of(path, name):
+    return [file for file in (path / name).rglob("*") if file.is_file() and file.name[0] in "0123"]
+
+
+@pytest.mark.parametrize("name", ["labels", "fields/x"])
+def test_a_lost_or_changed_chunk_of_zarr_is_refused(tmp_path, name):
+    pytest.importorskip("zarr")
+    path = VOLUME.save(tmp_path / "a.zarr")
+    (chunk,) = chunks_of(path, name)
+    content = bytearray(chunk.read_bytes())
+    chunk.unlink()
+    refused(lambda: io.load(path), "that it was saved with|`labels` .* fill")
+    content[-8] ^= 1
+    chunk.write_bytes(content)
+    refused(lambda: io.load(path), "a.zarr")
+
+
+def test_a_volume_of_one_phase_is_stored_in_zarr(tmp_path):
+    pytest.importorskip("zarr")
+    path = m3.Microstructure(LABELS * 0).save(tmp_path / "a.zarr")
+    assert chunks_of(path, "labels")
+    assert (io.load(path).labels == 0).all()
+
+
+def test_absent_chunks_of_other_programs_warn(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w")
+    make = getattr(group, "create_array", None) or group.create_dataset
+    made = make("labels", shape=(4, 5, 6), dtype="u1", chunks=(2, 5, 6), fill_value=0)
+    made[:2] = 1
+    with pytest.warns(UserWarning, match="1 of 2 chunks are not stored and are taken to hold 0"):
+        assert io.load(tmp_path / "a.zarr").labels.mean() == 0.5
+
+
+def test_zarr_holds_regular_files_of_a_possible_size(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    path = VOLUME.save(tmp_path / "a.zarr")
+    os.mkfifo(path / "labels" / "extra")
+    refused(lambda: io.load(path), "regular file")
+    group = zarr.open_group(str(tmp_path / "b.zarr"), mode="w")
+    make = getattr(group, "create_array", None) or group.create_dataset
+    make("labels", shape=(10**5,) * 3, dtype="u1", chunks=(64,) * 3)
+    refused(lambda: io.load(tmp_path / "b.zarr"), "hold the values that its header describes")
+
+
+def test_zarr_is_never_unpickled(tmp_path):
+    pytest.importorskip("zarr")
+    path = tmp_path / "a.zarr"
+    (path / "labels").mkdir(parents=True)
+    (path / ".zgroup").write_text('{"zarr_format": 2}')
+    described = {"chunks": [4, 5, 6], "compressor": None, "dtype": "|u1", "fill_value": 0,
+                 "filters": [{"id": "pickle"}], "order": "C", "shape": [4, 5, 6],
+                 "zarr_format": 2}  # fmt: skip
+    text = json.dumps(described).replace("pickle", "p\\u0069ckle")
+    (path / "labels" / ".zarray").write_text(text)
+
+    class Payload:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    (path / "labels" / "0.0.0").write_bytes(pickle.dumps(Payload()))
+    refused(lambda: io.load(path), "be read without pickle")
+    assert not (tmp_path / "ran").exists()

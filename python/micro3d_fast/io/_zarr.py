@@ -4,16 +4,36 @@
 
 from __future__ import annotations
 
+import math
+import os
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .._atomic import atomic_directory
+from .._checks import refuse_content
+from .._files import ZSTD, regular_size, require_fit
 from .._pixel_size import PixelSize, metres
+from .._plain_data import load_json
 from .._planes import AXIS_NAMES
-from ._format import Content, Format, checked_metadata, metadata, pick_array, spatial_shape
+from ._format import (
+    Content,
+    Format,
+    checked_metadata,
+    metadata,
+    pick_array,
+    require_field_shape,
+    spatial_shape,
+)
 
 if TYPE_CHECKING:
     from ..microstructure import Microstructure
+
+_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
+_DEEPEST = 16  # folders inside each other
 
 
 def _zarr() -> Any:
@@ -35,32 +55,93 @@ def _write_zarr(path: Path, volume: Microstructure) -> None:
         for name, array in arrays.items():
             chunks = tuple(min(n, 128) for n in array.shape)
             if hasattr(group, "create_array"):  # zarr 3
-                made = group.create_array(name, shape=array.shape, dtype=array.dtype, chunks=chunks)
+                made = group.create_array(
+                    name,
+                    shape=array.shape,
+                    dtype=array.dtype,
+                    chunks=chunks,
+                    config={"write_empty_chunks": True},
+                )
                 made[...] = array
             else:
-                group.create_dataset(name, data=array, chunks=chunks)
+                group.create_dataset(name, data=array, chunks=chunks, write_empty_chunks=True)
         group.attrs.update(metadata(volume, fields=True))
 
 
 def _read_zarr(path: Path, name: str | None = None) -> Content:
     zarr = _zarr()
+    stored = _checked_files(path)
     root = zarr.open(str(path), mode="r")
     if hasattr(root, "shape"):
-        return Content(root[...].reshape(spatial_shape(root.shape)))
+        return Content(_values(root, stored, path, spatial_shape(root.shape)))
     arrays = dict(root.arrays())
     meta = checked_metadata(dict(root.attrs), path)
     image = (meta.get("ome") or meta).get("multiscales")
     if image and name is None:
-        return _ome_zarr(root, image[0])
-    values = arrays[pick_array(list(arrays), name, path)][...]
-    values = values.reshape(spatial_shape(values.shape))
+        return _ome_zarr(root, image[0], stored, path)
+    array = arrays[pick_array(list(arrays), name, path)]
+    shape = spatial_shape(array.shape)
     fields = {}
     if "fields" in root:
-        fields = {n: array[...] for n, array in root["fields"].arrays()}
-    return Content(values, meta, fields)
+        for key, field in root["fields"].arrays():
+            require_field_shape(field.shape, shape, f"{path}[{f'fields/{key}'!r}]")
+            fields[key] = _values(field, stored, path, field.shape, warn="digests" not in meta)
+    return Content(_values(array, stored, path, shape, warn="digests" not in meta), meta, fields)
 
 
-def _ome_zarr(root: Any, image: Any) -> Content:
+def _checked_files(path: Path) -> int:
+    """Return the bytes of all files in a directory; refuse pipes, and codecs that run programs.
+
+    Zarr has a codec for pickle, which a file may name whatever its values are.
+    """
+    stored, folders = 0, [(path, 0)]
+    while folders:
+        folder, depth = folders.pop()
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            if entry.is_dir():
+                if depth > _DEEPEST:
+                    raise refuse_content(path, f"nest at most {_DEEPEST} folders", "more")
+                folders.append((Path(entry.path), depth + 1))
+                continue
+            stored += regular_size(entry.path)
+            if entry.name in _METADATA:
+                found = load_json(Path(entry.path).read_text(encoding="utf-8"), entry.path)
+                _require_no_pickle(found, path)
+    return stored
+
+
+def _require_no_pickle(found: Any, path: Path) -> None:
+    for item in found.values() if isinstance(found, dict) else found:
+        if isinstance(item, dict | list):
+            _require_no_pickle(item, path)
+    names = [found.get(key) for key in ("id", "name")] if isinstance(found, dict) else []
+    if any(isinstance(name, str) and "pickle" in name.lower() for name in names):
+        raise refuse_content(path, "be read without pickle", "a codec that needs it")
+
+
+def _values(
+    array: Any, stored: int, path: Path, shape: Sequence[int], warn: bool = True
+) -> np.ndarray:
+    """Return the values of an array that its file can hold; warn of chunks that are not stored.
+
+    Zarr leaves out chunks that hold the fill value alone, so that lost ones look the same.
+    """
+    if array.dtype.kind not in "buif":
+        raise refuse_content(path, "hold numbers", f"dtype {array.dtype}")
+    require_fit(path, math.prod(array.shape) * array.dtype.itemsize, stored, ZSTD)
+    absent = array.nchunks - array.nchunks_initialized
+    if absent and array.fill_value is None:
+        raise refuse_content(path, "hold all its chunks", f"{absent} of {array.nchunks} missing")
+    if absent and warn:
+        warnings.warn(
+            f"{path}: {absent} of {array.nchunks} chunks are not stored and are taken to hold "
+            f"{array.fill_value}",
+            stacklevel=6,
+        )
+    return np.asarray(array[...]).reshape(shape)
+
+
+def _ome_zarr(root: Any, image: Any, stored: int, path: Path) -> Content:
     """Return the full resolution of an OME-Zarr image and the size of its voxels."""
     full = image["datasets"][0]
     values = root[full["path"]]
@@ -83,7 +164,7 @@ def _ome_zarr(root: Any, image: Any) -> Content:
                 problem = f"a scale of {scale[axis['name']]:.6g} {axis.get('unit', 'without unit')}"
     stated = PixelSize((sizes["z"], sizes["y"], sizes["x"]), "OME-Zarr metadata", problem)
     meta = {"pixel_size": stated} if problem or any(stated.size) else {}
-    return Content(values[...].reshape(spatial_shape(values.shape)), meta)
+    return Content(_values(values, stored, path, spatial_shape(values.shape)), meta)
 
 
 ZARR = Format(
