@@ -114,7 +114,7 @@ def test_training_starts_from_a_model(run, model, folder, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:the natural scatter")  # three images per plane
 def test_reconstruct_draws_natural_fractions(run, model, tmp_path):
-    """Each volume has its own; a bundled model of an older version has none to draw."""
+    """Each volume has its own; a model of an older version has none to draw."""
     code, _, err = run(
         "reconstruct", "--model", model, "--shape", "8,8,8", "--passes", 2, "--count", 2,
         "--fractions", "natural", "--out", tmp_path / "many.tif",
