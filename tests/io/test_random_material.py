@@ -159,6 +159,17 @@ def test_overlapping_spheres_are_the_boolean_model(monkeypatch):
     np.testing.assert_allclose(np.mean(curves, axis=0), expected, atol=0.015)
 
 
+def test_packed_bodies_do_not_overlap(monkeypatch):
+    """Together they fill the fraction that their volumes sum to."""
+    monkeypatch.setattr(_random, "_log_uniform", lambda *_: 6.0)
+    for fraction in (0.2, 0.4):
+        filled = [
+            np.mean(_random._packed(np.random.default_rng(seed), (64, 64, 64), fraction) < 0)
+            for seed in range(6)
+        ]
+        assert np.mean(filled) == pytest.approx(fraction, abs=0.02)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

@@ -39,11 +39,11 @@ def random_material(
     """Return a volume of a material drawn at random from many families.
 
     The families are fibres (aligned, in planes or in all directions, straight or wavy, endless or
-    short), overlapping spheres, ellipsoids and platelets, packed spheres, level cuts of Gaussian
-    fields with random spectra, wavy layers, fibrils between lamellae, grains of random phases, and
-    grain boundaries.  Of three phases the third is a further level of the same function (shells,
-    second levels), lies where the rest is most enclosed by the first phase (binder, bridges), or
-    belongs to an independent material.  Axes and labels are permuted at random.
+    short), overlapping spheres, ellipsoids and platelets, packed spheres and ellipsoids, level cuts
+    of Gaussian fields with random spectra, wavy layers, fibrils between lamellae, grains of random
+    phases, and grain boundaries.  Of three phases the third is a further level of the same function
+    (shells, second levels), lies where the rest is most enclosed by the first phase (binder,
+    bridges), or belongs to an independent material.  Axes and labels are permuted at random.
 
     Parameters
     ----------
@@ -263,15 +263,18 @@ def _spheres(rng: Rng, size: Shape, fraction: float) -> np.ndarray:
     return _distances(size, points, _stretch(rng))[0][..., 0]
 
 
-def _packed_spheres(rng: Rng, size: Shape, fraction: float) -> np.ndarray:
-    """Spheres of several sizes that touch but do not overlap, sintered at high fractions."""
+def _packed(rng: Rng, size: Shape, fraction: float) -> np.ndarray:
+    """Spheres or ellipsoids of several sizes that touch but do not overlap, else sintered."""
+    stretch = np.exp(rng.uniform(-0.6, 0.6, 3)) if rng.random() < 0.4 else np.ones(3)
+    stretch /= stretch.prod() ** (1 / 3)  # they are spheres in the stretched space
     radius, packed = _log_uniform(rng, 2.5, 12.0), min(fraction, 0.55)
-    box = np.array(size) + 4.0 * radius
+    box = np.array(size) * stretch + 4.0 * radius
     radius = max(radius, (packed * box.prod() / (4 / 3 * math.pi * _MOST_SPHERES)) ** (1 / 3))
     count = max(4, round(packed * box.prod() / (4 / 3 * math.pi * radius**3)))
     radii = radius * np.exp(rng.normal(0.0, rng.uniform(0.0, 0.35), count))
+    radii *= (packed * box.prod() / (4 / 3 * math.pi * np.sum(radii**3))) ** (1 / 3)
     centres = push_apart(rng.random((count, 3)) * box, radii, box, iterations=25) - 2.0 * radius
-    distance, which = _distances(size, centres, count=2)
+    distance, which = _distances(size, centres / stretch, np.diag(stretch), count=2)
     return np.min(distance - radii.astype(np.float32)[which], axis=-1)
 
 
@@ -335,7 +338,7 @@ def _grain_boundaries(rng: Rng, size: Shape, fraction: float) -> np.ndarray:
 FAMILIES: dict[str, Family] = {
     "fibres": _fibres,
     "spheres": _spheres,
-    "packed spheres": _packed_spheres,
+    "packing": _packed,
     "platelets": _platelets,
     "level cut": _level_cut,
     "layers": _layers,
