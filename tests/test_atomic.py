@@ -12,7 +12,13 @@ import time
 
 import pytest
 
-from micro3d_fast._atomic import atomic_directory, atomic_write, restore_directory, sweep
+from micro3d_fast._atomic import (
+    atomic_directory,
+    atomic_write,
+    present_directory,
+    restore_directory,
+    sweep,
+)
 
 
 def names(path):
@@ -92,9 +98,43 @@ def test_a_kill_between_the_two_renames_is_undone(tmp_path):
     target = tmp_path / "model"
     with atomic_directory(target) as temporary:
         (temporary / "old").write_text("old")
-    os.rename(target, tmp_path / ".model.old")  # what the kill leaves
+    aside = tmp_path / ".model.a1b2c3_4.old"
+    os.rename(target, aside)  # what the kill leaves
+    assert present_directory(target) == aside  # for a reader, who moves nothing
+    assert names(tmp_path) == [aside.name]
     restore_directory(target)
     assert names(target) == ["old"]
+    assert names(tmp_path) == ["model"]
+
+
+def test_nothing_of_others_is_moved_or_removed(tmp_path):
+    target = tmp_path / "model"
+    for name in (".model.old", ".model.mine.old", ".other.a1b2c3_4.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis").write_text("x")
+    before = names(tmp_path)
+    restore_directory(target)
+    assert present_directory(target) == target
+    with atomic_directory(target) as temporary:
+        (temporary / "new").write_text("new")
+    with atomic_directory(target) as temporary:
+        (temporary / "newer").write_text("newer")
+    sweep(tmp_path)
+    assert names(tmp_path) == [*before, "model"]
+
+
+def test_a_reader_between_the_two_renames_sees_the_old_directory(tmp_path, monkeypatch):
+    target, seen, rename = tmp_path / "model", [], os.rename
+
+    def watched(source, destination):
+        rename(source, destination)
+        seen.append(names(present_directory(target)))
+
+    for text in ("old", "new"):
+        with atomic_directory(target) as temporary:
+            (temporary / text).write_text(text)
+            monkeypatch.setattr(os, "rename", watched)
+    assert seen == [["old"], ["old"], ["new"]]
     assert names(tmp_path) == ["model"]
 
 

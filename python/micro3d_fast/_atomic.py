@@ -9,14 +9,19 @@ symbolic link stays one: what it points to is replaced.  Two guarantees differ:
 
 * a file replaces an older one in one step;
 * a directory can replace an older one only in two renames (old one aside, new one in), so a kill
-  between them leaves the final name absent, never half-written; ``atomic_directory`` puts the old
-  one back when it next runs, and ``restore_directory`` does so for a reader.
+  between them leaves the final name absent, never half-written.  The old one is then found under
+  ``.NAME.XXXXXXXX.old``: ``atomic_directory`` puts it back when it next runs, and a reader, who
+  moves nothing, takes it from there (``present_directory``).
+
+Only what a writer itself made or moved is removed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +29,7 @@ from pathlib import Path
 
 _TEMPORARY = ".tmp"
 _OLD = ".old"
+_ASIDE = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.old")
 
 
 @contextlib.contextmanager
@@ -54,8 +60,8 @@ def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a fresh directory beside ``path``; rename it to ``path`` if the block succeeds."""
     path = _target(path)
     restore_directory(path)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_TEMPORARY, dir=path.parent))
-    old = _aside(path)
+    temporary = _fresh_directory(path, _TEMPORARY)
+    old = None
     try:
         os.chmod(temporary, 0o777 & ~_umask())
         yield temporary
@@ -64,7 +70,8 @@ def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
                 fsync_file(Path(folder, name))
             fsync_directory(Path(folder))
         if path.exists():
-            os.rename(path, old)
+            old = _fresh_directory(path, _OLD)
+            os.rename(path, old)  # over an empty directory
             try:
                 os.rename(temporary, path)
             except BaseException:
@@ -76,28 +83,40 @@ def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     fsync_directory(path.parent)
-    remove(old)
+    if old is not None:
+        remove(old)
 
 
 def restore_directory(path: str | os.PathLike[str]) -> None:
     """Undo a replacement of directory ``path`` that was killed between its two renames."""
-    path = _target(path)
-    old = _aside(path)
-    if not old.exists():
-        return
-    if path.exists():
-        remove(old)
-    else:
-        os.rename(old, path)
+    present = present_directory(path)
+    if present != Path(path) and present.exists():
+        os.rename(present, _target(path))
+
+
+def present_directory(path: str | os.PathLike[str]) -> Path:
+    """Return where a directory is: aside, if its replacement is under way or was killed."""
+    path = Path(path)
+    target = _target(path)
+    if target.exists():
+        return path
+    aside = f".{glob.escape(target.name)}.{'?' * 8}{_OLD}"
+    found = [entry for entry in target.parent.glob(aside) if any(entry.iterdir())]
+    return max(found, key=lambda entry: entry.stat().st_mtime) if found else path
 
 
 def sweep(directory: str | os.PathLike[str]) -> list[Path]:
-    """Remove the temporary files of killed writers; call only while nobody writes there."""
-    left = [
-        entry
-        for entry in Path(directory).iterdir()
-        if entry.name.startswith(".") and _TEMPORARY in entry.suffixes[-2:]
-    ]
+    """Remove what killed writers left; call only while nobody writes there.
+
+    That is temporary files, and old directories whose replacement is in place.
+    """
+    directory = Path(directory)
+    left = []
+    for entry in directory.iterdir():
+        aside = _ASIDE.fullmatch(entry.name)
+        temporary = entry.name.startswith(".") and _TEMPORARY in entry.suffixes[-2:]
+        if temporary or (aside is not None and (directory / aside[1]).exists()):
+            left.append(entry)
     for entry in left:
         remove(entry)
     return left
@@ -131,8 +150,9 @@ def _target(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
 
 
-def _aside(path: Path) -> Path:
-    return path.with_name(f".{path.name}{_OLD}")
+def _fresh_directory(path: Path, suffix: str) -> Path:
+    """Make an empty directory beside a path, under a name that nobody else has."""
+    return Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=suffix, dir=path.parent))
 
 
 def _umask() -> int:

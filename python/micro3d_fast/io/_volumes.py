@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
-from .._atomic import restore_directory
+from .._atomic import present_directory
 from .._checks import refuse, refuse_content, refuse_type, shown
 from .._errors import ArgumentError, ArgumentTypeError
 from .._files import first_line, regular_size
@@ -148,14 +148,13 @@ def _content(path: Any, options: Mapping[str, Any], argument: str = "path") -> t
     if isinstance(files, Path):
         form = _format_of(files, READERS, argument)
         _refuse_options(options, form.read_options, f"{files.suffix} files")
-        if form.is_directory:
-            restore_directory(files)
-        if not files.exists():
+        present = present_directory(files) if form.is_directory else files
+        if not present.exists():
             raise FileNotFoundError(f"`{argument}` must be an existing file, got {files}")
         _refuse_directory(files, form, argument)
         if not form.is_directory:
             regular_size(files)
-        return _read(files, form, options), str(files)
+        return _read(present, form, options), str(files)
     _refuse_options(options, (), "slices")
     source = f"{files[0]} ... {files[-1]}" if len(files) > 1 else str(files[0])
     return read_slices(files), source

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._atomic import atomic_directory
-from .._checks import refuse_content
+from .._checks import refuse, refuse_content
 from .._files import ZSTD, regular_size, require_fit
 from .._pixel_size import PixelSize, metres
 from .._plain_data import load_json
@@ -49,6 +49,8 @@ def _zarr() -> Any:
 
 def _write_zarr(path: Path, volume: Microstructure) -> None:
     zarr = _zarr()
+    if path.is_dir() and any(path.iterdir()) and not any((path / n).exists() for n in _METADATA):
+        raise refuse("path", "be a zarr directory, or free", f"{path}, which holds other files")
     with atomic_directory(path) as temporary:
         group = zarr.open_group(str(temporary), mode="w")
         arrays = {"labels": volume.labels, **{f"fields/{n}": a for n, a in volume.fields.items()}}
