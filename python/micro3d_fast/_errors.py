@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from ._printable import printable
+
 _BACKQUOTED = re.compile(r"`([^`]+)`")
 
 
@@ -38,7 +40,7 @@ class _Refusal(Exception):
     ) -> None:
         self.name, self.wanted, self.got = name, wanted, got
         self.hint, self.source = hint, source
-        super().__init__(self.sentence())
+        super().__init__(printable(self.sentence()))
 
     def sentence(self, rename: Callable[[str], str] = "`{}`".format) -> str:
         """Return the message with every argument it names written as ``rename(argument)``.

@@ -14,6 +14,7 @@ import zlib
 from typing import Any
 
 from ._checks import refuse_content
+from ._printable import printable
 
 #: Bytes that a byte of deflate, or of the usual image compressions, holds at most, rounded up.
 DEFLATE = 1100
@@ -46,7 +47,7 @@ def _kind(status: os.stat_result) -> str:
 
 def first_line(error: BaseException) -> str:
     """Return what an error of another library says, in one short line."""
-    line = next(iter(str(error).splitlines()), "") or type(error).__name__
+    line = printable(next(iter(str(error).splitlines()), "")) or type(error).__name__
     return line if len(line) <= 200 else line[:197] + "..."
 
 

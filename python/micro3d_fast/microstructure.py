@@ -23,6 +23,7 @@ from . import _checks
 from ._checks import refuse, refuse_type, shown
 from ._phases import phase_counts
 from ._plain_data import MAX_GIVEN_DEPTH
+from ._printable import printable
 
 __all__ = ["Microstructure"]
 
@@ -40,6 +41,7 @@ class Microstructure:
         In metres; the default 1.0 means "in voxels".
     phase_names : sequence of str, optional
         One distinct name per phase; also fixes the number of phases if the last do not occur.
+        Control characters are kept as their escapes, such as ``\\x1b``.
         Default ``"phase 0"``, ``"phase 1"``, ...
     provenance : mapping, optional
         Where the volume comes from; anything JSON can hold, numpy scalars and arrays too.
@@ -154,6 +156,7 @@ def phase_names_for(n_phases: int, names: Iterable[str] | None) -> tuple[str, ..
         return tuple(f"phase {phase}" for phase in range(n_phases))
     if not all(isinstance(name, str) for name in names):
         raise refuse_type("phase_names", "be a sequence of names", shown(names))
+    names = tuple(printable(str(name)) for name in names)
     wanted = "hold one distinct, non-empty name for each phase"
     if len(names) < n_phases:
         raise refuse("phase_names", wanted, f"{len(names)} names for {n_phases} phases")
@@ -161,7 +164,7 @@ def phase_names_for(n_phases: int, names: Iterable[str] | None) -> tuple[str, ..
         raise refuse("phase_names", "hold at most 256 names", str(len(names)))
     if len(set(names)) != len(names) or not all(name.strip() for name in names):
         raise refuse("phase_names", wanted, shown(names))
-    return tuple(str(name) for name in names)
+    return names
 
 
 def describe_voxel_size(voxel_size: Sequence[float]) -> str:

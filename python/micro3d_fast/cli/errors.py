@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import typer
 
 from .._errors import ArgumentError, ArgumentTypeError, rename_arguments
+from .._printable import printable
 
 __all__ = [
     "BAD_INPUT",
@@ -43,8 +44,8 @@ class Stopped(KeyboardInterrupt):
 
 
 def to_stderr(line: str) -> None:
-    """Print one line to stderr."""
-    print(line, file=sys.stderr, flush=True)
+    """Print lines to stderr, without control characters of file names and the like."""
+    print("\n".join(map(printable, line.split("\n"))), file=sys.stderr, flush=True)
 
 
 def fail(message: str, code: int = BAD_INPUT) -> NoReturn:

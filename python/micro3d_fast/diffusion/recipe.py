@@ -76,10 +76,10 @@ def _option(name: str, value: Any) -> str:
     if name == "periodic":
         return f"{flag} " + "".join(a for a, p in zip(AXIS_NAMES, value, strict=True) if p)
     if isinstance(value, list | tuple):
-        return f"{flag} " + ",".join(map(repr, value))
+        return f"{flag} " + shlex.quote(",".join(map(repr, value)))
     if isinstance(value, Code):
         return f"{flag} {value.command}"
-    return f"{flag} {'raw' if value is None else value}"
+    return f"{flag} {'raw' if value is None else shlex.quote(str(value))}"
 
 
 # ------------------------------------------------- the argument that a provenance record stands for
@@ -108,6 +108,7 @@ def sampler(record: Record) -> Any:
     values = ", ".join(
         f"{name}={tuple(value) if isinstance(value, list) else value!r}"
         for name, value in _settings(record).items()
+        if name.isidentifier()
     )
     return Code(f"m3.SamplerSettings(\n        {values}\n    )", None)
 

@@ -17,6 +17,7 @@ from .._checks import refuse, refuse_content, refuse_type, shown
 from .._errors import ArgumentError, ArgumentTypeError
 from .._files import regular_size
 from .._plain_data import NUMBER, load_json, load_yaml
+from .._printable import printable
 from .._results import Result
 from ._phase_arguments import conductivity_tensor
 from .materials import Anisotropic, Isotropic, Material, Orthotropic, TransverselyIsotropic
@@ -192,7 +193,7 @@ def _text(entry: Mapping[str, Any], key: str, default: str, where: str) -> str:
     value = entry.get(key, default)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise refuse_type(key, "be a text", shown(value)).in_source(where)
-    return str(value)
+    return printable(str(value))
 
 
 def _elastic(entry: Any, where: str) -> Material:

@@ -15,8 +15,11 @@ def reproduction(provenance: Mapping[str, Any], volume_shape: Sequence[int]) -> 
     """
     from ..diffusion import Reconstruction
 
-    recipe = Reconstruction.from_provenance(provenance, volume_shape)
-    if recipe is None:
+    try:
+        recipe = Reconstruction.from_provenance(provenance, volume_shape)
+        if recipe is None:
+            return {}
+        texts = {"On the command line:": recipe.command(), "In Python:": recipe.program()}
+    except (TypeError, ValueError, AttributeError):  # another program's provenance
         return {}
-    texts = {"On the command line:": recipe.command(), "In Python:": recipe.program()}
     return {heading: text for heading, text in texts.items() if text is not None}

@@ -112,5 +112,6 @@ def write_report(
     with atomic_write(out / "report.json") as path:
         path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     with atomic_write(out / "report.html") as path:
-        path.write_text(page, encoding="utf-8")
+        # a file name that is not UTF-8 has characters that UTF-8 cannot hold
+        path.write_text(page, encoding="utf-8", errors="backslashreplace")
     return out / "report.html"

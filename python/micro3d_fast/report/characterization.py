@@ -15,6 +15,7 @@ import numpy as np
 from .. import _checks, statistics
 from .._atomic import atomic_write
 from .._planes import AXIS_NAMES
+from .._printable import csv_text
 from .._results import Result
 from ..microstructure import Microstructure
 from ._document import Figure, Line, Part, Plot, Section, Table
@@ -337,13 +338,13 @@ def write_csv(path: Path, measured: Measured) -> None:
         rows.writerow(["function", "phase", "name", "direction", "lag", "distance", "value"])
         for function, curves in (("S2", measured.two_point), ("L", measured.lineal_path)):
             for (phase, axis), values in curves.items():
-                name, step = measured.phase_names[phase], measured.spacing(axis)
+                name, step = csv_text(measured.phase_names[phase]), measured.spacing(axis)
                 for lag, value in enumerate(values):
                     rows.writerow(
                         [function, phase, name, axis, lag, lag * step, repr(float(value))]
                     )
         for phase, radial in measured.radial.items():
-            smallest, name = min(measured.voxel_size), measured.phase_names[phase]
+            smallest, name = min(measured.voxel_size), csv_text(measured.phase_names[phase])
             for lag, value in zip(radial.lag, radial.value, strict=True):
                 numbers = [repr(float(number)) for number in (lag / smallest, lag, value)]
                 rows.writerow(["S2", phase, name, "radial", *numbers])
