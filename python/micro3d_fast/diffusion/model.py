@@ -128,7 +128,7 @@ class Model:
         )
         return (
             f"Model: {parameters / 1e6:.1f} M parameters, {self.prediction}-prediction, "
-            f"{self.schedule.kind} schedule of {self.schedule.steps} steps, "
+            f"{self.schedule.name} schedule of {self.schedule.steps} steps, "
             f"{self.patch} x {self.patch} patches; phases {phases}"
             + (", conditioned on fractions" if self.fraction_condition else "")
             + (

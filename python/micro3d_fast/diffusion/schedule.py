@@ -63,6 +63,11 @@ class Schedule:
         if self.shift != 1 and self.kind != "shifted":
             raise refuse("shift", "be 1 for other schedules than 'shifted'", str(self.shift))
 
+    @property
+    def name(self) -> str:
+        """The kind, with the shift where there is one."""
+        return self.kind if self.kind != "shifted" else f"shifted ({self.shift:g})"
+
     def record(self) -> dict[str, Any]:
         """Return the fields for a file; ``shift`` where it has a meaning."""
         fields = asdict(self)

@@ -36,8 +36,8 @@ class Recipe:
 RECIPES = {
     # Table 1 and Section 2.4 of the paper: Adam, constant 1e-4, 60 000 steps, noise prediction.
     "paper": Recipe(60_000, 1e-4, "noise", "linear", 0.9999, 0, False, 1000),
-    "base": Recipe(20_000, 3e-4, "v", "linear", 0.9995, 500, True, 1000),
-    "small": Recipe(3_000, 6e-3, "v", "linear", 0.998, 100, True, 250),
+    "base": Recipe(20_000, 3e-4, "v", "shifted", 0.9995, 500, True, 1000),
+    "small": Recipe(3_000, 6e-3, "v", "shifted", 0.998, 100, True, 250),
 }
 # Of a run that starts from a trained network, which is to keep what it knows.
 FINE_TUNING = {
@@ -62,7 +62,7 @@ class TrainingOptions:
     seed: int
     prediction: Any
     schedule: Any  # checked: a Schedule
-    shift: Any
+    shift: Any  # of "shifted": a number, or a function without arguments that finds it
     learning_rate: Any
     condition_dropout: float
     fraction_condition: bool
@@ -118,8 +118,11 @@ class TrainingOptions:
         """Check the schedule."""
         if isinstance(self.schedule, Schedule):
             return self.schedule
-        kind = _checks.choice(self.schedule or self.recipe.schedule, KINDS, name="schedule")
-        return Schedule(kind, shift=1.0 if self.shift is None else self.shift)
+        kind, shift = self.schedule or self.recipe.schedule, self.shift
+        _checks.choice(kind, KINDS, name="schedule")
+        if callable(shift):
+            shift = shift() if kind == "shifted" else None
+        return Schedule(kind, shift=1.0 if shift is None else shift)
 
     def settings(self, micrographs: Micrographs) -> dict[str, Any]:
         """Return what is recorded of a run and must be the same when it is resumed."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import math
 import time
 import warnings
@@ -25,6 +26,7 @@ from .learner import DivergedError, Learner, State
 from .options import TrainingOptions
 from .pictures import draw_samples, judge_samples, save_samples
 from .run_directory import Progress, RunDirectory, Writer
+from .shift import material_shift
 from .start import require_network, starting_model
 
 if TYPE_CHECKING:
@@ -97,8 +99,12 @@ def train(
         `Verdict`, at a step with a picture; else None).
     prediction : {"noise", "x0", "v"}, optional
         What the network predicts; default noise for ``"paper"``, v for the others.
-    schedule : {"linear", "cosine", "cosine-zero"}, optional
-        Noise schedule; default ``"linear"``, the paper's.
+    schedule : {"linear", "cosine", "cosine-zero", "shifted"}, optional
+        Noise schedule (see `Schedule`); default ``"linear"`` for ``"paper"``, ``"shifted"`` for the
+        others, which ends without signal: else coarse structure is lost (docs/study.md).
+    shift : float, optional
+        Of the schedule ``"shifted"``; default 2 to 8, from the correlation length of the finest
+        phase.
     learning_rate : float, optional
         Peak learning rate of Adam.
     condition_dropout : float
@@ -166,6 +172,8 @@ def train(
     if not hasattr(micrographs, "sample") or not hasattr(micrographs, "fingerprint"):
         raise _checks.refuse_type("micrographs", "be a Micrographs", type(micrographs).__name__)
     arguments["init"] = starting_model(init, micrographs.n_phases)
+    if shift is None:
+        arguments["shift"] = functools.partial(material_shift, micrographs)
     fields = TrainingOptions.__dataclass_fields__
     options = TrainingOptions(**{name: arguments[name] for name in fields if name in arguments})
     if options.init is not None:
