@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Run a study: ``python benchmarks/studies STUDY [options]``; ``--help`` lists its options.
 
+truth                volumes against the truth, before and after calibration; docs/study.md
 sampler              quality of a reconstruction against passes of the network; docs/study.md
 figures              figures and tables of that study
 learning_rate        loss of a network against the peak learning rate; docs/study.md
@@ -18,6 +19,7 @@ import sys
 from pathlib import Path
 
 STUDIES = (
+    "truth",
     "sampler",
     "figures",
     "learning_rate",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from micro3d_fast import synthetic
+from micro3d_fast._blocks import even_windows, spread_evenly
 
 #: correlation lengths of the level cut along z, y, x, in voxels
 LEVEL_CUT_LENGTHS = (5.0, 1.5, 1.5)
@@ -69,6 +70,7 @@ MATERIALS = {
         moduli=(0.1, 1.0, 0.3),
     ),
     "sand_pack": Material(tomogram("sand_pack"), box=64, steps=1400),
+    "trabecular_bone56": Material(tomogram("trabecular_bone56"), box=64, steps=1400),
 }
 # Half the resolution: the boxes hold as much material in an eighth of the voxels, which makes the
 # paper's 4996 passes affordable.
@@ -92,15 +94,9 @@ NETWORKS = {
 
 
 def real_blocks(truth: np.ndarray, box: int, count: int) -> list[np.ndarray]:
-    """Return cubes of a truth, spread evenly over it."""
-    places = [
-        tuple(slice(o, o + box) for o in (z, y, x))
-        for z in range(0, truth.shape[0] - box + 1, box)
-        for y in range(0, truth.shape[1] - box + 1, box)
-        for x in range(0, truth.shape[2] - box + 1, box)
-    ]
-    chosen = np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int)
-    return [np.ascontiguousarray(truth[places[i]]) for i in chosen]
+    """Return cubes of a truth that give all its places about the same weight."""
+    places = even_windows(truth.shape, (box,) * 3)
+    return [np.ascontiguousarray(truth[places[k]]) for k in spread_evenly(len(places), count)]
 
 
 def training_progress(name: str, every: int) -> Callable[[dict[str, Any]], None]:
