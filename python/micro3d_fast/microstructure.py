@@ -10,8 +10,9 @@ JSON; fields are further arrays on the same voxels, ``(nz, ny, nx)`` or ``(nz, n
 from __future__ import annotations
 
 import math
+import operator
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -48,13 +49,27 @@ class Microstructure:
     fields : mapping of str to array, optional
         Further arrays on the same voxels, of shape ``(nz, ny, nx)`` or ``(nz, ny, nx, k)``.
 
+    Notes
+    -----
+    Slices along all axes crop: ``volume[:32, 8:24]`` is a Microstructure of the same voxels, with
+    the crop in its provenance.  Slices with a step are refused, since they change the voxel size.
+    Any other index gives what it gives for ``labels``: ``volume[3]`` is an array (ny, nx).
+
+    ``volume == 1`` and the other comparisons with numbers and arrays give an array of bool.
+    Two volumes are equal if they are the same object, as their hash is that of the object.
+
     Examples
     --------
     >>> import numpy as np
     >>> labels = np.zeros((4, 4, 4), dtype=np.uint8)
     >>> labels[:, :, 3] = 1
-    >>> print(Microstructure(labels, voxel_size=1e-6, phase_names=("matrix", "fibre")))
+    >>> volume = Microstructure(labels, voxel_size=1e-6, phase_names=("matrix", "fibre"))
+    >>> print(volume)
     Microstructure: 4 x 4 x 4 voxels (z, y, x) of 1e-06 m, matrix 0.7500, fibre 0.2500
+    >>> print(volume[:2, :, 2:])
+    Microstructure: 2 x 4 x 2 voxels (z, y, x) of 1e-06 m, matrix 0.5000, fibre 0.5000
+    >>> int((volume == 1).sum())
+    16
     """
 
     labels: np.ndarray
@@ -107,6 +122,68 @@ class Microstructure:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Return the labels; read-only unless a copy is requested."""
         return np.array(self.labels, dtype=dtype, copy=copy)
+
+    def __len__(self) -> int:
+        """Return the number of slices along z."""
+        return len(self.labels)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a crop for slices along the axes, else what the index gives for the labels."""
+        parts = index if isinstance(index, tuple) else (index,)
+        named = [part for part in parts if part is not ...]
+        open_axes = 3 - len(named)
+        slices_only = all(isinstance(part, slice) for part in named)
+        if open_axes < 0 or len(parts) > len(named) + 1 or not slices_only:
+            return self.labels[index]
+        before = next((i for i, part in enumerate(parts) if part is ...), len(named))
+        return self._crop([*named[:before], *[slice(None)] * open_axes, *named[before:]])
+
+    def _crop(self, window: Sequence[slice]) -> Microstructure:
+        """Return the part in a window, of shape three, or the volume itself if that is all."""
+        ranges = [part.indices(n) for part, n in zip(window, self.shape, strict=True)]
+        for start, stop, step in ranges:
+            if step != 1:
+                hint = "slice `labels` and give a Microstructure of them the new voxel size"
+                raise refuse("index", "have slices without a step", f"a step of {step}", hint)
+            if start >= stop:
+                raise refuse("index", f"keep voxels of the shape {self.shape}", shown(window))
+        box = tuple(slice(start, stop) for start, stop, _ in ranges)
+        labels = self.labels[box]
+        if labels.shape == self.labels.shape:
+            return self
+        return Microstructure(
+            labels,
+            self.voxel_size,
+            self.phase_names,
+            provenance_of_crop(self.provenance, self.shape, box),
+            {name: field[box] for name, field in self.fields.items()},
+        )
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> Any:
+        return self._compared(operator.eq, other)
+
+    def __ne__(self, other: object) -> Any:
+        return self._compared(operator.ne, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return self._compared(operator.lt, other)
+
+    def __le__(self, other: Any) -> Any:
+        return self._compared(operator.le, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self._compared(operator.gt, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self._compared(operator.ge, other)
+
+    def _compared(self, compare: Callable[[Any, Any], Any], other: Any) -> Any:
+        """Compare the labels with a number or an array; other objects are left to Python."""
+        if isinstance(other, int | float | np.generic | np.ndarray):
+            return compare(self.labels, other)
+        return NotImplemented
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> Path:
         """Write to a file in the format of its suffix; see :func:`micro3d_fast.io.save`."""
@@ -165,6 +242,36 @@ def phase_names_for(n_phases: int, names: Iterable[str] | None) -> tuple[str, ..
     if len(set(names)) != len(names) or not all(name.strip() for name in names):
         raise refuse("phase_names", wanted, shown(names))
     return names
+
+
+def provenance_of_crop(
+    provenance: Mapping[str, Any], shape: Sequence[int], box: Sequence[slice]
+) -> dict[str, Any]:
+    """Return the provenance of a part: where it lies in the whole, and that of the whole.
+
+    Its own entries, such as fractions and periodic axes, would be wrong for the part.  A part of a
+    part counts from the first whole.
+    """
+    starts, whole = [0, 0, 0], tuple(shape)
+    if record := recorded_crop(provenance):
+        starts, whole, provenance = [start for start, _ in record[0]], record[1], record[2]
+    ends = [[s + part.start, s + part.stop] for s, part in zip(starts, box, strict=True)]
+    return {"crop": {"box": ends, "shape": list(whole), "provenance": dict(provenance)}}
+
+
+def recorded_crop(
+    provenance: Any,
+) -> tuple[list[list[int]], tuple[int, ...], Mapping[str, Any]] | None:
+    """Return box, shape and provenance of the whole that a provenance gives; None without."""
+    crop = provenance.get("crop") if isinstance(provenance, Mapping) else None
+    if not isinstance(crop, Mapping) or not isinstance(crop.get("provenance"), Mapping):
+        return None
+    try:  # a file may hold anything
+        box = [[operator.index(start), operator.index(stop)] for start, stop in crop["box"]]
+        shape = tuple(operator.index(n) for n in crop["shape"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return (box, shape, crop["provenance"]) if len(box) == len(shape) == 3 else None
 
 
 def describe_voxel_size(voxel_size: Sequence[float]) -> str:

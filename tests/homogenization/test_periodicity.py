@@ -86,6 +86,8 @@ def test_a_provenance_that_knows_is_believed():
 def test_periodic_axes_of_a_provenance():
     made = m3.synthetic.separator((8, 8, 8), periodic=(True, False, True))
     assert known_periodic(made.provenance) == (True, False, True)
+    assert known_periodic(made[:, :, 1:].provenance) == (True, False, False)
+    assert known_periodic(made[1:, 1:][:, :2].provenance) == (False, False, True)
     assert known_periodic(m3.synthetic.layered((8, 8, 8), (0.5, 0.5), 4).provenance) == (True,) * 3
     for unknown in (None, {}, {"periodic": "yes"}, {"periodic": [True]}, {"parameters": 3}):
         assert known_periodic(unknown) == (False,) * 3

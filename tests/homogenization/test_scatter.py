@@ -12,6 +12,7 @@ import pytest
 import micro3d_fast as m3
 from micro3d_fast._spread import with_spread
 from micro3d_fast.homogenization import property_scatter
+from micro3d_fast.homogenization._periodicity import known_periodic
 from volumes import spheres
 
 THICKNESS = np.array([2, 3, 3, 6])  # of the layer of phase 1, of 8 voxels
@@ -131,7 +132,7 @@ def test_blocks_of_known_scatter(stack):
     assert one["value"].rows() == [("", "0.1562", "0")]
 
 
-def test_blocks_keep_the_voxel_size_and_lose_the_provenance():
+def test_blocks_keep_the_voxel_size_and_are_not_periodic():
     seen = []
     made = m3.Microstructure(spheres(8, 3.0, 0.4), 1e-6, ("a", "b"))
     tomogram = m3.Microstructure(
@@ -140,7 +141,8 @@ def test_blocks_keep_the_voxel_size_and_lose_the_provenance():
     property_scatter([made], lambda v: seen.append(v) or 0.0, reference=tomogram)
     assert len(seen) == 1 + 16  # of 3 x 3 x 3, which overlap by 2 voxels
     assert {v.voxel_size for v in seen} == {(1e-6,) * 3}
-    assert [v.provenance for v in seen[1:]] == [{}] * 16
+    assert {known_periodic(v.provenance) for v in seen[1:]} == {(False,) * 3}
+    assert [v.provenance["crop"]["shape"] for v in seen[1:]] == [[20, 20, 20]] * 16
     assert {v.shape for v in seen} == {(8, 8, 8)}
     property_scatter([tomogram], lambda v: seen.append(v) or 0.0, reference=tomogram)
     assert seen[-1] is tomogram  # whole, and periodic

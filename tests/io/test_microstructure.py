@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+import operator
 import subprocess
 import sys
 
@@ -140,6 +142,90 @@ def test_counts_are_exact_beyond_one_block():
 def test_refusals(change, error, message):
     with pytest.raises(error, match=message):
         Microstructure(**{"labels": LABELS, **change})
+
+
+VALUES = np.arange(4 * 6 * 8, dtype=np.uint8).reshape(4, 6, 8) % 3
+WHOLE = Microstructure(
+    VALUES, (1e-6, 2e-6, 3e-6), ("a", "b", "c"), {"seed": 7}, {"u": VALUES * 1.5}
+)
+
+
+@pytest.mark.parametrize(
+    ("index", "box"),
+    [
+        (np.s_[:2], [[0, 2], [0, 6], [0, 8]]),
+        (np.s_[1:, 2:-1], [[1, 4], [2, 5], [0, 8]]),
+        (np.s_[..., -3:], [[0, 4], [0, 6], [5, 8]]),
+        (np.s_[:1, ..., 4:99], [[0, 1], [0, 6], [4, 8]]),
+        (np.s_[:, 1:3, ..., :], [[0, 4], [1, 3], [0, 8]]),
+    ],
+)
+def test_slices_crop_and_keep_what_is_known(index, box):
+    part = WHOLE[index]
+    assert isinstance(part, Microstructure)
+    assert np.array_equal(part.labels, VALUES[index])
+    assert np.array_equal(part.fields["u"], VALUES[index] * 1.5)
+    assert (part.voxel_size, part.phase_names) == (WHOLE.voxel_size, WHOLE.phase_names)
+    assert part.provenance == {"crop": {"box": box, "shape": [4, 6, 8], "provenance": {"seed": 7}}}
+
+
+def test_a_crop_of_a_crop_counts_from_the_whole():
+    twice, once = WHOLE[1:, 2:][:2, 1:3], WHOLE[1:3, 3:5]
+    assert np.array_equal(twice, once)
+    assert twice.provenance == once.provenance
+    assert WHOLE[:] is WHOLE
+    assert WHOLE[:, ...] is WHOLE
+    assert len(WHOLE) == 4
+
+
+def test_a_crop_of_what_a_file_calls_a_crop():
+    for crop in ("left", {"box": 5, "shape": [4, 6, 8], "provenance": {}}, {"provenance": {}}):
+        odd = Microstructure(VALUES, provenance={"crop": crop})
+        expected = {"box": [[0, 2], [0, 6], [0, 8]], "shape": [4, 6, 8]}
+        assert odd[:2].provenance == {"crop": {**expected, "provenance": {"crop": crop}}}
+
+
+@pytest.mark.parametrize(
+    "index", [2, -1, np.s_[:, 1], np.s_[0, 0, 0], np.s_[..., None], VALUES == 1, [0, 2]]
+)
+def test_other_indices_give_plain_arrays(index):
+    found = WHOLE[index]
+    assert not isinstance(found, Microstructure)
+    assert np.array_equal(found, VALUES[index])
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        (np.s_[:, :, ::2], "`index` must have slices without a step, got a step of 2: slice"),
+        (np.s_[::-1], "without a step, got a step of -1"),
+        (np.s_[2:2], "`index` must keep voxels of the shape"),
+    ],
+)
+def test_refused_crops(index, message):
+    with pytest.raises(ValueError, match=message):
+        WHOLE[index]
+
+
+@pytest.mark.parametrize("name", ["eq", "ne", "lt", "le", "gt", "ge"])
+def test_comparisons_with_numbers_and_arrays_are_those_of_the_labels(name):
+    compare = getattr(operator, name)
+    for other in (1, np.uint8(1), 1.0, VALUES[::-1]):
+        assert np.array_equal(compare(WHOLE, other), compare(VALUES, other))
+        assert np.array_equal(compare(other, WHOLE), compare(other, VALUES))
+
+
+def test_volumes_are_equal_and_hash_as_objects():
+    twin = Microstructure(VALUES)
+    assert WHOLE == WHOLE
+    assert (twin == WHOLE) is False
+    assert (twin != WHOLE) is True
+    assert (twin == "text") is False
+    assert twin != None  # noqa: E711
+    assert {WHOLE: 1, twin: 2}[twin] == 2
+    assert copy.deepcopy(twin) != twin
+    with pytest.raises(TypeError, match="not supported"):
+        twin < WHOLE  # noqa: B015
 
 
 def test_importing_the_data_modules_stays_light():

@@ -180,5 +180,6 @@ def test_crop_takes_the_fields_along(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         got = io.load(tmp_path / "a.npz", crop=((1, 4), (2, 5), (3, 9)))
+        assert got.provenance["crop"]["box"] == [[1, 4], [2, 5], [3, 9]]
     np.testing.assert_array_equal(got.fields["u"], field[1:4, 2:5, 3:9])
     assert got.phase_names == ("a", "b")

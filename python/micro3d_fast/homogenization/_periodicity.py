@@ -13,12 +13,18 @@ import numpy as np
 from .._arrays import Array, to_numpy
 from .._phases import phase_counts
 from .._planes import AXIS_NAMES
+from ..microstructure import recorded_crop
 
 FEWEST_SLICES = 16  # along an axis; fewer cannot tell a seam from chance
 
 
 def known_periodic(provenance: Any) -> tuple[bool, bool, bool]:
     """Return the axes along which a provenance records that the volume was made periodic."""
+    if crop := recorded_crop(provenance):
+        box, shape, whole = crop
+        sides = zip(known_periodic(whole), box, shape, strict=True)
+        z, y, x = (known and ends == [0, n] for known, ends, n in sides)
+        return z, y, x
     records = [provenance] if isinstance(provenance, Mapping) else []
     records += [record[k] for record in records for k in ("parameters", "truth") if k in record]
     for record in records:

@@ -387,10 +387,6 @@ def _blocks(
 
 
 def _block(volume: Any, window: Window) -> Microstructure | np.ndarray:
-    labels = as_labels(volume)
-    if labels[window].shape == labels.shape:
-        return volume  # type: ignore[no-any-return]  # may be periodic, and knows it
-    cut = np.ascontiguousarray(labels[window])
-    if not isinstance(volume, Microstructure):
-        return cut
-    return Microstructure(cut, volume.voxel_size, volume.phase_names)
+    if isinstance(volume, Microstructure):
+        return volume[window]  # type: ignore[no-any-return]
+    return np.ascontiguousarray(as_labels(volume)[window])

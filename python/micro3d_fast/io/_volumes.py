@@ -19,7 +19,7 @@ from .._checks import refuse, refuse_content, refuse_type, shown
 from .._errors import ArgumentError, ArgumentTypeError
 from .._files import first_line, regular_size
 from .._pixel_size import SAME_SIZE, PixelSize
-from ..microstructure import Microstructure, phase_names_for
+from ..microstructure import Microstructure, phase_names_for, provenance_of_crop
 from ._format import Content, Format, require_digests
 from ._registry import READERS, WRITERS
 from ._rules import LabelRule, box_of
@@ -201,6 +201,7 @@ def _microstructure(
     """Return the volume of a file, with arguments of the caller in place of its metadata."""
     values, (_, meta, fields) = _volume_values(content, source), content
     labels, inside = rule.labels(source, values)
+    provenance = meta.get("provenance") or {}
     count = int(labels.max()) + 1 if inside is None else rule.count(labels)
     names = meta.get("phase_names") if phase_names is None else phase_names
     mapped = rule.phases is not None or rule.threshold is not None
@@ -209,6 +210,8 @@ def _microstructure(
     if rule.crop is not None:
         box = box_of(rule.crop, values.shape)
         fields = {name: field[box] for name, field in fields.items()}
+        if labels.shape != values.shape:
+            provenance = provenance_of_crop(provenance, values.shape, box)
     if voxel_size is None:
         size = _voxel_size(source, meta, len(labels))
     else:
@@ -230,7 +233,7 @@ def _microstructure(
         labels=labels,
         voxel_size=size,
         phase_names=names,
-        provenance=meta.get("provenance") or {},
+        provenance=provenance,
         fields=dict(fields),
     )
 
