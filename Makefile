@@ -5,11 +5,14 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
+# Versions for development and CI, in the format of pip; the package itself allows more.
+CONSTRAINTS ?= constraints.txt
+INSTALL = $(BIN)/python -m pip install -c $(CONSTRAINTS)
 # AUTO builds the CUDA backend where nvcc is found; ON requires it; OFF disables it.
 export MICRO3D_CUDA ?= AUTO
 export MPLBACKEND = Agg
 
-SOURCES = pyproject.toml CMakeLists.txt $(shell find csrc python -type f -not -name '*.pyc' -not -name '*.so' -not -path '*/.*' 2>/dev/null)
+SOURCES = pyproject.toml CMakeLists.txt $(CONSTRAINTS) $(shell find csrc python -type f -not -name '*.pyc' -not -name '*.so' -not -path '*/.*' 2>/dev/null)
 
 .PHONY: help demo test test-slow test-emulated-cuda lint bench install clean
 
@@ -21,7 +24,7 @@ $(BIN)/python:
 
 # The stamp records the installed extras; changing any source file triggers a reinstall.
 $(VENV)/.installed: $(BIN)/python $(SOURCES)
-	$(BIN)/python -m pip install ".[test]"
+	$(INSTALL) ".[test]"
 	touch $@
 
 install: $(VENV)/.installed   ## make the environment and install the package into it
@@ -36,11 +39,11 @@ test-slow: $(VENV)/.installed ## the slow tests
 	$(BIN)/python -m pytest -m slow
 
 test-emulated-cuda: $(VENV)/.installed ## the tests of CUDA on the host (with a CPU build of torch)
-	$(BIN)/python -m pip install -q cmake pybind11
+	$(INSTALL) -q cmake pybind11
 	$(BIN)/python tests/emulated_cuda/run.py
 
 lint: $(VENV)/.installed      ## ruff, clang-format, mypy
-	$(BIN)/python -m pip install -q ".[dev]"
+	$(INSTALL) -q ".[dev]"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	find csrc -path csrc/third_party -prune -o -type f \( -name '*.?pp' -o -name '*.cu' -o -name '*.cuh' \) -print0 \
@@ -49,7 +52,7 @@ lint: $(VENV)/.installed      ## ruff, clang-format, mypy
 
 # Install the extras of `make test` and `make bench` together, so that the package is built once.
 $(VENV)/.bench: $(BIN)/python $(SOURCES)
-	$(BIN)/python -m pip install ".[test,bench]"
+	$(INSTALL) ".[test,bench]"
 	touch $(VENV)/.installed $@
 
 bench: $(VENV)/.bench         ## benchmarks: checks each result, times it, appends to benchmarks/results.csv
