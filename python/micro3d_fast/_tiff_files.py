@@ -12,9 +12,10 @@ import contextlib
 import logging
 import math
 import re
+import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ._checks import refuse_content
 from ._files import DEFLATE, ZSTD, regular_size, require_fit, require_inflated
@@ -25,6 +26,7 @@ _TAG = re.compile(r"TiffTag (\d+)")
 #: Tags of the layout, the description and the resolution of the pixels, and those of ImageJ.
 _NEEDED_TAGS = {*range(254, 301), 317, 320, *range(322, 326), 338, 339, 50838, 50839}
 _DEFLATED = (8, 32946)
+_SUB_PAGES = 330  # tag
 _MOST_OME = 1 << 26  # characters
 
 
@@ -33,7 +35,7 @@ def open_tiff(path: Path) -> Iterator[Any]:
     """Open a TIFF file as ``tifffile.TiffFile``; refuse, at the end, what had to be repaired."""
     import tifffile
 
-    regular_size(path)
+    _require_finite(path, regular_size(path))
     with _tifffile_log() as messages, tifffile.TiffFile(path) as file:
         renamed = _require_ome_set(file, path)
         yield file
@@ -44,6 +46,47 @@ def open_tiff(path: Path) -> Iterator[Any]:
         if not (unneeded or own_name or _HARMLESS.search(text)):
             got = f"a damaged one: {' '.join(text.split())[:200]}"
             raise refuse_content(path, "be a whole TIFF file", got)
+
+
+def _require_finite(path: Path, size: int) -> None:
+    """Refuse pages that form a circle, which tifffile would follow without end."""
+    with open(path, "rb") as file:
+        head = file.read(16).ljust(16, b"\0")
+        order = {b"II": "<", b"MM": ">"}.get(head[:2], "<")
+        (version,) = struct.unpack_from(f"{order}H", head, 2)
+        if version not in (42, 43):
+            return  # no TIFF, or a variant of cameras
+        count, word, start = ("H", "I", 4) if version == 42 else ("Q", "Q", 8)
+        waiting = list(struct.unpack_from(order + word, head, start))
+        seen: set[int] = set()
+        while waiting:
+            offset = waiting.pop()
+            if offset in seen:
+                raise refuse_content(path, "be a whole TIFF file", "pages in a circle")
+            if 0 < offset < size:
+                seen.add(offset)
+                file.seek(offset)
+                waiting += _next_pages(file, struct.Struct(order + count), order + word, size)
+
+
+def _next_pages(file: BinaryIO, count: struct.Struct, word: str, size: int) -> list[int]:
+    """Return the offsets of the page after the one at this place, and of the pages inside it."""
+    width = struct.calcsize(word)
+    (n,) = count.unpack(file.read(count.size).ljust(count.size, b"\0"))
+    if n * (4 + 2 * width) > size:
+        return []  # damaged, as tifffile reports
+    entries = file.read(n * (4 + 2 * width) + width).ljust(n * (4 + 2 * width) + width, b"\0")
+    found = list(struct.unpack_from(word, entries, n * (4 + 2 * width)))
+    for at in range(0, n * (4 + 2 * width), 4 + 2 * width):
+        if struct.unpack_from(word[0] + "H", entries, at)[0] == _SUB_PAGES:
+            (many,) = struct.unpack_from(word, entries, at + 4)
+            inside = entries[at + 4 + width : at + 4 + 2 * width]
+            if many > 1:
+                file.seek(min(struct.unpack(word, inside)[0], size))
+                inside = file.read(min(many * width, size))
+            whole = len(inside) - len(inside) % width
+            found += [offset for (offset,) in struct.iter_unpack(word, inside[:whole])]
+    return found
 
 
 @contextlib.contextmanager
