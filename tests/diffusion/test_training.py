@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import random
@@ -19,7 +20,9 @@ import numpy as np
 import pytest
 import torch
 
+from _toy import tiny_model
 from micro3d_fast import Micrographs, load_model, reconstruct
+from micro3d_fast._planes import PLANES
 from micro3d_fast.diffusion import (
     ModelFileError,
     ResumeError,
@@ -28,7 +31,8 @@ from micro3d_fast.diffusion import (
     train,
 )
 from micro3d_fast.diffusion.model import encode, mean_field
-from micro3d_fast.diffusion.training import CHECKPOINT
+from micro3d_fast.diffusion.training import CHECKPOINT, options
+from micro3d_fast.diffusion.training.sample_errors import sample_ratio
 
 QUICK = {
     "preset": "small",
@@ -480,6 +484,7 @@ RUN = """
 import sys
 import numpy as np, torch
 torch.set_num_threads(1)
+from _toy import tiny_model
 from micro3d_fast import Micrographs
 from micro3d_fast.diffusion import train
 labels = np.random.default_rng(0).integers(0, 2, (24, 20, 28)).repeat(2, axis=2).astype(np.uint8)
@@ -528,3 +533,40 @@ def test_kill_9_loses_nothing(tmp_path, kills):
     assert_same_weights(load_model(tmp_path / "killed"), load_model(tmp_path / "whole"))
     left = [f for f in (tmp_path / "killed").rglob(".*")]
     assert left == []
+
+
+def test_a_run_stops_by_itself_when_its_samples_are_good(tmp_path, monkeypatch):
+    recipe = dataclasses.replace(options.RECIPES["small"], steps=6, save_every=2)
+    monkeypatch.setitem(options.RECIPES, "small", recipe)
+    ratios = iter([3.0, 1.4])
+    module = sys.modules["micro3d_fast.diffusion.training.train"]
+    monkeypatch.setattr(module, "sample_ratio", lambda *_: next(ratios))
+    events = []
+    model = train(micrographs(), tmp_path, callback=events.append, **QUICK)
+    assert [e["step"] for e in events] == [1, 2, 3, 4]
+    assert [e["steps"] for e in events] == [2, 2, 4, 4]
+    assert model.details["steps"] == 4
+    assert model.details["sample_ratio"] == 1.4
+    assert "they deviate 1.4 × as much as crops" in model.details["training"]
+    again = train(micrographs(), tmp_path, **QUICK)  # nothing is left to do
+    assert again.hash == model.hash
+
+
+def test_samples_of_a_perfect_network_deviate_as_crops_do(monkeypatch):
+    images, rng = micrographs(), np.random.default_rng(1)
+    model = dataclasses.replace(tiny_model(), patch=16)
+
+    def crops(model, plane, n, **_):
+        labels, number = images.sample(rng, 8 * n, model.patch)
+        return labels[number == PLANES.index(plane)][:n]
+
+    def noise(model, plane, n, **_):
+        return (rng.random((n, 16, 16)) < 0.2).astype(np.uint8)
+
+    ratios = []
+    for samples in (crops, noise):
+        name = "micro3d_fast.diffusion.training.sample_errors.sample_slices"
+        monkeypatch.setattr(name, samples)
+        ratios.append(sample_ratio(model, images, "cpu"))
+    assert 0.4 < ratios[0] < 2.5
+    assert ratios[1] > 4

@@ -52,7 +52,10 @@ Preset = Annotated[str, typer.Option(help="small, base or paper.")]
 Patch = Annotated[int, typer.Option(help="Side of the training crops, in pixels.")]
 Steps = Annotated[
     int | None,
-    typer.Option(help="Training steps; default: those of the preset (with --init a fifth)."),
+    typer.Option(
+        help="Training steps; default: a third of the preset's, and more while 2D samples are not "
+        "as near to the micrographs as crops are."
+    ),
 ]
 BatchSize = Annotated[int, typer.Option(help="Crops per step.")]
 LearningRate = Annotated[

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,12 @@ class TrainingOptions:
         object.__setattr__(self, "device", find_device(self.device))
         object.__setattr__(self, "precision", compute_dtype(self.precision, self.device))
         object.__setattr__(self, "compile", should_compile(self.compile, self.device))
+
+    def for_steps(self, steps: int) -> TrainingOptions:
+        """Return the same options with another number of steps."""
+        other = copy.copy(self)
+        object.__setattr__(other, "steps", steps)
+        return other
 
     def _schedule(self) -> Schedule:
         """Check the schedule."""

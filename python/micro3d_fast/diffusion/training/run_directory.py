@@ -157,6 +157,14 @@ class RunDirectory:
             )
         return False
 
+    def planned_steps(self) -> int:
+        """Return the steps of the run that the directory holds; 0 without one."""
+        try:
+            settings = json.loads((self.out / SETTINGS).read_text(encoding="utf-8"))
+            return int(settings["steps"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0  # `open` refuses what is damaged
+
     def has_finished_model(self) -> bool:
         """Return whether the directory holds the model of the last step."""
         try:
