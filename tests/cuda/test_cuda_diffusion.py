@@ -17,10 +17,11 @@ from _toy import calm_model, field_and_network  # noqa: E402
 from micro3d_fast.diffusion import copies  # noqa: E402
 from micro3d_fast.diffusion.graphs import CapturedNetwork  # noqa: E402
 from micro3d_fast.diffusion.network_pass import NetworkPass  # noqa: E402
+from micro3d_fast.diffusion.reconstruction import Reconstruction  # noqa: E402
 from micro3d_fast.diffusion.sampling import sample  # noqa: E402
 from micro3d_fast.diffusion.schedule import Schedule  # noqa: E402
 from micro3d_fast.diffusion.settings import fast_settings  # noqa: E402
-from micro3d_fast.diffusion.training import CHECKPOINT  # noqa: E402
+from micro3d_fast.diffusion.training import CHECKPOINT, Teacher, fine_tune  # noqa: E402
 from micro3d_fast.diffusion.training.captured_step import CapturedStep  # noqa: E402
 from micro3d_fast.diffusion.training.device_batches import DeviceBatches  # noqa: E402
 from micro3d_fast.diffusion.training.run_directory import RunDirectory  # noqa: E402
@@ -336,3 +337,38 @@ def test_float32_is_not_rounded_to_tf32(precision, rounded, monkeypatch):
     m3.reconstruct((16, 16, 16), calm_model(), passes=3, device=DEVICE, precision=precision)
     assert set(seen) == {rounded}
     assert torch.backends.cudnn.allow_tf32
+
+
+def other_model():
+    """A network beside `calm_model`, with other weights."""
+    model = calm_model()
+    with torch.no_grad():
+        for weight in model.net.parameters():
+            weight.mul_(0.9)
+    return model
+
+
+def test_a_pair_of_networks_is_that_of_the_cpu():
+    keys = {"against": other_model(), "guidance": 2.0, "passes": 8, "precision": "float32"}
+    made = [
+        Reconstruction.of((16, 16, 24), calm_model(), device=device, **keys).run([1, 2])
+        for device in ("cpu", DEVICE)
+    ]
+    for want, got in zip(*made, strict=True):
+        assert (want.labels != got.labels).mean() < 2e-3  # rounding
+
+
+def test_a_taught_step_is_that_of_the_cpu(tmp_path, monkeypatch):
+    """With batches made on the host, which are the same; from the fourth step in a graph."""
+    monkeypatch.setattr(DeviceBatches, "fit", lambda *_: False)
+    model = calm_model()
+    keys = {"steps": 6, "learning_rate": 1e-3, "precision": "float32"}
+    teacher = Teacher(model, other_model(), 0.5)
+    got, want, plain = (
+        fine_tune(model, micrographs(), tmp_path / name, device=device, teacher=by, **keys)
+        for name, device, by in [
+            ("gpu", DEVICE, teacher), ("cpu", "cpu", teacher), ("plain", "cpu", None)
+        ]
+    )  # fmt: skip
+    assert_near(got, want, 1e-4)
+    assert want.hash != plain.hash
