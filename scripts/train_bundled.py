@@ -28,11 +28,10 @@ TRAINING_SEED = 2026  # of the volume to train on; the demo uses another
 JUDGE_SEED = 99  # of the volume that --judge compares with
 BLOCK = 64  # edge of the volumes and real blocks of --judge
 BLOCK_STARTS = ((0, 0, 0), (64, 64, 64), (128, 128, 128), (0, 128, 64))
-BATCH_SIZE = 16
-MATERIALS = {  # generator and training steps; more steps did not improve the fibres
-    "fibre-composite": (synthetic.fibre_composite, 1200),
-    "separator": (synthetic.separator, 1200),
-    "cathode": (synthetic.cathode, 2400),
+MATERIALS = {
+    "fibre-composite": synthetic.fibre_composite,
+    "separator": synthetic.separator,
+    "cathode": synthetic.cathode,
 }
 
 
@@ -57,18 +56,15 @@ def main() -> None:
 
 def train(name: str, run_directory: Path) -> None:
     """Train and calibrate a model and save it in the package."""
-    generator, steps = MATERIALS[name]
-    volume = generator(VOLUME_SHAPE, seed=TRAINING_SEED)
+    volume = MATERIALS[name](VOLUME_SHAPE, seed=TRAINING_SEED)
     micrographs = m3.Micrographs.from_volume(volume, images_per_plane=300, seed=0)
     model = m3.train(
         micrographs,
         run_directory,
         preset="small",
-        steps=steps,
-        batch_size=BATCH_SIZE,
         callback=progress_printer(name),
     )
-    calibration = m3.calibrate(model, micrographs)
+    calibration = m3.calibrate(model, micrographs, effort="full", out=run_directory / "calibration")
     calibration.model.save(MODELS / name)
     shutil.copyfile(run_directory / "history.csv", MODELS / name / "history.csv")
     print(f"{name}: {calibration.model}\n{calibration}", flush=True)
@@ -93,8 +89,7 @@ def judge(name: str) -> None:
 
     Per function the mean error of the curves of each plane is printed.
     """
-    generator, _ = MATERIALS[name]
-    fresh = generator(VOLUME_SHAPE, seed=JUDGE_SEED)
+    fresh = MATERIALS[name](VOLUME_SHAPE, seed=JUDGE_SEED)
     model = m3.load_model(name)
     blocks = [
         fresh.labels[tuple(slice(start, start + BLOCK) for start in starts)]
