@@ -159,7 +159,7 @@ def test_full_stops_where_volumes_are_consistent(short_loop, micrographs, monkey
     )
     monkeypatch.setattr("micro3d_fast.calibration._volumes.Volumes.verdict", lambda *_: consistent)
     found = calibrate_fully(micrographs, tmp_path)
-    assert found.rounds[0].consistent == 1
+    assert found.rounds[0].outcome == "consistent"
     assert found.rounds[0].weights == {}
     assert not (tmp_path / "round-1" / "copy").exists()
     assert "nothing to correct" in str(found)

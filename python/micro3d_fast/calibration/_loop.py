@@ -29,8 +29,7 @@ STEPS = 500  # of the copy, and of the student
 WEIGHTS = (0.5, 1.0, 1.5)
 LATER_WEIGHTS = (0.25, 0.5)  # a second round with the full weight overshoots
 JUDGED = 4  # volumes that a choice is made by
-SINGLES = 6  # volumes judged alone
-GOOD = 2 / 3  # share of consistent single volumes at which nothing is left to correct
+ENOUGH = ("consistent", "undecided")  # outcomes for all lessons together that end the loop
 _SEEDS = 100_000  # seeds of a round lie this far from those of the one before
 
 
@@ -40,8 +39,8 @@ class Round:
 
     Attributes
     ----------
-    consistent : float
-        Share of single volumes, before the round, whose verdict is "consistent".
+    outcome : str
+        Of the verdict on all lessons together.
     before : float
         Mean deviation of the volumes before it, in deviations of real specimens (1 is best).
     weights : dict of float to float
@@ -54,7 +53,7 @@ class Round:
         Whether the corrected network replaces the one before.
     """
 
-    consistent: float
+    outcome: str
     before: float
     weights: dict[float, float]
     weight: float | None
@@ -67,8 +66,8 @@ class Round:
 
     def __str__(self) -> str:
         start = (
-            f"Round: mean deviation {self.before:.2f} × that of real specimens, "
-            f"{self.consistent:.0%} of the volumes consistent"
+            f"Round: mean deviation {self.before:.2f} × that of real specimens, all volumes "
+            f"together {self.outcome}"
         )
         if not self.weights:
             return f"{start}: nothing to correct."
@@ -128,10 +127,9 @@ def _round(
     first, name, judged = number * _SEEDS, f"round-{number}", min(JUDGED, lessons)
     taught = made.make(model, lessons, f"{name}/lessons", first=first, keep=f"{name}/lessons")
     before = deviation(made.verdict(taught[:judged]))
-    outcomes = [made.verdict([one]).outcome for one in taught[:SINGLES]]
-    consistent = outcomes.count("consistent") / len(outcomes)
-    if consistent >= GOOD:
-        return model, Round(consistent, before, {}, None, None, False), [], []
+    outcome = made.verdict(taught).outcome
+    if outcome in ENOUGH:
+        return model, Round(outcome, before, {}, None, None, False), [], []
     copy = made.train(model, taught, f"{name}/copy", STEPS)
     weights: dict[float, float] = {}
     for weight in WEIGHTS if number == 1 else LATER_WEIGHTS:
@@ -139,7 +137,7 @@ def _round(
         weights[weight] = deviation(made.verdict(guided))
     weight = min(weights, key=weights.__getitem__)
     if weights[weight] >= before:
-        return model, Round(consistent, before, weights, weight, None, False), [], []
+        return model, Round(outcome, before, weights, weight, None, False), [], []
     guided = _guided(model, made, copy, weight, range(lessons), name)
     teacher = Teacher(model, copy, weight)
     student = made.train(model, guided, f"{name}/student", STEPS, teacher)
@@ -147,7 +145,7 @@ def _round(
     trials = made.find_repeats(student, judged, first=first)
     student = replace(student, harmonize=trials[-1].harmonize)
     after = deviation(made.verdict(made.latest))
-    result = Round(consistent, before, weights, weight, after, after < before)
+    result = Round(outcome, before, weights, weight, after, after < before)
     return student, result, trials, made.latest
 
 
