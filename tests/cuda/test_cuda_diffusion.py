@@ -349,7 +349,8 @@ def other_model():
 
 
 def test_a_pair_of_networks_is_that_of_the_cpu():
-    keys = {"against": other_model(), "guidance": 2.0, "passes": 8, "precision": "float32"}
+    runtime = m3.Runtime(precision="float32")
+    keys = {"against": other_model(), "guidance": 2.0, "passes": 8, "runtime": runtime}
     made = [
         Reconstruction.of((16, 16, 24), calm_model(), device=device, **keys).run([1, 2])
         for device in ("cpu", DEVICE)
