@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from ._checks import refuse, refuse_type, shown
 from ._phases import phase_counts
 from ._plain_data import MAX_GIVEN_DEPTH
 from ._printable import printable
+from .typing import Labels, VoxelSize
 
 __all__ = ["Microstructure"]
 
@@ -80,8 +81,8 @@ class Microstructure:
 
     def __init__(
         self,
-        labels: Any,
-        voxel_size: Any = 1.0,
+        labels: Labels,
+        voxel_size: VoxelSize = 1.0,
         phase_names: Iterable[str] | None = None,
         provenance: Mapping[str, Any] | None = None,
         fields: Mapping[str, Any] | None = None,
@@ -127,6 +128,12 @@ class Microstructure:
         """Return the number of slices along z."""
         return len(self.labels)
 
+    @overload
+    def __getitem__(self, index: slice | tuple[slice, ...]) -> Microstructure: ...
+
+    @overload
+    def __getitem__(self, index: Any) -> Any: ...
+
     def __getitem__(self, index: Any) -> Any:
         """Return a crop for slices along the axes, else what the index gives for the labels."""
         parts = index if isinstance(index, tuple) else (index,)
@@ -167,16 +174,16 @@ class Microstructure:
     def __ne__(self, other: object) -> Any:
         return self._compared(operator.ne, other)
 
-    def __lt__(self, other: Any) -> Any:
+    def __lt__(self, other: float | np.ndarray) -> np.ndarray:
         return self._compared(operator.lt, other)
 
-    def __le__(self, other: Any) -> Any:
+    def __le__(self, other: float | np.ndarray) -> np.ndarray:
         return self._compared(operator.le, other)
 
-    def __gt__(self, other: Any) -> Any:
+    def __gt__(self, other: float | np.ndarray) -> np.ndarray:
         return self._compared(operator.gt, other)
 
-    def __ge__(self, other: Any) -> Any:
+    def __ge__(self, other: float | np.ndarray) -> np.ndarray:
         return self._compared(operator.ge, other)
 
     def _compared(self, compare: Callable[[Any, Any], Any], other: Any) -> Any:

@@ -9,16 +9,20 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import _checks
 from ..diffusion import Model
 from ..diffusion.reconstruction import Reconstruction, check_model
+from ..diffusion.volumes import Options
 from ..micrographs import Micrographs
 from ..statistics import Verdict
 from ._loop import Round, close_loop
 from ._repeats import Trial
 from ._volumes import Volumes
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 EFFORTS = ("quick", "full")
 _CHOSEN_HERE = (
@@ -94,7 +98,7 @@ def calibrate(
     rounds: int = 1,
     seed: int = 0,
     callback: Callable[[dict[str, Any]], None] | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Calibration:
     r"""Fit a model's volumes to its micrographs, from these alone.
 
@@ -166,7 +170,7 @@ def calibrate(
     if out is not None and not full:
         raise _checks.refuse("out", 'be None unless `effort` is "full"', repr(str(out)))
     with _directory(out, full) as directory:
-        made = Volumes(micrographs, shape, options, seed, callback, directory)
+        made = Volumes(micrographs, shape, dict(options), seed, callback, directory)
         if full:
             found = Calibration(*close_loop(model, made, lessons=volumes, rounds=rounds))
             if out is not None:

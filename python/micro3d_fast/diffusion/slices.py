@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import _checks
 from .._device import find_device
 from .._planes import PLANES
+from ..typing import Device, Fractions
 from .labelling import labels_of
 from .model import Model, mean_field
 from .reconstruction import check_model, requested_fractions, warn_of_unusual_fractions
@@ -34,9 +35,9 @@ def sample_slices(
     size: int | tuple[int, int] | None = None,
     steps: int = 32,
     guidance: float = 1.0,
-    volume_fractions: Any = None,
+    volume_fractions: Fractions = None,
     seed: int = 0,
-    device: str | None = None,
+    device: Device = None,
     precision: str = "auto",
 ) -> np.ndarray:
     """Sample independent 2D images of one plane: the network alone, to judge beside a 3D result.

@@ -8,22 +8,56 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, overload
 
 from .. import _checks
 from ..microstructure import Microstructure
+from ..typing import Device, Fractions, Labels, Periodic
 from .model import Model
 from .progress import as_one_job
 from .reconstruction import Reconstruction, check_runtime
 from .sampling import Callback
 from .settings import QUALITY, SAMPLERS, Runtime, SamplerSettings, check_changes
 
-__all__ = ["accept_former_keywords", "reconstruct", "reconstruct_many"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+__all__ = [
+    "Options",
+    "SamplerOptions",
+    "accept_former_keywords",
+    "reconstruct",
+    "reconstruct_many",
+]
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
-def accept_former_keywords(function: _Function) -> _Function:
+class Options(TypedDict, total=False):
+    """Keywords of `reconstruct` that `calibrate` takes too."""
+
+    gamma: float | None
+    periodic: Periodic
+    volume_fractions: Fractions
+    known: Labels | None
+    remove_islands: bool
+    device: Device
+    runtime: Runtime | None
+
+
+class SamplerOptions(Options, total=False):
+    """Keywords of `reconstruct` that `reconstruct_many` takes too."""
+
+    sampler: str | SamplerSettings
+    passes: int | None
+    harmonize: int | Sequence[int] | None
+    guidance: float
+
+
+def accept_former_keywords(
+    function: Callable[_Arguments, _Result],
+) -> Callable[_Arguments, _Result]:
     """Let a function with ``sampler`` and ``runtime`` also take their former keywords.
 
     ``quality`` and ``settings`` are values of ``sampler``; the fields of `Runtime` were keywords of
@@ -31,7 +65,7 @@ def accept_former_keywords(function: _Function) -> _Function:
     """
 
     @functools.wraps(function)
-    def called(*args: Any, **options: Any) -> Any:
+    def called(*args: Any, **options: Any) -> _Result:
         if (quality := options.pop("quality", None)) is not None:
             _checks.choice(quality, QUALITY, name="quality")
             if options.get("passes") is not None:
@@ -61,7 +95,31 @@ def accept_former_keywords(function: _Function) -> _Function:
             options["runtime"] = dataclasses.replace(runtime, **changes)
         return function(*args, **options)
 
-    return called  # type: ignore[return-value]
+    return called
+
+
+@overload
+def reconstruct(
+    volume_shape: Sequence[int],
+    model: Model,
+    *,
+    n: None = None,
+    seed: int = 0,
+    callback: Callback | None = None,
+    **options: Unpack[SamplerOptions],
+) -> Microstructure: ...
+
+
+@overload
+def reconstruct(
+    volume_shape: Sequence[int],
+    model: Model,
+    *,
+    n: int,
+    seed: int = 0,
+    callback: Callback | None = None,
+    **options: Unpack[SamplerOptions],
+) -> list[Microstructure]: ...
 
 
 @accept_former_keywords
@@ -74,16 +132,16 @@ def reconstruct(
     harmonize: int | Sequence[int] | None = None,
     gamma: float | None = None,
     guidance: float = 1.0,
-    periodic: bool | Sequence[bool] = False,
-    volume_fractions: Any = "auto",
-    known: Any = None,
+    periodic: Periodic = False,
+    volume_fractions: Fractions = "auto",
+    known: Labels | None = None,
     remove_islands: bool = False,
     n: int | None = None,
     seed: int = 0,
-    device: str | None = None,
+    device: Device = None,
     callback: Callback | None = None,
     runtime: Runtime | None = None,
-) -> Microstructure | Any:
+) -> Microstructure | list[Microstructure]:
     r"""Reconstruct a 3D volume from a model of its 2D micrographs.
 
     Parameters
@@ -188,7 +246,7 @@ def reconstruct_many(
     *,
     batch: int | None = None,
     callback: Callback | None = None,
-    **options: Any,
+    **options: Unpack[SamplerOptions],
 ) -> Iterator[Microstructure]:
     """Reconstruct volumes one after the other, on demand.
 

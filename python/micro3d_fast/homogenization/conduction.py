@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._checks import boolean
 from .._results import Result
+from ..typing import Device, Labels, VoxelSize
 from ._call import Call
 from ._hex8 import solve_unit_loads
 from ._phase_arguments import checked_conductivities
@@ -97,12 +98,12 @@ class ConductivityProperties(Result):
 
 
 def homogenize_conductivity(
-    labels: Any,
-    conductivities: Sequence[Any],
+    labels: Labels,
+    conductivities: Sequence[ArrayLike],
     *,
     tol: float = 1e-6,
-    device: Any = None,
-    voxel_size: Any = None,
+    device: Device = None,
+    voxel_size: VoxelSize | None = None,
     precision: str = "mixed",
     fields: bool = False,
     max_iterations: int = 2000,

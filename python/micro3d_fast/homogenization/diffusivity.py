@@ -15,6 +15,7 @@ from .._checks import axis_number, boolean, choice, phase_number, real, refuse
 from .._phases import warn_of_absent
 from .._planes import AXIS_NAMES
 from .._results import Result
+from ..typing import Device, Labels, VoxelSize
 from ._call import Call
 from ._plates import MultigridSystem, Plates, TransformSystem
 from .solver import SolverProgress, convergence_error, solve, solver_options
@@ -105,16 +106,16 @@ class Diffusivity(Result):
 
 
 def relative_diffusivity(
-    labels: Any,
+    labels: Labels,
     phase: int | Sequence[int],
     *,
     axis: int | str,
     sides: str = "no-flux",
     tol: float = 1e-6,
     conductivities: float | Sequence[float] | Mapping[int, float] | None = None,
-    voxel_size: Any = None,
+    voxel_size: VoxelSize | None = None,
     flux: bool = False,
-    device: Any = None,
+    device: Device = None,
     precision: str = "mixed",
     max_iterations: int = 5000,
     preconditioner: str = "auto",

@@ -19,9 +19,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._checks import boolean, refuse
 from .._results import Result
+from ..typing import Device, Labels, VoxelSize
 from ._call import Call
 from ._fibres import checked_directions, fibre_thermal_work
 from ._hex8 import Hex8Results, solve_unit_loads
@@ -123,13 +125,17 @@ class ElasticProperties(Result):
         """
         return self._resistance.compliance
 
-    def young(self, direction: Any) -> np.ndarray:
+    def young(self, direction: ArrayLike) -> np.ndarray:
         """Return Young's modulus along directions (..., 3) in (x, y, z); 0 without stiffness."""
         n = np.asarray(direction, dtype=np.float64)
         return self._resistance.young(n / np.linalg.norm(n, axis=-1, keepdims=True))
 
     def local(
-        self, *, strain: Any = None, stress: Any = None, names: Sequence[str] = ("von_mises",)
+        self,
+        *,
+        strain: ArrayLike | None = None,
+        stress: ArrayLike | None = None,
+        names: Sequence[str] = ("von_mises",),
     ) -> LocalFields:
         """Compute local fields under a mean strain or stress; needs a call with ``fields=True``.
 
@@ -187,15 +193,15 @@ class ElasticProperties(Result):
 
 
 def homogenize_elasticity(
-    labels: Any,
+    labels: Labels,
     materials: Sequence[Material],
     *,
     tol: float = 1e-6,
-    device: Any = None,
-    voxel_size: Any = None,
+    device: Device = None,
+    voxel_size: VoxelSize | None = None,
     precision: str = "mixed",
     bbar: bool = False,
-    directions: Any = None,
+    directions: ArrayLike | None = None,
     fields: bool = False,
     max_iterations: int = 2000,
     callback: Callable[[SolverProgress], None] | None = None,

@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._checks import refuse
 from .._results import Result
 from ._voigt import VOIGT, transverse_constants
+
+if TYPE_CHECKING:
+    from ..microstructure import Microstructure
 
 __all__ = ["LocalFields"]
 
@@ -47,7 +50,7 @@ class LocalFields(Result):
     voxel_size: tuple[float, float, float]
     fields: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def to_microstructure(self, **options: Any) -> Any:
+    def to_microstructure(self, **options: Any) -> Microstructure:
         """Return a Microstructure with these fields, to be saved as .vti."""
         from ..microstructure import Microstructure
 

@@ -11,13 +11,16 @@ comes back in the unit that the phases were given in.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, InitVar, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._checks import real, refuse
 from .._results import Result
+from ..typing import Axis
 from ._voigt import (
     COMPONENTS,
     isotropic_stiffness,
@@ -62,7 +65,7 @@ class Material(ABC):
         """``C : alpha``, the stress that suppresses one kelvin of expansion, Voigt, shape (6,)."""
         return self.stiffness @ strain_voigt(self.thermal_expansion)
 
-    def rotated(self, rotation: Any) -> Anisotropic:
+    def rotated(self, rotation: ArrayLike) -> Anisotropic:
         """Return the material turned by a rotation matrix (3, 3): new = R old, in (x, y, z)."""
         r = rotation_matrix(rotation)
         return Anisotropic(
@@ -153,7 +156,7 @@ class TransverselyIsotropic(Material):
     G_transverse: float | None = None
     alpha_axial: float = 0.0
     alpha_transverse: float = 0.0
-    axis: Any = "z"
+    axis: Axis | Sequence[float] = "z"
 
     def __post_init__(self) -> None:
         for name in ("E_axial", "E_transverse", "G_axial"):
@@ -312,8 +315,8 @@ class Anisotropic(Result, Material):
         Thermal expansion: isotropic, along (x, y, z), or the symmetric tensor.
     """
 
-    C: Any
-    alpha: Any = 0.0
+    C: ArrayLike
+    alpha: ArrayLike = 0.0
 
     def __post_init__(self) -> None:
         wanted = "be a symmetric positive definite array of shape (6, 6)"

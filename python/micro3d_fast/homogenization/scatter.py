@@ -9,7 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from .._checks import as_labels, integer, refuse, refuse_type
 from .._results import Result
 from .._spread import with_spread
 from ..microstructure import Microstructure
+from ..typing import Labels
 from ._voigt import COMPONENTS, VOIGT_NAMES
 from .conduction import ConductivityProperties
 from .diffusivity import Diffusivity
@@ -190,11 +191,14 @@ class PropertyScatter(Result, Mapping[str, ScatteredProperty]):
         return "\n".join(lines)
 
 
+_Volume = TypeVar("_Volume", bound=Labels)
+
+
 def property_scatter(
-    volumes: Iterable[Any],
-    compute: Callable[[Any], Any],
+    volumes: Iterable[_Volume],
+    compute: Callable[[_Volume], object],
     *,
-    reference: Any = None,
+    reference: Labels | Sequence[Labels] | None = None,
     max_blocks: int = 16,
 ) -> PropertyScatter:
     """Compute properties of several volumes, and their mean and standard deviation.

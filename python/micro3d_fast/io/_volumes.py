@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .. import _checks
 from .._atomic import present_directory
@@ -20,6 +21,7 @@ from .._errors import ArgumentError, ArgumentTypeError
 from .._files import first_line, regular_size
 from .._pixel_size import SAME_SIZE, PixelSize
 from ..microstructure import Microstructure, phase_names_for, provenance_of_crop
+from ..typing import Labels, VoxelSize
 from ._format import Content, Format, require_digests
 from ._registry import READERS, WRITERS
 from ._rules import LabelRule, box_of
@@ -29,7 +31,7 @@ from ._slices import files_of, read_slices
 OUTSIDE = "outside"
 
 
-def save(path: str | os.PathLike[str], microstructure: Any, **options: Any) -> Path:
+def save(path: str | os.PathLike[str], microstructure: Labels, **options: Any) -> Path:
     """Write a volume to a file in the format of its suffix, atomically.
 
     Parameters
@@ -79,16 +81,16 @@ def _warn_of_losses(path: Path, volume: Microstructure, form: Format) -> None:
 def load(
     path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
-    voxel_size: Any = None,
+    voxel_size: VoxelSize | None = None,
     phase_names: Sequence[str] | None = None,
     phases: Mapping[Any, int] | str | None = None,
-    shape: Any = None,
-    dtype: Any = None,
+    shape: Sequence[int] | None = None,
+    dtype: DTypeLike | None = None,
     name: str | None = None,
     threshold: float | Sequence[float] | str | None = None,
     n_phases: int | None = None,
-    crop: Any = None,
-    mask: Any = None,
+    crop: Sequence[slice | Sequence[int | None] | None] | None = None,
+    mask: Labels | str | os.PathLike[str] | None = None,
 ) -> Microstructure:
     """Read a volume from a file in the format of its suffix, or from the images of its slices.
 

@@ -26,6 +26,7 @@ from ..microstructure import (
     describe_voxel_size,
     phase_names_for,
 )
+from ..typing import Images, Labels, VoxelSize
 from ._borrowing import complete_planes
 from ._check import check
 from ._patch import measure_patch
@@ -72,10 +73,10 @@ class Micrographs:
     @classmethod
     def load(
         cls,
-        images: Mapping[str, Any],
+        images: Mapping[str, Images],
         phases: Mapping[Any, int] | str | None = None,
         *,
-        voxel_size: Any = None,
+        voxel_size: VoxelSize | None = None,
         phase_names: Sequence[str] | None = None,
         threshold: float | Sequence[float] | str | None = None,
         n_phases: int | None = None,
@@ -154,12 +155,12 @@ class Micrographs:
     @classmethod
     def from_volume(
         cls,
-        labels: Any,
+        labels: Labels,
         images_per_plane: int = 300,
         seed: int = 0,
         planes: Sequence[str] = PLANES,
         *,
-        voxel_size: Any = None,
+        voxel_size: VoxelSize | None = None,
         phase_names: Sequence[str] | None = None,
         symmetry_axis: str = "auto",
     ) -> Micrographs:

@@ -9,30 +9,37 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from .. import _checks
 from .._atomic import atomic_write
+from ..typing import Labels
 from ._document import Section
 from ._gather import gather
 from ._page import page_of
 from ._record import record_of
 
+if TYPE_CHECKING:
+    from ..micrographs import Micrographs
+    from ..statistics import Comparison
+
 
 def write_report(
     out_dir: str | os.PathLike[str],
     *,
-    microstructure: Any,
-    micrographs: Any = None,
-    comparison: Any = None,
-    samples_2d: Any = None,
-    timings: Mapping[str, Any] | None = None,
-    properties: Any = None,
+    microstructure: Labels,
+    micrographs: Micrographs | None = None,
+    comparison: Comparison | bool | None = None,
+    samples_2d: Mapping[str, Sequence[np.ndarray]] | None = None,
+    timings: Mapping[str, float] | None = None,
+    properties: object = None,
     title: str | None = None,
-    extra: Mapping[str, Any] | Sequence[Section] | None = None,
-    comparison_2d: Any = None,
-    comparison_raw: Any = None,
-    reference: Any = None,
+    extra: Mapping[str, object] | Sequence[Section] | None = None,
+    comparison_2d: Comparison | None = None,
+    comparison_raw: Comparison | None = None,
+    reference: Labels | None = None,
     reproduce: Mapping[str, str] | None = None,
     verdict: str | None = None,
 ) -> Path:

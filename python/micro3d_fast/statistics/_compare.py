@@ -38,6 +38,7 @@ import numpy as np
 from .. import _checks
 from .._phases import grey_hint, listed, warn_of_absent
 from .._planes import AXIS_NAMES, IMAGE_AXES, PLANES
+from ..typing import Specimens
 from ._deviation_law import Material, Place
 from ._judge import judge
 from ._resampling import bootstrap_interval, curves, error_of_parts
@@ -64,8 +65,8 @@ class _Request:
 
 
 def compare(
-    generated: Any,
-    reference: Any,
+    generated: Specimens,
+    reference: Specimens,
     *,
     phases: Iterable[int] | None = None,
     max_lag: int | None = None,

@@ -12,6 +12,7 @@ import numpy as np
 from .. import _checks, ops
 from .._planes import AXIS_NAMES
 from .._results import Result
+from ..typing import Axis, Labels, Periodic, VoxelSize
 from ._threads import thread_count
 from ._volume import LabelVolume, neighbours
 
@@ -70,14 +71,14 @@ class ChordLengths(Result):
 
 
 def chord_lengths(
-    labels: Any,
+    labels: Labels,
     phase: int,
     *,
-    axis: Any,
-    periodic: Any = False,
-    mask: Any = None,
+    axis: Axis,
+    periodic: Periodic = False,
+    mask: Labels | None = None,
     cut: str = "keep",
-    voxel_size: Any = None,
+    voxel_size: VoxelSize | None = None,
     threads: int = 0,
 ) -> ChordLengths:
     """Compute the chord-length distribution of a phase along an axis.

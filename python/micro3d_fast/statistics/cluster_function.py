@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
+from ..typing import Axis, Labels, Periodic
 from . import _fourier
 from ._clusters import cluster_boxes, find_clusters, neighbour_count
 from ._curves import LatticeLine, ratio
@@ -20,12 +20,12 @@ __all__ = ["two_point_cluster", "two_point_cluster_map"]
 
 
 def two_point_cluster_map(
-    labels: Any,
+    labels: Labels,
     phase: int,
     *,
     connectivity: int | None = None,
-    periodic: Any = False,
-    mask: Any = None,
+    periodic: Periodic = False,
+    mask: Labels | None = None,
     threads: int = 0,
 ) -> np.ndarray:
     """Compute the two-point cluster function C2 of all lag vectors.
@@ -76,14 +76,14 @@ def two_point_cluster_map(
 
 
 def two_point_cluster(
-    labels: Any,
+    labels: Labels,
     phase: int,
     *,
-    axis: Any,
+    axis: Axis,
     max_lag: int | None = None,
     connectivity: int | None = None,
-    periodic: Any = False,
-    mask: Any = None,
+    periodic: Periodic = False,
+    mask: Labels | None = None,
     threads: int = 0,
 ) -> np.ndarray:
     """Compute the two-point cluster function C2 along an axis or a lattice direction.

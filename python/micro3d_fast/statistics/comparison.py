@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from .. import _checks
 from .._planes import AXIS_NAMES, PLANES
 from .._results import Result
 from .verdict import Verdict
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
 
 __all__ = ["FUNCTIONS", "Comparison", "Curve"]
 
@@ -171,7 +175,7 @@ class Comparison(Result):
             for c in self.curves
         ]
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pandas.DataFrame:
         """Return `table` as a pandas DataFrame."""
         import pandas
 
@@ -236,7 +240,7 @@ class Comparison(Result):
             lines.insert(0, f"Verdict: {self.verdict}")
         return "\n".join([*lines, self.summary()])
 
-    def plot(self, function: str | None = None, **selection: Any) -> Any:
+    def plot(self, function: str | None = None, **selection: Any) -> Figure:
         """Return a matplotlib Figure of the curves (see `statistics.figures.plot_comparison`)."""
         from .figures import plot_comparison
 

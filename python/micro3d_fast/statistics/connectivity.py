@@ -14,6 +14,7 @@ from .. import _checks
 from .._blocks import even_windows, spread_evenly
 from .._planes import NORMAL, PLANES
 from .._spread import with_spread
+from ..typing import Labels, Periodic, Specimens
 from ._clusters import find_clusters, neighbour_count
 from ._samples import ImageSample, Sample, sample_of
 from ._volume import LabelVolume
@@ -110,11 +111,11 @@ class Connectivity:
 
 
 def connectivity(
-    labels: Any,
-    reference: Any = None,
+    labels: Labels,
+    reference: Specimens | None = None,
     *,
     connectivity: int | None = None,
-    periodic: Any = False,
+    periodic: Periodic = False,
 ) -> Connectivity:
     """Count particles and islands of every phase, and how much of it percolates.
 

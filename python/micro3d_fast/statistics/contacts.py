@@ -8,7 +8,6 @@ import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from .. import _checks
 from .._phases import warn_of_absent
 from .._planes import NORMAL
 from .._results import Result
+from ..typing import Labels, Periodic, VoxelSize
 from ._threads import thread_count
 from ._volume import LabelVolume, neighbours
 from .surface import surface_between
@@ -24,13 +24,13 @@ __all__ = ["TriplePhaseBoundary", "contact_areas", "triple_phase_boundary"]
 
 
 def contact_areas(
-    labels: Any,
+    labels: Labels,
     *,
     method: str = "crofton",
     n_phases: int | None = None,
-    periodic: Any = False,
-    mask: Any = None,
-    voxel_size: Any = None,
+    periodic: Periodic = False,
+    mask: Labels | None = None,
+    voxel_size: VoxelSize | None = None,
     threads: int = 0,
 ) -> np.ndarray:
     """Compute the area of the interface between every two phases, per volume of the image.
@@ -115,12 +115,12 @@ class TriplePhaseBoundary(Result):
 
 
 def triple_phase_boundary(
-    labels: Any,
+    labels: Labels,
     phases: Iterable[int] | None = None,
     *,
-    periodic: Any = False,
-    mask: Any = None,
-    voxel_size: Any = None,
+    periodic: Periodic = False,
+    mask: Labels | None = None,
+    voxel_size: VoxelSize | None = None,
 ) -> TriplePhaseBoundary:
     r"""Compute the length of the lines where three phases meet, per volume.
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from .. import _checks
+from ..typing import Labels, Periodic, VoxelSize
 from ._volume import Flags3, LabelVolume, neighbours
 
 __all__ = ["EulerNumber", "euler_number"]
@@ -47,13 +47,13 @@ class EulerNumber:
 
 
 def euler_number(
-    labels: Any,
+    labels: Labels,
     phase: int,
     *,
     connectivity: int | None = None,
-    periodic: Any = False,
-    mask: Any = None,
-    voxel_size: Any = None,
+    periodic: Periodic = False,
+    mask: Labels | None = None,
+    voxel_size: VoxelSize | None = None,
 ) -> EulerNumber:
     r"""Compute the Euler number of a phase, and its density.
 

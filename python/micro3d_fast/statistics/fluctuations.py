@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from .. import _checks
 from .._results import Result
+from ..typing import Labels, Periodic
 from ._volume import LabelVolume
 
 __all__ = ["LocalFractions", "local_fractions"]
@@ -55,12 +55,12 @@ class LocalFractions(Result):
 
 
 def local_fractions(
-    labels: Any,
+    labels: Labels,
     phase: int,
     *,
     sizes: Iterable[int] | None = None,
     bins: int = 20,
-    periodic: Any = False,
+    periodic: Periodic = False,
 ) -> LocalFractions:
     """Compute the law of the volume fraction in cubic (square) windows of several sizes.
 

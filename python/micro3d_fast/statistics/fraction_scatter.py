@@ -28,7 +28,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,6 +38,9 @@ from .._phases import phase_counts
 from .._planes import IMAGE_AXES, PLANES
 from .._results import Result
 from ._dependence import pair_correlations
+
+if TYPE_CHECKING:
+    from ..micrographs import Micrographs
 
 __all__ = ["FractionScatter", "PlaneScatter", "fraction_scatter"]
 
@@ -184,7 +187,9 @@ class FractionScatter(Result):
         return cls(planes)
 
 
-def fraction_scatter(images: Any, n_phases: int | None = None) -> FractionScatter:
+def fraction_scatter(
+    images: Micrographs | Mapping[str, Sequence[np.ndarray]], n_phases: int | None = None
+) -> FractionScatter:
     """Estimate from 2D images how much the phase fractions of 3D specimens scatter.
 
     Parameters

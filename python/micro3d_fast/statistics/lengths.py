@@ -7,13 +7,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from .. import _checks
 from .._phases import phase_counts
 from .._planes import AXIS_NAMES
+from ..typing import Labels, Periodic, VoxelSize
 from ._curves import LatticeLine, ratio
 from ._volume import LabelVolume
 
@@ -59,13 +59,13 @@ class CorrelationLengths:
 
 
 def correlation_lengths(
-    labels: Any,
+    labels: Labels,
     phase: int,
     *,
     method: str = "1/e",
-    periodic: Any = False,
-    mask: Any = None,
-    voxel_size: Any = None,
+    periodic: Periodic = False,
+    mask: Labels | None = None,
+    voxel_size: VoxelSize | None = None,
     threads: int = 0,
 ) -> CorrelationLengths:
     r"""Compute the length over which a phase is correlated along each axis.

@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from .. import _checks, ops
 from .._arrays import is_cuda, to_numpy
+from ..typing import Axis, Labels, Periodic
 from ._curves import LatticeLine, ratio
 from ._volume import LabelVolume
 
@@ -18,13 +18,13 @@ __all__ = ["lineal_path", "lineal_paths"]
 
 
 def lineal_path(
-    labels: Any,
+    labels: Labels,
     phase: int,
     *,
-    axis: Any,
+    axis: Axis,
     max_lag: int | None = None,
-    periodic: Any = False,
-    mask: Any = None,
+    periodic: Periodic = False,
+    mask: Labels | None = None,
     batch: bool = False,
     threads: int = 0,
 ) -> np.ndarray:
@@ -89,13 +89,13 @@ def lineal_path(
 
 
 def lineal_paths(
-    labels: Any,
+    labels: Labels,
     *,
-    axis: Any,
+    axis: Axis,
     n_phases: int | None = None,
     max_lag: int | None = None,
-    periodic: Any = False,
-    mask: Any = None,
+    periodic: Periodic = False,
+    mask: Labels | None = None,
     threads: int = 0,
 ) -> np.ndarray:
     """Compute the lineal-path functions of all phases along an axis, from one scan of the runs.

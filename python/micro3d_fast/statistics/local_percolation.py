@@ -7,13 +7,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from .. import _checks
 from .._planes import AXIS_NAMES
 from .._results import Result
+from ..typing import Labels, Periodic
 from ._clusters import find_clusters, neighbour_count
 from ._volume import Flags3, LabelVolume, Shape3
 from .fluctuations import bin_of, checked_edges
@@ -71,14 +71,14 @@ class LocalPercolation(Result):
 
 
 def local_percolation(
-    labels: Any,
+    labels: Labels,
     phase: int,
     *,
     sizes: Iterable[int] | None = None,
     stride: int | None = None,
     bins: int = 10,
     connectivity: int | None = None,
-    periodic: Any = False,
+    periodic: Periodic = False,
 ) -> LocalPercolation:
     r"""Compute the share of cubic (square) cells that a phase crosses, by size of the cell.
 

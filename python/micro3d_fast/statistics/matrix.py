@@ -7,8 +7,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .._arrays import to_numpy
+from ..typing import Labels, Periodic
 from . import _fourier
 from ._fourier import Indicator, Windows
 from ._threads import thread_count
@@ -19,13 +21,13 @@ __all__ = ["two_point_matrix"]
 
 
 def two_point_matrix(
-    labels: Any,
+    labels: Labels,
     *,
     n_phases: int | None = None,
-    periodic: Any = False,
-    mask: Any = None,
+    periodic: Periodic = False,
+    mask: Labels | None = None,
     max_lag: int | None = None,
-    dtype: Any = np.float64,
+    dtype: DTypeLike = np.float64,
     threads: int = 0,
 ) -> np.ndarray:
     r"""Compute the two-point correlations of every pair of phases.

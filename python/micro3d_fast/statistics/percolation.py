@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from .._planes import AXIS_NAMES
+from ..typing import Labels, Periodic
 from ._clusters import find_clusters, neighbour_count
 from ._volume import Flags3, LabelVolume
 
@@ -49,12 +49,12 @@ class Percolation:
 
 
 def cluster_labels(
-    labels: Any,
+    labels: Labels,
     phase: int,
     *,
     connectivity: int | None = None,
-    periodic: Any = False,
-    mask: Any = None,
+    periodic: Periodic = False,
+    mask: Labels | None = None,
 ) -> np.ndarray:
     """Return the number of the connected cluster of every voxel of a phase; 0 elsewhere.
 
@@ -95,12 +95,12 @@ def cluster_labels(
 
 
 def percolation(
-    labels: Any,
+    labels: Labels,
     phase: int,
     *,
     connectivity: int | None = None,
-    periodic: Any = False,
-    mask: Any = None,
+    periodic: Periodic = False,
+    mask: Labels | None = None,
 ) -> Percolation:
     """Determine whether clusters of a phase connect opposite faces, and how much of it does.
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
+from ..typing import Labels, Periodic, VoxelSize
 from ._curves import LatticeLine
 from ._threads import thread_count
 from ._volume import Flags3, LabelVolume, Shape3
@@ -22,13 +23,13 @@ _SPIRAL = 250  # normals of half a sphere, about
 
 
 def specific_surface(
-    labels: Any,
+    labels: Labels,
     phase: int,
     *,
     method: str = "crofton",
-    periodic: Any = False,
-    mask: Any = None,
-    voxel_size: Any = None,
+    periodic: Periodic = False,
+    mask: Labels | None = None,
+    voxel_size: VoxelSize | None = None,
     threads: int = 0,
 ) -> float:
     r"""Compute the surface of a phase per volume of the image.

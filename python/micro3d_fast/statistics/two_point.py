@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .. import _checks
 from .._arrays import is_cuda, to_numpy
 from .._phases import phase_counts, warn_of_absent
 from .._results import Result
+from ..typing import Axis, Labels, Periodic, VoxelSize
 from . import _fourier
 from ._curves import LatticeLine, ratio
 from ._threads import pieces, run_jobs, thread_count
@@ -68,7 +70,7 @@ class RadialCorrelation(Result):
         )
 
 
-def volume_fractions(labels: Any, *, mask: Any = None) -> np.ndarray:
+def volume_fractions(labels: Labels, *, mask: Labels | None = None) -> np.ndarray:
     """Return the volume fraction of each phase.
 
     Parameters
@@ -96,15 +98,15 @@ def volume_fractions(labels: Any, *, mask: Any = None) -> np.ndarray:
 
 
 def two_point_map(
-    labels: Any,
+    labels: Labels,
     phase: int,
     other: int | None = None,
     *,
-    periodic: Any = False,
-    mask: Any = None,
+    periodic: Periodic = False,
+    mask: Labels | None = None,
     max_lag: int | None = None,
     batch: bool = False,
-    dtype: Any = np.float64,
+    dtype: DTypeLike = np.float64,
     threads: int = 0,
 ) -> np.ndarray:
     r"""Compute the two-point correlation of all lag vectors.
@@ -212,14 +214,14 @@ def shift(correlation: np.ndarray) -> np.ndarray:
 
 
 def two_point_correlation(
-    labels: Any,
+    labels: Labels,
     phase: int,
     other: int | None = None,
     *,
-    axis: Any,
+    axis: Axis,
     max_lag: int | None = None,
-    periodic: Any = False,
-    mask: Any = None,
+    periodic: Periodic = False,
+    mask: Labels | None = None,
     batch: bool = False,
     threads: int = 0,
 ) -> np.ndarray:
@@ -265,15 +267,15 @@ def two_point_correlation(
 
 
 def two_point_radial(
-    labels: Any,
+    labels: Labels,
     phase: int,
     other: int | None = None,
     *,
     max_lag: int | None = None,
-    periodic: Any = False,
-    mask: Any = None,
-    voxel_size: Any = None,
-    dtype: Any = np.float64,
+    periodic: Periodic = False,
+    mask: Labels | None = None,
+    voxel_size: VoxelSize | None = None,
+    dtype: DTypeLike = np.float64,
     threads: int = 0,
 ) -> RadialCorrelation:
     """Compute the two-point correlation averaged over all directions of the lag vector.

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from .. import _checks
 from ..microstructure import Microstructure
+from ..typing import VoxelSize
 from ._common import Draw, Shape, check_fraction, make_microstructure, push_apart
 
 
@@ -24,7 +24,7 @@ def fibre_composite(
     *,
     periodic: bool | Sequence[bool] = False,
     gap: float = 1.0,
-    voxel_size: Any = 1.0,
+    voxel_size: VoxelSize = 1.0,
 ) -> Microstructure:
     """Return unidirectional fibres along z in a matrix: round, slightly wavy, not overlapping.
 

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import _checks
 from ..microstructure import Microstructure
+from ..typing import VoxelSize
 from ._common import Draw, check_fraction, check_fractions, make_microstructure
 
 
@@ -22,7 +24,7 @@ def separator(
     seed: int = 0,
     *,
     periodic: bool | Sequence[bool] = False,
-    voxel_size: Any = 1.0,
+    voxel_size: VoxelSize = 1.0,
 ) -> Microstructure:
     """Return a polymer like a battery separator: an anisotropic Gaussian field, cut at a level.
 
@@ -69,7 +71,7 @@ def level_cut(
     seed: int = 0,
     *,
     periodic: bool | Sequence[bool] = False,
-    voxel_size: Any = 1.0,
+    voxel_size: VoxelSize = 1.0,
 ) -> Microstructure:
     """Cut one Gaussian field at levels into any number of phases; low values are phase 0.
 
@@ -98,7 +100,7 @@ def level_cut(
     )
 
 
-def level_cut_two_point(volume_fraction: float, autocorrelation: Any) -> np.ndarray:
+def level_cut_two_point(volume_fraction: float, autocorrelation: ArrayLike) -> np.ndarray:
     """Return S2 of the phase above or below a level of a Gaussian field.
 
     Parameters

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from .. import _checks
 from .._planes import AXIS_NAMES
 from ..microstructure import Microstructure
+from ..typing import VoxelSize
 from ._common import check_fractions, make_microstructure
 
 
@@ -21,7 +21,7 @@ def layered(
     period: int = 8,
     axis: int | str = "z",
     *,
-    voxel_size: Any = 1.0,
+    voxel_size: VoxelSize = 1.0,
 ) -> Microstructure:
     """Return a laminate: plane layers normal to an axis, one of each phase in turn.
 
@@ -77,7 +77,7 @@ def layered(
 
 
 def checkerboard(
-    shape: Sequence[int], cell: int | Sequence[int] = 8, *, voxel_size: Any = 1.0
+    shape: Sequence[int], cell: int | Sequence[int] = 8, *, voxel_size: VoxelSize = 1.0
 ) -> Microstructure:
     """Return two phases in alternating bricks.
 

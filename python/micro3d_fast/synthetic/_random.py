@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import _checks
 from ..microstructure import Microstructure
+from ..typing import VoxelSize
 from ._common import Draw, Shape, make_microstructure, push_apart
 from ._level_cuts import cut
 
@@ -34,7 +35,7 @@ def random_material(
     shape: Sequence[int] = (96, 96, 96),
     n_phases: int = 2,
     *,
-    voxel_size: Any = 1.0,
+    voxel_size: VoxelSize = 1.0,
 ) -> Microstructure:
     """Return a volume of a material drawn at random from many families.
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import _checks
 from ..microstructure import Microstructure
+from ..typing import VoxelSize
 from ._common import Draw, Shape, check_fraction, check_fractions, make_microstructure, push_apart
 from ._level_cuts import gaussian_field
 
@@ -24,7 +25,7 @@ def cathode(
     seed: int = 0,
     *,
     periodic: bool | Sequence[bool] = False,
-    voxel_size: Any = 1.0,
+    voxel_size: VoxelSize = 1.0,
 ) -> Microstructure:
     """Return a packing of active spheres with binder around their contacts, like a cathode.
 
@@ -116,7 +117,7 @@ def overlapping_spheres(
     seed: int = 0,
     *,
     periodic: bool | Sequence[bool] = False,
-    voxel_size: Any = 1.0,
+    voxel_size: VoxelSize = 1.0,
 ) -> Microstructure:
     """Return spheres at the points of a Poisson process, free to overlap: the Boolean model.
 
@@ -164,7 +165,7 @@ def overlapping_spheres(
 
 
 def overlapping_spheres_two_point(
-    volume_fraction: float, radius: float, distance: Any
+    volume_fraction: float, radius: float, distance: ArrayLike
 ) -> np.ndarray:
     """Return S2 of the Boolean model of spheres at some distances, in the unit of the radius."""
     fraction = check_fraction(volume_fraction)

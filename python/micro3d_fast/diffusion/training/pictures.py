@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def judge_samples(samples: dict[str, list[np.ndarray]], micrographs: Micrographs
     for plane, stack in micrographs.images.items():
         step = -(-sum(image.size for image in stack) // REFERENCE_PIXELS)
         images[plane] = stack[::step]
-    reference = SimpleNamespace(images=images, phase_names=micrographs.phase_names)
+    reference: Any = SimpleNamespace(images=images, phase_names=micrographs.phase_names)
     verdict = compare(samples, reference, splits=1, bootstrap=1).verdict
     assert verdict is not None
     return verdict

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ... import _checks
+from ...typing import Device
 from ..model import Model, load_model
 from .judgement import outcome_of, poor, recent_losses, verdict_record
 from .learner import DivergedError, Learner, State
@@ -46,7 +47,7 @@ def train(
     patch: int = 64,
     steps: int | None = None,
     batch_size: int = 32,
-    device: str | None = None,
+    device: Device = None,
     seed: int = 0,
     resume: bool = True,
     callback: Callable[[dict[str, Any]], None] | None = None,
