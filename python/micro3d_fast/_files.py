@@ -64,8 +64,8 @@ def require_fit(source: Any, promised: int, stored: int, gain: int = 1) -> None:
 
 
 def require_inflated(source: Any, data: bytes, most: int) -> None:
-    """Refuse deflated data that hold more than ``most`` bytes; little memory is taken."""
-    inflater = zlib.decompressobj()
+    """Refuse data of zlib or gzip that hold more than ``most`` bytes; little memory is taken."""
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)  # either header
     found = 0
     while data and found <= most:
         found += len(inflater.decompress(data, 1 << 20))

@@ -105,7 +105,7 @@ def read(path: Path) -> list[GreyImage]:
         raise refuse_content(path, f"end in one of {', '.join(SUFFIXES)}", repr(path.suffix))
     regular_size(path)
     try:
-        with warnings.catch_warnings(), _pixel_limit():
+        with warnings.catch_warnings(), _pixel_limit(), _whole_images():
             warnings.simplefilter("ignore")  # decompression bombs, odd tags: the pixels decide
             if suffix in (".npy", ".npz"):
                 return _read_numpy(path)
@@ -143,6 +143,19 @@ def _pixel_limit() -> Iterator[None]:
         yield
     finally:
         pillow.MAX_IMAGE_PIXELS = before
+
+
+@contextlib.contextmanager
+def _whole_images() -> Iterator[None]:
+    """Let Pillow refuse truncated images, whatever another library set; else it fills them up."""
+    from PIL import ImageFile
+
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def _read_numpy(path: Path) -> list[GreyImage]:

@@ -349,6 +349,16 @@ def test_a_changed_png_is_refused(tmp_path):
     refused(lambda: io.load([tmp_path / "a.png"]), "a.png")
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp"])
+def test_truncated_images_are_refused_whatever_pillow_is_told(tmp_path, suffix, monkeypatch):
+    Image = pytest.importorskip("PIL.Image")
+    monkeypatch.setattr("PIL.ImageFile.LOAD_TRUNCATED_IMAGES", True)
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(np.kron(LABELS[0], np.ones((9, 9), np.uint8))).save(path)
+    path.write_bytes(path.read_bytes()[: -path.stat().st_size // 3])
+    refused(lambda: io.load([path]), f"a{suffix}")
+
+
 def test_an_image_is_no_larger_than_its_file_can_hold(tmp_path):
     Image = pytest.importorskip("PIL.Image")
     Image.fromarray(LABELS[0]).save(tmp_path / "a.png")
@@ -587,6 +597,28 @@ def test_zarr_holds_regular_files_of_a_possible_size(tmp_path):
     make = getattr(group, "create_array", None) or group.create_dataset
     make("labels", shape=(10**5,) * 3, dtype="u1", chunks=(64,) * 3)
     refused(lambda: io.load(tmp_path / "b.zarr"), "hold the values that its header describes")
+
+
+@pytest.mark.parametrize("codec", ["zstd", "blosc", "gzip"])
+def test_a_chunk_of_zarr_that_expands_without_end_is_refused(tmp_path, codec):
+    zarr = pytest.importorskip("zarr")
+    numcodecs = pytest.importorskip("numcodecs")
+    squeeze = {
+        "zstd": numcodecs.Zstd(), "blosc": numcodecs.Blosc(), "gzip": numcodecs.GZip(9)
+    }[codec]  # fmt: skip
+    path = tmp_path / "a.zarr"
+    (path / "labels").mkdir(parents=True)
+    (path / ".zgroup").write_text('{"zarr_format": 2}')
+    described = {"chunks": [4, 5, 6], "compressor": squeeze.get_config(), "dtype": "|u1",
+                 "fill_value": 0, "filters": None, "order": "C", "shape": [4, 5, 6],
+                 "zarr_format": 2}  # fmt: skip
+    (path / "labels" / ".zarray").write_text(json.dumps(described))
+    chunk = path / "labels" / "0.0.0"
+    chunk.write_bytes(squeeze.encode(LABELS))
+    np.testing.assert_array_equal(io.load(path).labels, LABELS)
+    chunk.write_bytes(squeeze.encode(bytes(200_000_000)))
+    assert zarr.open(str(path), mode="r")["labels"].shape == LABELS.shape
+    refused(lambda: io.load(path), "0.0.0 must hold at most")
 
 
 def test_zarr_is_never_unpickled(tmp_path):

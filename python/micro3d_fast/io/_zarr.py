@@ -15,7 +15,7 @@ import numpy as np
 
 from .._atomic import atomic_directory
 from .._checks import refuse, refuse_content
-from .._files import ZSTD, regular_size, require_fit
+from .._files import DEFLATE, ZSTD, regular_size, require_fit, require_inflated
 from .._pixel_size import PixelSize, metres
 from .._plain_data import load_json
 from .._planes import AXIS_NAMES
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _DEEPEST = 16  # folders inside each other
+_GZIP = (b"\x1f\x8b", b"\x78")  # of gzip and of zlib
+_MOST_INFLATED = 1 << 27  # bytes; chunks that may inflate to more are looked at before
 
 
 def _zarr() -> Any:
@@ -131,6 +133,7 @@ def _values(
     if array.dtype.kind not in "buif":
         raise refuse_content(path, "hold numbers", f"dtype {array.dtype}")
     require_fit(path, math.prod(array.shape) * array.dtype.itemsize, stored, ZSTD)
+    _require_bounded(array, path)
     absent = array.nchunks - array.nchunks_initialized
     if absent and array.fill_value is None:
         raise refuse_content(path, "hold all its chunks", f"{absent} of {array.nchunks} missing")
@@ -141,6 +144,34 @@ def _values(
             stacklevel=6,
         )
     return np.asarray(array[...]).reshape(shape)
+
+
+def _require_bounded(array: Any, path: Path) -> None:
+    """Refuse a stored chunk that by its header holds more than a chunk of the array."""
+    chunk = getattr(array, "shards", None) or array.chunks
+    most = math.prod(chunk) * array.dtype.itemsize + 4096
+    for folder, _, names in os.walk(path / array.path):
+        for name in names:
+            file = Path(folder, name)
+            with open(file, "rb") as opened:
+                head = opened.read(18)
+            deflated = head.startswith(_GZIP) and DEFLATE * file.stat().st_size > _MOST_INFLATED
+            if deflated:
+                require_inflated(file, file.read_bytes(), most)
+            if _stated_size(head, file.stat().st_size) > most:
+                raise refuse_content(file, f"hold at most {most} bytes", "more, by its header")
+
+
+def _stated_size(head: bytes, size: int) -> int:
+    """Return the bytes that a chunk holds by the header of Zstandard or Blosc, 0 without one."""
+    head = head.ljust(18, b"\0")
+    if head.startswith(b"\x28\xb5\x2f\xfd"):
+        kind, single = head[4] >> 6, head[4] >> 5 & 1
+        start = 5 + (1 - single) + (0, 1, 2, 4)[head[4] & 3]
+        width = (single, 2, 4, 8)[kind]
+        return int.from_bytes(head[start : start + width], "little") + 256 * (kind == 1)
+    is_blosc = head[0] in (1, 2) and int.from_bytes(head[12:16], "little") == size
+    return int.from_bytes(head[4:8], "little") if is_blosc else 0
 
 
 def _ome_zarr(root: Any, image: Any, stored: int, path: Path) -> Content:
