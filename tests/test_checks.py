@@ -267,12 +267,14 @@ def test_lag_limits():
 
 def test_shapes():
     assert _checks.shape3(np.array([2, 3, 4])) == (2, 3, 4)
-    message = r"`volume_shape` must be three positive integers \(nz, ny, nx\), got"
+    assert _checks.shape3(64) == _checks.shape3(np.int64(64)) == (64, 64, 64)
+    message = r"`volume_shape` must be one or three positive integers \(nz, ny, nx\), got"
     for wrong, error in [
         ((2, 3), ValueError),
         ((2, 3, 0), ValueError),
         ((2, 3, 4.0), TypeError),
-        (64, TypeError),
+        (0, ValueError),
+        (True, TypeError),
         ("64", TypeError),
     ]:
         with pytest.raises(error, match=message):

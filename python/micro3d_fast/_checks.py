@@ -14,7 +14,7 @@ import operator
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -174,9 +174,33 @@ def seed_number(seed: Any, *, name: str = "seed") -> int:
 # ---------------------------------------------------------------- phases, axes, shapes, voxel sizes
 
 
-def phase_number(phase: Any, *, name: str = "phase") -> int:
-    """Return a phase label ``0 ... 255``."""
-    return integer(phase, name=name, minimum=0, maximum=255)
+def phase_number(phase: Any, *, name: str = "phase", names: Sequence[str] = ()) -> int:
+    """Return a phase label ``0 ... 255`` from a label or one of the names of the phases."""
+    if not isinstance(phase, str):
+        return integer(phase, name=name, minimum=0, maximum=255)
+    if not names:
+        hint = "only a Microstructure, Micrographs or a Model has names of phases"
+        raise refuse_type(name, "be an integer 0 ... 255", shown_with_type(phase), hint)
+    if phase not in names:
+        known = ", ".join(map(repr, names[:8])) + (", ..." if len(names) > 8 else "")
+        raise refuse(name, f"be a label 0 ... 255 or one of the names {known}", repr(phase))
+    return names.index(phase)
+
+
+def by_phase(values: Mapping[Any, Any], *, name: str, names: Sequence[str] = ()) -> dict[int, Any]:
+    """Return a mapping of labels or names to values as one of labels; each phase is given once."""
+    found: dict[int, Any] = {}
+    for key, value in values.items():
+        phase = phase_number(key, name=name, names=names)
+        if phase in found:
+            raise refuse(name, "give each phase once", f"two values for {shown(key)}")
+        found[phase] = value
+    return found
+
+
+def names_of_phases(owner: Any) -> tuple[str, ...]:
+    """Return the phase names of a Microstructure, Micrographs or Model; none of other objects."""
+    return tuple(getattr(owner, "phase_names", None) or ())
 
 
 def axis_number(axis: Any, ndim: int, *, name: str = "axis") -> int:
@@ -205,8 +229,10 @@ def lag_limit(max_lag: Any, n: int, *, name: str = "max_lag") -> int:
 
 
 def shape3(shape: Any, *, name: str = "volume_shape") -> tuple[int, int, int]:
-    """Return ``(nz, ny, nx)``, three positive integers."""
-    wanted = "be three positive integers (nz, ny, nx)"
+    """Return ``(nz, ny, nx)``, from three positive integers or, for a cube, from one."""
+    wanted = "be one or three positive integers (nz, ny, nx)"
+    if isinstance(shape, int | np.integer) and not isinstance(shape, bool):
+        shape = (shape,) * 3
     if isinstance(shape, str | bytes) or not isinstance(shape, Iterable):
         raise refuse_type(name, wanted, shown(shape))
     sizes = tuple(shape)

@@ -42,7 +42,7 @@ Axis: TypeAlias = "int | str"
 Periodic: TypeAlias = "bool | Sequence[bool]"
 #: Metres: the edge of cubic voxels, or (dz, dy, dx).
 VoxelSize: TypeAlias = "float | Sequence[float] | NDArray[Any]"
-#: Phase fractions of `reconstruct`: "auto", "natural", None, or one number per phase.
-Fractions: TypeAlias = "str | Sequence[float] | NDArray[Any] | None"
+#: Phase fractions of `reconstruct`: "auto", "natural", None, one number per phase, or by name.
+Fractions: TypeAlias = "str | Sequence[float] | NDArray[Any] | Mapping[int | str, float] | None"
 #: "cpu", "cuda" or "cuda:N"; None chooses.
 Device: TypeAlias = "str | torch.device | None"

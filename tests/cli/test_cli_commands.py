@@ -283,7 +283,7 @@ def test_homogenize(run, tmp_path):
     m3.Microstructure(labels, phase_names=("matrix", "fibre")).save(tmp_path / "v.npz")
     code, said, err = run(
         "homogenize", tmp_path / "v.npz", "--materials", "carbon-epoxy", "--diffusivity",
-        "0,1", "--axes", "x", "--out", tmp_path / "out", "--tol", "1e-4",
+        "0,fibre", "--axes", "x", "--out", tmp_path / "out", "--tol", "1e-4",
     )  # fmt: skip
     assert code == 0, err
     assert "Materials carbon-epoxy" in said

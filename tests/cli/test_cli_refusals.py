@@ -173,7 +173,7 @@ from micro3d_fast.cli import errors, files
         (["homogenize", "{}/v.tif", "--materials", "unobtainium"], "--materials must be a .yaml"),
         (
             ["homogenize", "{}/v.tif", "--diffusivity", "x"],
-            "--diffusivity must be whole numbers with commas between, got 'x'",
+            "--diffusivity must be a label 0 ... 255 or one of the names 'pore', 'solid', got 'x'",
         ),
         (
             ["homogenize", "{}/v.tif", "--diffusivity", "0", "--axes", "xw"],

@@ -24,6 +24,7 @@ from micro3d_fast.diffusion.labelling import (
     UNKNOWN,
     face_mismatch,
 )
+from micro3d_fast.diffusion.reconstruction import requested_fractions
 
 KNOWN = np.full((16, 16, 16), UNKNOWN, dtype=np.uint8)
 
@@ -45,6 +46,37 @@ def test_volume_fractions_argument():
     np.testing.assert_allclose(raw.volume_fractions, raw.provenance["raw_volume_fractions"])
     np.testing.assert_allclose(asked.provenance["asked_volume_fractions"], (0.1, 0.1, 0.8))
     assert raw.provenance["asked_volume_fractions"] is None
+
+
+def test_fractions_by_name():
+    model = tiny_model(3, (0.2, 0.5, 0.3))  # of a, b, c
+    wanted = requested_fractions((0.3, 0.4, 0.3), model)
+    for given in ({"a": 0.3, "b": 0.4, "c": 0.3}, {"b": 0.4, "c": 0.3}, {0: 0.3, "c": 0.3}):
+        np.testing.assert_allclose(requested_fractions(given, model), wanted)
+    for given, words in (
+        ({"fibre": 0.4}, "be a label 0 ... 255 or one of the names 'a', 'b', 'c', got 'fibre'"),
+        ({"a": 0.4}, r"give the fractions of a, b, c, or of all but one of them, got \{'a': 0.4\}"),
+        ({"a": 0.4, "b": 0.7}, "be 3 non-negative numbers that sum to 1"),
+        ({"a": 0.4, "b": 0.3, 7: 0.3}, "give the fractions of a, b, c"),
+    ):
+        with pytest.raises(ValueError, match=f"`volume_fractions` must {words}"):
+            requested_fractions(given, model)
+
+
+def test_a_cube_of_a_bundled_model_by_name():
+    volume = reconstruct(8, "separator", passes=2)
+    same = reconstruct((8, 8, 8), m3.load_model("separator"), passes=2)
+    assert np.array_equal(volume, same)
+    assert volume.provenance["model_name"] == "separator"
+    assert "model_name" not in same.provenance
+
+
+def test_an_unfinished_model_by_its_path_warns_at_the_call(tmp_path):
+    model = dataclasses.replace(tiny_model(), details={"unfinished": True, "training": "stopped"})
+    model.save(tmp_path)
+    with pytest.warns(UserWarning, match="train again to resume") as caught:
+        reconstruct(8, tmp_path, passes=2)
+    assert [w.filename for w in caught] == [__file__]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +169,8 @@ def test_volumes_too_large_together_are_refused_as_a_batch(monkeypatch):
         ({"volume_shape": (16, 0, 16)}, ValueError, "`volume_shape`"),
         ({"volume_shape": (10**5,) * 3}, ValueError, "`volume_shape` must fit into the memory"),
         ({"volume_shape": (16.0, 16, 16)}, TypeError, "`volume_shape`"),
-        ({"model": "separator"}, TypeError, "`model` must be a Model, got str"),
+        ({"model": 3}, TypeError, "`model` must be a Model, or the path or bundled name of one"),
+        ({"model": "seperator"}, FileNotFoundError, "`model` must be .* one of .* separator,"),
         ({"sampler": "slow"}, ValueError, "`sampler`"),
         ({"passes": 0}, ValueError, "`passes`"),
         ({"passes": 10, "sampler": "paper"}, ValueError, "`passes` must be None for sampler"),

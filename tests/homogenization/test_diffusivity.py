@@ -360,3 +360,20 @@ def test_cuda_is_refused_where_there_is_none():
         pytest.skip("there is a GPU")
     with pytest.raises(m3.CudaUnavailableError, match="`device` 'cuda' asks for CUDA"):
         m3.relative_diffusivity(np.ones((2, 2, 2), np.uint8), 1, axis=0, device="cuda")
+
+
+def test_conductivities_by_name():
+    """Two conductors side by side: the mean of what they conduct."""
+    labels = np.zeros((4, 6, 4), np.uint8)
+    labels[:, 2:4], labels[:, 4:] = 1, 2
+    volume = m3.Microstructure(labels, phase_names=("wall", "slow", "fast"))
+    values = {"fast": 5.0, "slow": 1.0}
+    got = m3.relative_diffusivity(volume, ["slow", "fast"], axis="z", conductivities=values)
+    assert got.relative == pytest.approx(2.0)
+    assert got.phases == (1, 2)
+    with pytest.raises(ValueError, match=r"`conductivities` must be .* 'fast', got 'quick'"):
+        m3.relative_diffusivity(volume, "slow", axis="z", conductivities={"quick": 1.0})
+    with pytest.raises(ValueError, match="must hold one positive number for each of `phase`"):
+        m3.relative_diffusivity(volume, "slow", axis="z", conductivities=values)
+    with pytest.raises(ValueError, match="`conductivities` must give each phase once, got two"):
+        m3.relative_diffusivity(volume, "slow", axis="z", conductivities={1: 1.0, "slow": 2.0})

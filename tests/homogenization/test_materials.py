@@ -293,3 +293,47 @@ def test_missing_files(tmp_path):
         load_materials("carbon-fibre")
     with pytest.raises(TypeError, match="`source`"):
         load_materials(3)
+
+
+LAYERS = np.repeat(np.uint8([0, 2]), 2 * 3 * 3).reshape(4, 3, 3)
+NAMED = m3.Microstructure(LAYERS, phase_names=("matrix", "void", "fibre"))
+
+
+def test_conductivities_by_label_or_name():
+    for given in ({"fibre": 3.0, "matrix": 1.0}, {2: 3.0, 0: 1.0}, {"matrix": 1.0, 2: 3.0}):
+        got = m3.homogenize_conductivity(NAMED, given)
+        assert np.diag(got.tensor) == pytest.approx([2.0, 2.0, 1.5])
+        assert got.bounds.voigt[0, 0] == pytest.approx(2.0)
+        assert got.volume_fractions.tolist() == [0.5, 0.0, 0.5]
+    assert m3.homogenize_conductivity(LAYERS, {2: 3.0, 0: 1.0}) == got
+
+
+def test_materials_by_name_are_those_by_label():
+    soft, hard = m3.Isotropic(E=1.0, nu=0.3), m3.Isotropic(E=5.0, nu=0.2)
+    named = m3.homogenize_elasticity(NAMED, {"fibre": hard, "matrix": soft})
+    listed = m3.homogenize_elasticity(NAMED, [soft, soft, hard])
+    assert named.stiffness == pytest.approx(listed.stiffness)
+    pore = {"matrix": soft, "void": m3.Isotropic(E=0), "fibre": hard}
+    assert m3.homogenize_elasticity(NAMED, pore).stiffness == pytest.approx(listed.stiffness)
+
+
+@pytest.mark.parametrize(
+    ("labels", "values", "error", "message"),
+    [
+        (NAMED, {"fiber": 1.0}, ValueError, "one of the names 'matrix', 'void', 'fibre', got 'fib"),
+        (NAMED, {"fibre": 1.0}, ValueError, "cover every phase present, matrix and fibre, got fib"),
+        (NAMED, {}, ValueError, "cover every phase present, matrix and fibre, got an empty mapp"),
+        (LAYERS, {0: 1.0}, ValueError, "cover every phase present, 0 and 2, got 0$"),
+        (LAYERS, {"fibre": 1.0}, TypeError, "be an integer 0 ... 255, got 'fibre' .*: only a Micr"),
+        (NAMED, 3.0, TypeError, "sequence of conductivities indexed by label, or a mapping of la"),
+        (
+            NAMED,
+            {"matrix": -1.0, 2: 1.0},
+            ValueError,
+            r"`conductivities\[0\]` must be a number",
+        ),
+    ],
+)
+def test_refused_mappings_of_phases(labels, values, error, message):
+    with pytest.raises(error, match=f"(?:`conductivities` must )?.*{message}"):
+        m3.homogenize_conductivity(labels, values)

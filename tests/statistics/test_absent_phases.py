@@ -1,12 +1,13 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""A phase that does not occur gives zeros and a warning that names the labels that do."""
+"""The phase of a function: by label or name; one that does not occur gives zeros and a warning."""
 
 import numpy as np
 import pytest
 
 import micro3d_fast as m3
 from micro3d_fast import statistics
+from micro3d_fast.statistics import differentiable
 
 FUNCTIONS = {
     "two_point_map": lambda labels, p: statistics.two_point_map(labels, p),
@@ -87,3 +88,37 @@ def test_connectivity_of_labels_with_a_gap_does_not_warn():
     labels = np.zeros((6, 6, 6), np.uint8)
     labels[2:4] = 2
     assert [p.phase for p in m3.connectivity(labels).phases] == [0, 2]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_phase_is_given_by_its_name(name, picture):
+    labels = picture // 255
+    volume = m3.Microstructure(labels, phase_names=("matrix", "fibre"))
+    np.testing.assert_array_equal(FUNCTIONS[name](volume, "fibre"), FUNCTIONS[name](volume, 1))
+    known = r"`phase` must be a label 0 ... 255 or one of the names 'matrix', 'fibre', got 'fib"
+    with pytest.raises(ValueError, match=known):
+        FUNCTIONS[name](volume, "fiber")
+    with pytest.raises(
+        TypeError, match=r"`phase` must be an integer .* got 'fibre' .*: only a Mic"
+    ):
+        FUNCTIONS[name](labels, "fibre")
+
+
+def test_several_phases_are_given_by_their_names(rng):
+    names = ("pore", "solid", "binder")
+    volume = m3.Microstructure(rng.integers(0, 3, (8, 8, 8)), phase_names=names)
+    both = m3.two_point_correlation(volume, "pore", "binder", axis="x")
+    np.testing.assert_array_equal(both, m3.two_point_correlation(volume, 0, 2, axis="x"))
+    lines = m3.triple_phase_boundary(volume, names)
+    assert lines == m3.triple_phase_boundary(volume, (0, 1, 2))
+    compared = m3.compare(volume, volume, phases=["solid"], verdict=False)
+    assert {curve.phase for curve in compared.curves} == {1}
+    assert compared.select("L", phase="solid") == compared.select("L", phase=1)
+    indicator = differentiable.indicator(volume, "solid")
+    np.testing.assert_array_equal(indicator.numpy(), volume == 1)
+    with pytest.raises(ValueError, match=r"`other` must be .* 'binder', got 'air'"):
+        m3.two_point_map(volume, "pore", "air")
+    with pytest.raises(ValueError, match=r"`phases` must be .* 'binder', got 'air'"):
+        m3.compare(volume, volume, phases=["air"])
+    with pytest.raises(ValueError, match=r"`phase` must be .* 'binder', got 'air'"):
+        compared.select(phase="air")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _checks
 from ..diffusion import Model
-from ..diffusion.reconstruction import Reconstruction, check_model
+from ..diffusion.model import check_model
+from ..diffusion.reconstruction import Reconstruction
 from ..diffusion.volumes import Options
 from ..micrographs import Micrographs
 from ..statistics import Verdict
@@ -88,12 +89,12 @@ class Calibration:
 
 
 def calibrate(
-    model: Model,
+    model: Model | str | Path,
     micrographs: Micrographs,
     *,
     effort: str = "quick",
     out: str | Path | None = None,
-    volume_shape: Sequence[int] | None = None,
+    volume_shape: int | Sequence[int] | None = None,
     volumes: int | None = None,
     rounds: int = 1,
     seed: int = 0,
@@ -115,14 +116,14 @@ def calibrate(
 
     Parameters
     ----------
-    model : Model
+    model : Model, path or bundled name
     micrographs : Micrographs
         What the volumes should agree with, usually those of training.
     effort : {"quick", "full"}
     out : path, optional
         Directory of the volumes and trainings of ``"full"``: with the same arguments it goes on
         where it was interrupted.  The model is saved in ``out/model``.  Default: a temporary one.
-    volume_shape : (nz, ny, nx), optional
+    volume_shape : int or (nz, ny, nx), optional
         Shape of the volumes; default a cube of the model's training patch.
     volumes : int, optional
         Volumes of each trial (default 2), and for ``"full"`` lessons of each round (default 16).
@@ -158,6 +159,7 @@ def calibrate(
             raise TypeError(f"`{name}` is set by calibrate itself, or has no meaning there")
         if name not in Reconstruction.options():
             raise TypeError(f"`{name}` is not an argument of calibrate or reconstruct")
+    model = check_model(model)
     _check_micrographs(micrographs, model)
     _checks.callback(callback)
     rounds = _checks.integer(rounds, name="rounds", minimum=1, maximum=100)
@@ -196,7 +198,6 @@ def _directory(out: str | Path | None, wanted: bool) -> Iterator[Path | None]:
 
 def _check_micrographs(micrographs: Any, model: Model) -> None:
     """Refuse micrographs that the model's volumes cannot be compared with."""
-    check_model(model)
     if not isinstance(micrographs, Micrographs):
         raise _checks.refuse_type("micrographs", "be a Micrographs", type(micrographs).__name__)
     if micrographs.n_phases != model.n_phases:

@@ -28,7 +28,7 @@ from .options import (
     VoxelSize,
     command_line,
     read_names,
-    read_numbers,
+    read_phase_list,
     read_voxel_size,
 )
 from .progress import CtrlC, Progress
@@ -60,7 +60,10 @@ MaterialFile = Annotated[
 ]
 DiffusingPhases = Annotated[
     str | None,
-    typer.Option(metavar="PHASES", help="Relative diffusivity of these phases, such as 0 or 0,2."),
+    typer.Option(
+        metavar="PHASES",
+        help="Relative diffusivity of these phases, by label or name, such as pore or 0,2.",
+    ),
 ]
 Axes = Annotated[str, typer.Option(help="Axes for --diffusivity.")]
 Sides = Annotated[str, typer.Option(help="no-flux or periodic, for --diffusivity.")]
@@ -118,7 +121,7 @@ def homogenize(
         fail("homogenize needs --materials, --diffusivity, or both")
     if not axes or not set(axes) <= set(AXIS_NAMES) or len(set(axes)) < len(axes):
         fail(f"--axes must be axes such as xyz, each once, got {axes!r}")
-    diffusing = [] if diffusivity is None else read_numbers(diffusivity, "--diffusivity", int)
+    diffusing = [] if diffusivity is None else read_phase_list(diffusivity)
     if out is not None:
         check_output(out, folder=True)
     details = (read_voxel_size(voxel_size), read_names(phase_names), phases)

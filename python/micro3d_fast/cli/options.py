@@ -43,6 +43,7 @@ __all__ = [
     "read_names",
     "read_numbers",
     "read_periodic",
+    "read_phase_list",
     "read_phases",
     "read_shape",
     "read_threshold",
@@ -220,11 +221,25 @@ def read_periodic(text: str | None) -> tuple[bool, ...]:
     return tuple(axis in text for axis in AXIS_NAMES)
 
 
-def read_fractions(text: str) -> str | list[float] | None:
-    """Return ``"auto"`` and ``"natural"`` unchanged, ``"raw"`` as None, or a number per phase."""
+def read_fractions(text: str) -> str | list[float] | dict[int | str, float] | None:
+    """Return ``"auto"`` and ``"natural"`` unchanged, ``"raw"`` as None, or a number per phase.
+
+    Numbers stand in the order of the labels, or after names, as in ``"fibre=0.4"``.
+    """
     if text in ("auto", "natural"):
         return text
+    if "=" in text:
+        pairs = [pair.rpartition("=") for pair in text.split(",")]
+        numbers = read_numbers(",".join(value for _, _, value in pairs), "--fractions")
+        names = read_phase_list(",".join(name for name, _, _ in pairs))
+        return dict(zip(names, numbers, strict=True))
     return None if text == "raw" else read_numbers(text, "--fractions")
+
+
+def read_phase_list(text: str) -> list[int | str]:
+    """Return ``"0,fibre"`` as labels and names."""
+    words = [word.strip() for word in text.split(",")]
+    return [int(word) if word.isdecimal() else word for word in words]
 
 
 def read_window(text: str) -> int | str | None:

@@ -77,7 +77,8 @@ Fractions = Annotated[
     str,
     typer.Option(
         help="auto: those of the micrographs; natural: drawn for each volume with the scatter of "
-        "real specimens of its size; raw; or one fraction per phase, separated by commas."
+        "real specimens of its size; raw; or one fraction per phase, separated by commas, in the "
+        "order of the labels or by name, such as fibre=0.4."
     ),
 ]
 FractionCondition = Annotated[

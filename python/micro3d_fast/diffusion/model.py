@@ -37,6 +37,7 @@ __all__ = [
     "ModelFileError",
     "bundled_directory",
     "channel_count",
+    "check_model",
     "encode",
     "keep_harmonize",
     "load_model",
@@ -254,24 +255,42 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
     ModelFileError
         The files are damaged or of another format (a ValueError).
     """
-    from safetensors import SafetensorError
-
     if not isinstance(path_or_bundled_name, str | Path):
         raise _checks.refuse_type(
             "path_or_bundled_name",
             "be a path or the name of a bundled model",
             type(path_or_bundled_name).__name__,
         )
+    return _loaded(path_or_bundled_name, "path_or_bundled_name", stacklevel=3)
+
+
+def check_model(model: Any, *, stacklevel: int = 3) -> Model:
+    """Return a Model, loaded if it is given by its path or bundled name.
+
+    ``stacklevel`` is that of a warning for the caller.
+    """
+    if isinstance(model, str | Path):
+        return _loaded(model, "model", stacklevel=stacklevel + 1)
+    if not isinstance(model, Model):
+        wanted = "be a Model, or the path or bundled name of one"
+        raise _checks.refuse_type("model", wanted, type(model).__name__)
+    return model
+
+
+def _loaded(path_or_bundled_name: str | Path, argument: str, *, stacklevel: int) -> Model:
+    """Return the model of a directory or bundled name, which ``argument`` gives."""
+    from safetensors import SafetensorError
+
     directory = model_directory(path_or_bundled_name)
     file = directory / "model.json"
     if not file.exists() and (directory / "checkpoint.safetensors").exists():
         raise FileNotFoundError(
-            f"`path_or_bundled_name` must be a finished run of train, got {directory}, whose "
+            f"`{argument}` must be a finished run of train, got {directory}, whose "
             "training is not finished: run train again to resume it"
         )
     if not file.exists():
         raise FileNotFoundError(
-            f"`path_or_bundled_name` must be a model directory or one of {', '.join(BUNDLED)}, "
+            f"`{argument}` must be a model directory or one of {', '.join(BUNDLED)}, "
             f"got {str(path_or_bundled_name)!r}, which has no model.json"
         )
     try:
@@ -296,7 +315,7 @@ def load_model(path_or_bundled_name: str | Path) -> Model:
     if model.details.get("unfinished"):
         warnings.warn(
             f"the training of {directory} {model.details['training']}: train again to resume it",
-            stacklevel=2,
+            stacklevel=stacklevel,
         )
     return model
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from ..microstructure import Microstructure
 from . import recipe
 from .field import Field, working_shape
 from .labelling import UNKNOWN, final_labels, labels_of, left_to_give, prepare_labelling
-from .model import Model
+from .model import Model, check_model
 from .natural_fractions import draw_fractions, leave_room, natural_covariance
 from .network_pass import network_pass
 from .recipe import OMIT, Recipe, Record
@@ -36,7 +37,6 @@ from .settings import Runtime, Sampler, SamplerSettings, resolve_sampler
 
 __all__ = [
     "Reconstruction",
-    "check_model",
     "check_runtime",
     "requested_fractions",
     "warn_of_unusual_fractions",
@@ -80,6 +80,7 @@ class Reconstruction:
     # so that a weight 1 + w gives network + w (network - against).
     against: Model | None = None
     # what follows from the options
+    model_name: str | None = dataclasses.field(init=False)  # None: it was given as an object
     named: Sampler = dataclasses.field(init=False)
     settings: SamplerSettings = dataclasses.field(init=False)
     covariance: np.ndarray | None = dataclasses.field(init=False)  # of natural fractions
@@ -106,7 +107,9 @@ class Reconstruction:
                 object.__setattr__(self, name, value)
 
         put(volume_shape=_checks.shape3(self.volume_shape, name="volume_shape"))
-        check_model(self.model)
+        named_model = isinstance(self.model, str | Path)
+        put(model_name=str(self.model) if named_model else None)
+        put(model=check_model(self.model, stacklevel=7))
         named, settings = resolve_sampler(
             self.sampler,
             self.model,
@@ -312,6 +315,7 @@ class Reconstruction:
 
         return {
             "made_by": "micro3d_fast.reconstruct",
+            **({} if self.model_name is None else {"model_name": self.model_name}),
             "model": model.hash,
             "sampler": self.named.name,
             "quality": self.named.quality,
@@ -363,12 +367,6 @@ def check_runtime(runtime: Any) -> Runtime:
     return runtime
 
 
-def check_model(model: Any) -> None:
-    """Refuse anything but a Model."""
-    if not isinstance(model, Model):
-        raise _checks.refuse_type("model", "be a Model", type(model).__name__, "see load_model")
-
-
 def requested_fractions(
     value: Any, model: Model, sampler: Sampler | None = None
 ) -> np.ndarray | None:
@@ -382,6 +380,8 @@ def requested_fractions(
             raise _checks.refuse("volume_fractions", wanted, repr(value))
         matches = sampler is None or sampler.matches_fractions
         return np.asarray(model.volume_fractions) if matches else None
+    if isinstance(value, Mapping):
+        value = _fractions_of_mapping(value, model)
     try:
         fractions = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
@@ -398,6 +398,19 @@ def requested_fractions(
             repr(value),
         )
     return fractions / fractions.sum()
+
+
+def _fractions_of_mapping(values: Mapping[int | str, Any], model: Model) -> list[Any]:
+    """Return the fractions by label; one phase may be left out, and is the rest."""
+    name, names = "volume_fractions", model.phase_names
+    found = _checks.by_phase(values, name=name, names=names)
+    missing = sorted(set(range(model.n_phases)) - found.keys())
+    if len(missing) > 1 or len(found) + len(missing) != model.n_phases:
+        wanted = f"give the fractions of {', '.join(names)}, or of all but one of them"
+        raise _checks.refuse(name, wanted, _checks.shown(dict(values)))
+    given = {p: _checks.real(v, name=name, minimum=0.0, maximum=1.0) for p, v in found.items()}
+    rest = max(0.0, 1.0 - sum(given.values()))
+    return [given.get(phase, rest) for phase in range(model.n_phases)]
 
 
 def warn_of_unusual_fractions(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +16,8 @@ from .._device import find_device
 from .._planes import PLANES
 from ..typing import Device, Fractions
 from .labelling import labels_of
-from .model import Model, mean_field
-from .reconstruction import check_model, requested_fractions, warn_of_unusual_fractions
+from .model import Model, check_model, mean_field
+from .reconstruction import requested_fractions, warn_of_unusual_fractions
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +29,7 @@ __all__ = ["sample_slices"]
 
 
 def sample_slices(
-    model: Model,
+    model: Model | str | Path,
     plane: str,
     n: int = 16,
     *,
@@ -46,7 +47,7 @@ def sample_slices(
 
     Parameters
     ----------
-    model : Model
+    model : Model, path or bundled name
     plane : {"xy", "xz", "yz"}
     n : int
         Number of images.
@@ -71,7 +72,7 @@ def sample_slices(
     from .copies import borrowed
     from .device import compute_dtype, computing
 
-    check_model(model)
+    model = check_model(model)
     _checks.choice(plane, PLANES, name="plane")
     guidance = _checks.real(guidance, name="guidance", minimum=0.0)
     if volume_fractions is not None and not model.fraction_condition:

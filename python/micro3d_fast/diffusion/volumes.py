@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, overload
 
 from .. import _checks
@@ -100,8 +101,8 @@ def accept_former_keywords(
 
 @overload
 def reconstruct(
-    volume_shape: Sequence[int],
-    model: Model,
+    volume_shape: int | Sequence[int],
+    model: Model | str | Path,
     *,
     n: None = None,
     seed: int = 0,
@@ -112,8 +113,8 @@ def reconstruct(
 
 @overload
 def reconstruct(
-    volume_shape: Sequence[int],
-    model: Model,
+    volume_shape: int | Sequence[int],
+    model: Model | str | Path,
     *,
     n: int,
     seed: int = 0,
@@ -124,8 +125,8 @@ def reconstruct(
 
 @accept_former_keywords
 def reconstruct(
-    volume_shape: Sequence[int],
-    model: Model,
+    volume_shape: int | Sequence[int],
+    model: Model | str | Path,
     *,
     sampler: str | SamplerSettings = "fast",
     passes: int | None = None,
@@ -146,10 +147,10 @@ def reconstruct(
 
     Parameters
     ----------
-    volume_shape : (nz, ny, nx)
-        Voxels along each axis, any positive sizes.
-    model : Model
-        From `train` or `load_model`.
+    volume_shape : int or (nz, ny, nx)
+        Voxels along each axis, any positive sizes; one number makes a cube.
+    model : Model, path or {"fibre-composite", "separator", "cathode"}
+        From `train` or `load_model`, or what `load_model` takes.
     sampler : {"fast", "paper", "draft", "standard", "high"} or SamplerSettings
         ``"paper"`` is the modified harmonized sampling of Lee and Yun as we read it: all T steps,
         each with ``harmonize`` repeats (Eq. 16, 17), so T (1 + n_h) - n_h, about 5000, passes of
@@ -173,11 +174,12 @@ def reconstruct(
         Classifier-free guidance weight (Eq. 9), >= 0; 1 costs one evaluation per pass, others two.
     periodic : bool or (bool, bool, bool)
         Axes z, y, x along which the volume repeats.
-    volume_fractions : "auto", "natural", None or sequence of float
+    volume_fractions : "auto", "natural", None, sequence of float or mapping
         Phase fractions of the result: ``"auto"`` matches those of the training images, but leaves
         ``"paper"`` raw; ``"natural"`` draws them for each seed with the scatter that the training
         images imply for specimens of this shape (`statistics.fraction_scatter`), recorded in the
-        provenance; None matches none at the end; otherwise one number per phase, summing to 1.
+        provenance; None matches none at the end; otherwise one number per phase, summing to 1, or
+        a mapping of names (or labels) to numbers, where one phase may be left out.
         With ``"fast"``, None leaves out only the final matching: the mean of the predicted x0 is
         still held at that of the training images (`SamplerSettings` with ``hold_mean=False`` does
         not hold it).  Raw and final fractions are both recorded in the provenance.  Fractions far
@@ -240,8 +242,8 @@ def reconstruct(
 
 @accept_former_keywords
 def reconstruct_many(
-    volume_shape: Sequence[int],
-    model: Model,
+    volume_shape: int | Sequence[int],
+    model: Model | str | Path,
     seeds: Iterable[int],
     *,
     batch: int | None = None,
@@ -276,8 +278,7 @@ def reconstruct_many(
 
     Examples
     --------
-    >>> model = load_model("separator")
-    >>> for volume in reconstruct_many((16, 16, 16), model, range(2), passes=3):
+    >>> for volume in reconstruct_many(16, "separator", range(2), passes=3):
     ...     print(volume.shape)
     (16, 16, 16)
     (16, 16, 16)

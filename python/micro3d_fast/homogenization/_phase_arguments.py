@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import refuse, refuse_type
+from .._checks import by_phase, refuse, refuse_type
 from .._phases import grey_hint, listed
 from ._voigt import symmetric_tensor
+from ._voxels import LabelledVoxels
 from .materials import Material
 
 
-def checked_materials(
-    materials: Any, present: np.ndarray, *, name: str = "materials"
-) -> tuple[Material, ...]:
+def checked_materials(materials: Any, voxels: LabelledVoxels) -> tuple[Material, ...]:
     """Return the materials by label; every label present must have one."""
+    name = "materials"
     if isinstance(materials, Material):
         materials = (materials,)
-    materials = _sequence(materials, name, "materials")
+    materials = _sequence(materials, name, voxels)
     for label, material in enumerate(materials):
         if not isinstance(material, Material):
             raise refuse_type(
@@ -29,19 +29,18 @@ def checked_materials(
                 "be Isotropic, TransverselyIsotropic, Orthotropic or Anisotropic",
                 type(material).__name__,
             )
-    _require_cover(len(materials), present, name=name)
+    _require_cover(len(materials), voxels.present, name=name)
     return tuple(materials)
 
 
-def checked_conductivities(
-    values: Any, present: np.ndarray, *, name: str = "conductivities"
-) -> tuple[np.ndarray, ...]:
+def checked_conductivities(values: Any, voxels: LabelledVoxels) -> tuple[np.ndarray, ...]:
     """Return the conductivities (3, 3) by label; every label present must have one."""
+    name = "conductivities"
     if hasattr(values, "tolist"):
         values = values.tolist()
-    values = _sequence(values, name, "conductivities")
+    values = _sequence(values, name, voxels)
     tensors = tuple(conductivity_tensor(k, name=f"{name}[{i}]") for i, k in enumerate(values))
-    _require_cover(len(tensors), present, name=name)
+    _require_cover(len(tensors), voxels.present, name=name)
     return tensors
 
 
@@ -56,11 +55,27 @@ def conductivity_tensor(value: Any, *, name: str = "conductivity") -> np.ndarray
     return k
 
 
-def _sequence(values: Any, name: str, what: str) -> Sequence[Any]:
-    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Sequence):
-        wanted = f"be a sequence of {what} indexed by label"
+def _sequence(values: Any, name: str, voxels: LabelledVoxels) -> Sequence[Any]:
+    """Return one value per label, from a sequence or from a mapping of labels or names."""
+    if isinstance(values, Mapping):
+        return _in_label_order(by_phase(values, name=name, names=voxels.names), name, voxels)
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence):
+        wanted = f"be a sequence of {name} indexed by label, or a mapping of labels or names"
         raise refuse_type(name, wanted, type(values).__name__)
     return values
+
+
+def _in_label_order(values: dict[int, Any], name: str, voxels: LabelledVoxels) -> list[Any]:
+    """Return the values by label; a label that does not occur may be left out."""
+    present = np.flatnonzero(voxels.present).tolist()
+    missing = [label for label in present if label not in values]
+    if missing:
+        of_label = dict(enumerate(voxels.names))
+        wanted = f"cover every phase present, {listed([of_label.get(p, p) for p in present])}"
+        got = listed([of_label.get(p, p) for p in sorted(values)]) or "an empty mapping"
+        raise refuse(name, wanted, got)
+    unused = values[present[0]]  # of a label without voxels, where any value gives the same
+    return [values.get(label, unused) for label in range(max(values) + 1)]
 
 
 def _require_cover(count: int, present: np.ndarray, *, name: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import as_labels, lengths3, voxel_size3
+from .._checks import as_labels, lengths3, names_of_phases, voxel_size3
 from .._phases import phase_counts
 from ._compute import Compute
 from ._periodicity import known_periodic
@@ -24,6 +24,7 @@ class LabelledVoxels:
     counts: np.ndarray  # voxels of every label, (256,)
     ndim: int  # of the image as given
     periodic: tuple[bool, bool, bool]  # axes along which it is known to be
+    names: tuple[str, ...]  # of the phases of a Microstructure
 
     @classmethod
     def of(cls, labels: Any, voxel_size: Any, compute: Compute) -> LabelledVoxels:
@@ -36,7 +37,7 @@ class LabelledVoxels:
         volume = array[None] if array.ndim == 2 else array
         periodic = known_periodic(getattr(labels, "provenance", None))
         counts = phase_counts(compute.send_labels(volume), 256)
-        return cls(volume, size, counts, array.ndim, periodic)
+        return cls(volume, size, counts, array.ndim, periodic, names_of_phases(labels))
 
     @property
     def present(self) -> np.ndarray:

@@ -6,7 +6,7 @@ elements as elasticity."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -99,7 +99,7 @@ class ConductivityProperties(Result):
 
 def homogenize_conductivity(
     labels: Labels,
-    conductivities: Sequence[ArrayLike],
+    conductivities: Sequence[ArrayLike] | Mapping[int | str, ArrayLike],
     *,
     tol: float = 1e-6,
     device: Device = None,
@@ -119,7 +119,7 @@ def homogenize_conductivity(
     ----------
     labels : array of bool or integers, shape (nz, ny, nx) or (ny, nx), or Microstructure
         Phase of every voxel, one period; a 2D image is a prism along z.
-    conductivities : sequence, indexed by label
+    conductivities : sequence indexed by label, or mapping of label or name
         Per phase: a number, three numbers along (x, y, z), or a symmetric positive definite (3, 3)
         tensor; 0 insulates. Must cover every label present.
     tol : float
@@ -156,7 +156,7 @@ def homogenize_conductivity(
     options = solver_options(tol, max_iterations, precision, callback)
     call = Call.of(labels, voxel_size, options, device, threads)
     voxels = call.voxels
-    phases = checked_conductivities(conductivities, voxels.present)
+    phases = checked_conductivities(conductivities, voxels)
     fields = boolean(fields, name="fields")
     warnings = call.warn_of_seams()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import axis_number, boolean, choice, phase_number, real, refuse
+from .._checks import axis_number, boolean, by_phase, choice, phase_number, real, refuse
 from .._phases import warn_of_absent
 from .._planes import AXIS_NAMES
 from .._results import Result
@@ -107,12 +107,12 @@ class Diffusivity(Result):
 
 def relative_diffusivity(
     labels: Labels,
-    phase: int | Sequence[int],
+    phase: int | str | Sequence[int | str],
     *,
     axis: int | str,
     sides: str = "no-flux",
     tol: float = 1e-6,
-    conductivities: float | Sequence[float] | Mapping[int, float] | None = None,
+    conductivities: float | Sequence[float] | Mapping[int | str, float] | None = None,
     voxel_size: VoxelSize | None = None,
     flux: bool = False,
     device: Device = None,
@@ -134,8 +134,8 @@ def relative_diffusivity(
     ----------
     labels : array of bool or integers, shape (nz, ny, nx) or (ny, nx), or Microstructure
         Phase of every voxel.
-    phase : int or sequence of int
-        The phase, or phases, that conduct.
+    phase : int, str or sequence of these
+        The phase, or phases, that conduct: labels, or names in a `Microstructure`.
     axis : int or {"z", "y", "x"}
         From plate to plate, an axis of ``labels``.
     sides : {"no-flux", "periodic"}
@@ -187,7 +187,7 @@ def relative_diffusivity(
     voxels = call.voxels
     along = axis_number(axis, voxels.ndim) + (3 - voxels.ndim)
     sides = choice(sides, ("no-flux", "periodic"), name="sides")
-    values = _conductivities(conductivities, _phases(phase))
+    values = _conductivities(conductivities, _phases(phase, voxels.names), voxels.names)
     flux = boolean(flux, name="flux")
     warn_of_absent(voxels.labels, *values, stacklevel=2)
     preconditioner = choice(
@@ -228,23 +228,26 @@ def relative_diffusivity(
     return result
 
 
-def _phases(phase: Any) -> tuple[int, ...]:
+def _phases(phase: Any, names: tuple[str, ...]) -> tuple[int, ...]:
     many = isinstance(phase, Sequence | np.ndarray) and not isinstance(phase, str | bytes)
-    phases = tuple(phase_number(p) for p in (phase if many else (phase,)))
+    phases = tuple(phase_number(p, names=names) for p in (phase if many else (phase,)))
     if not phases or len(set(phases)) != len(phases):
         raise refuse("phase", "be one or several distinct phases", repr(phase))
     return phases
 
 
-def _conductivities(values: Any, phases: tuple[int, ...]) -> dict[int, float]:
+def _conductivities(
+    values: Any, phases: tuple[int, ...], names: tuple[str, ...]
+) -> dict[int, float]:
     """Return the intrinsic diffusivity of every conducting phase."""
     wanted = "hold one positive number for each of `phase`"
     if values is None:
         return dict.fromkeys(phases, 1.0)
     if isinstance(values, Mapping):
-        if set(values) != set(phases):
+        of_phase = by_phase(values, name="conductivities", names=names)
+        if of_phase.keys() != set(phases):
             raise refuse("conductivities", wanted, repr(dict(values)))
-        given = [values[p] for p in phases]
+        given = [of_phase[p] for p in phases]
     elif isinstance(values, Sequence | np.ndarray) and not isinstance(values, str | bytes):
         given = list(values)
     else:

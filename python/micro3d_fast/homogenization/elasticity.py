@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -194,7 +194,7 @@ class ElasticProperties(Result):
 
 def homogenize_elasticity(
     labels: Labels,
-    materials: Sequence[Material],
+    materials: Sequence[Material] | Mapping[int | str, Material],
     *,
     tol: float = 1e-6,
     device: Device = None,
@@ -218,7 +218,7 @@ def homogenize_elasticity(
     ----------
     labels : array of bool or integers, shape (nz, ny, nx) or (ny, nx), or Microstructure
         Phase of every voxel, one period; a 2D image is a prism along z.
-    materials : sequence of Material, indexed by label
+    materials : sequence of Material indexed by label, or mapping of label or name
         Must cover every label present. ``Isotropic(E=0)`` is a pore.
     tol : float
         Bound of the true relative residual of every load, in (0, 1). The error of the stiffness,
@@ -330,7 +330,7 @@ class _Problem:
 
 def _checked(call: Call, materials: Any, directions: Any, bbar: Any, fields: Any) -> _Problem:
     voxels = call.voxels
-    phases = checked_materials(materials, voxels.present)
+    phases = checked_materials(materials, voxels)
     bbar, fields = boolean(bbar, name="bbar"), boolean(fields, name="fields")
     unit_vectors, fibre_labels = checked_directions(directions, voxels, phases, bbar, fields)
     phase_codes, labels_of_code = voxels.phase_codes()

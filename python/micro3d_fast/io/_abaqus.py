@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..microstructure import Microstructure
 
 
-def _write_inp(path: Path, volume: Microstructure, omit: Sequence[int] = ()) -> None:
+def _write_inp(path: Path, volume: Microstructure, omit: Sequence[int | str] = ()) -> None:
     """Write hexahedra C3D8, one per voxel, in the element set of their phase, in metres.
 
     Elements and nodes are numbered as voxels and corners, x fastest, from 1.  Node sets
@@ -30,7 +30,8 @@ def _write_inp(path: Path, volume: Microstructure, omit: Sequence[int] = ()) -> 
     """
     if isinstance(omit, str | bytes) or not isinstance(omit, Sequence):
         raise refuse_type("omit", "be a sequence of phases", shown(omit))
-    omitted = {_checks.phase_number(phase, name="omit") for phase in omit}
+    names = volume.phase_names
+    omitted = {_checks.phase_number(phase, name="omit", names=names) for phase in omit}
     nz, ny, nx = volume.shape
     keep = ~np.isin(volume.labels, list(omitted))
     if not keep.any():

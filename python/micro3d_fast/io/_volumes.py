@@ -41,7 +41,7 @@ def save(path: str | os.PathLike[str], microstructure: Labels, **options: Any) -
         is replaced.  See the table of `micro3d_fast.io` for what each format carries.
     microstructure : Microstructure or array of labels
         The volume.
-    omit : sequence of int
+    omit : sequence of int or str
         For .inp only: phases without elements, such as the pores.
 
     Returns

@@ -68,7 +68,7 @@ def compare(
     generated: Specimens,
     reference: Specimens,
     *,
-    phases: Iterable[int] | None = None,
+    phases: Iterable[int | str] | None = None,
     max_lag: int | None = None,
     splits: int = 100,
     bootstrap: int = 200,
@@ -85,8 +85,8 @@ def compare(
         images of planes: an object with ``images``, or a dict from ``"xy"``, ``"xz"``, ``"yz"`` to
         sequences of 2D labels.  Sizes may differ.  A 2D array is one xy image.  Where both sides
         have voxel sizes that differ, they are compared at the lags that both have in metres.
-    phases : iterable of int, optional
-        Phases to compare; default: all that occur on either side.
+    phases : iterable of int or str, optional
+        Phases to compare, by label or name; default: all that occur on either side.
     max_lag : int, optional
         Longest lag, in voxels of ``generated``; default and maximum: half the smallest image on
         either side, per direction.
@@ -133,7 +133,8 @@ def compare(
     level = _checks.real(confidence, name="confidence", minimum=0.0, maximum=1.0, open_ends=True)
     seed = _checks.seed_number(seed)
     verdict = _checks.boolean(verdict, name="verdict")
-    chosen, count = _chosen_phases(phases, ours, theirs)
+    names = _common_names(generated, reference)
+    chosen, count = _chosen_phases(phases, ours, theirs, names)
     request = _Request(chosen, max_lag, splits, bootstrap, level, seed)
     places = [(plane, axis) for plane in planes for axis in IMAGE_AXES[plane]]
     scale = _Scale.of(ours, theirs)
@@ -144,7 +145,6 @@ def compare(
             stacklevel=2,
         )
     pairs = {place: _counts(ours, theirs, scale, place, request) for place in places}
-    names = _common_names(generated, reference)
     names = tuple(names[p] if p < len(names) else f"phase {p}" for p in range(count))
     laws: dict[Place, _AxisLaw] = {}
     judgement = None
@@ -170,7 +170,9 @@ def compare(
     )
 
 
-def _chosen_phases(phases: Any, ours: Sample, theirs: Sample) -> tuple[tuple[int, ...], int]:
+def _chosen_phases(
+    phases: Any, ours: Sample, theirs: Sample, names: Sequence[str]
+) -> tuple[tuple[int, ...], int]:
     """Return the phases to compare and the number of phases in the result.
 
     Warn the caller's caller of phases that neither side has, and of grey values left as labels.
@@ -184,7 +186,7 @@ def _chosen_phases(phases: Any, ours: Sample, theirs: Sample) -> tuple[tuple[int
         return tuple(present.tolist()), count
     if isinstance(phases, str) or not isinstance(phases, Iterable):
         raise _checks.refuse_type("phases", "be a sequence of phases 0 ... 255", repr(phases))
-    chosen = tuple(_checks.phase_number(p, name="phases") for p in phases)
+    chosen = tuple(_checks.phase_number(p, name="phases", names=names) for p in phases)
     if not chosen:
         raise _checks.refuse("phases", "hold at least one phase 0 ... 255", "none")
     warn_of_absent(present, *chosen, stacklevel=3)

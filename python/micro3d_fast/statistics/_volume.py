@@ -32,6 +32,7 @@ class LabelVolume:
     ndim: int  # dimensions of space: 2 or 3
     batch: bool = False
     voxel: tuple[float, float, float] | None = None  # size in metres, of a Microstructure with one
+    names: tuple[str, ...] = ()  # of the phases of a Microstructure
 
     @classmethod
     def of(
@@ -51,9 +52,9 @@ class LabelVolume:
         shape = tuple(int(n) for n in array.shape)
         ndim = 2 if batch else len(shape)
         volume = array.reshape((1,) * (3 - len(shape)) + shape)
-        voxel = known_voxel_size(labels)
+        known = known_voxel_size(labels), _checks.names_of_phases(labels)
         if mask is None:
-            return cls(volume, None, ndim, batch, voxel)
+            return cls(volume, None, ndim, batch, *known)
         if stay:
             inside = _labels_on_gpu(mask, "mask", (2, 3)).to(array.device)
         else:
@@ -62,7 +63,7 @@ class LabelVolume:
             raise _checks.refuse(
                 "mask", f"have the shape of `labels` {shape}", str(tuple(inside.shape))
             )
-        return cls(volume, (inside != 0).reshape(volume.shape), ndim, batch, voxel)
+        return cls(volume, (inside != 0).reshape(volume.shape), ndim, batch, *known)
 
     @property
     def shape(self) -> Shape3:
@@ -99,8 +100,8 @@ class LabelVolume:
         return self.labels if self.mask is None else self.labels[self.mask]
 
     def phase(self, phase: Any) -> int:
-        """Return a phase number; warn the caller's caller if the phase does not occur."""
-        number = _checks.phase_number(phase)
+        """Return the number of a phase; warn the caller's caller if the phase does not occur."""
+        number = _checks.phase_number(phase, names=self.names)
         warn_of_absent(self.labels, number, stacklevel=3)
         return number
 

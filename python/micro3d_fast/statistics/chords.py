@@ -72,7 +72,7 @@ class ChordLengths(Result):
 
 def chord_lengths(
     labels: Labels,
-    phase: int,
+    phase: int | str,
     *,
     axis: Axis,
     periodic: Periodic = False,
@@ -90,8 +90,8 @@ def chord_lengths(
     ----------
     labels : array of bool or integers 0 ... 255, 2D or 3D, or Microstructure
         Phase of each voxel, axes (z, y, x) or (y, x).
-    phase : int
-        The phase.
+    phase : int or str
+        The phase: its label, or its name in a `Microstructure`.
     axis : int or str
         0, 1, 2 or "z", "y", "x".
     periodic : bool or one per axis

@@ -21,7 +21,7 @@ __all__ = ["two_point_cluster", "two_point_cluster_map"]
 
 def two_point_cluster_map(
     labels: Labels,
-    phase: int,
+    phase: int | str,
     *,
     connectivity: int | None = None,
     periodic: Periodic = False,
@@ -77,7 +77,7 @@ def two_point_cluster_map(
 
 def two_point_cluster(
     labels: Labels,
-    phase: int,
+    phase: int | str,
     *,
     axis: Axis,
     max_lag: int | None = None,

@@ -115,17 +115,21 @@ class Comparison(Result):
         self,
         function: str | None = None,
         *,
-        phase: int | None = None,
+        phase: int | str | None = None,
         plane: str | None = None,
         direction: str | None = None,
     ) -> tuple[Curve, ...]:
         """Return the curves of a function, phase, plane and direction; None stands for all.
+
+        ``phase`` is a label or a name.
 
         Raises
         ------
         ValueError
             A name that no comparison has, or a phase that this one does not have.
         """
+        if isinstance(phase, str):
+            phase = _checks.phase_number(phase, names=self.phase_names)
         known = {
             "function": (function, FUNCTIONS),
             "phase": (phase, range(len(self.phase_names))),

@@ -116,7 +116,7 @@ class TriplePhaseBoundary(Result):
 
 def triple_phase_boundary(
     labels: Labels,
-    phases: Iterable[int] | None = None,
+    phases: Iterable[int | str] | None = None,
     *,
     periodic: Periodic = False,
     mask: Labels | None = None,
@@ -132,7 +132,7 @@ def triple_phase_boundary(
     ----------
     labels : array of bool or integers 0 ... 255, 2D or 3D, or Microstructure
         Phase of each voxel, axes (z, y, x) or (y, x).
-    phases : three int, optional
+    phases : three int or str, optional
         Only lines where all of these meet; default any three phases.
     periodic : bool or one per axis
         Voxels meet across the faces.
@@ -200,9 +200,9 @@ def triple_phase_boundary(
     )
 
 
-def _three_phases(phases: Iterable[int], volume: LabelVolume) -> tuple[int, ...]:
+def _three_phases(phases: Iterable[int | str], volume: LabelVolume) -> tuple[int, ...]:
     """Check three different phases; warn the caller's caller of those that do not occur."""
-    found = tuple(_checks.phase_number(p, name="phases") for p in phases)
+    found = tuple(_checks.phase_number(p, name="phases", names=volume.names) for p in phases)
     if len(set(found)) != 3 or len(found) != 3:
         raise _checks.refuse("phases", "be three different phases", str(found))
     warn_of_absent(volume.labels, *found, stacklevel=3)

@@ -200,7 +200,7 @@ def _is_binary(f: Any) -> bool:
     return bool(((values == 0) | (values == 1)).all())
 
 
-def indicator(labels: Any, phase: int, *, dtype: Any = None) -> torch.Tensor:
+def indicator(labels: Any, phase: int | str, *, dtype: Any = None) -> torch.Tensor:
     """Return the 0/1 field of a phase.
 
     Examples
@@ -211,6 +211,6 @@ def indicator(labels: Any, phase: int, *, dtype: Any = None) -> torch.Tensor:
     import torch
 
     array = _checks.as_labels(labels)
-    number = _checks.phase_number(phase)
+    number = _checks.phase_number(phase, names=_checks.names_of_phases(labels))
     warn_of_absent(array, number, stacklevel=2)
     return torch.from_numpy(np.asarray(array == number)).to(dtype or torch.float64)

@@ -48,7 +48,7 @@ class EulerNumber:
 
 def euler_number(
     labels: Labels,
-    phase: int,
+    phase: int | str,
     *,
     connectivity: int | None = None,
     periodic: Periodic = False,
@@ -66,8 +66,8 @@ def euler_number(
     ----------
     labels : array of bool or integers 0 ... 255, 2D or 3D, or Microstructure
         Phase of each voxel, axes (z, y, x) or (y, x).
-    phase : int
-        The phase.
+    phase : int or str
+        The phase: its label, or its name in a `Microstructure`.
     connectivity : int, optional
         6 (default) or 26 neighbours in 3D; 4 (default) or 8 in 2D.
     periodic : bool or one per axis

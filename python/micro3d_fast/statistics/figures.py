@@ -28,7 +28,7 @@ def plot_comparison(
     comparison: Comparison,
     function: str | None = None,
     *,
-    phase: int | None = None,
+    phase: int | str | None = None,
     plane: str | None = None,
     voxel_size: float | None = None,
 ) -> Any:
@@ -44,7 +44,7 @@ def plot_comparison(
     comparison : Comparison
     function : str, optional
         ``"S2"``, ``"L"`` or ``"autocovariance"``; default S2 and L in one panel.
-    phase : int, optional
+    phase : int or str, optional
     plane : str, optional
     voxel_size : float, optional
         Metres per voxel; the lag is then drawn in micrometres.

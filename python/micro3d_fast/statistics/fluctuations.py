@@ -56,7 +56,7 @@ class LocalFractions(Result):
 
 def local_fractions(
     labels: Labels,
-    phase: int,
+    phase: int | str,
     *,
     sizes: Iterable[int] | None = None,
     bins: int = 20,
@@ -71,8 +71,8 @@ def local_fractions(
     ----------
     labels : array of bool or integers 0 ... 255, 2D or 3D, or Microstructure
         Phase of each voxel.
-    phase : int
-        The phase.
+    phase : int or str
+        The phase: its label, or its name in a `Microstructure`.
     sizes : iterable of int, optional
         Edges in voxels, each at most the shortest axis longer than one voxel (along an axis of one
         voxel the window has one voxel).  Default: 1, 2, 4, … up to half of that axis.

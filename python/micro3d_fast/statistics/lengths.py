@@ -60,7 +60,7 @@ class CorrelationLengths:
 
 def correlation_lengths(
     labels: Labels,
-    phase: int,
+    phase: int | str,
     *,
     method: str = "1/e",
     periodic: Periodic = False,
@@ -77,8 +77,8 @@ def correlation_lengths(
     ----------
     labels : array of bool or integers 0 ... 255, 2D or 3D, or Microstructure
         Phase of each voxel, axes (z, y, x) or (y, x).
-    phase : int
-        The phase.
+    phase : int or str
+        The phase: its label, or its name in a `Microstructure`.
     method : {"1/e", "integral"}
         The lag at which the covariance falls to 1/e (linear between voxels), or its integral by
         trapezoids up to the first zero.

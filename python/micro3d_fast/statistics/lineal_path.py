@@ -19,7 +19,7 @@ __all__ = ["lineal_path", "lineal_paths"]
 
 def lineal_path(
     labels: Labels,
-    phase: int,
+    phase: int | str,
     *,
     axis: Axis,
     max_lag: int | None = None,
@@ -43,8 +43,8 @@ def lineal_path(
     ----------
     labels : array of bool or integers 0 ... 255, 2D or 3D, or Microstructure
         Phase of each voxel, axes (z, y, x) or (y, x).
-    phase : int
-        The phase.
+    phase : int or str
+        The phase: its label, or its name in a `Microstructure`.
     axis : int, str or tuple of int
         Direction d: 0, 1, 2 or "z", "y", "x", or a primitive lattice vector such as the diagonals
         (0, 1, -1) and (1, 1, 1); lag r is then r times that vector.

@@ -72,7 +72,7 @@ class LocalPercolation(Result):
 
 def local_percolation(
     labels: Labels,
-    phase: int,
+    phase: int | str,
     *,
     sizes: Iterable[int] | None = None,
     stride: int | None = None,
@@ -94,8 +94,8 @@ def local_percolation(
     ----------
     labels : array of bool or integers 0 ... 255, 2D or 3D, or Microstructure
         Phase of each voxel.
-    phase : int
-        The phase.
+    phase : int or str
+        The phase: its label, or its name in a `Microstructure`.
     sizes : iterable of int, optional
         Edges in voxels, as of `local_fractions`.  Default: 1, 2, 4, … up to half of the shortest
         axis.

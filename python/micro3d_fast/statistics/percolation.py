@@ -50,7 +50,7 @@ class Percolation:
 
 def cluster_labels(
     labels: Labels,
-    phase: int,
+    phase: int | str,
     *,
     connectivity: int | None = None,
     periodic: Periodic = False,
@@ -62,8 +62,8 @@ def cluster_labels(
     ----------
     labels : array of bool or integers 0 ... 255, 2D or 3D, or Microstructure
         Phase of each voxel.
-    phase : int
-        The phase.
+    phase : int or str
+        The phase: its label, or its name in a `Microstructure`.
     connectivity : int, optional
         6 (default), 18 or 26 neighbours in 3D; 4 (default) or 8 in 2D.
     periodic : bool or one per axis
@@ -96,7 +96,7 @@ def cluster_labels(
 
 def percolation(
     labels: Labels,
-    phase: int,
+    phase: int | str,
     *,
     connectivity: int | None = None,
     periodic: Periodic = False,

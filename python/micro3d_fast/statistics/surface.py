@@ -24,7 +24,7 @@ _SPIRAL = 250  # normals of half a sphere, about
 
 def specific_surface(
     labels: Labels,
-    phase: int,
+    phase: int | str,
     *,
     method: str = "crofton",
     periodic: Periodic = False,
@@ -49,8 +49,8 @@ def specific_surface(
     ----------
     labels : array of bool or integers 0 ... 255, 2D or 3D, or Microstructure
         Phase of each voxel, axes (z, y, x) or (y, x).
-    phase : int
-        The phase.
+    phase : int or str
+        The phase: its label, or its name in a `Microstructure`.
     method : {"crofton", "faces"}
     periodic : bool or one per axis
         Count across the faces of the image; its open faces are not surface. ``"faces"`` divides by

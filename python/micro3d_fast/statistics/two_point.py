@@ -99,8 +99,8 @@ def volume_fractions(labels: Labels, *, mask: Labels | None = None) -> np.ndarra
 
 def two_point_map(
     labels: Labels,
-    phase: int,
-    other: int | None = None,
+    phase: int | str,
+    other: int | str | None = None,
     *,
     periodic: Periodic = False,
     mask: Labels | None = None,
@@ -119,8 +119,8 @@ def two_point_map(
     ----------
     labels : array of bool or integers 0 ... 255, 2D or 3D, or Microstructure
         Phase of each voxel, axes (z, y, x) or (y, x).
-    phase, other : int
-        Phases i and j; j is i by default.
+    phase, other : int or str
+        Labels or names of the phases i and j; j is i by default.
     periodic : bool or one per axis
         Let pairs cross the faces.
     mask : array of bool, optional
@@ -215,8 +215,8 @@ def shift(correlation: np.ndarray) -> np.ndarray:
 
 def two_point_correlation(
     labels: Labels,
-    phase: int,
-    other: int | None = None,
+    phase: int | str,
+    other: int | str | None = None,
     *,
     axis: Axis,
     max_lag: int | None = None,
@@ -231,8 +231,9 @@ def two_point_correlation(
     ----------
     labels : array of bool or integers 0 ... 255, 2D or 3D, or Microstructure
         Phase of each voxel, axes (z, y, x) or (y, x).
-    phase, other : int
-        Phases i and j of ``S_ij(r) = ⟨χ_i(x) χ_j(x + r d)⟩``; j is i by default.
+    phase, other : int or str
+        Labels or names of the phases i and j of ``S_ij(r) = ⟨χ_i(x) χ_j(x + r d)⟩``; j is i by
+        default.
     axis : int, str or tuple of int
         Direction d: 0, 1, 2 or "z", "y", "x", or a primitive lattice vector such as the diagonals
         (0, 1, -1) and (1, 1, 1); lag r is then r times that vector.
@@ -268,8 +269,8 @@ def two_point_correlation(
 
 def two_point_radial(
     labels: Labels,
-    phase: int,
-    other: int | None = None,
+    phase: int | str,
+    other: int | str | None = None,
     *,
     max_lag: int | None = None,
     periodic: Periodic = False,
@@ -289,8 +290,8 @@ def two_point_radial(
     ----------
     labels : array of bool or integers 0 ... 255, 2D or 3D, or Microstructure
         Phase of each voxel, axes (z, y, x) or (y, x).
-    phase, other : int
-        Phases i and j; j is i by default.
+    phase, other : int or str
+        Labels or names of the phases i and j; j is i by default.
     max_lag : int, optional
         Last bin; default half the shortest axis longer than one voxel, at most the longest axis
         less one; lengths of axes count in bins, the widths of which are the smallest spacing.
@@ -358,7 +359,8 @@ def two_point_radial(
 
 def _phase_pair(volume: LabelVolume, phase: Any, other: Any) -> tuple[int, int]:
     """Return two phase numbers, the second by default the first; warn of those that are absent."""
-    first = _checks.phase_number(phase)
-    second = first if other is None else _checks.phase_number(other, name="other")
+    first = second = _checks.phase_number(phase, names=volume.names)
+    if other is not None:
+        second = _checks.phase_number(other, name="other", names=volume.names)
     warn_of_absent(volume.labels, first, second, stacklevel=3)
     return first, second
