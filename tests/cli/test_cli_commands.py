@@ -193,6 +193,26 @@ def test_calibrate_keeps_what_it_finds(run, model, folder, tmp_path):
     assert "--model must be a directory where --save is given, got separator" in err
 
 
+def test_calibrate_corrects_the_network(run, model, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("micro3d_fast.calibration._loop.STEPS", 1)
+    monkeypatch.setattr("micro3d_fast.calibration._loop.WEIGHTS", (1.0,))
+    monkeypatch.setattr("micro3d_fast.calibration._repeats.TRIALS", 1)
+    given = ["--volume", folder / "v.tif", "--shape", "16,16,16", "--volumes", "1"]
+    full = ["calibrate", "--model", model, *given, "--effort", "full"]
+    code, said, err = run(*full, "--out", tmp_path / "c")
+    assert code == 0, err
+    assert "Round: mean deviation" in said
+    assert f"Next: micro3d reconstruct --model {tmp_path / 'c'} --out" in said
+    details = m3.load_model(tmp_path / "c").details["calibration"]
+    assert details["effort"] == "full"
+    code, _, err = run("calibrate", "--model", "separator", *given, "--effort", "full")
+    assert code == errors.BAD_INPUT
+    assert "--out must name a directory for --effort full of the bundled model separator" in err
+    code, _, err = run(*full, "--out", tmp_path / "c", "--seed", "7")
+    assert code == errors.BAD_INPUT
+    assert "--out must be empty or hold a calibration of the same model" in err
+
+
 def test_reconstruct_reports(run, model, folder, tmp_path):
     options = ["--model", model, "--shape", 16, "--passes", 5, "--out", tmp_path / "v.npz"]
     images = ["--xy", folder / "xy-*.png", "--phases", "0:0,255:1"]
