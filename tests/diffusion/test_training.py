@@ -570,3 +570,26 @@ def test_samples_of_a_perfect_network_deviate_as_crops_do(monkeypatch):
         ratios.append(sample_ratio(model, images, "cpu"))
     assert 0.4 < ratios[0] < 2.5
     assert ratios[1] > 4
+
+
+def test_a_checkpoint_that_changed_is_refused(tmp_path):
+    def stop(event):
+        if event["step"] == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(micrographs(), tmp_path, steps=3, callback=stop, **QUICK)
+    file = tmp_path / CHECKPOINT
+    whole = file.read_bytes()
+    for damage in (
+        whole[: len(whole) // 2]
+        + bytes([whole[len(whole) // 2] ^ 64])
+        + whole[len(whole) // 2 + 1 :],
+        whole.replace(b'\\"step\\": 1,', b'\\"step\\":-1,'),
+    ):
+        assert damage != whole
+        file.write_bytes(damage)
+        with pytest.raises(ResumeError, match="must be a whole checkpoint of this run"):
+            train(micrographs(), tmp_path, steps=3, **QUICK)
+    file.write_bytes(whole)
+    train(micrographs(), tmp_path, steps=3, **QUICK)

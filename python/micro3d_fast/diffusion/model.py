@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import warnings
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -22,7 +23,9 @@ import numpy as np
 
 from .. import _checks
 from .._atomic import atomic_write
+from .._files import first_line
 from ..statistics import FractionScatter
+from .model_record import FORMAT, ModelFileError, check_identity, read_record, read_weights
 from .schedule import PREDICTIONS, Schedule
 
 if TYPE_CHECKING:
@@ -45,12 +48,7 @@ __all__ = [
     "model_directory",
 ]
 
-FORMAT = 1
 BUNDLED = ("fibre-composite", "separator", "cathode")
-
-
-class ModelFileError(ValueError):
-    """A model directory is damaged or of a format that this version does not read."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,6 +93,10 @@ class Model:
     fraction_scatter: FractionScatter | None = None
 
     def __post_init__(self) -> None:
+        names = ("phase_names", "volume_fractions", "voxel_size", "patch")
+        values = check_identity(*(getattr(self, name) for name in names))
+        for name, value in zip(names, values, strict=True):
+            object.__setattr__(self, name, value)
         if self.harmonize is None:
             return
         repeats = _checks.repeats(self.harmonize, name="harmonize")
@@ -169,10 +171,12 @@ class Model:
                 f"that of a run of train, whose model is in {directory / 'model'}",
             )
         directory.mkdir(parents=True, exist_ok=True)
+        before = _own_weights(directory)
         state = self.net.state_dict()
         if half is None:
             half = sum(t.numel() for t in state.values()) < 10_000_000
         dtype = torch.float16 if half else torch.float32
+        _require_finite(state, "the network")
         data = save({k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()})
         digest = hashlib.sha256(data).hexdigest()
         name = f"weights-{digest[:12]}.safetensors"
@@ -197,9 +201,8 @@ class Model:
         }
         with atomic_write(directory / "model.json") as path:
             path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        for old in directory.glob("weights-*.safetensors"):
-            if old.name != name:
-                old.unlink()
+        if before is not None and before != name:
+            (directory / before).unlink(missing_ok=True)
         return directory
 
     def with_weights(self, state: dict[str, torch.Tensor]) -> Model:
@@ -219,10 +222,11 @@ def bundled_directory(name: str) -> Path:
 def model_directory(path_or_bundled_name: str | Path) -> Path:
     """Return the directory of model.json: the given one, its ``model``, or a bundled one."""
     directory = Path(path_or_bundled_name)
-    if str(path_or_bundled_name) in BUNDLED and not directory.exists():
-        directory = bundled_directory(str(path_or_bundled_name))
     if not (directory / "model.json").exists() and (directory / "model" / "model.json").exists():
-        directory = directory / "model"
+        return directory / "model"
+    run = any((directory / name).exists() for name in ("model.json", "checkpoint.safetensors"))
+    if str(path_or_bundled_name) in BUNDLED and not run:  # also beside a folder of that name
+        return bundled_directory(str(path_or_bundled_name))
     return directory
 
 
@@ -294,23 +298,21 @@ def _loaded(path_or_bundled_name: str | Path, argument: str, *, stacklevel: int)
             f"got {str(path_or_bundled_name)!r}, which has no model.json"
         )
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(record, dict) or record.get("format") != FORMAT:
-            raise ModelFileError(
-                f"{file} must be a model of format {FORMAT}, got {str(record)[:60]!r}"
-            )
-        data = (directory / record["weights"]).read_bytes()
-        if hashlib.sha256(data).hexdigest() != record["sha256"]:
-            raise ModelFileError(
-                f"{directory / record['weights']} must have the hash that model.json gives, "
-                "but its content differs: the file is damaged"
-            )
-        model = _built(record, data, file)
+        model = _built(read_record(file), file)
     except ModelFileError:
         raise
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+    except (
+        SafetensorError,
+        KeyError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        OSError,
+        OverflowError,
+    ) as error:
         raise ModelFileError(
-            f"{directory} must hold a whole micro3d-fast model, but reading it failed: {error}"
+            f"{directory} must hold a whole micro3d-fast model, but reading it failed: "
+            f"{first_line(error)}"
         ) from error
     if model.details.get("unfinished"):
         warnings.warn(
@@ -320,8 +322,8 @@ def _loaded(path_or_bundled_name: str | Path, argument: str, *, stacklevel: int)
     return model
 
 
-def _built(record: dict[str, Any], data: bytes, file: Path) -> Model:
-    """Return the model of a record and the bytes of its weights."""
+def _built(record: dict[str, Any], file: Path) -> Model:
+    """Return the model of a record and of the weights that it names."""
     import torch
     from safetensors.torch import load
 
@@ -332,7 +334,9 @@ def _built(record: dict[str, Any], data: bytes, file: Path) -> Model:
     _check_record(record, config, schedule, file)
     with torch.device("meta"):
         net = UNet(config)
-    state = {k: v.to(torch.float32) for k, v in load(data).items()}
+    most = 8 * sum(t.numel() for t in net.state_dict().values()) + (1 << 20)
+    state = {k: v.to(torch.float32) for k, v in load(read_weights(file, record, most)).items()}
+    _require_finite(state, file)
     net.load_state_dict(state, assign=True)
     return Model(
         net=net.eval().requires_grad_(False),
@@ -349,6 +353,24 @@ def _built(record: dict[str, Any], data: bytes, file: Path) -> Model:
             FractionScatter.from_record(scatter, len(record["phase_names"])) if scatter else None
         ),
     )
+
+
+def _require_finite(state: dict[str, torch.Tensor], source: Any) -> None:
+    """Refuse weights that are not finite numbers: volumes made by them would look like others."""
+    import torch
+
+    for name, tensor in state.items():
+        if not torch.isfinite(tensor).all():
+            raise ModelFileError(f"{source} must have finite weights, got others in {name}")
+
+
+def _own_weights(directory: Path) -> str | None:
+    """Return the name of the weights of the model that a directory holds, if it is one of ours."""
+    try:
+        name = str(read_record(directory / "model.json")["weights"])
+    except (OSError, ValueError):
+        return None
+    return name if re.fullmatch(r"weights-[0-9a-f]+\.safetensors", name) else None
 
 
 def _check_record(

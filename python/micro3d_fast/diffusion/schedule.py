@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import choice, real, refuse
+from .._checks import choice, integer, real, refuse
 
 __all__ = ["KINDS", "PREDICTIONS", "Affine", "Schedule"]
 
 KINDS = ("linear", "cosine", "cosine-zero", "shifted")
 PREDICTIONS = ("noise", "x0", "v")
+MOST_STEPS = 100_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,9 @@ class Schedule:
 
     def __post_init__(self) -> None:
         choice(self.kind, KINDS, name="schedule")
+        integer(self.steps, name="steps", minimum=1, maximum=MOST_STEPS)
+        for name in ("beta_first", "beta_last"):
+            real(getattr(self, name), name=name, minimum=0.0, maximum=1.0, open_ends=True)
         real(self.shift, name="shift", minimum=0.0, open_ends=True)
         if self.shift != 1 and self.kind != "shifted":
             raise refuse("shift", "be 1 for other schedules than 'shifted'", str(self.shift))

@@ -53,6 +53,31 @@ __all__ = ["NO_PLANE", "PRESETS", "UNet", "UNetConfig"]
 NO_PLANE = len(PLANES)  # index of the dropped plane in classifier-free guidance
 
 
+# What a configuration from a file may request before anything is built of it.
+_LIMITS = {
+    "channels": (1, 256),
+    "dim": (4, 2048),
+    "multipliers": (1, 64),
+    "blocks": (1, 32),
+    "heads": (1, 256),
+    "head_dim": (1, 1024),
+    "cond_dim": (1, 1 << 14),
+    "patch": (1, 16),
+    "fine": (1, 1024),
+    "stem": (1, 63),
+    "fractions": (0, 256),
+}
+_PER_LEVEL = ("multipliers", "blocks", "attention", "cross_attention")
+_SWITCHES = (
+    "attention",
+    "cross_attention",
+    "mid_attention",
+    "global_context",
+    "final_block",
+    "tapered",
+)
+
+
 @dataclass(frozen=True)
 class UNetConfig:
     """Architecture of a `UNet`; `PRESETS` holds three of them by name."""
@@ -79,6 +104,22 @@ class UNetConfig:
         for name, value in asdict(self).items():
             if isinstance(value, list):  # JSON has no tuples
                 object.__setattr__(self, name, tuple(value))
+        for name, (least, most) in _LIMITS.items():
+            values = getattr(self, name)
+            for value in values if isinstance(values, tuple) else (values,):
+                _checks.integer(value, name=name, minimum=least, maximum=most)
+        if self.dim % 8 or not all(size % 2 for size in self.stem):
+            wanted = "be a multiple of 8, and every size in `stem` odd"
+            raise _checks.refuse("dim", wanted, f"{self.dim} and {_checks.shown(self.stem)}")
+        for name in _PER_LEVEL:
+            values = getattr(self, name)
+            if not isinstance(values, tuple) or not 1 <= len(values) == len(self.multipliers) <= 8:
+                wanted = "have one entry for each of 1 to 8 levels"
+                raise _checks.refuse(name, wanted, _checks.shown(values))
+        for name in _SWITCHES:
+            values = getattr(self, name)
+            for value in values if isinstance(values, tuple) else (values,):
+                _checks.boolean(value, name=name)
 
     @property
     def stride(self) -> int:

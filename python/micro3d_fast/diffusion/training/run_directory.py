@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import fcntl
+import hashlib
 import json
 import math
 import os
@@ -20,11 +21,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from reprlib import repr as brief  # 256 phase names are too many for a message
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ... import _checks
 from ..._atomic import atomic_write, sweep
 from .learner import Learner, State
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["CHECKPOINT", "HISTORY", "SETTINGS", "Progress", "ResumeError", "RunDirectory", "Writer"]
 
@@ -177,7 +181,7 @@ class RunDirectory:
         """Write the checkpoint, the loss history and the verdicts, each atomically."""
         from safetensors.torch import save
 
-        meta = {"step": state.step, **vars(progress)}
+        meta = {"step": state.step, "digest": _digest(state.tensors), **vars(progress)}
         with atomic_write(self.out / CHECKPOINT) as path:
             path.write_bytes(save(state.tensors, metadata={"run": json.dumps(meta)}))
         with atomic_write(self.out / HISTORY) as path:
@@ -204,8 +208,13 @@ class RunDirectory:
             with safe_open(file, framework="pt", device=device) as opened:
                 meta = json.loads(opened.metadata()["run"])
                 tensors = {k: opened.get_tensor(k) for k in opened.keys()}  # noqa: SIM118
+            step = meta["step"]
+            if not isinstance(step, int) or step < 0:
+                raise ValueError(f"its step is {brief(step)}")
+            if meta.get("digest") not in (None, _digest(tensors)):  # None: an older checkpoint
+                raise ValueError("its tensors have changed since they were written")
             learner.load_tensors(tensors)
-            learner.step = int(meta["step"])
+            learner.step = step
             if learner.step > learner.options.steps:
                 wanted = f"be at least {learner.step}, the steps that {self.out} has made"
                 raise _checks.refuse("steps", wanted, str(learner.options.steps))
@@ -223,3 +232,12 @@ class RunDirectory:
             raise ResumeError(
                 f"{file} must be a whole checkpoint of this run, but reading it failed: {error}"
             ) from error
+
+
+def _digest(tensors: dict[str, torch.Tensor]) -> str:
+    """Return a digest of names and values."""
+    found = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
