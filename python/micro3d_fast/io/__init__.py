@@ -22,6 +22,12 @@ is ``[z, y, x]`` in all formats, x fastest.  Lengths are in metres; TIFF also ho
 ImageJ and OME readers.  Saving warns of what the format cannot hold.  Every file is written
 atomically (``_atomic``).
 
+Files are read whole or refused: nothing is allocated that a header promises and the file cannot
+hold, and what a library would repair in silence (missing tiles, planes, chunks or pieces) is an
+error.  Our own files other than .npy also hold SHA-256 digests of their labels and fields; arrays
+that do not match them are refused, unless ``name`` asks for one.  Changed labels are best saved
+with `save` again.
+
 Files of other programs are read if they hold one labelled volume; so are folders, patterns and
 lists of images, one per slice.  A voxel size is taken from ImageJ, OME, VTK and DREAM.3D metadata,
 from the tags of electron microscopes and the resolution of TIFF files, and is 1.0 ("in voxels")
