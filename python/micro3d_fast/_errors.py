@@ -49,11 +49,14 @@ class _Refusal(Exception):
         those of the hint are.
         """
         hint = f": {rename_arguments(self.hint, rename)}" if self.hint else ""
-        tail = f", got {self.got}"  # quoted from the input, so it is left as it is
+        wanted, tail = (
+            _short(self.wanted),
+            f", got {_short(self.got)}",
+        )  # quoted from the input, so it is left as it is
         if self.source:
             subject = f"{self.source}: `{self.name}`" if self.name else self.source
-            return f"{subject} must {self.wanted}{tail}{hint}"
-        return f"{rename(self.name)} must {rename_arguments(self.wanted, rename)}{tail}{hint}"
+            return f"{subject} must {wanted}{tail}{hint}"
+        return f"{rename(self.name)} must {rename_arguments(wanted, rename)}{tail}{hint}"
 
     def in_source(self, source: str, *, named: bool = True) -> _Refusal:
         """Return the same refusal about what a file holds: "source: `name` must ...".
@@ -65,6 +68,11 @@ class _Refusal(Exception):
 
     def __reduce__(self) -> Any:
         return _rebuild, (type(self), self.name, self.wanted, self.got, self.hint, self.source)
+
+
+def _short(text: str) -> str:
+    """Return at most 300 characters of a text, which a file may have made long."""
+    return text if len(text) <= 300 else f"{text[:297]}..."
 
 
 def _rebuild(kind: type, name: str, wanted: str, got: str, hint: str, source: str) -> Any:

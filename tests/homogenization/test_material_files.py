@@ -110,6 +110,11 @@ def test_what_is_no_set_of_materials_is_refused(tmp_path, text):
     refused(tmp_path, text, "m.yaml")
 
 
+def test_a_long_value_is_shown_in_part(tmp_path):
+    for text in ("type: " + "isely " * 1000, "type: isotropic, E: 1, " + "k" * 900 + ": 1"):
+        refused(tmp_path, f"phases:\n  - elastic: {{{text}}}\n", r"\.\.\.$")
+
+
 @pytest.mark.parametrize("name", ["[1]", "{a: 1}", "null", "true"])
 def test_a_name_is_a_text(tmp_path, name):
     refused(tmp_path, f"name: {name}\nphases:\n  - conductivity: 1\n", "`name` must be a text")
