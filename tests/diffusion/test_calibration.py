@@ -124,15 +124,15 @@ def test_full_corrects_the_network_and_resumes(short_loop, micrographs, tmp_path
     stages = list(dict.fromkeys(e["stage"] for e in events))
     assert stages == [
         "repeats", "round-1/lessons", "round-1/copy", "round-1/guided-0.5", "round-1/guided-1",
-        "round-1/student", "repeats",
-    ][:6]  # fmt: skip
+        "round-1/student", "round-1/result",
+    ]  # fmt: skip
     assert events[-1]["pass_index"] == events[-1]["passes"]
     saved = m3.load_model(tmp_path)
     assert saved.harmonize == found.harmonize
     assert saved.details == found.model.details
 
     made = {f: f.stat().st_mtime_ns for f in (tmp_path / "round-1").rglob("*.npz")}
-    assert len(made) == 2 + 2 + 2
+    assert len(made) == 2 + 2 + 2 + 2  # lessons, guided by two weights, the result
     values = iter([3.0, 2.5, 2.0, 1.5])
     again = calibrate_fully(micrographs, tmp_path)
     assert again.model.hash == found.model.hash

@@ -28,7 +28,8 @@ from ._volumes import Volumes
 STEPS = 500  # of the copy, and of the student
 WEIGHTS = (0.5, 1.0, 1.5)
 LATER_WEIGHTS = (0.25, 0.5)  # a second round with the full weight overshoots
-JUDGED = 4  # volumes that a choice is made by
+TRIED = 4  # volumes of each weight
+JUDGED = 8  # volumes that decide whether a correction is taken
 ENOUGH = ("consistent", "undecided")  # outcomes for all lessons together that end the loop
 _SEEDS = 100_000  # seeds of a round lie this far from those of the one before
 
@@ -114,54 +115,52 @@ def _work(model: Model, made: Volumes, lessons: int) -> float:
     """Return the passes of one round (without its repeats)."""
     pattern = default_repeats(model.schedule)
     passes = len(pattern) + sum(pattern)
-    judged = min(JUDGED, lessons)
-    guided = 2 * (len(WEIGHTS) * judged + lessons - judged)
+    tried = min(TRIED, lessons)
+    guided = 2 * (len(WEIGHTS) * tried + lessons - tried)
     steps = STEPS * (made.cost_of_step(model) + made.cost_of_step(model, taught=True))
-    return passes * (lessons + guided) + steps
+    return passes * (lessons + guided + min(JUDGED, lessons)) + steps
 
 
 def _round(
     model: Model, made: Volumes, lessons: int, number: int
 ) -> tuple[Model, Round, list[Trial], list[Microstructure]]:
-    """Make one round; return the corrected model, what was done, its trials and volumes."""
-    first, name, judged = number * _SEEDS, f"round-{number}", min(JUDGED, lessons)
+    """Make one round; return the corrected model, what was done, its trials and volumes.
+
+    Lessons, guided volumes and those that judge the result have seeds of their own: networks know
+    the volumes that they were trained on, and those of the same noise.
+    """
+    first, name = number * _SEEDS, f"round-{number}"
+    guided_first, judged_first = first + lessons, first + 2 * lessons
     taught = made.make(model, lessons, f"{name}/lessons", first=first, keep=f"{name}/lessons")
-    before = deviation(made.verdict(taught[:judged]))
-    outcome = made.verdict(taught).outcome
-    if outcome in ENOUGH:
-        return model, Round(outcome, before, {}, None, None, False), [], []
+    together = made.verdict(taught)
+    before = deviation(made.verdict(taught[:JUDGED]))
+    if together.outcome in ENOUGH:
+        return model, Round(together.outcome, before, {}, None, None, False), [], []
     copy = made.train(model, taught, f"{name}/copy", STEPS)
-    weights: dict[float, float] = {}
-    for weight in WEIGHTS if number == 1 else LATER_WEIGHTS:
-        guided = _guided(model, made, copy, weight, range(judged), name)
-        weights[weight] = deviation(made.verdict(guided))
+
+    def guided(weight: float, count: int) -> list[Microstructure]:
+        stage = f"{name}/guided-{weight:g}"
+        return made.make(
+            model, count, stage, first=guided_first, keep=stage, against=copy, weight=weight
+        )
+
+    weights = {
+        weight: deviation(made.verdict(guided(weight, min(TRIED, lessons))))
+        for weight in (WEIGHTS if number == 1 else LATER_WEIGHTS)
+    }
     weight = min(weights, key=weights.__getitem__)
     if weights[weight] >= before:
-        return model, Round(outcome, before, weights, weight, None, False), [], []
-    guided = _guided(model, made, copy, weight, range(lessons), name)
+        return model, Round(together.outcome, before, weights, weight, None, False), [], []
     teacher = Teacher(model, copy, weight)
-    student = made.train(model, guided, f"{name}/student", STEPS, teacher)
+    student = made.train(model, guided(weight, lessons), f"{name}/student", STEPS, teacher)
     student = replace(student, details=model.details)
-    trials = made.find_repeats(student, judged, first=first)
+    trials = made.find_repeats(student, min(TRIED, lessons), first=judged_first)
     student = replace(student, harmonize=trials[-1].harmonize)
-    after = deviation(made.verdict(made.latest))
-    result = Round(outcome, before, weights, weight, after, after < before)
-    return student, result, trials, made.latest
-
-
-def _guided(
-    model: Model, made: Volumes, copy: Model, weight: float, numbers: range, name: str
-) -> list[Microstructure]:
-    stage = f"{name}/guided-{weight:g}"
-    return made.make(
-        model,
-        len(numbers),
-        stage,
-        against=copy,
-        weight=weight,
-        first=int(name.split("-")[1]) * _SEEDS,
-        keep=stage,
-    )
+    stage, count = f"{name}/result", min(JUDGED, lessons)
+    volumes = made.make(student, count, stage, first=judged_first + lessons, keep=stage)
+    after = deviation(made.verdict(volumes))
+    result = Round(together.outcome, before, weights, weight, after, after < before)
+    return student, result, trials, volumes
 
 
 def deviation(verdict: Verdict) -> float:
