@@ -116,7 +116,7 @@ def section_figure(runs: Path, material: str, truth: np.ndarray, names: list[str
     from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
 
-    from micro3d_fast.report._palette import PHASE_COLOURS
+    from micro3d_fast._palette import PHASE_COLOURS
 
     shown: list[tuple[str, np.ndarray]] = []
     for name in names:

@@ -20,7 +20,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from . import _checks
+from . import _checks, _figures, _notebook
 from ._checks import refuse, refuse_type, shown
 from ._phases import phase_counts
 from ._plain_data import MAX_GIVEN_DEPTH
@@ -204,6 +204,24 @@ class Microstructure:
         from . import io
 
         return io.load(path, **options)
+
+    def plot(self, axes: Any = None) -> np.ndarray:
+        """Draw the slice in the middle of the volume in each plane.
+
+        Parameters
+        ----------
+        axes : sequence of three matplotlib axes, optional
+            Where to draw; default a new figure.
+
+        Returns
+        -------
+        array of matplotlib.axes.Axes
+        """
+        pictures = _notebook.middle_slices(self.labels)
+        return _figures.plot_labels(pictures, self.voxel_size, self.phase_names, axes)
+
+    def _repr_html_(self) -> str:
+        return _notebook.volume_html(self)
 
     def __repr__(self) -> str:
         nz, ny, nx = self.shape

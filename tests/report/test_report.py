@@ -16,6 +16,7 @@ from PIL import Image
 
 import micro3d_fast as m3
 from _report import PROVENANCE, Page, judged, micrographs, microstructure, stripes
+from micro3d_fast._png import label_png
 from micro3d_fast.report import (
     Figure,
     Line,
@@ -27,7 +28,6 @@ from micro3d_fast.report import (
     write_report,
 )
 from micro3d_fast.report import _format as numbers
-from micro3d_fast.report import _pictures as pictures
 
 
 @pytest.fixture(scope="module")
@@ -400,7 +400,7 @@ def test_every_kind_of_part(tmp_path):
         Text("a = 1", "code"),
         Table(["a", "b"], [["x", None], ["y", float("inf")], ["z", True]], "Caption."),
         Plot([Line([0, 1], [1, 2])]),
-        Picture(pictures.label_png(stripes()[0]), "A slice.", "Its caption."),
+        Picture(label_png(stripes()[0]), "A slice.", "Its caption."),
         Figure([Plot([Line([0, 1], [1, 2])])] * 2, "Two.", columns=2, legend=[("first", "a")]),
     ]
     page = write_report(tmp_path, microstructure=stripes(), extra=[Section("All", parts, "Lead.")])

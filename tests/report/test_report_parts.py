@@ -17,6 +17,9 @@ from PIL import Image
 import micro3d_fast as m3
 from _report import Page, micrographs, stripes
 from micro3d_fast import report
+from micro3d_fast._lengths import length_unit, nice_length
+from micro3d_fast._palette import phase_rgb
+from micro3d_fast._png import label_png
 from micro3d_fast.report import (
     Line,
     Plot,
@@ -27,7 +30,6 @@ from micro3d_fast.report import _format as numbers
 from micro3d_fast.report import _pictures as pictures
 from micro3d_fast.report import _plots as plots
 from micro3d_fast.report import _view as view
-from micro3d_fast.report._palette import phase_rgb
 from micro3d_fast.report._subject import Subject
 
 
@@ -38,13 +40,13 @@ def test_the_former_name_of_line_stays():
 
 def test_label_png_has_the_colours_of_the_phases():
     labels = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    shown = np.asarray(Image.open(io.BytesIO(pictures.label_png(labels))).convert("RGB"))
+    shown = np.asarray(Image.open(io.BytesIO(label_png(labels))).convert("RGB"))
     np.testing.assert_array_equal(shown, phase_rgb()[labels])
 
 
 def test_large_images_are_averaged_down():
     labels = np.zeros((100, 400), dtype=np.uint8)
-    image = Image.open(io.BytesIO(pictures.label_png(labels, longest=200)))
+    image = Image.open(io.BytesIO(label_png(labels, longest=200)))
     assert image.size == (200, 50)
 
 
@@ -176,14 +178,14 @@ def test_ratio(value, words):
     [((1.0,) * 3, 64.0, "voxels"), ((1e-6,) * 3, 64e-6, "µm"), ((1e-9,) * 3, 64e-9, "nm")],
 )
 def test_length_unit(size, longest, unit):
-    found = numbers.length_unit(size, longest)
+    found = length_unit(size, longest)
     assert found.name == unit
     np.testing.assert_allclose(found(longest), 64.0)
 
 
 @pytest.mark.parametrize(("limit", "length"), [(37.0, 20.0), (50.0, 50.0), (0.7, 0.5), (9, 5)])
 def test_nice_length(limit, length):
-    assert numbers.nice_length(limit) == pytest.approx(length)
+    assert nice_length(limit) == pytest.approx(length)
 
 
 def test_errors_without_a_floor():

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _checks
+from .. import _checks, _notebook
 from .._atomic import atomic_write
 from .._files import first_line
 from ..statistics import FractionScatter
@@ -122,6 +122,9 @@ class Model:
     def fraction_condition(self) -> bool:
         """Whether the network takes phase fractions as a condition."""
         return self.config.fractions > 0
+
+    def _repr_html_(self) -> str:
+        return _notebook.model_html(self)
 
     def __repr__(self) -> str:
         parameters = sum(p.numel() for p in self.net.parameters())

@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .. import _figures, _notebook
 from .._checks import boolean
 from .._results import Result
 from ..typing import Device, Labels, VoxelSize
@@ -25,6 +27,9 @@ from .bounds import ConductivityBounds, conductivity_bounds
 from .connectivity import solid_connectivity
 from .local_fields import voxel_gradient
 from .solver import SolverProgress, solver_options
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["ConductivityProperties", "homogenize_conductivity"]
 
@@ -84,9 +89,34 @@ class ConductivityProperties(Result):
         """The boundary condition."""
         return "periodic"
 
-    def __repr__(self) -> str:
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw the conductivity along all directions of the planes xy, xz and yz.
+
+        Parameters
+        ----------
+        axes : matplotlib polar axes, optional
+            Where to draw; default new ones.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        return _figures.plot_directions(
+            lambda n: np.einsum("...i,ij,...j->...", n, self.tensor, n), "Conductivity", axes
+        )
+
+    def _repr_html_(self) -> str:
+        tensors = {"Conductivity, in the unit of the phases": (self._tidy, COMPONENTS)}
+        return _notebook.properties_html("ConductivityProperties", self, tensors)
+
+    @property
+    def _tidy(self) -> np.ndarray:
+        """The tensor without components that are rounding errors."""
         top = np.abs(self.tensor).max()
-        tidy = np.where(np.abs(self.tensor) < 1e-6 * top, 0.0, self.tensor)
+        return np.where(np.abs(self.tensor) < 1e-6 * top, 0.0, self.tensor)
+
+    def __repr__(self) -> str:
+        tidy = self._tidy
         lines = [f"ConductivityProperties ({self.boundary}; in the unit of the phases; x, y, z)"]
         lines += ["    " + " ".join(f"{v:12.6g}" for v in row) for row in tidy]
         lines.append(

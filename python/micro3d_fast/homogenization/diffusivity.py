@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _notebook
 from .._checks import axis_number, boolean, by_phase, choice, phase_number, real, refuse
 from .._phases import warn_of_absent
 from .._planes import AXIS_NAMES
@@ -87,6 +88,17 @@ class Diffusivity(Result):
     def boundary(self) -> str:
         """The boundary condition."""
         return f"two plates, {self.sides} sides"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ["relative diffusivity", f"{self.relative:.6g}"],
+            ["tortuosity", f"{self.tortuosity:.6g}"],
+            ["volume fraction", f"{self.volume_fraction:.4f}"],
+            ["percolating volume fraction", f"{self.percolating_fraction:.4f}"],
+        ]
+        phases = "+".join(map(str, self.phases))
+        title = f"Diffusivity of phase {phases} along {self.axis}"
+        return _notebook.properties_html(title, self, {}, rows)
 
     def __repr__(self) -> str:
         phases = "phase " + "+".join(map(str, self.phases))

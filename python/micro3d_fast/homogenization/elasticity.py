@@ -16,11 +16,12 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .. import _figures, _notebook
 from .._checks import boolean, refuse
 from .._results import Result
 from ..typing import Device, Labels, VoxelSize
@@ -36,6 +37,9 @@ from .connectivity import Connectivity, solid_connectivity
 from .local_fields import LocalFields, UnitDisplacements, local_elastic_fields
 from .materials import Material, TransverselyIsotropic
 from .solver import SolverProgress, solver_options
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["ElasticProperties", "homogenize_elasticity"]
 
@@ -166,6 +170,34 @@ class ElasticProperties(Result):
                 raise refuse("stress", wanted, repr(given), "its stiffness is 0 there")
             mean = self._resistance.inverse @ mean
         return local_elastic_fields(mean, tuple(names), self._displacements)
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw Young's modulus along all directions of the planes xy, xz and yz.
+
+        Parameters
+        ----------
+        axes : matplotlib polar axes, optional
+            Where to draw; default new ones.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        return _figures.plot_directions(self.young, "Young's modulus", axes)
+
+    def _repr_html_(self) -> str:
+        tensors = {"Stiffness, in the unit of the phases": (_tidy(self.stiffness), VOIGT_NAMES)}
+        alpha = _tidy(self.thermal_expansion)
+        if alpha.any():
+            tensors["Thermal expansion, 1/K"] = (alpha, COMPONENTS)
+        rows = [
+            [f"E ({', '.join(COMPONENTS)})", ", ".join(f"{v:.5g}" for v in self.E)],
+            *(
+                [f"{symbol} ({', '.join(of)})", ", ".join(f"{v:.4g}" for v in of.values())]
+                for symbol, of in (("G", self.G), ("ν", self.nu))
+            ),
+        ]
+        return _notebook.properties_html("ElasticProperties", self, tensors, rows)
 
     def __repr__(self) -> str:
         with np.printoptions(precision=5, suppress=False, linewidth=100):

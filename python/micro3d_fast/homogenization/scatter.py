@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .. import _notebook
 from .._blocks import Window, even_windows, spread_evenly
 from .._checks import as_labels, integer, refuse, refuse_type
 from .._results import Result
@@ -170,10 +171,9 @@ class PropertyScatter(Result, Mapping[str, ScatteredProperty]):
         blocks = f"{self.reference_count} real block{'s' if self.reference_count > 1 else ''}"
         return (volumes, blocks) if self.reference_count else (volumes,)
 
-    def __repr__(self) -> str:
-        size = " x ".join(map(str, self.shape))
-        boundary = f" ({'; '.join(self.boundary)})" if self.boundary else ""
-        rows = [("", *self.sources)]
+    def _rows(self) -> list[tuple[str, ...]]:
+        """Return the component and the columns of `sources` of every property, as text."""
+        rows: list[tuple[str, ...]] = []
         for found in self.properties.values():
             scale = found.scale
             power = "" if scale == 1.0 else f" (1e{round(math.log10(scale))})"
@@ -181,6 +181,21 @@ class PropertyScatter(Result, Mapping[str, ScatteredProperty]):
                 (f"{found.title} {name}".rstrip() + power, *texts)
                 for name, *texts in found.rows(scale)
             ]
+        return rows
+
+    def _repr_html_(self) -> str:
+        return _notebook.card(
+            "PropertyScatter",
+            f"mean ± standard deviation, {' × '.join(map(str, self.shape))} voxels",
+            _notebook.table(("", *self.sources), self._rows()),
+            _notebook.small("; ".join(self.boundary)),
+            *map(_notebook.warning, self.warnings),
+        )
+
+    def __repr__(self) -> str:
+        size = " x ".join(map(str, self.shape))
+        boundary = f" ({'; '.join(self.boundary)})" if self.boundary else ""
+        rows = [("", *self.sources), *self._rows()]
         widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
         lines = [f"PropertyScatter{boundary}: mean ± standard deviation, {size} voxels"]
         lines += [

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _checks
+from .. import _checks, _figures, _notebook
 from .._checks import refuse, refuse_type
 from .._grey_images import gather
 from .._phase_rules import label_images
@@ -369,6 +369,24 @@ class Micrographs:
                         str(side),
                         f"{source.removesuffix(of_plane)}{of_plane} has {rows} x {columns} pixels",
                     )
+
+    def plot(self, axes: Any = None) -> np.ndarray:
+        """Draw the first image of each plane that has images of its own.
+
+        Parameters
+        ----------
+        axes : sequence of as many matplotlib axes, optional
+            Where to draw; default a new figure.
+
+        Returns
+        -------
+        array of matplotlib.axes.Axes
+        """
+        pictures = _notebook.first_images(self.images, self.given)
+        return _figures.plot_labels(pictures, self.voxel_size, self.phase_names, axes)
+
+    def _repr_html_(self) -> str:
+        return _notebook.micrographs_html(self)
 
     def __repr__(self) -> str:
         planes = []

@@ -9,7 +9,8 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from . import _pictures, _plots
+from .._png import data_uri
+from . import _plots
 from ._contents import Contents
 from ._document import Section, Surface, Viewer
 
@@ -48,7 +49,7 @@ def _environment() -> Any:
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["png"] = _pictures.data_uri
+    environment.filters["png"] = data_uri
     environment.filters["polar"] = lambda polar: Markup(_plots.polar_svg(polar))
     environment.filters["svg"] = lambda plot: Markup(_plots.svg(plot))
     return environment

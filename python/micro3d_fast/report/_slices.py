@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from .._lengths import LengthUnit, length_unit, nice_length
 from .._planes import AXIS_NAMES, IMAGE_AXES, NORMAL, PLANES
+from .._png import label_png
 from ..micrographs import Micrographs
-from . import _pictures
 from ._document import Part, Section, SliceGroup, SliceImage, SlicePlane, Slices, Table, Text
-from ._format import LengthUnit, length_unit, nice_length
 from ._subject import Subject
 
 IMAGES_SHOWN = 6  # per plane, of micrographs and of samples
@@ -198,7 +198,7 @@ def _slice_image(
     height, width = _edges(image.shape, plane, voxel_size)
     rows, columns = image.shape
     return SliceImage(
-        png=_pictures.label_png(image, longest=400),
+        png=label_png(image, longest=400),
         alt=f"{alt}, {rows} × {columns} pixels",
         width=round(width / longest, 5),
         aspect=f"{width / height:.6g}",

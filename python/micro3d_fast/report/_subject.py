@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from .._lengths import LengthUnit, length_unit
+from .._palette import phase_colour
 from ._document import Key
-from ._format import LengthUnit, length_unit
-from ._palette import phase_colour
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from .._lengths import nice_length
+from .._palette import phase_colour
 from .._planes import AXIS_NAMES
+from .._png import rgb_png
 from . import _pictures
 from ._document import Viewer
-from ._format import nice_length, percent
-from ._palette import phase_colour
+from ._format import percent
 from ._subject import Subject
 
 
@@ -34,7 +36,7 @@ def viewer(subject: Subject) -> Viewer:
     left_out = ", ".join(names[phase] for phase in hidden)
     alt = f"Perspective view of the volume of {nz} × {ny} × {nx} voxels"
     return Viewer(
-        still=_pictures.rgb_png(still),
+        still=rgb_png(still),
         alt=f"{alt}, {left_out} left out." if hidden else f"{alt}.",
         caption=_caption(subject, packed, left_out),
         hidden=hidden,

@@ -14,12 +14,12 @@ import numpy as np
 
 from .. import _checks, statistics
 from .._atomic import atomic_write
+from .._lengths import LengthUnit, length_unit
 from .._planes import AXIS_NAMES
 from .._printable import csv_text
 from .._results import Result
 from ..microstructure import Microstructure
 from ._document import Figure, Line, Part, Plot, Section, Table
-from ._format import LengthUnit, length_unit
 
 __all__ = ["Descriptors", "Measured", "measure", "sections", "summary", "write_csv"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _checks
+from .. import _checks, _notebook
 from .._planes import AXIS_NAMES, PLANES
 from .._results import Result
 from .verdict import Verdict
@@ -227,6 +227,9 @@ class Comparison(Result):
         ours = " / ".join(f"{v:.3f}" for v in self.fractions_generated)
         theirs = " / ".join(f"{v:.3f}" for v in self.fractions_reference)
         return f"{text}; fractions {ours} against {theirs}"
+
+    def _repr_html_(self) -> str:
+        return _notebook.comparison_html(self)
 
     def __str__(self) -> str:
         lines = [
