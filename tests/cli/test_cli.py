@@ -19,7 +19,18 @@ import micro3d_fast as m3
 from micro3d_fast import cli
 from micro3d_fast.cli import errors, files, options, progress
 
-COMMANDS = ("train", "calibrate", "reconstruct", "characterize", "homogenize", "demo", "info")
+COMMANDS = (
+    "train",
+    "calibrate",
+    "reconstruct",
+    "characterize",
+    "report",
+    "homogenize",
+    "view",
+    "models",
+    "demo",
+    "info",
+)
 
 
 def test_version():

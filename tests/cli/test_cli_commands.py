@@ -297,6 +297,47 @@ def test_characterize_against_micrographs_and_fail_on(run, folder, tmp_path):
         assert (tmp_path / "r" / "report.html").exists()
 
 
+def test_view(run, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    monkeypatch.chdir(tmp_path)
+    labels = np.zeros((4, 5, 6), dtype=np.uint8)
+    labels[:, :, 2:] = 1
+    m3.Microstructure(labels, 1e-6, phase_names=("matrix", "<b>fibre")).save(tmp_path / "v.npz")
+    code, said, err = run("view", "v.npz", "--no-browser")
+    assert code == 0, err
+    assert said.splitlines()[1] == "View in v-view.html."
+    assert opened == []
+    page = (tmp_path / "v-view.html").read_text(encoding="utf-8")
+    assert 'id="view-3d"' in page
+    assert "&lt;b&gt;fibre" in page
+    assert "report.json" not in page
+    code, said, err = run("view", "v.npz", "--out", "pages/part.html", "--crop", "0:2,:,:")
+    assert code == 0, err
+    assert said.startswith("Microstructure: 2 x 5 x 6 voxels")
+    assert opened == [(tmp_path / "pages" / "part.html").as_uri()]
+    monkeypatch.setattr("webbrowser.open", lambda address: False)
+    assert "Open v-view.html in a browser." in run("view", "v.npz")[1]
+    code, _, err = run("view", "v.npz", "--out", "part.pdf")
+    assert code == 2
+    assert "--out must be a file that ends in .html, got part.pdf" in err
+    assert "no.npz" in run("view", "no.npz")[2]
+
+
+def test_models(run):
+    code, said, err = run("models")
+    assert code == 0, err
+    assert [line.partition(":")[0] for line in said.splitlines() if line[0] != " "] == [
+        "fibre-composite", "separator", "cathode"
+    ]  # fmt: skip
+    model = m3.load_model("separator")
+    shares = ", ".join(
+        f"{i} {name} {model.volume_fractions[i]:.3f}" for i, name in enumerate(model.phase_names)
+    )
+    assert f"  phases      {shares}\n" in said
+    assert f"  patch       {model.patch} x {model.patch} pixels\n" in said
+
+
 def test_homogenize(run, tmp_path):
     labels = np.zeros((4, 4, 4), dtype=np.uint8)
     labels[:, :, 2:] = 1

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The command ``micro3d``: train, calibrate, reconstruct, characterize, homogenize, demo, info.
+"""The command ``micro3d``: train, calibrate, reconstruct, characterize, view, ...
 
 One module per command.  Results go to stdout, progress and errors to stderr.  Exit codes: 0 done,
 1 failed, 2 bad input, 3 a verdict that --fail-on names, 130 stopped by Ctrl-C.  Bad input is
@@ -24,8 +24,10 @@ from .demo import demo
 from .errors import BAD_INPUT, INTERRUPTED, to_stderr
 from .homogenize import homogenize
 from .info import info
+from .models import models
 from .reconstruct import reconstruct
 from .train import train
+from .view import view
 
 __all__ = ["app", "main"]
 
@@ -44,7 +46,10 @@ app.command(short_help="Train a model on micrographs.")(train)
 app.command(short_help="Choose the harmonizing passes of a model.")(calibrate)
 app.command(short_help="Reconstruct volumes with a model.")(reconstruct)
 app.command(short_help="Measure the statistics of a volume.")(characterize)
+app.command("report", short_help="Another name of characterize.")(characterize)
 app.command(short_help="Compute effective properties of a volume.")(homogenize)
+app.command(short_help="Open the 3D view of a volume in the browser.")(view)
+app.command(short_help="List the bundled models.")(models)
 app.command(short_help="Run the whole workflow with the bundled models.")(demo)
 app.command(short_help="Show versions, devices and bundled models.")(info)
 

@@ -81,7 +81,7 @@ def characterize(
 
     Writes report.html, report.json and curves.csv. With --reference (a volume) or --xy, --xz, --yz
     (micrographs; then --phases is theirs, and the volume holds labels) a verdict follows: whether
-    the volume deviates more than real specimens of its size do.
+    the volume deviates more than real specimens of its size do. ``report`` is the same command.
 
     \b
     Examples:
@@ -89,6 +89,7 @@ def characterize(
       micro3d characterize volume.tif --reference tomogram.tif --out result/
       micro3d characterize volume.tif --xy 'xy/*.png' --phases 0:0,255:1 --fail-on different \\
           --out result/
+      micro3d report volume.tif --xy 'xy/*.png' --phases labels --out result/
     """
     own = VolumeDetails.of(locals(), volume, reference)
     check_output(out, folder=True)

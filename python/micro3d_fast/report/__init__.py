@@ -4,7 +4,7 @@
 
 from ._document import Figure, Line, Picture, Plot, Section, Table, Text
 from ._origin import software_versions
-from ._write import write_report
+from ._write import write_report, write_view
 
 __all__ = [
     "Curve",
@@ -17,6 +17,7 @@ __all__ = [
     "Text",
     "software_versions",
     "write_report",
+    "write_view",
 ]
 
 Curve = Line  # its former name

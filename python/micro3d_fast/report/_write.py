@@ -16,6 +16,7 @@ import numpy as np
 from .. import _checks
 from .._atomic import atomic_write
 from ..typing import Labels
+from . import _overview
 from ._document import Section
 from ._gather import gather
 from ._page import page_of
@@ -122,3 +123,44 @@ def write_report(
         # a file name that is not UTF-8 has characters that UTF-8 cannot hold
         path.write_text(page, encoding="utf-8", errors="backslashreplace")
     return out / "report.html"
+
+
+def write_view(
+    path: str | os.PathLike[str], microstructure: Labels, *, title: str = "A microstructure"
+) -> Path:
+    """Write a self-contained page with the 3D view of a volume.
+
+    Parameters
+    ----------
+    path : path
+        Of the page, such as ``view.html``; the directory is created if absent.
+    microstructure : Microstructure, or array of bool or integers, shape (nz, ny, nx)
+        The volume.
+    title : str
+        Headline of the page.
+
+    Returns
+    -------
+    Path
+        Of the page.
+    """
+    out = _checks.path(path)
+    contents = gather(
+        microstructure,
+        None,
+        None,
+        comparisons=(None, None, None),
+        samples=None,
+        timings=None,
+        properties=None,
+        extra=None,
+        reproduce={},
+        title=title,
+        verdict=None,
+    )
+    view = _overview.overview_section(contents.subject, None, None, contents.reference)
+    page = page_of(contents, [view], datetime.date.today())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(out) as file:
+        file.write_text(page, encoding="utf-8", errors="backslashreplace")
+    return out

@@ -31,7 +31,7 @@
     for (const section of sections) section.open = open;
     unfold.textContent = open ? "Close all" : "Open all";
   });
-  contents.append(unfold);
+  if (contents) contents.append(unfold);
 
   let opened = [];
   addEventListener("beforeprint", () => {
