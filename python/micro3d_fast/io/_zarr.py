@@ -57,18 +57,14 @@ def _write_zarr(path: Path, volume: Microstructure) -> None:
         group = zarr.open_group(str(temporary), mode="w")
         arrays = {"labels": volume.labels, **{f"fields/{n}": a for n, a in volume.fields.items()}}
         for name, array in arrays.items():
-            chunks = tuple(min(n, 128) for n in array.shape)
-            if hasattr(group, "create_array"):  # zarr 3
-                made = group.create_array(
-                    name,
-                    shape=array.shape,
-                    dtype=array.dtype,
-                    chunks=chunks,
-                    config={"write_empty_chunks": True},
-                )
-                made[...] = array
-            else:
-                group.create_dataset(name, data=array, chunks=chunks, write_empty_chunks=True)
+            made = group.create_array(
+                name,
+                shape=array.shape,
+                dtype=array.dtype,
+                chunks=tuple(min(n, 128) for n in array.shape),
+                config={"write_empty_chunks": True},
+            )
+            made[...] = array
         group.attrs.update(metadata(volume, fields=True))
 
 
