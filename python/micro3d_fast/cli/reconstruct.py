@@ -74,11 +74,12 @@ Guidance = Annotated[
     float, typer.Option(help="Classifier-free guidance; other than 1 takes twice the time.")
 ]
 Fractions = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="auto: those of the micrographs; natural: drawn for each volume with the scatter of "
-        "real specimens of its size; raw; or one fraction per phase, separated by commas, in the "
-        "order of the labels or by name, such as fibre=0.4."
+        help="auto: those of the micrographs, the default of one volume; natural: drawn for each "
+        "volume with the scatter of real specimens of its size, the default of --count; raw; or "
+        "one fraction per phase, separated by commas, in the order of the labels or by name, such "
+        "as fibre=0.4."
     ),
 ]
 FractionCondition = Annotated[
@@ -129,7 +130,7 @@ def reconstruct(
     gamma: Gamma = None,
     guidance: Guidance = 1.0,
     periodic: Periodic = None,
-    fractions: Fractions = "auto",
+    fractions: Fractions = None,
     fraction_condition: FractionCondition = None,
     known: Known = None,
     remove_islands: RemoveIslands = False,
@@ -172,7 +173,7 @@ def reconstruct(
         "gamma": gamma,
         "guidance": guidance,
         "periodic": read_periodic(periodic),
-        "volume_fractions": read_fractions(fractions),
+        "volume_fractions": read_fractions(fractions or "auto"),
         "fraction_condition": "auto" if fraction_condition is None else fraction_condition,
         "remove_islands": remove_islands,
         "window": read_window(window),
@@ -186,6 +187,8 @@ def reconstruct(
     from .. import diffusion
 
     loaded = diffusion.load_model(model)
+    if fractions is None and count > 1 and sampler != "paper" and loaded.fraction_scatter:
+        options["volume_fractions"] = "natural"
     micrographs = images.load(phase_names=loaded.phase_names, voxel_size=loaded.voxel_size)
     if micrographs is not None and report is None:
         fail("--report must be given where micrographs are given to compare with")
