@@ -313,6 +313,7 @@ def test_view(run, tmp_path, monkeypatch):
     assert 'id="view-3d"' in page
     assert "&lt;b&gt;fibre" in page
     assert "report.json" not in page
+    assert "The page loads nothing from the network." in page
     code, said, err = run("view", "v.npz", "--out", "pages/part.html", "--crop", "0:2,:,:")
     assert code == 0, err
     assert said.startswith("Microstructure: 2 x 5 x 6 voxels")
