@@ -47,15 +47,18 @@ FUZZ_SEED  ?= 1
 fuzz: $(VENV)/.installed      ## damaged files of every format: about a minute each
 	$(BIN)/python tests/io/fuzz_files.py --count $(FUZZ_COUNT) --seed $(FUZZ_SEED)
 
-lint: $(VENV)/.installed      ## ruff, clang-format, mypy
-	$(INSTALL) -q ".[dev]"
+lint: $(VENV)/.dev            ## ruff, clang-format, mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	find csrc -path csrc/third_party -prune -o -type f \( -name '*.?pp' -o -name '*.cu' -o -name '*.cuh' \) -print0 \
 	  | xargs -0 $(BIN)/clang-format --dry-run --Werror
 	$(BIN)/mypy
 
-# Install the extras of `make test` and `make bench` together, so that the package is built once.
+# Install these extras together with those of `make test`, so that the package is built once.
+$(VENV)/.dev: $(BIN)/python $(SOURCES)
+	$(INSTALL) ".[test,dev]"
+	touch $(VENV)/.installed $@
+
 $(VENV)/.bench: $(BIN)/python $(SOURCES)
 	$(INSTALL) ".[test,bench]"
 	touch $(VENV)/.installed $@
