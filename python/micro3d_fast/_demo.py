@@ -123,7 +123,7 @@ def reconstruct(
             periodic=name in HOMOGENIZED,
             seed=demo.seed,
             device=demo.device,
-            callback=progress,
+            progress=progress,
             runtime=diffusion.Runtime(keep_raw=True),
         )
     return dataclasses.replace(made, provenance={"model_name": name, **made.provenance})
@@ -208,7 +208,6 @@ def train_briefly(demo: Run, micrographs: Micrographs, folder: Path, seconds: fl
 
         def watch(event: dict[str, Any]) -> None:
             nonlocal done
-            progress(event)
             done = int(event["step"])
             if time.monotonic() > end and done < steps:
                 raise Enough
@@ -217,7 +216,13 @@ def train_briefly(demo: Run, micrographs: Micrographs, folder: Path, seconds: fl
         with contextlib.suppress(Enough), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # so few steps make a poor model
             diffusion.train(
-                micrographs, folder, steps=steps, samples_every=steps, callback=watch, **options
+                micrographs,
+                folder,
+                steps=steps,
+                samples_every=steps,
+                callback=watch,
+                progress=progress,
+                **options,
             )
     demo.print(f"  training      {folder}: {done} steps from scratch, to show how it proceeds")
     return _training_section(folder, done)
@@ -235,7 +240,13 @@ def _step_seconds(micrographs: Micrographs, options: dict[str, Any]) -> float:
     with tempfile.TemporaryDirectory() as scratch, contextlib.suppress(Enough):
         run_folder = Path(scratch) / "run"
         diffusion.train(
-            micrographs, run_folder, steps=5, samples_every=5, callback=clock, **options
+            micrographs,
+            run_folder,
+            steps=5,
+            samples_every=5,
+            callback=clock,
+            progress=False,
+            **options,
         )
     return max(times[-1] - times[0], 1e-3) / 3
 
@@ -296,7 +307,7 @@ def effective_properties(demo: Run, name: str, made: Microstructure) -> dict[str
             chosen = homogenization.load_materials("carbon-epoxy")
             assert chosen.materials is not None
             elastic = homogenization.homogenize_elasticity(
-                made, chosen.materials, tol=TOLERANCE, callback=progress.solver
+                made, chosen.materials, tol=TOLERANCE, progress=progress
             )
             results["Carbon fibre in epoxy"] = elastic
             moduli = ", ".join(f"{e / 1e9:.3g}" for e in elastic.E)
@@ -309,7 +320,7 @@ def effective_properties(demo: Run, name: str, made: Microstructure) -> dict[str
                     axis=axis,
                     sides="periodic",
                     tol=TOLERANCE,
-                    callback=progress.solver,
+                    progress=progress,
                 )
                 for phase in range(made.n_phases)
                 for axis in reversed(AXIS_NAMES)

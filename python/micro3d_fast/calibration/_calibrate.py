@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _checks
+from .._device import find_device
+from .._progress import Shown, following
 from ..diffusion import Model
 from ..diffusion.model import check_model
 from ..diffusion.reconstruction import Reconstruction
@@ -99,6 +101,7 @@ def calibrate(
     rounds: int = 1,
     seed: int = 0,
     callback: Callable[[dict[str, Any]], None] | None = None,
+    progress: Shown = None,
     **options: Unpack[Options],
 ) -> Calibration:
     r"""Fit a model's volumes to its micrographs, from these alone.
@@ -135,6 +138,9 @@ def calibrate(
     callback : callable, optional
         Called after each pass and training step with a dict: stage, pass_index and passes (of the
         whole work, in passes of one volume), seconds, eta.
+    progress : bool, optional
+        Show a bar with the remaining time, on stderr.  Default: in a terminal or notebook, if the
+        work takes more than a few seconds; lines instead of a bar where True is given elsewhere.
     **options
         Others of `reconstruct`, such as ``periodic`` or ``device``.  The result is valid for them.
 
@@ -171,8 +177,18 @@ def calibrate(
     volumes = _checks.integer(volumes, name="volumes", minimum=1, maximum=10_000)
     if out is not None and not full:
         raise _checks.refuse("out", 'be None unless `effort` is "full"', repr(str(out)))
-    with _directory(out, full) as directory:
-        made = Volumes(micrographs, shape, dict(options), seed, callback, directory)
+    device = find_device(options.get("device"))
+    faster = [
+        *(["a GPU"] if device.type == "cpu" else []),
+        *(['the effort "quick"'] if full else []),
+        "smaller or fewer volumes",
+    ]
+    with (
+        _directory(out, full) as directory,
+        following(progress, "calibrating", on=str(device), faster=faster) as bar,
+    ):
+        follow = bar.beside(callback)
+        made = Volumes(micrographs, shape, dict(options), seed, follow, directory)
         if full:
             found = Calibration(*close_loop(model, made, lessons=volumes, rounds=rounds))
             if out is not None:

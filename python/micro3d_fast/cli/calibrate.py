@@ -145,7 +145,7 @@ def calibrate(
             seed=seed,
             periodic=per_axis,
             device=device,
-            callback=progress,
+            progress=progress,
         )
     print_verdict(result.verdict)
     print(result.table())

@@ -133,8 +133,8 @@ def homogenize(
 
     chosen = None if materials is None else homogenization.load_materials(materials)
     options: dict[str, Any] = {"tol": tol, "precision": precision, "device": device}
-    with CtrlC() as ctrl_c, Progress("solving", ctrl_c.check) as progress:
-        options["callback"] = progress.solver
+    with CtrlC() as ctrl_c, Progress(check=ctrl_c.check) as progress:
+        options["progress"] = progress
 
         def compute(solid: Microstructure) -> dict[str, Any]:
             found = {} if chosen is None else _material_properties(solid, chosen, bbar, options)

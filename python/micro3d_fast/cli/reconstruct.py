@@ -218,14 +218,13 @@ def _reconstruct(
 ) -> tuple[Microstructure, list[Path]]:
     """Reconstruct and save one volume per seed; return the last one and the files."""
     from .. import diffusion
-    from ..diffusion.progress import as_one_job
 
     count = len(seeds)
     saved: list[Path] = []
     with CtrlC() as ctrl_c, Progress("reconstructing", ctrl_c.check) as progress:
         try:
             for volume in diffusion.reconstruct_many(
-                volume_shape, model, seeds, callback=as_one_job(progress, volumes=count), **options
+                volume_shape, model, seeds, progress=progress, **options
             ):
                 made = dataclasses.replace(
                     volume, provenance={"model_name": model_name, **volume.provenance}

@@ -165,17 +165,17 @@ def _train(micrographs: Micrographs, out: Path, **options: Any) -> Model:
     from ..diffusion.training.judgement import samples_sentence
 
     last: dict[str, Any] = {}
-    with CtrlC() as ctrl_c, Progress("training", ctrl_c.check) as progress:
+    with CtrlC() as ctrl_c, Progress("training") as progress:
 
         def show(event: dict[str, Any]) -> None:
             last.update(event)
             if (verdict := event.get("verdict")) is not None:
                 text = f"training {event['step']}/{event['steps']}  {samples_sentence(verdict)}"
                 progress.line(text, COLOURS[verdict.outcome])
-            progress(event)
+            ctrl_c.check()
 
         try:
-            return diffusion.train(micrographs, out, callback=show, **options)
+            return diffusion.train(micrographs, out, callback=show, progress=progress, **options)
         except KeyboardInterrupt as error:
             at = f" at step {last['step']} of {last['steps']}" if "step" in last else ""
             raise Stopped(

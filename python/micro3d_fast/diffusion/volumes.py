@@ -7,11 +7,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, overload
 
 from .. import _checks
+from .._progress import Progress, Shown, checked, following
 from ..microstructure import Microstructure
 from ..typing import Device, Fractions, Labels, Periodic
 from .model import Model
@@ -107,6 +109,7 @@ def reconstruct(
     n: None = None,
     seed: int = 0,
     callback: Callback | None = None,
+    progress: Shown = None,
     **options: Unpack[SamplerOptions],
 ) -> Microstructure: ...
 
@@ -119,6 +122,7 @@ def reconstruct(
     n: int,
     seed: int = 0,
     callback: Callback | None = None,
+    progress: Shown = None,
     **options: Unpack[SamplerOptions],
 ) -> list[Microstructure]: ...
 
@@ -141,6 +145,7 @@ def reconstruct(
     seed: int = 0,
     device: Device = None,
     callback: Callback | None = None,
+    progress: Shown = None,
     runtime: Runtime | None = None,
 ) -> Microstructure | list[Microstructure]:
     r"""Reconstruct a 3D volume from a model of its 2D micrographs.
@@ -202,6 +207,9 @@ def reconstruct(
     callback : callable, optional
         Called after each pass with a dict: pass_index, passes, t, plane, seeds (of the volumes that
         the pass denoises together), seconds, eta; for n volumes they count the passes of all.
+    progress : bool, optional
+        Show a bar with the remaining time, on stderr.  Default: in a terminal or notebook, if the
+        work takes more than a few seconds; lines instead of a bar where True is given elsewhere.
     runtime : Runtime, optional
         Rarely used options: windows, precision, compilation, raw labels, fractions as a condition.
 
@@ -229,15 +237,18 @@ def reconstruct(
     (3D) anisotropic microstructures from two-dimensional (2D) micrographs".
     """
     options = dict(locals())  # every argument by its name; first statement of the function
-    for name in ("n", "seed", "callback"):
+    for name in ("n", "seed", "callback", "progress"):
         del options[name]
     _checks.callback(callback)
     if n is None:
-        return Reconstruction.of(**options).run((_checks.seed_number(seed),), callback)[0]
+        request = Reconstruction.of(**options)
+        with _shown(request, progress) as bar:
+            return request.run((_checks.seed_number(seed),), bar.beside(callback))[0]
     n = _checks.integer(n, name="n", minimum=1)
     seed = _checks.integer(seed, name="seed", minimum=0, maximum=2**64 - n)
     job = as_one_job(callback, volumes=n)
-    return list(reconstruct_many(seeds=range(seed, seed + n), callback=job, **options))
+    options.update(callback=job, progress=progress)
+    return list(reconstruct_many(seeds=range(seed, seed + n), **options))
 
 
 @accept_former_keywords
@@ -248,6 +259,7 @@ def reconstruct_many(
     *,
     batch: int | None = None,
     callback: Callback | None = None,
+    progress: Shown = None,
     **options: Unpack[SamplerOptions],
 ) -> Iterator[Microstructure]:
     """Reconstruct volumes one after the other, on demand.
@@ -263,6 +275,8 @@ def reconstruct_many(
         the memory is that of a batch.  Default: as many as fill it, at most 16.
     callback : callable, optional
         As for `reconstruct`, with the passes of each batch.
+    progress : bool, optional
+        As for `reconstruct`; of all volumes, if ``seeds`` has a length.
     **options
         All other options of `reconstruct` except ``n`` and ``seed``.
 
@@ -294,12 +308,30 @@ def reconstruct_many(
         raise _checks.refuse_type("seeds", "be an iterable of integers", type(seeds).__name__)
     if batch is None or request.one_by_one:
         batch = request.volumes_at_once
-    return _batches(request, seeds, batch, callback)
+    return _batches(request, seeds, batch, callback, checked(progress))
 
 
 def _batches(
-    request: Reconstruction, seeds: Iterable[int], batch: int, callback: Callback | None
+    request: Reconstruction,
+    seeds: Iterable[int],
+    batch: int,
+    callback: Callback | None,
+    progress: Shown,
 ) -> Iterator[Microstructure]:
-    waiting = iter(seeds)
-    while some := tuple(itertools.islice(waiting, batch)):
-        yield from request.run([_checks.seed_number(s, name="seeds") for s in some], callback)
+    with _shown(request, progress) as bar:
+        show = as_one_job(bar, volumes=len(seeds)) if isinstance(seeds, Sized) else None
+        follow = bar.beside(callback, show)
+        waiting = iter(seeds)
+        while some := tuple(itertools.islice(waiting, batch)):
+            yield from request.run([_checks.seed_number(s, name="seeds") for s in some], follow)
+
+
+def _shown(request: Reconstruction, progress: Shown) -> AbstractContextManager[Progress]:
+    """Return the bar of a reconstruction, with what would be faster."""
+    passes, draft = request.settings.passes, QUALITY["draft"]
+    faster = [
+        *(["a GPU"] if request.device.type == "cpu" else []),
+        *([f'the sampler "draft" ({draft} of {passes} passes)'] if passes > draft else []),
+        "fewer voxels",
+    ]
+    return following(progress, "reconstructing", on=str(request.device), faster=faster)

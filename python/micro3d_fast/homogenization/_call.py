@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .._checks import integer
+from .._progress import Shown, following
 from ._compute import Compute, compute_for
 from ._periodicity import seam_warnings
 from ._voxels import LabelledVoxels
@@ -44,6 +46,18 @@ class Call:
         for sentence in sentences:
             warnings.warn(sentence, stacklevel=3)
         return sentences
+
+    @contextlib.contextmanager
+    def followed(self, progress: Shown, title: str, loads: int) -> Iterator[Call]:
+        """Yield the call with a callback that also shows the progress of so many loads."""
+        faster = [
+            *(["a GPU"] if self.compute.name == "cpu" else []),
+            "a larger tol",
+            "fewer voxels",
+        ]
+        with following(progress, title, on=self.compute.name, faster=faster) as bar:
+            callback = bar.beside(self.options.callback, bar.solver(loads))
+            yield replace(self, options=replace(self.options, callback=callback))
 
     def seconds(self) -> float:
         """Return the wall time since the call began."""

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from .. import _figures, _notebook
 from .._checks import boolean
+from .._progress import Shown, checked
 from .._results import Result
 from ..typing import Device, Labels, VoxelSize
 from ._call import Call
@@ -138,6 +139,7 @@ def homogenize_conductivity(
     fields: bool = False,
     max_iterations: int = 2000,
     callback: Callable[[SolverProgress], None] | None = None,
+    progress: Shown = None,
     threads: int = 0,
 ) -> ConductivityProperties:
     """Compute the effective conductivity tensor of a periodic labelled image.
@@ -166,6 +168,9 @@ def homogenize_conductivity(
         Per load; then :class:`ConvergenceError`, with the partial result.
     callback : callable, optional
         Called with a :class:`SolverProgress` after every iteration.
+    progress : bool, optional
+        Show a bar with the remaining time, on stderr. Default: in a terminal or notebook, if the
+        work takes more than a few seconds; lines instead of a bar where True is given elsewhere.
     threads : int
         CPU threads, 0 for all.
 
@@ -183,6 +188,7 @@ def homogenize_conductivity(
     >>> np.diag(homogenize_conductivity(labels, [1.0, 3.0]).tensor).round(6)
     array([2. , 2. , 1.5])
     """
+    checked(progress)
     options = solver_options(tol, max_iterations, precision, callback)
     call = Call.of(labels, voxel_size, options, device, threads)
     voxels = call.voxels
@@ -194,7 +200,10 @@ def homogenize_conductivity(
     tensors = np.stack([phases[label] for label in labels_of_code])
     counts = voxels.counts[labels_of_code]
     elements = UnitElements(phase_codes, tensors, voxels.voxel_size, counts=counts)
-    results = solve_unit_loads(call, "conductivity", elements, keep_fields=fields, together=256**3)
+    with call.followed(progress, "conductivity", 3) as followed:
+        results = solve_unit_loads(
+            followed, "conductivity", elements, keep_fields=fields, together=256**3
+        )
     flux = None
     if fields and results.fields is not None:
         flux = _flux(results.fields, tensors, phase_codes, voxels.voxel_size)

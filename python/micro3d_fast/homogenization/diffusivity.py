@@ -15,6 +15,7 @@ from .. import _notebook
 from .._checks import axis_number, boolean, by_phase, choice, phase_number, real, refuse
 from .._phases import warn_of_absent
 from .._planes import AXIS_NAMES
+from .._progress import Shown, checked
 from .._results import Result
 from ..typing import Device, Labels, VoxelSize
 from ._call import Call
@@ -132,6 +133,7 @@ def relative_diffusivity(
     max_iterations: int = 5000,
     preconditioner: str = "auto",
     callback: Callable[[SolverProgress], None] | None = None,
+    progress: Shown = None,
     threads: int = 0,
 ) -> Diffusivity:
     r"""Compute relative diffusivity and tortuosity of phases between two plates, as TauFactor does.
@@ -172,6 +174,9 @@ def relative_diffusivity(
         multigrid on the CPU and transforms on CUDA.
     callback : callable, optional
         Called with a :class:`SolverProgress` after every iteration.
+    progress : bool, optional
+        Show a bar with the remaining time, on stderr. Default: in a terminal or notebook, if the
+        work takes more than a few seconds; lines instead of a bar where True is given elsewhere.
     threads : int
         CPU threads, 0 for all.
 
@@ -194,6 +199,7 @@ def relative_diffusivity(
     >>> round(channel.relative, 6), round(channel.tortuosity, 6)
     (0.5, 1.0)
     """
+    checked(progress)
     options = solver_options(tol, max_iterations, precision, callback)
     call = Call.of(labels, voxel_size, options, device, threads)
     voxels = call.voxels
@@ -214,7 +220,8 @@ def relative_diffusivity(
         return _result(call, plates, values, sides, warnings, relative=0.0, fields=fields)
     kind = MultigridSystem if preconditioner == "multigrid" else TransformSystem
     system = kind(plates, call.compute, options)
-    solution = solve(system, options)
+    with call.followed(progress, "diffusivity", 1) as followed:
+        solution = solve(system, followed.options)
     result = _result(
         call,
         plates,

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 
 from .. import _figures, _notebook
 from .._checks import boolean, refuse
+from .._progress import Shown, checked
 from .._results import Result
 from ..typing import Device, Labels, VoxelSize
 from ._call import Call
@@ -237,6 +238,7 @@ def homogenize_elasticity(
     fields: bool = False,
     max_iterations: int = 2000,
     callback: Callable[[SolverProgress], None] | None = None,
+    progress: Shown = None,
     threads: int = 0,
 ) -> ElasticProperties:
     r"""Compute the effective stiffness and thermal expansion of a periodic labelled image.
@@ -273,6 +275,9 @@ def homogenize_elasticity(
         Per load; then :class:`ConvergenceError`, with the partial result.
     callback : callable, optional
         Called with a :class:`SolverProgress` after every iteration.
+    progress : bool, optional
+        Show a bar with the remaining time, on stderr. Default: in a terminal or notebook, if the
+        work takes more than a few seconds; lines instead of a bar where True is given elsewhere.
     threads : int
         CPU threads, 0 for all.
 
@@ -297,6 +302,7 @@ def homogenize_elasticity(
     >>> m3.homogenize_elasticity(labels, phases).E.round(-8) / 1e9  # x, y, z
     array([ 7.5,  7.5, 20.5])
     """
+    checked(progress)
     options = solver_options(tol, max_iterations, precision, callback)
     call = Call.of(labels, voxel_size, options, device, threads)
     problem = _checked(call, materials, directions, bbar, fields)
@@ -310,12 +316,15 @@ def homogenize_elasticity(
         directions=problem.fibre_directions,
         fibre_phases=problem.fibre_phases,
     )
-    with ThreadPoolExecutor(1) as beside:  # the host, while a GPU solves
+    with (
+        ThreadPoolExecutor(1) as beside,  # the host, while a GPU solves
+        call.followed(progress, "stiffness", 6) as followed,
+    ):
         finding = beside.submit(_connectivity, problem)
         if call.compute.name == "cpu":
             finding.result()
         results = solve_unit_loads(
-            call, "elasticity", elements, keep_fields=problem.fields, together=160**3
+            followed, "elasticity", elements, keep_fields=problem.fields, together=160**3
         )
     connectivity = finding.result()
     if connectivity is not None:

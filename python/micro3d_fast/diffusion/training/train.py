@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ... import _checks
+from ..._progress import Shown, checked, following
 from ...typing import Device
 from ..model import Model, load_model
 from .judgement import outcome_of, poor, recent_losses, verdict_record
@@ -51,6 +52,7 @@ def train(
     seed: int = 0,
     resume: bool = True,
     callback: Callable[[dict[str, Any]], None] | None = None,
+    progress: Shown = None,
     prediction: str | None = None,
     schedule: str | None = None,
     shift: float | None = None,
@@ -101,6 +103,9 @@ def train(
         Called after each step with a dict: step, steps, loss (smoothed; on CUDA that of up to two
         steps before, which the host does not wait for), seconds, eta, verdict (of the 2D samples, a
         `Verdict`, at a step with a picture; else None).
+    progress : bool, optional
+        Show a bar with the remaining time, on stderr.  Default: in a terminal or notebook, if the
+        work takes more than a few seconds; lines instead of a bar where True is given elsewhere.
     prediction : {"noise", "x0", "v"}, optional
         What the network predicts; default noise for ``"paper"``, v for the others.
     schedule : {"linear", "cosine", "cosine-zero", "shifted"}, optional
@@ -186,17 +191,28 @@ def train(
         wanted = f"be at most {micrographs.min_side}, the shortest side of the images"
         raise _checks.refuse("patch", wanted, str(options.patch))
     _checks.callback(callback)
+    checked(progress)
     size = micrographs.check(patch=options.patch).patch
     for sentence in size.warnings if size else ():
         warnings.warn(sentence, UserWarning, stacklevel=2)
-    if steps is None and options.preset != "paper":
-        _run_until_good(micrographs, out, options, resume, callback)
-    else:
-        _run(micrographs, out, options, resume, callback)
+    run = _run_until_good if steps is None and options.preset != "paper" else _run
+    faster = _faster(options)
+    with following(progress, "training", on=str(options.device), faster=faster) as bar:
+        run(micrographs, out, options, resume, bar.beside(callback))
     model = load_model(Path(out) / "model")  # exactly what is on disk
     if "training" in model.details and poor(model.details):  # older versions did not record it
         warnings.warn(f"the model may be poor: {model.details['training']}", stacklevel=2)
     return model
+
+
+def _faster(options: TrainingOptions) -> list[str]:
+    """Return what would make a training shorter."""
+    return [
+        *(["a GPU"] if options.device.type == "cpu" else []),
+        *(['the preset "small"'] if options.preset != "small" else []),
+        *(["a start from another model (init)"] if options.init is None else []),
+        "fewer steps",
+    ]
 
 
 def fine_tune(
