@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from ._phases import phase_counts
 from ._plain_data import MAX_GIVEN_DEPTH
 from ._printable import printable
 from .typing import Labels, VoxelSize
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Microstructure"]
 
@@ -207,7 +210,7 @@ class Microstructure:
 
         return io.load(path, **options)
 
-    def plot(self, axes: Any = None) -> np.ndarray:
+    def plot(self, axes: Sequence[Axes] | np.ndarray | None = None) -> np.ndarray:
         """Draw the slice in the middle of the volume in each plane.
 
         Parameters

@@ -10,7 +10,7 @@ import hashlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from ._check import check
 from ._patch import measure_patch
 from ._pixel_sizes import voxel_size_of
 from ._report import MicrographReport, describe_sizes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -370,7 +373,7 @@ class Micrographs:
                         f"{source.removesuffix(of_plane)}{of_plane} has {rows} x {columns} pixels",
                     )
 
-    def plot(self, axes: Any = None) -> np.ndarray:
+    def plot(self, axes: Sequence[Axes] | np.ndarray | None = None) -> np.ndarray:
         """Draw the first image of each plane that has images of its own.
 
         Parameters
