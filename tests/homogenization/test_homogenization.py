@@ -293,7 +293,7 @@ FIBRE = m3.TransverselyIsotropic(9, 3, 1, 0.2, 0.3)
             r"present \(0 and 255\), .* grey values into phases with `phases`={0: 0, 255: 1}",
         ),
         ({"materials": []}, ValueError, "`materials` must cover .* got 0 entries"),
-        ({"materials": {0: SOFT}}, TypeError, "`materials` must be a sequence of materials"),
+        ({"materials": 3}, TypeError, "`materials` must be a sequence of materials"),
         ({"materials": [SOFT, 3.0]}, TypeError, r"`materials\[1\]` must be Isotropic, .*got float"),
         ({"tol": 0}, ValueError, "`tol`"),
         ({"tol": 2.0}, ValueError, "`tol`"),
