@@ -484,7 +484,6 @@ RUN = """
 import sys
 import numpy as np, torch
 torch.set_num_threads(1)
-from _toy import tiny_model
 from micro3d_fast import Micrographs
 from micro3d_fast.diffusion import train
 labels = np.random.default_rng(0).integers(0, 2, (24, 20, 28)).repeat(2, axis=2).astype(np.uint8)

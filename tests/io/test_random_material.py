@@ -174,7 +174,7 @@ def test_packed_bodies_do_not_overlap(monkeypatch):
     ("arguments", "error", "message"),
     [
         ((0, (4, 4, 3)), ValueError, "`shape` must hold at least 64 voxels, got 48"),
-        ((0, (8, 8)), ValueError, "`shape` must be three positive"),
+        ((0, (8, 8)), ValueError, "`shape` must be one or three positive"),
         ((0, SMALL, 4), ValueError, "`n_phases` must be an integer 2 ... 3, got 4"),
         ((-1,), ValueError, "`seed` must be an integer"),
         ((0.5,), TypeError, "`seed` must be an integer"),

@@ -265,8 +265,12 @@ def test_checkerboard():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: synthetic.separator((8, 8)), ValueError, "`shape` must be three positive"),
-        (lambda: synthetic.separator((8, 8, 0)), ValueError, "`shape` must be three positive"),
+        (lambda: synthetic.separator((8, 8)), ValueError, "`shape` must be one or three positive"),
+        (
+            lambda: synthetic.separator((8, 8, 0)),
+            ValueError,
+            "`shape` must be one or three positive",
+        ),
         (lambda: synthetic.separator((8,) * 3, 1.0), ValueError, r"in \(0, 1\), got 1"),
         (lambda: synthetic.separator((8,) * 3, seed=-1), ValueError, "`seed` must be an integer"),
         (lambda: synthetic.separator((8,) * 3, 0.5, (1, 2)), ValueError, "`correlation_length` m"),
@@ -300,7 +304,11 @@ def test_checkerboard():
         ),
         (lambda: synthetic.layered((8,) * 3, period=1), ValueError, "`period` must be an integer"),
         (lambda: synthetic.layered((8,) * 3, axis="w"), ValueError, "`axis` must be 0, 1, 2 or"),
-        (lambda: synthetic.checkerboard((8,) * 3, 0), ValueError, "`cell` must be three positive"),
+        (
+            lambda: synthetic.checkerboard((8,) * 3, 0),
+            ValueError,
+            "`cell` must be one or three positive",
+        ),
         (
             lambda: synthetic.overlapping_spheres_two_point(0.5, 0.0, 1.0),
             ValueError,
