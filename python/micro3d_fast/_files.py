@@ -46,7 +46,7 @@ def _kind(status: os.stat_result) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error of another library says, in one short line."""
+    """Return the message of another library's error, in one short line."""
     line = printable(next(iter(str(error).splitlines()), "")) or type(error).__name__
     return line if len(line) <= 200 else line[:197] + "..."
 

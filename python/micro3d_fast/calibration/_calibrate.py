@@ -112,7 +112,7 @@ def calibrate(
     ``effort="full"`` then corrects the network: a copy of it is trained on slices of its volumes,
     which differ from the micrographs where the composition of three planes is at fault; volumes are
     made by network + w (network - copy), with the weight w whose volumes deviate least; and the
-    network is trained to say what the pair says of noised slices of these volumes, so that the
+    network is trained to predict what the pair predicts for noised slices of them, so that the
     corrected model costs no more than before.  It takes about 20 minutes for a ``"small"`` model
     and 64\ :sup:`3` voxels on two CPU cores.  A model whose volumes are consistent with the
     micrographs, or that a correction does not improve, stays as it is.

@@ -73,7 +73,7 @@ class TrainingOptions:
     precision: Any  # checked: a torch.dtype
     compile: Any
     init: Model | None = None  # whose weights the run starts from
-    teacher: Teacher | None = None  # whose word is learned instead of the noise that was added
+    teacher: Teacher | None = None  # whose predictions are the target
 
     @property
     def recipe(self) -> Recipe:

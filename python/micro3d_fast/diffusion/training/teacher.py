@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""A network and its copy, guided away from the copy: what a student network learns to say."""
+"""A network and its copy, guided away from the copy: what a student network learns to predict."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Teaching:
         ]
 
     def target(self, batch: Batch) -> torch.Tensor:
-        """Return what the pair says of the noisy images of a batch."""
+        """Return what the pair predicts for the noisy images of a batch."""
         import torch
 
         x_t = batch.x_t.to(self._dtype)

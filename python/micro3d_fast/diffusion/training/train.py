@@ -230,7 +230,7 @@ def fine_tune(
 ) -> Model:
     """Train a copy of a model further, on its own recipe; resumes a run in ``out``.
 
-    With a teacher the copy learns what it says of the noisy images, instead of their noise.
+    With a teacher the copy learns what the teacher predicts for the noisy images.
     """
     side = min(model.patch, micrographs.min_side // model.config.stride * model.config.stride)
     details = model.details
