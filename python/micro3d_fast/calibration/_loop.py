@@ -131,7 +131,7 @@ def _round(
     """
     first, name = number * _SEEDS, f"round-{number}"
     guided_first, judged_first = first + lessons, first + 2 * lessons
-    taught = made.make(model, lessons, f"{name}/lessons", first=first, keep=f"{name}/lessons")
+    taught = made.make(model, lessons, f"{name}/lessons", first=first, keep=True)
     together = made.verdict(taught)
     before = deviation(made.verdict(taught[:JUDGED]))
     if together.outcome in ENOUGH:
@@ -141,7 +141,7 @@ def _round(
     def guided(weight: float, count: int) -> list[Microstructure]:
         stage = f"{name}/guided-{weight:g}"
         return made.make(
-            model, count, stage, first=guided_first, keep=stage, against=copy, weight=weight
+            model, count, stage, first=guided_first, keep=True, against=copy, weight=weight
         )
 
     weights = {
@@ -156,8 +156,8 @@ def _round(
     student = replace(student, details=model.details)
     trials = made.find_repeats(student, min(TRIED, lessons), first=judged_first)
     student = replace(student, harmonize=trials[-1].harmonize)
-    stage, count = f"{name}/result", min(JUDGED, lessons)
-    volumes = made.make(student, count, stage, first=judged_first + lessons, keep=stage)
+    first, count = judged_first + lessons, min(JUDGED, lessons)
+    volumes = made.make(student, count, f"{name}/result", first=first, keep=True)
     after = deviation(made.verdict(volumes))
     result = Round(together.outcome, before, weights, weight, after, after < before)
     return student, result, trials, volumes

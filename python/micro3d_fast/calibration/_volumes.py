@@ -17,6 +17,7 @@ import numpy as np
 
 from .._atomic import atomic_write
 from .._checks import refuse
+from .._plain_data import load_json_object
 from .._planes import NORMAL
 from ..diffusion import Model
 from ..diffusion.reconstruction import Reconstruction
@@ -101,9 +102,9 @@ class Volumes:
         against: Model | None = None,
         weight: float = 0.0,
         first: int = 0,
-        keep: str | None = None,
+        keep: bool = False,
     ) -> list[Microstructure]:
-        """Return volumes of the seeds from ``first`` on; those that are kept are read."""
+        """Return volumes of the seeds from ``first`` on; kept ones lie in a folder of the stage."""
         request = accept_former_keywords(Reconstruction.of)(
             self.shape,
             model,
@@ -115,7 +116,7 @@ class Volumes:
         )
         cost = request.settings.passes * (1 if against is None else 2)
         files = [
-            None if keep is None or self.directory is None else self.directory / keep / f"{k}.npz"
+            self.directory / stage / f"{k}.npz" if keep and self.directory is not None else None
             for k in range(first, first + n)
         ]
         found: dict[int, Microstructure] = {}
@@ -216,7 +217,7 @@ class Volumes:
         assert self.directory is not None
         file = self.directory / "calibration.json"
         if file.exists():
-            found = json.loads(file.read_text(encoding="utf-8"))
+            found = load_json_object(file.read_text(encoding="utf-8"), file)
             for name, value in settings.items():
                 if found.get(name) != value:
                     raise refuse(

@@ -235,7 +235,7 @@ def model_directory(path_or_bundled_name: str | Path) -> Path:
 
 def keep_harmonize(directory: Path, harmonize: tuple[int, ...]) -> None:
     """Write the repeats that `calibrate` found into a model's record, not its weights."""
-    record = json.loads((directory / "model.json").read_text(encoding="utf-8"))
+    record = read_record(directory / "model.json")
     with atomic_write(directory / "model.json") as path:
         text = json.dumps({**record, "harmonize": list(harmonize)}, indent=2)
         path.write_text(text + "\n", encoding="utf-8")

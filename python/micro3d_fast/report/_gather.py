@@ -21,17 +21,17 @@ from ._subject import Subject
 
 def gather(
     microstructure: Any,
-    micrographs: Any,
-    reference: Any,
+    micrographs: Any = None,
+    reference: Any = None,
     *,
-    comparisons: tuple[Any, Any, Any],
-    samples: Any,
-    timings: Any,
-    properties: Any,
-    extra: Any,
-    reproduce: Mapping[str, str] | None,
-    title: str | None,
-    verdict: str | None,
+    comparisons: tuple[Any, Any, Any] = (None, None, None),
+    samples: Any = None,
+    timings: Any = None,
+    properties: Any = None,
+    extra: Any = None,
+    reproduce: Mapping[str, str] | None = None,
+    title: str | None = None,
+    verdict: str | None = None,
 ) -> Contents:
     """Check the arguments of `write_report` and complete them."""
     if micrographs is not None and not isinstance(micrographs, Micrographs):

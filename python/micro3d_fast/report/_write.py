@@ -119,10 +119,7 @@ def write_report(
     out.mkdir(parents=True, exist_ok=True)
     with atomic_write(out / "report.json") as path:
         path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    with atomic_write(out / "report.html") as path:
-        # a file name that is not UTF-8 has characters that UTF-8 cannot hold
-        path.write_text(page, encoding="utf-8", errors="backslashreplace")
-    return out / "report.html"
+    return _write_page(out / "report.html", page)
 
 
 def write_view(
@@ -145,22 +142,16 @@ def write_view(
         Of the page.
     """
     out = _checks.path(path)
-    contents = gather(
-        microstructure,
-        None,
-        None,
-        comparisons=(None, None, None),
-        samples=None,
-        timings=None,
-        properties=None,
-        extra=None,
-        reproduce={},
-        title=title,
-        verdict=None,
-    )
+    contents = gather(microstructure, reproduce={}, title=title)
     view = _overview.overview_section(contents.subject, None, None, contents.reference)
     page = page_of(contents, [view], datetime.date.today())
     out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(out) as file:
-        file.write_text(page, encoding="utf-8", errors="backslashreplace")
-    return out
+    return _write_page(out, page)
+
+
+def _write_page(file: Path, page: str) -> Path:
+    """Write a page; return its file."""
+    with atomic_write(file) as path:
+        # a file name that is not UTF-8 has characters that UTF-8 cannot hold
+        path.write_text(page, encoding="utf-8", errors="backslashreplace")
+    return file

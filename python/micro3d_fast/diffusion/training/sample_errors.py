@@ -37,31 +37,37 @@ def sample_ratio(model: Model, micrographs: Micrographs, device: str) -> float:
     labels, number = micrographs.sample(rng, len(PLANES) * _POOL, model.patch)
     ratios = []
     for k, plane in enumerate(PLANES):
-        pool = labels[number == k]
-        whole = _curves(pool, model.n_phases)
-        draws = [rng.choice(len(pool), SAMPLES, replace=False) for _ in range(_DRAWS)]
-        drawn = [_errors(_curves(pool[draw], model.n_phases), whole) for draw in draws]
+        crops = _curves(labels[number == k], model.n_phases)
+        count, whole = int((number == k).sum()), _means(crops)
+        draws = [rng.choice(count, SAMPLES, replace=False) for _ in range(_DRAWS)]
+        drawn = [_errors(_means(crops, draw), whole) for draw in draws]
         samples = sample_slices(model, plane, SAMPLES, size=model.patch, device=device)
-        made = _errors(_curves(samples, model.n_phases), whole)
+        made = _errors(_means(_curves(samples, model.n_phases)), whole)
         usual = np.maximum(np.mean(drawn, axis=0), np.quantile(drawn, 0.95, axis=0) / GOOD_RATIO)
         ratios.append(made / np.maximum(usual, 1e-3))
     return float(np.max(ratios))
 
 
 def _curves(images: np.ndarray, phases: int) -> Curves:
-    """Return the mean S2 and L of images (n, side, side) to half their side."""
+    """Return S2 and L of each image (n, side, side), (n, lags), to half their side."""
     found: Curves = {}
     side = images.shape[-1]
     for phase in range(phases):
         for axis in (1, 2):
             inside = np.moveaxis(images == phase, axis, 2)
-            runs, s2, path = inside, [inside.mean()], [inside.mean()]
+            runs, fraction = inside, inside.mean((1, 2))
+            s2, path = [fraction], [fraction]
             for lag in range(1, side // 2 + 1):
-                s2.append((inside[..., lag:] & inside[..., :-lag]).mean())
+                s2.append((inside[..., lag:] & inside[..., :-lag]).mean((1, 2)))
                 runs = runs[..., :-1] & inside[..., lag:]
-                path.append(runs.mean())
-            found["S2", phase, axis], found["L", phase, axis] = np.array(s2), np.array(path)
+                path.append(runs.mean((1, 2)))
+            found["S2", phase, axis], found["L", phase, axis] = np.stack(s2, 1), np.stack(path, 1)
     return found
+
+
+def _means(curves: Curves, chosen: np.ndarray | slice = slice(None)) -> Curves:
+    """Return the mean curves of chosen images."""
+    return {key: of_image[chosen].mean(axis=0) for key, of_image in curves.items()}
 
 
 def _errors(curves: Curves, reference: Curves) -> np.ndarray:
