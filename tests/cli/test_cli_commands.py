@@ -235,6 +235,39 @@ def test_reconstruct_reports(run, model, folder, tmp_path):
     assert "\nVerdict: different: the " in said  # the volume of a network of two steps
 
 
+def test_reconstruct_reports_several_volumes(run, model, folder, tmp_path):
+    code, said, err = run(
+        "reconstruct", "--model", model, "--shape", 16, "--passes", 5, "--count", 3, "--seed", 4,
+        "--out", tmp_path / "v.npz", "--volume", folder / "v.tif", "--report", tmp_path / "r",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "\nVerdict: different: the " in said
+    record = json.loads((tmp_path / "r" / "report.json").read_text(encoding="utf-8"))
+    assert record["comparison"]["full"]["generated"].startswith("3 volumes of 16")
+    page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    assert ": the first of 3 volumes" in page
+    assert record["microstructure"]["provenance"]["seed"] == 4
+
+
+def test_materials_prints_what_homogenize_reads(run, tmp_path):
+    code, said, err = run("materials")
+    assert (code, err) == (0, "")
+    (tmp_path / "materials.yaml").write_text(said, encoding="utf-8")
+    labels = np.repeat(np.uint8([0, 1]), 4 * 4 * 4).reshape(8, 4, 4)
+    m3.Microstructure(labels, 1e-6, ("fibre", "matrix")).save(tmp_path / "v.npz")
+    code, found, err = run(
+        "homogenize", tmp_path / "v.npz", "--materials", tmp_path / "materials.yaml"
+    )
+    assert (code, err) == (0, "")
+    assert "0 fibre: TransverselyIsotropic(" in found  # by name, not in the order of the file
+    assert "0.390244" in found  # along z, in series: 2 / (1 / 0.2 + 1 / 8)
+    _, helped, _ = run("homogenize", "--help")
+    for line in said.splitlines():
+        assert line in helped
+    code, said, _ = run("materials", "trabecular-bone")
+    assert "name: marrow" in said
+
+
 def test_characterize(run, folder, tmp_path):
     out = tmp_path / "result"
     code, said, err = run(

@@ -88,10 +88,6 @@ from micro3d_fast.cli import errors, files
             "--count must be at least 1, got 0",
         ),
         (
-            ["reconstruct", "--model", "m", "--out", "o.tif", "--count", "2", "--report", "r"],
-            "--count must be 1 where --report is given, got 2",
-        ),
-        (
             ["reconstruct", "--model", "separator", "--out", "o.tif", "--quality", "best"],
             "--quality must be 'draft' or 'standard' or 'high', got 'best'",
         ),
@@ -170,6 +166,7 @@ from micro3d_fast.cli import errors, files
             "--max-lag must be an integer 0 ... 23, got 24",
         ),
         (["homogenize", "{}/v.tif"], "homogenize needs --materials, --diffusivity, or both"),
+        (["materials", "unobtainium"], "SET must be one of carbon-epoxy, example, "),
         (["homogenize", "{}/v.tif", "--materials", "unobtainium"], "--materials must be a .yaml"),
         (
             ["homogenize", "{}/v.tif", "--diffusivity", "x"],

@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 
 import numpy as np
 import pytest
 import yaml
 
-from micro3d_fast.homogenization import load_materials
+import micro3d_fast as m3
+from micro3d_fast.homogenization import load_materials, material_sets
+from micro3d_fast.homogenization.material_sets import _PHASE_KEYS, _SETS, _TOP_KEYS, _TYPES
 
 ISOTROPIC = "phases:\n  - elastic: {type: isotropic, E: %s, nu: 0.25}\n"
 
@@ -136,3 +140,57 @@ def test_the_same_set_from_yaml_and_json(tmp_path):
         found = load(tmp_path, text, suffix)
         assert (found.name, found.phase_names) == ("a", ("b",))
         np.testing.assert_array_equal(found.conductivities[0], np.diag([1, 2.5, 3]))
+
+
+def test_the_example_names_every_key_and_type():
+    text = (_SETS / "example.yaml").read_text(encoding="utf-8")
+    arguments = {name for kind in _TYPES.values() for name in inspect.signature(kind).parameters}
+    words = set(re.findall(r"\w+", text))
+    assert _TOP_KEYS | _PHASE_KEYS | arguments | {"type"} <= words
+    assert all(kind in text for kind in _TYPES)
+    assert "example" in material_sets()
+    assert max(map(len, text.splitlines())) <= 80  # the help of the command shows it
+
+
+def named(*names):
+    return m3.Microstructure(np.repeat(np.uint8([0, 1]), 16).reshape(8, 2, 2), phase_names=names)
+
+
+CONDUCTING = "phases:\n  - {name: matrix, conductivity: 1}\n  - {name: fibre, conductivity: 3}\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "first"),
+    [
+        (("matrix", "fibre"), 1.0),
+        (("fibre", "matrix"), 3.0),
+        (("phase 0", "phase 1"), 1.0),  # a volume without names
+        (("matrix", "phase 1"), 1.0),
+    ],
+)
+def test_materials_are_found_by_the_names_of_the_phases(tmp_path, names, first):
+    found = load(tmp_path, CONDUCTING)
+    assert found.for_phases(names).conductivities[0][0, 0] == first
+    only_first = named(*names)[:3]
+    assert m3.homogenize_conductivity(only_first, found).tensor[0, 0] == pytest.approx(first)
+
+
+def test_materials_of_other_names_are_refused_unless_they_have_none(tmp_path):
+    found = load(tmp_path, CONDUCTING)
+    volume = named("fibre", "void")
+    wanted = "must be those of the volume's phases, fibre, void, got matrix, fibre"
+    with pytest.raises(ValueError, match=wanted):
+        m3.homogenize_conductivity(volume, found)
+    unnamed = load(tmp_path, "phases:\n  - conductivity: 1\n  - conductivity: 3\n")
+    got = m3.homogenize_conductivity(volume, unnamed)
+    assert np.diag(got.tensor) == pytest.approx([2.0, 2.0, 1.5])
+    assert got == m3.homogenize_conductivity(np.asarray(volume), found)  # an array has no names
+    with pytest.raises(ValueError, match="`materials` must be a set that gives materials of its"):
+        m3.homogenize_elasticity(volume, unnamed)
+
+
+def test_a_set_may_hold_more_phases_than_the_volume(tmp_path):
+    more = CONDUCTING + "  - {name: void, conductivity: 0}\n"
+    found = load(tmp_path, more)
+    assert found.for_phases(("void", "matrix")).phase_names == ("void", "matrix")
+    assert found.for_phases(("phase 0", "phase 1")) is found

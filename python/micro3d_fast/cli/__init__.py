@@ -24,6 +24,7 @@ from .demo import demo
 from .errors import BAD_INPUT, INTERRUPTED, to_stderr
 from .homogenize import homogenize
 from .info import info
+from .materials import help_on_files, materials
 from .models import models
 from .reconstruct import reconstruct
 from .train import train
@@ -47,7 +48,10 @@ app.command(short_help="Choose the harmonizing passes of a model.")(calibrate)
 app.command(short_help="Reconstruct volumes with a model.")(reconstruct)
 app.command(short_help="Measure the statistics of a volume.")(characterize)
 app.command("report", short_help="Another name of characterize.")(characterize)
-app.command(short_help="Compute effective properties of a volume.")(homogenize)
+app.command(short_help="Compute effective properties of a volume.", epilog=help_on_files())(
+    homogenize
+)
+app.command(short_help="Print a file of materials to start from.")(materials)
 app.command(short_help="Open the 3D view of a volume in the browser.")(view)
 app.command(short_help="List the bundled models.")(models)
 app.command(short_help="Run the whole workflow with the bundled models.")(demo)

@@ -55,7 +55,8 @@ Reference = Annotated[
 MaterialFile = Annotated[
     str | None,
     typer.Option(
-        metavar="FILE_OR_SET", help="A .yaml or .json file, or the name of a bundled set."
+        metavar="FILE_OR_SET",
+        help="A .yaml or .json file (see below), or the name of a bundled set.",
     ),
 ]
 DiffusingPhases = Annotated[
@@ -149,6 +150,8 @@ def homogenize(
             return found
 
         results, scatter = _compute(compute, solids, tomogram)
+    if chosen is not None:
+        chosen = chosen.for_phases(solids[0].phase_names)
     _print_results(chosen, results, scatter)
     if out is not None:
         title = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
@@ -196,12 +199,10 @@ def _material_properties(
     results: dict[str, Any] = {}
     if chosen.materials is not None:
         results["Elasticity"] = homogenization.homogenize_elasticity(
-            solid, chosen.materials, bbar=bbar, **options
+            solid, chosen, bbar=bbar, **options
         )
     if chosen.conductivities is not None:
-        results["Conductivity"] = homogenization.homogenize_conductivity(
-            solid, chosen.conductivities, **options
-        )
+        results["Conductivity"] = homogenization.homogenize_conductivity(solid, chosen, **options)
     return results
 
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from .._checks import by_phase, refuse, refuse_type
 from .._phases import grey_hint, listed
-from ._voigt import symmetric_tensor
+from ._voigt import conductivity_tensor
 from ._voxels import LabelledVoxels
+from .material_sets import MaterialSet
 from .materials import Material
 
 
@@ -44,19 +45,13 @@ def checked_conductivities(values: Any, voxels: LabelledVoxels) -> tuple[np.ndar
     return tensors
 
 
-def conductivity_tensor(value: Any, *, name: str = "conductivity") -> np.ndarray:
-    """Return the symmetric conductivity (3, 3) of a number, three numbers (x, y, z) or a tensor."""
-    wanted = (
-        "be a number >= 0, three numbers (x, y, z) or a symmetric positive definite (3, 3) tensor"
-    )
-    k = symmetric_tensor(value, name, wanted)
-    if k.any() and np.linalg.eigvalsh(k).min() <= 0.0:
-        raise refuse(name, wanted, str(np.array(value).tolist()))
-    return k
-
-
 def _sequence(values: Any, name: str, voxels: LabelledVoxels) -> Sequence[Any]:
-    """Return one value per label, from a sequence or from a mapping of labels or names."""
+    """Return one value per label, from a sequence, a set, or a mapping of labels or names."""
+    if isinstance(values, MaterialSet):
+        found = getattr(values.for_phases(voxels.names), name)
+        if found is None:
+            raise refuse(name, f"be a set that gives {name} of its phases", repr(values.name))
+        return found  # type: ignore[no-any-return]
     if isinstance(values, Mapping):
         return _in_label_order(by_phase(values, name=name, names=voxels.names), name, voxels)
     if isinstance(values, str | bytes) or not isinstance(values, Sequence):

@@ -130,3 +130,14 @@ def rotation_matrix(rotation: Any, *, name: str = "rotation") -> np.ndarray:
     if r.shape != (3, 3) or np.abs(r @ r.T - np.eye(3)).max() > 1e-9:
         raise refuse(name, wanted, repr(rotation))
     return r
+
+
+def conductivity_tensor(value: Any, *, name: str = "conductivity") -> np.ndarray:
+    """Return the symmetric conductivity (3, 3) of a number, three numbers (x, y, z) or a tensor."""
+    wanted = (
+        "be a number >= 0, three numbers (x, y, z) or a symmetric positive definite (3, 3) tensor"
+    )
+    k = symmetric_tensor(value, name, wanted)
+    if k.any() and np.linalg.eigvalsh(k).min() <= 0.0:
+        raise refuse(name, wanted, str(np.array(value).tolist()))
+    return k

@@ -27,6 +27,7 @@ from ._voigt import COMPONENTS
 from .bounds import ConductivityBounds, conductivity_bounds
 from .connectivity import solid_connectivity
 from .local_fields import voxel_gradient
+from .material_sets import MaterialSet
 from .solver import SolverProgress, solver_options
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class ConductivityProperties(Result):
 
 def homogenize_conductivity(
     labels: Labels,
-    conductivities: Sequence[ArrayLike] | Mapping[int | str, ArrayLike],
+    conductivities: Sequence[ArrayLike] | Mapping[int | str, ArrayLike] | MaterialSet,
     *,
     tol: float = 1e-6,
     device: Device = None,
@@ -151,7 +152,7 @@ def homogenize_conductivity(
     ----------
     labels : array of bool or integers, shape (nz, ny, nx) or (ny, nx), or Microstructure
         Phase of every voxel, one period; a 2D image is a prism along z.
-    conductivities : sequence indexed by label, or mapping of label or name
+    conductivities : sequence indexed by label, mapping of label or name, or MaterialSet
         Per phase: a number, three numbers along (x, y, z), or a symmetric positive definite (3, 3)
         tensor; 0 insulates. Must cover every label present.
     tol : float

@@ -7,11 +7,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _notebook
+from .. import _figures, _notebook
 from .._checks import axis_number, boolean, by_phase, choice, phase_number, real, refuse
 from .._phases import warn_of_absent
 from .._planes import AXIS_NAMES
@@ -21,6 +21,9 @@ from ..typing import Device, Labels, VoxelSize
 from ._call import Call
 from ._plates import MultigridSystem, Plates, TransformSystem
 from .solver import SolverProgress, convergence_error, solve, solver_options
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Diffusivity", "relative_diffusivity"]
 
@@ -89,6 +92,28 @@ class Diffusivity(Result):
     def boundary(self) -> str:
         """The boundary condition."""
         return f"two plates, {self.sides} sides"
+
+    def plot(self, axes: Sequence[Axes] | np.ndarray | None = None) -> np.ndarray:
+        """Draw concentration and flux in a slice through the middle, along the axis.
+
+        Parameters
+        ----------
+        axes : sequence of two matplotlib axes, optional
+            Where to draw; default a new figure.
+
+        Returns
+        -------
+        array of matplotlib.axes.Axes
+
+        Raises
+        ------
+        ValueError
+            The fields were not requested.
+        """
+        if self.concentration is None or self.flux is None:
+            hint = "call relative_diffusivity(..., flux=True)"
+            raise refuse("concentration", "be computed for a figure", "None", hint)
+        return _figures.plot_flow(self.concentration, self.flux, self.axis, axes)
 
     def _repr_html_(self) -> str:
         rows = [

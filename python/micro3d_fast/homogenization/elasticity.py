@@ -36,6 +36,7 @@ from ._voigt import COMPONENTS, VOIGT_NAMES, strain_tensor
 from .bounds import ElasticBounds, elastic_bounds
 from .connectivity import Connectivity, solid_connectivity
 from .local_fields import LocalFields, UnitDisplacements, local_elastic_fields
+from .material_sets import MaterialSet
 from .materials import Material, TransverselyIsotropic
 from .solver import SolverProgress, solver_options
 
@@ -227,7 +228,7 @@ class ElasticProperties(Result):
 
 def homogenize_elasticity(
     labels: Labels,
-    materials: Sequence[Material] | Mapping[int | str, Material],
+    materials: Sequence[Material] | Mapping[int | str, Material] | MaterialSet,
     *,
     tol: float = 1e-6,
     device: Device = None,
@@ -252,7 +253,7 @@ def homogenize_elasticity(
     ----------
     labels : array of bool or integers, shape (nz, ny, nx) or (ny, nx), or Microstructure
         Phase of every voxel, one period; a 2D image is a prism along z.
-    materials : sequence of Material indexed by label, or mapping of label or name
+    materials : sequence of Material indexed by label, mapping of label or name, or MaterialSet
         Must cover every label present. ``Isotropic(E=0)`` is a pore.
     tol : float
         Bound of the true relative residual of every load, in (0, 1). The error of the stiffness,

@@ -7,7 +7,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from .._files import regular_size
 from .._plain_data import NUMBER, load_json, load_yaml
 from .._printable import printable
 from .._results import Result
-from ._phase_arguments import conductivity_tensor
+from ._voigt import conductivity_tensor
 from .materials import Anisotropic, Isotropic, Material, Orthotropic, TransverselyIsotropic
 
 __all__ = ["MaterialSet", "load_materials", "material_sets"]
@@ -39,6 +39,9 @@ _MOST = 1 << 20  # bytes of a file
 @dataclass(frozen=True, eq=False)
 class MaterialSet(Result):
     """Materials of all phases, in label order.
+
+    :func:`micro3d_fast.homogenize_elasticity` and :func:`micro3d_fast.homogenize_conductivity` take
+    a set as it is, and find the material of a phase by its name.
 
     Attributes
     ----------
@@ -62,6 +65,39 @@ class MaterialSet(Result):
     conductivities: tuple[np.ndarray, ...] | None
     stress_unit: str = "Pa"
     conductivity_unit: str = ""
+
+    def for_phases(self, names: Sequence[str]) -> MaterialSet:
+        """Return the set in the order of the phases of a volume, by their names.
+
+        Phases without names of their own (``"phase 0"``, ...), in the set or in the volume, are in
+        the order of the labels.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Of the phases of a volume, by label.
+
+        Raises
+        ------
+        ValueError
+            The phases have other names than those of the set.
+        """
+        if names and set(names) <= set(self.phase_names):
+            order = [self.phase_names.index(name) for name in names]
+        else:
+            for label, pair in enumerate(zip(self.phase_names, names, strict=False)):
+                if pair[0] != pair[1] and f"phase {label}" not in pair:
+                    wanted = f"be those of the volume's phases, {', '.join(names)}"
+                    hint = "give both the same names, or the materials none in the order of labels"
+                    raise refuse("materials", wanted, f"{', '.join(self.phase_names)}", hint)
+            return self
+        solids, tensors = self.materials, self.conductivities
+        return replace(
+            self,
+            phase_names=tuple(names),
+            materials=solids and tuple(solids[label] for label in order),
+            conductivities=tensors and tuple(tensors[label] for label in order),
+        )
 
     def __str__(self) -> str:
         lines = [f"Materials {self.name}: {self.note}".rstrip(": ")]
@@ -90,6 +126,8 @@ def load_materials(source: str | os.PathLike[str]) -> MaterialSet:
 
         ``"carbon-epoxy"``
             T300 fibre along z in BSL914C epoxy (Soden, Hinton, Kaddour 1998): realistic.
+        ``"example"``
+            A file with all keys to start from.
         ``"paper-table-a1"``
             Table A1 of Lee and Yun exactly as printed, the fibre's axis 1 along z. Doubtful: the
             matrix looks like a ceramic (225 GPa, ν 0.14), the fibre's α1 and α2 look swapped, and
@@ -103,27 +141,8 @@ def load_materials(source: str | os.PathLike[str]) -> MaterialSet:
 
     Notes
     -----
-    The file is a mapping with ``phases``, a list in label order, and optionally ``name``, ``note``,
-    ``stress_unit``, ``conductivity_unit``. Every phase is a mapping with
-
-    ``name``
-        optional;
-    ``elastic``
-        a mapping with ``type`` (``isotropic``, ``transversely isotropic``, ``orthotropic`` or
-        ``anisotropic``) and the arguments of the class of that name;
-    ``conductivity``
-        a number, three numbers along (x, y, z), or a symmetric 3 × 3 list.
-
-    .. code-block:: yaml
-
-        stress_unit: Pa
-        phases:
-          - name: matrix
-            elastic: {type: isotropic, E: 4.0e+9, nu: 0.35, alpha: 55.0e-6}
-            conductivity: 0.2
-          - name: pore
-            elastic: {type: isotropic, E: 0}
-            conductivity: 0
+    ``micro3d materials`` prints a file with all keys. The phases of a volume are found by their
+    names, or, where the file or the volume gives none, by the order of the labels.
     """
     if not isinstance(source, str | os.PathLike):
         raise refuse_type("source", "be a path or a name", type(source).__name__)

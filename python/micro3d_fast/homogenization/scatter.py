@@ -9,11 +9,11 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from .. import _notebook
+from .. import _figures, _notebook
 from .._blocks import Window, even_windows, spread_evenly
 from .._checks import as_labels, integer, refuse, refuse_type
 from .._results import Result
@@ -24,6 +24,9 @@ from ._voigt import COMPONENTS, VOIGT_NAMES
 from .conduction import ConductivityProperties
 from .diffusivity import Diffusivity
 from .elasticity import ElasticProperties
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["PropertyScatter", "ScatteredProperty", "property_scatter"]
 
@@ -115,19 +118,59 @@ class ScatteredProperty(Result):
         Values are divided by ``scale``.  Of tensors the components that symmetry does not repeat;
         those below 1 % of the largest are left out.
         """
+        rows: list[tuple[str, ...]] = []
+        for k in self._shown:
+            values = [(float(mean.flat[k]), float(std.flat[k])) for mean, std in self._sides]
+            known = max((d / scale for _, d in values if np.isfinite(d)), default=np.nan)
+            texts = (with_spread(m / scale, d / scale, known) for m, d in values)
+            rows.append((self.components[k], *texts))
+        return rows
+
+    @property
+    def _sides(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Mean and standard deviation of the volumes, and of the real blocks."""
         sides = [(self.mean, self.std)]
         if self.reference_mean is not None and self.reference_std is not None:
             sides.append((self.reference_mean, self.reference_std))
-        shown = set(INDEPENDENT.get(self.components, self.components))
-        tops = [SMALLEST * np.abs(mean).max() for mean, _ in sides]
-        rows: list[tuple[str, ...]] = []
-        for k, name in enumerate(self.components):
-            values = [(float(mean.flat[k]), float(std.flat[k])) for mean, std in sides]
-            small = all(abs(mean) < top for (mean, _), top in zip(values, tops, strict=True))
-            if name in shown and not small:
-                known = max((d / scale for _, d in values if np.isfinite(d)), default=np.nan)
-                rows.append((name, *(with_spread(m / scale, d / scale, known) for m, d in values)))
-        return rows
+        return sides
+
+    @property
+    def _shown(self) -> list[int]:
+        """Numbers of the components that are printed and drawn."""
+        independent = set(INDEPENDENT.get(self.components, self.components))
+        large = np.any(
+            [np.abs(m).ravel() >= SMALLEST * np.abs(m).max() for m, _ in self._sides], axis=0
+        )
+        return [k for k, name in enumerate(self.components) if name in independent and large[k]]
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw every volume and real block as a point, with means and standard deviations.
+
+        Parameters
+        ----------
+        axes : matplotlib axes, optional
+            Where to draw; default new ones.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        if axes is None:
+            import matplotlib.pyplot as plt
+
+            _, axes = plt.subplots(layout="constrained")
+        sides = {"volumes": self.values}
+        if self.reference is not None:
+            sides["real blocks"] = self.reference
+        shown, scale = self._shown, self.scale
+        groups = {
+            label: values.reshape(len(values), -1)[:, shown] / scale
+            for label, values in sides.items()
+        }
+        power = "" if scale == 1.0 else f" (1e{round(math.log10(scale))})"
+        names = [self.components[k] for k in shown]
+        _figures.plot_groups(self.title + power, names, groups, axes)
+        return axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +213,24 @@ class PropertyScatter(Result, Mapping[str, ScatteredProperty]):
         volumes = f"{self.count} volume{'s' if self.count > 1 else ''}"
         blocks = f"{self.reference_count} real block{'s' if self.reference_count > 1 else ''}"
         return (volumes, blocks) if self.reference_count else (volumes,)
+
+    def plot(self, axes: Sequence[Axes] | np.ndarray | None = None) -> np.ndarray:
+        """Draw every property in a panel (see `ScatteredProperty.plot`).
+
+        Parameters
+        ----------
+        axes : sequence of matplotlib axes, optional
+            One for each property; default a new figure.
+
+        Returns
+        -------
+        array of matplotlib.axes.Axes
+        """
+        found = _figures.grid_of_axes(axes, len(self))
+        for ax, name in zip(found, self, strict=True):
+            self[name].plot(ax)
+        found[0].legend()
+        return found
 
     def _rows(self) -> list[tuple[str, ...]]:
         """Return the component and the columns of `sources` of every property, as text."""
