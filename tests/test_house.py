@@ -39,6 +39,7 @@ ALLOWED_SIBLINGS = {("microstructure", "io"), ("io", "microstructure")}
 FACADES = {
     ("microstructure", "io.__init__"),
     ("statistics.comparison", "statistics.figures"),
+    ("diffusion.model", "diffusion.slices"),
 }
 HEAVY = ("torch", "scipy", "skimage", "matplotlib", "h5py", "zarr", "cupy", "PIL", "tifffile")
 

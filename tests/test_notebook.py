@@ -196,6 +196,61 @@ def test_figures_of_directions():
     plt.close("all")
 
 
+def test_figures_of_diffusion():
+    pytest.importorskip("matplotlib")
+    import matplotlib.pyplot as plt
+
+    labels = np.zeros((4, 6, 8), dtype=np.uint8)
+    labels[:, 3:] = 1
+    for axis, ends in (("x", (0, -1)), ("z", None)):
+        found = m3.relative_diffusivity(labels, 0, axis=axis, flux=True)
+        concentration, flux = found.plot()
+        drawn = np.asarray(concentration.images[0].get_array().filled(np.nan))
+        if ends:
+            assert drawn[0, list(ends)] == pytest.approx([15 / 16, 1 / 16])  # of 8 voxels
+            assert np.isnan(drawn[3:]).all()
+        assert concentration.get_ylabel() == ("y (voxels)" if axis == "x" else "z (voxels)")
+        known = flux.images[0].get_array().compressed()
+        assert known == pytest.approx(np.ones_like(known), rel=1e-4)
+    with pytest.raises(ValueError, match="`concentration` must be computed for a figure"):
+        m3.relative_diffusivity(labels, 0, axis="x").plot()
+    plt.close("all")
+
+
+def test_figures_of_scatter():
+    pytest.importorskip("matplotlib")
+    import matplotlib.pyplot as plt
+
+    layers = [np.repeat([0, 1], [n, 8 - n]).reshape(8, 1, 1) for n in (3, 4, 5)]
+    found = m3.property_scatter(layers, lambda v: m3.homogenize_conductivity(v, [1.0, 9.0]))
+    conductivity, fractions = found.plot()
+    assert conductivity.get_title() == "conductivity"
+    assert [tick.get_text() for tick in conductivity.get_xticklabels()] == ["xx", "yy", "zz"]
+    points = conductivity.lines[0].get_ydata()
+    assert points == pytest.approx([6.0, 5.0, 4.0])  # Voigt
+    assert fractions.get_title() == "volume fraction of phase"
+    with pytest.raises(ValueError, match="`axes` must be 2 axes, got 1"):
+        found.plot(conductivity)
+    blocked = m3.property_scatter([np.eye(3, dtype=int)] * 2, lambda v: {"value": np.inf})
+    assert len(blocked.plot()[0].lines) == 1  # neither a mean nor a deviation
+    plt.close("all")
+
+
+def test_figures_of_a_model():
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("torch")
+    import matplotlib.pyplot as plt
+
+    from _toy import tiny_model
+
+    model = tiny_model()
+    found = model.plot(seed=2)
+    assert [ax.get_title() for ax in found] == ["xy", "xz", "yz"]
+    sample = m3.sample_slices(model, "xz", 1, seed=3)[0]
+    np.testing.assert_array_equal(found[1].images[0].get_array(), sample)
+    plt.close("all")
+
+
 def test_neither_import_nor_html_needs_matplotlib():
     code = (
         "import sys, numpy, micro3d_fast as m3;"

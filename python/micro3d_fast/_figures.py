@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from ._checks import refuse
 from ._lengths import length_unit
 from ._notebook import Picture
 from ._palette import PHASE_COLOURS, phase_colour
-from ._planes import AXIS_NAMES, IMAGE_AXES, PLANES
+from ._planes import AXIS_NAMES, IMAGE_AXES, NORMAL, PLANES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,14 +30,7 @@ def plot_labels(
     from matplotlib.patches import Patch
 
     own = axes is None
-    if own:
-        import matplotlib.pyplot as plt
-
-        count = len(pictures)
-        _, axes = plt.subplots(1, count, figsize=(3.2 * count, 3.6), layout="constrained")
-    found = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()
-    if len(found) != len(pictures):
-        raise refuse("axes", f"be {len(pictures)} axes", str(len(found)))
+    found = grid_of_axes(axes, len(pictures))
     unit = length_unit(voxel_size, max(max(p.edges(voxel_size)) for p in pictures))
     colours = ListedColormap([phase_colour(phase) for phase in range(256)])
     for ax, picture in zip(found, pictures, strict=True):
@@ -54,6 +47,67 @@ def plot_labels(
         found[0].figure.legend(handles=keys, ncols=len(keys), loc="outside lower center")
     else:
         found[-1].legend(handles=keys)
+    return found
+
+
+def plot_flow(
+    concentration: np.ndarray, flux: np.ndarray, axis: str, axes: Any = None
+) -> np.ndarray:
+    """Draw concentration and size of the flux in the middle of a volume; return both axes.
+
+    The slice holds ``axis``, from plate to plate.
+    """
+    plane = "xz" if axis == "z" else "xy"
+    middle = concentration.shape[NORMAL[plane]] // 2
+    rows, columns = (AXIS_NAMES[k] for k in IMAGE_AXES[plane])
+    size = np.where(np.isnan(concentration), np.nan, np.linalg.norm(flux, axis=-1))
+    drawn = {"concentration": concentration, "size of the flux": size}
+    found = grid_of_axes(axes, 2)
+    for ax, (title, field) in zip(found, drawn.items(), strict=True):
+        image = ax.imshow(field.take(middle, axis=NORMAL[plane]), "viridis")
+        ax.set_facecolor("0.85")
+        ax.set(title=title, xlabel=f"{columns} (voxels)", ylabel=f"{rows} (voxels)")
+        ax.figure.colorbar(image, ax=ax, shrink=0.8)
+    return found
+
+
+def plot_groups(
+    title: str, components: Sequence[str], groups: Mapping[str, np.ndarray], axes: Axes
+) -> None:
+    """Draw values (n, components) of several groups as points, with mean and deviation."""
+    for number, (label, values) in enumerate(groups.items()):
+        colour, side = f"C{number}", 0.3 * (number - (len(groups) - 1) / 2)
+        for place, column in enumerate(np.asarray(values, dtype=float).T):
+            known = column[np.isfinite(column)]
+            axes.plot(
+                np.full(len(known), place + side), known, "o", color=colour, alpha=0.35, ms=4,
+                label=None if place else label,
+            )  # fmt: skip
+            if len(known) == len(column):  # else no mean is finite
+                spread = known.std(ddof=1) if len(known) > 1 else 0.0
+                axes.errorbar(
+                    place + side + 0.1, known.mean(), spread, fmt="_", color=colour, capsize=3
+                )
+    axes.set_xticks(range(len(components)), components)
+    axes.set_xlim(-0.6, len(components) - 0.4)
+    axes.set_title(title, fontsize=10)
+
+
+def grid_of_axes(axes: Any, count: int) -> np.ndarray:
+    """Return the given axes, of which there must be ``count``, or those of a new figure."""
+    if axes is None:
+        import matplotlib.pyplot as plt
+
+        columns = min(count, 3)
+        rows = -(-count // columns)
+        size = (3.2 * columns, 3.6 * rows)
+        _, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+        for ax in axes.flat[count:]:
+            ax.remove()
+        axes = axes.flat[:count]
+    found = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()
+    if len(found) != count:
+        raise refuse("axes", f"be {count} axes", str(len(found)))
     return found
 
 

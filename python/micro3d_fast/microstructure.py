@@ -61,6 +61,9 @@ class Microstructure:
 
     ``volume == 1`` and the other comparisons with numbers and arrays give an array of bool.
     Two volumes are equal if they are the same object, as their hash is that of the object.
+    So ``volume in volumes`` finds the object in a list of volumes; in a list that holds arrays or
+    numbers it is ambiguous, as for an array, and an error.  ``1 in volume`` tells whether a voxel
+    has label 1.
 
     Examples
     --------
@@ -132,6 +135,10 @@ class Microstructure:
     def __len__(self) -> int:
         """Return the number of slices along z."""
         return len(self.labels)
+
+    def __contains__(self, label: object) -> bool:
+        """Return whether any voxel has this label."""
+        return label in self.labels
 
     @overload
     def __getitem__(self, index: slice | tuple[slice, ...]) -> Microstructure: ...

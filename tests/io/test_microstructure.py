@@ -215,6 +215,13 @@ def test_comparisons_with_numbers_and_arrays_are_those_of_the_labels(name):
         assert np.array_equal(compare(other, WHOLE), compare(other, VALUES))
 
 
+def test_labels_and_volumes_in():
+    volume = Microstructure(VALUES)
+    assert (int(VALUES.max()) in volume, int(VALUES.max()) + 1 in volume) == (True, False)
+    assert volume in [Microstructure(VALUES), volume]
+    assert volume not in [Microstructure(VALUES), None, "volume"]
+
+
 def test_volumes_are_equal_and_hash_as_objects():
     twin = Microstructure(VALUES)
     assert WHOLE == WHOLE

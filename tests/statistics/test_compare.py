@@ -220,6 +220,15 @@ def test_selection_refusals(selection, words):
         result.error(**selection)
 
 
+def infinite_errors():
+    """Return a comparison with a reference that lacks a phase."""
+    reference = np.zeros((12, 12, 12), dtype=np.uint8)
+    reference[:6] = 1
+    generated = reference.copy()
+    generated[3] = 2
+    return m3.compare(generated, reference, splits=3, bootstrap=3)
+
+
 def test_figures():
     three = [np.random.default_rng(k).integers(0, 3, (12, 12, 12)) for k in range(2)]
     result = m3.compare(*three)
@@ -229,6 +238,10 @@ def test_figures():
     assert len(result.plot("S2", phase=0, plane="xy").axes) == 1
     assert len(figures.plot_comparison(result, voxel_size=1e-6, plane="xz").axes) == 3
     figures.plot_errors(result, "L").canvas.draw()
+    (ax,) = figures.plot_errors(infinite_errors()).axes
+    ax.figure.canvas.draw()
+    assert [text.get_text() for text in ax.texts] == ["∞"] * 6  # planes and directions of phase 2
+    assert len(ax.patches) == 12
     two = m3.compare(texture((12, 12, 12)), texture((12, 12, 12)))
     assert len(two.plot().axes) == 3  # two phases have the same S2
     with pytest.raises(ValueError, match="`function` must be one of"):

@@ -156,7 +156,7 @@ def reconstruct(
 
     With --report and the micrographs (--xy, --xz, --yz, or --volume), a report that compares the
     volume with them is written too, and the verdict is printed: whether the volume could be a real
-    specimen.
+    specimen. With --count, all volumes are compared together, and the first is shown.
 
     \b
     Examples:
@@ -178,7 +178,7 @@ def reconstruct(
         "remove_islands": remove_islands,
         "window": read_window(window),
         "device": device,
-        "keep_raw": report is not None,
+        "keep_raw": report is not None and count == 1,
     }
     _check_outputs(out, report, count, math.prod(volume_shape) * count)
     options["known"] = None if known is None else load_volume(known, "known").labels
@@ -192,8 +192,9 @@ def reconstruct(
     micrographs = images.load(phase_names=loaded.phase_names, voxel_size=loaded.voxel_size)
     if micrographs is not None and report is None:
         fail("--report must be given where micrographs are given to compare with")
-    made, paths = _reconstruct(volume_shape, loaded, model, range(seed, seed + count), out, options)
-    print(*([made] if count == 1 else []), *(f"Volume in {path}." for path in paths), sep="\n")
+    seeds = range(seed, seed + count)
+    made, paths = _reconstruct(volume_shape, loaded, model, seeds, out, options, report is not None)
+    print(*(made if count == 1 else []), *(f"Volume in {path}." for path in paths), sep="\n")
     if report is not None:
         print(f"Report in {_compare_and_report(report, made, micrographs, model)}.")
 
@@ -204,8 +205,6 @@ def _check_outputs(out: Path, report: Path | None, count: int, voxels: int) -> N
         fail(f"--count must be at least 1, got {count}")
     if report is not None:
         check_output(report, folder=True, option="--report")
-        if count > 1:
-            fail(f"--count must be 1 where --report is given, got {count}")
 
 
 def _reconstruct(
@@ -215,11 +214,13 @@ def _reconstruct(
     seeds: range,
     out: Path,
     options: dict[str, Any],
-) -> tuple[Microstructure, list[Path]]:
-    """Reconstruct and save one volume per seed; return the last one and the files."""
+    keep: bool,
+) -> tuple[list[Microstructure], list[Path]]:
+    """Reconstruct and save one volume per seed; return those to ``keep``, or one, and the files."""
     from .. import diffusion
 
     count = len(seeds)
+    kept: list[Microstructure] = []
     saved: list[Path] = []
     with CtrlC() as ctrl_c, Progress("reconstructing", ctrl_c.check) as progress:
         try:
@@ -229,6 +230,7 @@ def _reconstruct(
                 made = dataclasses.replace(
                     volume, provenance={"model_name": model_name, **volume.provenance}
                 )
+                kept += [made] if keep or not kept else []
                 name = out.stem if count == 1 else f"{out.stem}-{made.provenance['seed']}"
                 dataclasses.replace(made, fields={}).save(out.with_stem(name))
                 saved.append(out.with_stem(name))
@@ -237,16 +239,21 @@ def _reconstruct(
             raise Stopped(
                 f"Stopped; {done} written. Rerun the same command to start again."
             ) from error
-    return made, saved
+    return kept, saved
 
 
 def _compare_and_report(
-    out: Path, made: Microstructure, micrographs: Micrographs | None, model: str
+    out: Path, volumes: Sequence[Microstructure], micrographs: Micrographs | None, model: str
 ) -> Path:
-    """Write the report; print the verdict if there are micrographs to judge by."""
+    """Write the report, which shows the first of several volumes and compares all of them.
+
+    Print the verdict if there are micrographs to judge by.
+    """
     from .. import report, statistics
 
-    comparison = None if micrographs is None else statistics.compare(made, micrographs)
+    made, count = volumes[0], len(volumes)
+    of_several = f": the first of {count} volumes" if count > 1 else ""
+    comparison = None if micrographs is None else statistics.compare(volumes, micrographs)
     if comparison is not None and comparison.verdict is not None:
         print_verdict(comparison.verdict)
     steps = {"seconds": "Reconstruction", "network_seconds": "of which in the network"}
@@ -255,7 +262,7 @@ def _compare_and_report(
         microstructure=made,
         micrographs=micrographs,
         comparison=comparison,
-        title=f"Reconstruction with {Path(model).name}",
+        title=f"Reconstruction with {Path(model).name}{of_several}",
         timings={
             title: float(made.provenance[name])
             for name, title in steps.items()

@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib import resources
@@ -21,15 +22,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _checks, _notebook
+from .. import _checks, _figures, _notebook
 from .._atomic import atomic_write
 from .._files import first_line
+from .._planes import PLANES
 from ..statistics import FractionScatter
 from .model_record import FORMAT, ModelFileError, check_identity, read_record, read_weights
 from .schedule import PREDICTIONS, Schedule
 
 if TYPE_CHECKING:
     import torch
+    from matplotlib.axes import Axes
 
     from .unet import UNet, UNetConfig
 
@@ -122,6 +125,28 @@ class Model:
     def fraction_condition(self) -> bool:
         """Whether the network takes phase fractions as a condition."""
         return self.config.fractions > 0
+
+    def plot(self, axes: Sequence[Axes] | np.ndarray | None = None, *, seed: int = 0) -> np.ndarray:
+        """Draw a 2D sample of each plane, which takes some seconds on a CPU (see `sample_slices`).
+
+        Parameters
+        ----------
+        axes : sequence of three matplotlib axes, optional
+            Where to draw; default a new figure.
+        seed : int
+            Of the first sample; the others have the next ones.
+
+        Returns
+        -------
+        array of matplotlib.axes.Axes
+        """
+        from .slices import sample_slices
+
+        pictures = [
+            _notebook.Picture(sample_slices(self, plane, 1, seed=seed + k)[0], plane, plane)
+            for k, plane in enumerate(PLANES)
+        ]
+        return _figures.plot_labels(pictures, self.voxel_size, self.phase_names, axes)
 
     def _repr_html_(self) -> str:
         return _notebook.model_html(self)

@@ -106,6 +106,8 @@ def _draw(ax: Any, curves: list[Curve], scale: float) -> None:
 def plot_errors(comparison: Comparison, function: str = "S2") -> Any:
     """Draw the relative error of every curve beside its split-half floor, as bars.
 
+    An error is infinite where the reference is zero, and is then written as ∞.
+
     Returns
     -------
     matplotlib.figure.Figure
@@ -117,9 +119,15 @@ def plot_errors(comparison: Comparison, function: str = "S2") -> Any:
     ax = figure.subplots()
     place = np.arange(len(curves))
     error = np.array([c.error for c in curves])
-    whisker = np.abs(np.array([c.interval for c in curves]).T - error)
-    ax.bar(place, 100 * error, 0.6, color=GENERATED, alpha=0.75, label="generated")
-    ax.errorbar(place, 100 * error, 100 * whisker, fmt="none", color="0.2", linewidth=0.8)
+    finite = np.isfinite(error)
+    at, height = place[finite], 100 * error[finite]
+    ends = 100 * np.array([c.interval for c in curves])[finite].T
+    whisker = np.where(np.isfinite(ends), np.abs(ends - height), 0.0)
+    ax.bar(at, height, 0.6, color=GENERATED, alpha=0.75, label="generated")
+    ax.errorbar(at, height, whisker, fmt="none", color="0.2", linewidth=0.8)
+    for k in place[~finite]:
+        text = "∞" if np.isposinf(error[k]) else "–"
+        ax.text(k, 0.02, text, transform=ax.get_xaxis_transform(), ha="center", color=GENERATED)
     floors = [(k, 100 * c.floor) for k, c in enumerate(curves) if np.isfinite(c.floor)]
     for k, floor in floors:
         ax.plot([k - 0.4, k + 0.4], [floor] * 2, color=REFERENCE, linewidth=2.0,
