@@ -15,7 +15,7 @@ import micro3d_fast as m3
 from micro3d_fast import statistics
 from micro3d_fast.reference import descriptors as reference
 from micro3d_fast.statistics import _fourier, fluctuations
-from volumes import ball, blocks, random_labels, random_mask, small_images
+from volumes import ball, blobs, blocks, random_labels, random_mask, small_images
 
 SHAPES = [(1, 1), (3, 4), (6, 5), (1, 1, 1), (4, 3, 5), (1, 6, 1), (3, 1, 4)]
 
@@ -303,6 +303,39 @@ def test_surface_of_a_ball(radius):
     assert faces == pytest.approx(1.5 * want, rel=0.02)
     metres = statistics.specific_surface(labels, 1, voxel_size=1e-6)
     assert metres == pytest.approx(1e6 * statistics.specific_surface(labels, 1))
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_bodies_inside_an_open_image_have_their_whole_surface(ndim):
+    """A ball of radius 7 in 20 voxels per edge: the open image is wholly known."""
+    grid = np.indices((20,) * ndim) - 9.5
+    labels = ((grid**2).sum(0) <= 49).astype(np.uint8)
+    want = (2 * np.pi * 7 if ndim == 2 else 4 * np.pi * 49) / labels.size
+    got = statistics.specific_surface(labels, 1)
+    assert got == pytest.approx(want, rel=0.025)
+    assert got == statistics.specific_surface(labels, 0)  # the hole in the other phase
+    assert got == statistics.specific_surface(labels, 1, periodic=True)
+    assert got == statistics.contact_areas(labels)[0, 1]
+    flags = (True,) + (False,) * (ndim - 1)
+    assert got == statistics.specific_surface(labels, 1, periodic=flags)
+    # a slice of a volume is an image; a mask leaves unknown what surrounds it
+    if ndim == 2:
+        assert statistics.specific_surface(labels[None], 1) == pytest.approx(got)
+    masked = statistics.specific_surface(labels, 1, mask=np.ones(labels.shape, bool))
+    assert masked > got
+    labels[(0,) * ndim] = 1  # the faces show both phases: a piece of a larger material
+    assert statistics.specific_surface(labels, 1) > masked
+
+
+def test_surface_of_open_pieces_is_unbiased():
+    """Small open pieces of a periodic material have its surface on average."""
+    labels = blobs((32, 32, 32), (0.6, 0.4))
+    whole = statistics.specific_surface(labels, 1, periodic=True)
+    pieces = [
+        statistics.specific_surface(np.roll(labels, shift, (0, 1, 2))[:8, :8, :8], 1)
+        for shift in itertools.product(range(0, 32, 4), repeat=3)
+    ]
+    assert np.mean(pieces) == pytest.approx(whole, rel=0.01)
 
 
 def test_surface_of_a_ball_on_long_voxels():
