@@ -49,8 +49,9 @@ from micro3d_fast.cli import errors, files
             "--patch must be at most 24",
         ),
         (
-            ["train", "--out", "o", "--volume", "{}/v.tif", "--voxel-size", "1,2"],
-            "--voxel-size must be a positive number of metres or three dz,dy,dx, got '1,2'",
+            ["train", "--out", "o", "--volume", "{}/v.tif", "--voxel-size", "1,2,3,4"],
+            "--voxel-size must be a positive number of metres, three dz,dy,dx, or dy,dx of an "
+            "image, got '1,2,3,4'",
         ),
         (
             ["train", "--out", "{}/v.tif", "--volume", "{}/v.tif"],

@@ -336,9 +336,11 @@ def test_multigrid_iterations_hardly_depend_on_size(rng):
         ({"tol": 0.0}, ValueError, r"`tol` must be .*\(0, 1\), got 0"),
         ({"tol": 1.0}, ValueError, "`tol`"),
         ({"tol": "1e-6"}, TypeError, "`tol`"),
-        ({"conductivities": (1.0, 2.0)}, ValueError, "`conductivities` must hold one positive"),
+        ({"conductivities": (1.0, 2.0)}, ValueError, "`conductivities` must hold one number"),
         ({"conductivities": {0: 1.0}}, ValueError, "`conductivities`"),
-        ({"conductivities": 0.0}, ValueError, "`conductivities` must be a positive number"),
+        ({"conductivities": -1.0}, ValueError, "`conductivities` must be a finite number"),
+        ({"phase": None}, TypeError, "`phase` must be a label, .* got None"),
+        ({"conductivities": 0.0}, ValueError, "`conductivities` must be positive for a phase"),
         ({"voxel_size": -1.0}, ValueError, "`voxel_size`"),
         ({"device": "gpu"}, ValueError, "`device` must be None, 'cpu', 'cuda' or"),
         ({"precision": "half"}, ValueError, "`precision` must be 'mixed' or 'float64'"),
@@ -373,7 +375,24 @@ def test_conductivities_by_name():
     assert got.phases == (1, 2)
     with pytest.raises(ValueError, match=r"`conductivities` must be .* 'fast', got 'quick'"):
         m3.relative_diffusivity(volume, "slow", axis="z", conductivities={"quick": 1.0})
-    with pytest.raises(ValueError, match="must hold one positive number for each of `phase`"):
+    with pytest.raises(ValueError, match="must hold one number for each of `phase`, and 0"):
         m3.relative_diffusivity(volume, "slow", axis="z", conductivities=values)
     with pytest.raises(ValueError, match="`conductivities` must give each phase once, got two"):
         m3.relative_diffusivity(volume, "slow", axis="z", conductivities={1: 1.0, "slow": 2.0})
+
+
+def test_conductivities_of_all_phases_as_of_the_other_solvers():
+    labels = blobs((8, 8, 8), (0.6, 0.4))
+    want = m3.relative_diffusivity(labels, 0, axis="z", tol=1e-9)
+    for values in ({0: 1, 1: 0}, [1, 0], np.array([1.0, 0.0])):
+        got = m3.relative_diffusivity(labels, axis="z", conductivities=values, tol=1e-9)
+        assert got == want
+    for phase, values in ((0, {0: 1, 1: 0}), ((0, 1), (1, 0))):
+        got = m3.relative_diffusivity(labels, phase, axis="z", conductivities=values, tol=1e-9)
+        assert got == want
+    with pytest.raises(ValueError, match=r"`conductivities` must cover every label present"):
+        m3.relative_diffusivity(labels, axis="z", conductivities=[1.0])
+    with pytest.raises(ValueError, match=r"`conductivities` must cover every phase present"):
+        m3.relative_diffusivity(labels, axis="z", conductivities={0: 1.0})
+    with pytest.raises(ValueError, match=r"`conductivities` must be positive for a phase"):
+        m3.relative_diffusivity(labels, axis="z", conductivities={0: 0, 1: 0})

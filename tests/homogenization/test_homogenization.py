@@ -345,3 +345,12 @@ def test_refusals_of_elasticity(change, error, words):
 def test_refusals_of_conduction(values, error, words):
     with pytest.raises(error, match=words):
         m3.homogenize_conductivity(np.zeros((2, 2, 2), np.uint8), values)
+
+
+def test_no_negative_zeros():
+    labels = np.repeat([0, 1], 32).reshape(4, 4, 4)
+    materials = [m3.Isotropic(E=1.0, nu=0.0), m3.Isotropic(E=2.0, nu=0.0)]
+    got = m3.homogenize_elasticity(labels, materials)
+    assert set(got.nu.values()) == {0.0}
+    assert not np.signbit(list(got.nu.values())).any()
+    assert "-0" not in str(got).split("nu  ")[1].splitlines()[0]

@@ -185,3 +185,14 @@ def test_refusals_of_the_planes(tmp_path):
         Micrographs.from_volume(LABELS, planes=("xy", "xy"))
     with pytest.raises(ValueError, match="`images_per_plane` must be an integer of at least 1"):
         Micrographs.from_volume(LABELS, 0)
+
+
+def test_two_lengths_are_the_pixel_of_one_plane(tmp_path):
+    np.save(tmp_path / "xy.npy", LABELS[0])
+    one = {"xy": str(tmp_path / "xy.npy")}
+    found = Micrographs.load(one, phases="labels", voxel_size=(2e-6, 2e-6))
+    assert found.voxel_size == (2e-6, 2e-6, 2e-6)
+    options = {"phases": "labels", "voxel_size": (2e-6, 1e-6)}
+    refused(ValueError, "`voxel_size` must be the same along all axes where one", one, **options)
+    two = {**one, "xz": one["xy"]}
+    refused(ValueError, "`voxel_size` must be a positive number or three", two, **options)

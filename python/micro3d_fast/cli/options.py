@@ -193,12 +193,13 @@ def read_crop(text: str | None) -> list[tuple[int | None, int | None]] | None:
 
 
 def read_voxel_size(text: str | None) -> float | tuple[float, ...] | None:
-    """Return ``"1e-6"`` or ``"2e-6,1e-6,1e-6"`` (dz, dy, dx) as numbers."""
+    """Return ``"1e-6"``, ``"2e-6,1e-6,1e-6"`` (dz, dy, dx), or two of an image, as numbers."""
     if text is None:
         return None
     numbers = read_numbers(text, "--voxel-size")
-    if len(numbers) not in (1, 3) or not all(0 < n < float("inf") for n in numbers):
-        fail(f"--voxel-size must be a positive number of metres or three dz,dy,dx, got {text!r}")
+    if len(numbers) not in (1, 2, 3) or not all(0 < n < float("inf") for n in numbers):
+        wanted = "a positive number of metres, three dz,dy,dx, or dy,dx of an image"
+        fail(f"--voxel-size must be {wanted}, got {text!r}")
     return numbers[0] if len(numbers) == 1 else tuple(numbers)
 
 

@@ -37,12 +37,22 @@ def checked_materials(materials: Any, voxels: LabelledVoxels) -> tuple[Material,
 def checked_conductivities(values: Any, voxels: LabelledVoxels) -> tuple[np.ndarray, ...]:
     """Return the conductivities (3, 3) by label; every label present must have one."""
     name = "conductivities"
-    if hasattr(values, "tolist"):
-        values = values.tolist()
-    values = _sequence(values, name, voxels)
+    values = _conductivities(values, voxels)
     tensors = tuple(conductivity_tensor(k, name=f"{name}[{i}]") for i, k in enumerate(values))
     _require_cover(len(tensors), voxels.present, name=name)
     return tensors
+
+
+def conductivities_by_label(values: Any, voxels: LabelledVoxels) -> dict[int, Any]:
+    """Return the values of the labels present, not checked."""
+    values = _conductivities(values, voxels)
+    _require_cover(len(values), voxels.present, name="conductivities")
+    return {label: values[label] for label in np.flatnonzero(voxels.present).tolist()}
+
+
+def _conductivities(values: Any, voxels: LabelledVoxels) -> Sequence[Any]:
+    values = values.tolist() if hasattr(values, "tolist") else values
+    return _sequence(values, "conductivities", voxels)
 
 
 def _sequence(values: Any, name: str, voxels: LabelledVoxels) -> Sequence[Any]:

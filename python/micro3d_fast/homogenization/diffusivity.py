@@ -12,13 +12,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _figures, _notebook
-from .._checks import axis_number, boolean, by_phase, choice, phase_number, real, refuse
+from .._checks import (
+    axis_number,
+    boolean,
+    by_phase,
+    choice,
+    phase_number,
+    real,
+    refuse,
+    refuse_type,
+)
 from .._phases import warn_of_absent
 from .._planes import AXIS_NAMES
 from .._progress import Shown, checked
 from .._results import Result
 from ..typing import Device, Labels, VoxelSize
 from ._call import Call
+from ._phase_arguments import conductivities_by_label
 from ._plates import MultigridSystem, Plates, TransformSystem
 from .solver import SolverProgress, convergence_error, solve, solver_options
 
@@ -145,7 +155,7 @@ class Diffusivity(Result):
 
 def relative_diffusivity(
     labels: Labels,
-    phase: int | str | Sequence[int | str],
+    phase: int | str | Sequence[int | str] | None = None,
     *,
     axis: int | str,
     sides: str = "no-flux",
@@ -174,7 +184,8 @@ def relative_diffusivity(
     labels : array of bool or integers, shape (nz, ny, nx) or (ny, nx), or Microstructure
         Phase of every voxel.
     phase : int, str or sequence of these
-        The phase, or phases, that conduct: labels, or names in a `Microstructure`.
+        The phase, or phases, that conduct: labels, or names in a `Microstructure`. Default: those
+        whose ``conductivities`` are positive.
     axis : int or {"z", "y", "x"}
         From plate to plate, an axis of ``labels``.
     sides : {"no-flux", "periodic"}
@@ -183,7 +194,10 @@ def relative_diffusivity(
         Bound of the true relative residual, in (0, 1). The error of ``relative`` is of the order of
         its square (it is computed from the energy).
     conductivities : number(s), optional
-        Intrinsic diffusivities of ``phase``, in its order or as a mapping; default 1.
+        Intrinsic diffusivities of ``phase``, in its order or as a mapping of labels or names,
+        where other phases may have 0; default 1. Without ``phase``: those of all phases, as of
+        :func:`homogenize_conductivity`, a sequence indexed by label or a mapping. Phases of 0
+        insulate.
     voxel_size : float or one per axis, optional
         Default: that of the Microstructure, or cubes. Only ratios matter.
     flux : bool
@@ -230,7 +244,13 @@ def relative_diffusivity(
     voxels = call.voxels
     along = axis_number(axis, voxels.ndim) + (3 - voxels.ndim)
     sides = choice(sides, ("no-flux", "periodic"), name="sides")
-    values = _conductivities(conductivities, _phases(phase, voxels.names), voxels.names)
+    if phase is None:
+        if conductivities is None:
+            wanted = "be a label, a name or several of these, unless `conductivities` are given"
+            raise refuse_type("phase", wanted, "None")
+        values = _conducting(conductivities_by_label(conductivities, voxels))
+    else:
+        values = _conductivities(conductivities, _phases(phase, voxels.names), voxels.names)
     flux = boolean(flux, name="flux")
     warn_of_absent(voxels.labels, *values, stacklevel=2)
     preconditioner = choice(
@@ -284,13 +304,14 @@ def _conductivities(
     values: Any, phases: tuple[int, ...], names: tuple[str, ...]
 ) -> dict[int, float]:
     """Return the intrinsic diffusivity of every conducting phase."""
-    wanted = "hold one positive number for each of `phase`"
+    wanted = "hold one number for each of `phase`"
     if values is None:
         return dict.fromkeys(phases, 1.0)
     if isinstance(values, Mapping):
         of_phase = by_phase(values, name="conductivities", names=names)
-        if of_phase.keys() != set(phases):
-            raise refuse("conductivities", wanted, repr(dict(values)))
+        others = [value for p, value in of_phase.items() if p not in phases]
+        if not of_phase.keys() >= set(phases) or any(map(_number, others)):
+            raise refuse("conductivities", f"{wanted}, and 0 for others", repr(dict(values)))
         given = [of_phase[p] for p in phases]
     elif isinstance(values, Sequence | np.ndarray) and not isinstance(values, str | bytes):
         given = list(values)
@@ -298,10 +319,19 @@ def _conductivities(
         given = [values]
     if len(given) != len(phases):
         raise refuse("conductivities", wanted, f"{len(given)} of {len(phases)}")
-    return {
-        p: real(v, name="conductivities", minimum=0.0, open_ends=True)
-        for p, v in zip(phases, given, strict=True)
-    }
+    return _conducting(dict(zip(phases, given, strict=True)))
+
+
+def _conducting(values: Mapping[int, Any]) -> dict[int, float]:
+    """Return the values that are positive, of which there must be one."""
+    found = {phase: _number(value) for phase, value in values.items()}
+    if not any(found.values()):
+        raise refuse("conductivities", "be positive for a phase", repr(list(found.values())))
+    return {phase: value for phase, value in found.items() if value}
+
+
+def _number(value: Any) -> float:
+    return real(value, name="conductivities", minimum=0.0)
 
 
 def _result(

@@ -556,7 +556,7 @@ def _engineering_constants(resistance: Resistance) -> dict[str, Any]:
     diagonal = np.diag(compliance)
     modulus = np.divide(1.0, diagonal, out=np.zeros(6), where=known)
     nu = {
-        COMPONENTS[i] + COMPONENTS[j]: float(-compliance[j, i] / diagonal[i])
+        COMPONENTS[i] + COMPONENTS[j]: float(0.0 - compliance[j, i] / diagonal[i])  # no -0.0
         if known[i] and known[j]
         else math.nan
         for i, j in itertools.permutations(range(3), 2)

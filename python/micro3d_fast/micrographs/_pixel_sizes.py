@@ -34,7 +34,7 @@ def voxel_size_of(planes: Mapping[str, list[GreyImage]], given: Any) -> tuple[Si
     contradict each other are refused if none was given: their images would have to be resampled.
     """
     if given is not None:
-        size = _checks.lengths3(given)
+        size = _checks.lengths3(given, ndim=2 if len(planes) == 1 else 3)
         _warn_of_contradictions(_stated(planes, known=True), size)
         return size, ""
     stated = _stated(planes, known=False)

@@ -311,4 +311,4 @@ def _direction(n: np.ndarray) -> str:
     for axis, value in zip(AXES, np.abs(n), strict=True):
         if value > 0.9995:
             return axis
-    return "(" + ", ".join(f"{value:.2f}" for value in n) + ")"
+    return "(" + ", ".join(f"{round(value, 2) + 0.0:.2f}" for value in n) + ")"
