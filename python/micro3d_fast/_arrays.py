@@ -44,6 +44,13 @@ def is_cuda(array: Array) -> bool:
     return device is not None and int(device()[0]) in (2, 13)
 
 
+def is_stored(array: Any) -> bool:
+    """Return whether an array is in chunks, on disk or not computed yet: zarr, h5py, dask."""
+    names = ("shape", "dtype", "__getitem__")
+    chunks = None if framework(array) else getattr(array, "chunks", None)
+    return chunks is not None and all(hasattr(array, name) for name in names)
+
+
 def dtype_name(array: Array) -> str:
     """Return "float32", "bfloat16", "uint8", ..., for any framework."""
     return str(array.dtype).removeprefix("torch.")

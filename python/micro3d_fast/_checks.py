@@ -20,13 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import dtype_name
+from ._arrays import dtype_name, is_stored
 from ._errors import ArgumentError, ArgumentTypeError
 from ._planes import AXIS_NAMES
 
 _PILLOW_MODES = ("1", "L", "P", "I", "I;16", "F")  # of images with one value per pixel
 _LARGE_VOXEL = 1e-2  # metres, from which a voxel size is questioned
 _LABELS = "be an array of bool or integers 0 ... 255"
+_READ_WHOLE = 1 << 28  # voxels of a zarr or dask array up to which it is read where all are needed
 
 
 def refuse(name: str, wanted: str, got: str, hint: str = "") -> ArgumentError:
@@ -312,9 +313,15 @@ def per_axis_bool(value: Any, ndim: int = 3, *, name: str = "periodic") -> tuple
 
 
 def as_labels(
-    labels: Any, *, name: str = "labels", ndim: int | Sequence[int] = (2, 3)
+    labels: Any,
+    *,
+    name: str = "labels",
+    ndim: int | Sequence[int] = (2, 3),
+    bytes_per_voxel: int = 1,
 ) -> np.ndarray:
     """Return labels on the host as C-contiguous ``uint8``, without a copy if they already are.
+
+    Large zarr and dask arrays are refused; see `_stored` for what is done with them by blocks.
 
     Parameters
     ----------
@@ -325,12 +332,21 @@ def as_labels(
         Argument name for the refusal.
     ndim : int or sequence of int
         Allowed numbers of dimensions.
+    bytes_per_voxel : int
+        Memory that the caller needs at least, to be named where a large array is refused.
 
     Returns
     -------
     array of uint8, C-contiguous
         May share memory with ``labels``.
     """
+    held = getattr(labels, "labels", labels)
+    if is_stored(held) and math.prod(held.shape) > _READ_WHOLE:
+        voxels = " x ".join(map(str, held.shape))
+        size = math.prod(held.shape) * bytes_per_voxel / 1e9
+        wanted = f"be in memory, because all voxels are needed at once (at least {size:.3g} GB)"
+        hint = f"give a part of it, or numpy.asarray(`{name}`) if that fits"
+        raise refuse(name, wanted, f"{voxels} voxels that are not", hint)
     array = to_host(labels, name=name, wanted=_LABELS)
     require_labels(array, name=name, ndim=ndim)
     if array.dtype == np.bool_:
@@ -340,6 +356,15 @@ def as_labels(
 
 def require_labels(array: Any, *, name: str, ndim: int | Sequence[int] = (2, 3)) -> None:
     """Refuse a numpy array or torch tensor that does not hold labels (see `as_labels`)."""
+    require_label_kind(array, name=name, ndim=ndim)
+    if dtype_name(array) not in ("bool", "uint8"):
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high > 255:
+            raise refuse(name, "hold values 0 ... 255", f"{low} ... {high}")
+
+
+def require_label_kind(array: Any, *, name: str, ndim: int | Sequence[int] = (2, 3)) -> None:
+    """Refuse an array that by its dtype or shape does not hold labels."""
     allowed = (ndim,) if isinstance(ndim, int) else tuple(ndim)
     shape = tuple(array.shape)
     if hasattr(array.dtype, "kind"):
@@ -354,10 +379,6 @@ def require_labels(array: Any, *, name: str, ndim: int | Sequence[int] = (2, 3))
         raise refuse(name, f"have {dimensions} dimension{plural}", f"shape {shape}")
     if 0 in shape:
         raise refuse(name, "not be empty", f"shape {shape}")
-    if dtype_name(array) not in ("bool", "uint8"):
-        low, high = int(array.min()), int(array.max())
-        if low < 0 or high > 255:
-            raise refuse(name, "hold values 0 ... 255", f"{low} ... {high}")
 
 
 def to_host(array: Any, *, name: str, wanted: str = "be an array") -> np.ndarray:

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, framework, to_numpy
+from ._arrays import Array, framework, is_stored, to_numpy
 
 _PIECE = 1 << 18  # voxels at a time: numpy's bincount copies its argument to int64
 
@@ -19,8 +19,11 @@ _PIECE = 1 << 18  # voxels at a time: numpy's bincount copies its argument to in
 def phase_counts(labels: Array, n_phases: int) -> np.ndarray:
     """Return the number of voxels of phases ``0 ... n_phases - 1``, as int64 (n_phases,).
 
-    ``labels`` is a uint8 array of any shape, numpy or torch; larger labels are not counted.
+    ``labels`` is a uint8 array of any shape, numpy, torch or `StoredLabels`; larger labels are not
+    counted.
     """
+    if is_stored(labels):
+        return labels.counts[:n_phases]
     flat = labels.reshape(-1)
     if framework(labels) == "torch":
         if n_phases <= 8:  # bincount on a GPU waits for the largest label, and for its atomics
@@ -38,15 +41,13 @@ def phase_counts(labels: Array, n_phases: int) -> np.ndarray:
 
 
 def warn_of_absent(labels: Array, *phases: int, stacklevel: int) -> None:
-    """Warn of phases that do not occur in labels (uint8, numpy or torch), and name those that do.
+    """Warn of phases that do not occur in labels, and name those that do.
 
-    Reads on until the phases are found, so it costs next to nothing where they occur.
+    ``labels`` are as of `phase_counts`.  Reads on until the phases are found, so it costs next to
+    nothing where they occur.
     """
-    flat = labels.reshape(-1)
     absent = sorted(set(phases))
-    probes = [flat[:: max(len(flat) >> 12, 1)]]
-    probes += [flat[start : start + _PIECE] for start in range(0, len(flat), _PIECE)]
-    for probe in probes:
+    for probe in _probes(labels):
         absent = [phase for phase in absent if not bool((probe == phase).any())]
         if not absent:
             return
@@ -54,6 +55,18 @@ def warn_of_absent(labels: Array, *phases: int, stacklevel: int) -> None:
     subject = f"phase {absent[0]} does" if len(absent) == 1 else f"phases {listed(absent)} do"
     sentence = f"{subject} not occur: the labels are {listed(present)}{grey_hint(present)}"
     warnings.warn(sentence, stacklevel=stacklevel + 1)
+
+
+def _probes(labels: Array) -> Iterator[Array]:
+    """Yield a sample of labels, then all of them in pieces; of stored ones those in the middle."""
+    if is_stored(labels):
+        yield labels[tuple(slice(n // 2, n // 2 + 64) for n in labels.shape)]
+        yield np.flatnonzero(labels.counts)
+        return
+    flat = labels.reshape(-1)
+    yield flat[:: max(len(flat) >> 12, 1)]
+    for start in range(0, len(flat), _PIECE):
+        yield flat[start : start + _PIECE]
 
 
 def grey_hint(present: Sequence[Any] | np.ndarray) -> str:

@@ -123,6 +123,11 @@ class Progress:
         facts += [] if loss is None or math.isnan(loss) else [f"loss {loss:.4f}"]
         self._report(done, total, f"{done}/{total}", facts, event.get("eta"), unit)
 
+    def part(self, done: int, parts: int) -> None:
+        """Show that ``done`` of so many equal parts are done."""
+        eta = (time.perf_counter() - self._started) * (parts - done) / done
+        self._report(done, parts, f"{done}/{parts}", [], eta, "block")
+
     def solver(self, loads: int) -> Callable[[Any], None]:
         """Return a callback that shows the events of a solver with so many loads.
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Axis",
+    "Chunked",
     "Device",
     "Fractions",
     "Images",
@@ -28,8 +29,26 @@ __all__ = [
     "VoxelSize",
 ]
 
+
+class Chunked(Protocol):
+    """An array on disk or not computed yet: of zarr, dask or h5py."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> Any: ...
+
+    @property
+    def chunks(self) -> Any: ...
+
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+
 #: Phases of voxels or pixels: bool or integers 0 ... 255, of numpy or torch (cupy has no types).
-Labels: TypeAlias = "NDArray[np.bool_] | NDArray[np.integer[Any]] | torch.Tensor | Microstructure"
+Labels: TypeAlias = (
+    "NDArray[np.bool_] | NDArray[np.integer[Any]] | torch.Tensor | Microstructure | Chunked"
+)
 #: What `compare` takes: a volume, several, or images of planes.
 Specimens: TypeAlias = "Labels | Sequence[Labels] | Micrographs | Mapping[str, Sequence[Labels]]"
 #: Images of one plane: a pattern, a path, an array, or several of them.

@@ -30,13 +30,23 @@ class Call:
 
     @classmethod
     def of(
-        cls, labels: Any, voxel_size: Any, options: SolverOptions, device: Any, threads: Any
+        cls,
+        labels: Any,
+        voxel_size: Any,
+        options: SolverOptions,
+        device: Any,
+        threads: Any,
+        bytes_per_voxel: int = 37,
     ) -> Call:
-        """Check the arguments; ``device`` None is where the labels are."""
+        """Check the arguments; ``device`` None is where the labels are.
+
+        ``bytes_per_voxel`` is the memory that the solver needs (docs/homogenize.md).
+        """
         started = time.perf_counter()
         threads = integer(threads, name="threads", minimum=0)
         compute = compute_for(labels, device, threads)
-        return cls(LabelledVoxels.of(labels, voxel_size, compute), options, compute, started)
+        voxels = LabelledVoxels.of(labels, voxel_size, compute, bytes_per_voxel)
+        return cls(voxels, options, compute, started)
 
     def warn_of_seams(self, axes: Iterable[int] = range(3)) -> tuple[str, ...]:
         """Warn the caller's caller if the volume does not continue across its periodic faces."""

@@ -27,9 +27,11 @@ class LabelledVoxels:
     names: tuple[str, ...]  # of the phases of a Microstructure
 
     @classmethod
-    def of(cls, labels: Any, voxel_size: Any, compute: Compute) -> LabelledVoxels:
+    def of(
+        cls, labels: Any, voxel_size: Any, compute: Compute, bytes_per_voxel: int
+    ) -> LabelledVoxels:
         """Check the labels; ``voxel_size`` None is that of a Microstructure, or 1."""
-        array = as_labels(labels)
+        array = as_labels(labels, bytes_per_voxel=bytes_per_voxel)
         if voxel_size is None:
             size = lengths3(getattr(labels, "voxel_size", 1.0))
         else:

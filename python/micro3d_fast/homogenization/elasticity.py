@@ -305,7 +305,7 @@ def homogenize_elasticity(
     """
     checked(progress)
     options = solver_options(tol, max_iterations, precision, callback)
-    call = Call.of(labels, voxel_size, options, device, threads)
+    call = Call.of(labels, voxel_size, options, device, threads, bytes_per_voxel=145)
     problem = _checked(call, materials, directions, bbar, fields)
     found = call.warn_of_seams() + _locking_warning(problem)
     elements = UnitElements(

@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .. import _checks, ops
-from .._arrays import Array, to_numpy
+from .._arrays import to_numpy
 from ._threads import thread_count
 from ._volume import Flags3, LabelVolume, Shape3
 
@@ -49,11 +49,11 @@ class LatticeLine:
 
         int64 (lags,), or (images, lags) of a batch.
         """
-        return self._summed(ops.pair_counts(self.volume.labels, phase, other, **self._arguments()))
+        return self._counted(ops.pair_counts, phase, other)
 
     def segments(self, phase: int | None) -> np.ndarray:
         """Count the segments in the phase, None for any phase; shape as of `pairs`."""
-        return self._summed(ops.segment_counts(self.volume.labels, phase, **self._arguments()))
+        return self._counted(ops.segment_counts, phase)
 
     def all_pairs(self) -> np.ndarray:
         """Count the voxel pairs of any phases; shape (lags,) without a mask, else as of `pairs`."""
@@ -68,20 +68,31 @@ class LatticeLine:
         shape = (1, *self.volume.shape[1:]) if self.volume.batch else self.volume.shape
         return line_counts(shape, self.direction, self.max_lag, self.periodic)
 
-    def _summed(self, counts: Array) -> np.ndarray:
-        """Return counts of groups of slices as one curve, or as one curve per image of a batch."""
-        counts = to_numpy(counts)
-        return counts if self.volume.batch else counts.sum(0)
+    @property
+    def halo(self) -> Shape3:
+        """Voxels that pairs and segments reach beyond their lower corner."""
+        z, y, x = (self.max_lag * abs(d) for d in self.direction)
+        return z, y, x
 
-    def _arguments(self) -> dict[str, Any]:
-        return {
-            "direction": self.direction,
-            "max_lag": self.max_lag,
-            "periodic": self.periodic,
-            "mask": self.volume.mask,
-            "per_slice": self.volume.batch,
-            "threads": self.threads,
-        }
+    def _counted(self, count: Callable[..., Any], *phases: int | None) -> np.ndarray:
+        """Return counts of groups of slices as one curve, or as one curve per image of a batch."""
+
+        def measure(part: LabelVolume, periodic: Flags3) -> np.ndarray:
+            counts = to_numpy(
+                count(
+                    part.labels,
+                    *phases,
+                    direction=self.direction,
+                    max_lag=self.max_lag,
+                    periodic=periodic,
+                    mask=part.mask,
+                    per_slice=part.batch,
+                    threads=self.threads,
+                )
+            )
+            return counts if part.batch else counts.sum(0)
+
+        return self.volume.total(measure, halo=self.halo, periodic=self.periodic)
 
 
 def line_counts(

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._blocks import spread_evenly
 from .._planes import IMAGE_AXES, NORMAL
 from ._dependence import pair_correlations
-from ._samples import Extents, ImageSample, Sample, VolumeSample
+from ._samples import Extents, ImageSample, Sample, VolumeSample, some_slices
 from ._specimen_law import Quantities, RowLaw, island_map, row_law
+from ._volume import Flags3, LabelVolume
 
 SLICES = 64  # of a volume that serve as images of its law
 ISLAND_PIXELS = 1 << 22  # examined for islands, per plane
@@ -201,19 +201,26 @@ class Material:
 
 def islands_of(side: Sample, plane: str, phases: tuple[int, ...]) -> Islands:
     """Count the single-pixel islands in the images of a plane, or in slices of the volumes."""
+    normal = NORMAL[plane]
+
+    def measure(part: LabelVolume, _: Flags3) -> np.ndarray:
+        slices = np.moveaxis(part.labels, normal, 0)
+        if min(slices.shape[1:]) <= 2:
+            return np.zeros(len(phases) + 1)
+        found = island_map(slices, phases)
+        return np.append(found.sum((1, 2, 3)), found[0].size)
+
     if isinstance(side, ImageSample):
         images = side.images[plane]
         step = -(-len(images) * images[0].size // ISLAND_PIXELS)
-        stacks = [image[None] for image in images[::step]]
+        normal = 0
+        volumes = [LabelVolume(image[None], None, 2) for image in images[::step]]
     else:
-        stacks = [np.moveaxis(volume, NORMAL[plane], 0) for volume in side.volumes]
-    count, pixels = np.zeros(len(phases)), 0
-    for stack in stacks:
-        if min(stack.shape[1:]) > 2:
-            found = island_map(stack, phases)
-            count += found.sum((1, 2, 3))
-            pixels += found[0].size
-    return Islands(count, pixels)
+        volumes = [LabelVolume(volume, None, 3) for volume in side.volumes]
+    y, x = IMAGE_AXES[plane]
+    halo = 2 * (0 in (y, x)), 2 * (1 in (y, x)), 2 * (2 in (y, x))
+    total = np.sum([volume.total(measure, halo=halo) for volume in volumes], axis=0)
+    return Islands(total[:-1], int(total[-1]))
 
 
 def _stack(reference: Sample, plane: str) -> Stack | list[np.ndarray]:
@@ -223,9 +230,8 @@ def _stack(reference: Sample, plane: str) -> Stack | list[np.ndarray]:
     images, positions = [], []
     each = max(1, SLICES // len(reference.volumes))
     for number, volume in enumerate(reference.volumes):
-        slices = np.moveaxis(volume, NORMAL[plane], 0)
-        images += [slices[k] for k in spread_evenly(len(slices), each)]
-        positions.append(_FAR * number + np.arange(len(slices)))  # volumes are independent
+        images += some_slices(volume, NORMAL[plane], each)
+        positions.append(_FAR * number + np.arange(volume.shape[NORMAL[plane]]))  # independent
     return Stack.at(images, np.concatenate(positions), _mean_size(images, plane))
 
 

@@ -16,12 +16,15 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
+from .._blocks import spread_evenly
 from .._phases import phase_counts
 from .._planes import IMAGE_AXES, NORMAL, PLANES
+from .._stored import StoredLabels, stored_labels
 from ._curves import LatticeLine, line_counts
-from ._volume import LabelVolume, Shape3, known_voxel_size
+from ._volume import Flags3, LabelVolume, Shape3, known_voxel_size
 
 Voxel = tuple[float, float, float]  # its edges in metres
+Volume = np.ndarray | StoredLabels  # (nz, ny, nx)
 
 MIN_UNITS = 8  # blocks or images below which a volume or a set is cut finer
 
@@ -77,7 +80,7 @@ class Extents:
 class VolumeSample:
     """Volumes, pooled."""
 
-    volumes: tuple[np.ndarray, ...]
+    volumes: tuple[Volume, ...]
     voxel: Voxel | None = None  # where known
     memory: dict[Any, Counts] = field(default_factory=dict)
 
@@ -150,12 +153,13 @@ class VolumeSample:
             unit, unit_lines, text = whole, lines, "volumes"
         else:
             parts = [block_numbers(v.shape, size, axis, len(self.volumes)) for v in self.volumes]
-            blocks = [
-                b for v, (n, _) in zip(self.volumes, parts, strict=True) for b in cut_blocks(v, n)
-            ]
-            unit = [count_lines(b, axis, lag, phases) for b in blocks]
-            unit_lines = [_lines(b.shape, axis, lag) for b in blocks]
-            text = _number_and_size("block", [b.shape for b in blocks])
+            unit, shapes = [], []
+            for volume, (number, _) in zip(self.volumes, parts, strict=True):
+                for block in cut_blocks(volume, number):
+                    unit.append(count_lines(block, axis, lag, phases))
+                    shapes.append(block.shape)
+            unit_lines = [_lines(shape, axis, lag) for shape in shapes]
+            text = _number_and_size("block", shapes)
             of_volumes = other is not None and other.depth is not None
             if other is not None and of_volumes and not any(thinner for _, thinner in parts):
                 matching = max(other.count.values())
@@ -243,17 +247,27 @@ def sample_of(side: Any, name: str) -> Sample:
     if isinstance(side, Sequence) and not isinstance(side, str | bytes):
         if not side:
             raise _checks.refuse(name, "hold at least one volume", "an empty sequence")
-        volumes = [_checks.as_labels(v, name=f"{name}[{k}]") for k, v in enumerate(side)]
+        volumes = [_volume(v, f"{name}[{k}]") for k, v in enumerate(side)]
         voxels = {known_voxel_size(v) for v in side}
         if len(voxels) > 1:
             shown = ", ".join("unknown" if v is None else str(v) for v in voxels)
             raise _checks.refuse(name, "hold volumes of one voxel size", shown)
         (voxel,) = voxels
+    elif getattr(side, "ndim", 0) == 4:
+        volumes = list(_checks.as_labels(side, name=name, ndim=4))
+        voxel = None
     else:
-        array = _checks.as_labels(side, name=name, ndim=(2, 3, 4))
-        volumes = list(array) if array.ndim == 4 else [array]
-        voxel = known_voxel_size(side)
-    return VolumeSample(tuple(v if v.ndim == 3 else v[None] for v in volumes), voxel)
+        volumes, voxel = [_volume(side, name)], known_voxel_size(side)
+    return VolumeSample(tuple(volumes), voxel)
+
+
+def _volume(labels: Any, name: str) -> Volume:
+    """Return labels as a volume of three axes; zarr and dask arrays are not read."""
+    stored = stored_labels(labels, name=name)
+    if stored is not None:
+        return stored
+    array = _checks.as_labels(labels, name=name)
+    return array if array.ndim == 3 else array[None]
 
 
 def _image_sample(images: Mapping[str, Any], name: str, voxel: Voxel | None) -> ImageSample:
@@ -291,14 +305,27 @@ def block_numbers(
     return tuple(parts), thinner
 
 
-def cut_blocks(volume: np.ndarray, parts: Sequence[int]) -> Iterator[np.ndarray]:
-    """Yield disjoint blocks of nearly the same size that fill the volume."""
+def cut_blocks(volume: Volume, parts: Sequence[int]) -> Iterator[Any]:
+    """Yield disjoint blocks of nearly the same size that fill the volume.
+
+    Those of an array in memory are views; those of stored labels are read one after the other.
+    """
+    cut = volume.crop if isinstance(volume, StoredLabels) else volume.__getitem__
     edges = [
         np.linspace(0, n, p + 1).astype(int).tolist()
         for n, p in zip(volume.shape, parts, strict=True)
     ]
     for index in np.ndindex(*parts):
-        yield volume[tuple(slice(e[i], e[i + 1]) for e, i in zip(edges, index, strict=True))]
+        yield cut(tuple(slice(e[i], e[i + 1]) for e, i in zip(edges, index, strict=True)))
+
+
+def some_slices(volume: Volume, normal: int, most: int) -> list[np.ndarray]:
+    """Return slices across an axis, at most so many at equal distances."""
+    chosen = spread_evenly(volume.shape[normal], most)
+    if isinstance(volume, StoredLabels):
+        return list(volume.take(chosen, normal))
+    slices = np.moveaxis(volume, normal, 0)
+    return [slices[k] for k in chosen]
 
 
 def _along(axis: int) -> Shape3:
@@ -312,14 +339,19 @@ def _lines(shape: Sequence[int], axis: int, lag: int) -> np.ndarray:
 
 
 def count_lines(
-    volume: np.ndarray, axis: int, lag: int, phases: tuple[int, ...], per_slice: bool = False
+    volume: Volume, axis: int, lag: int, phases: tuple[int, ...], per_slice: bool = False
 ) -> np.ndarray:
     """Count pairs and segments in each phase: (2, P, lags), or (slices, 2, P, lags)."""
     line = LatticeLine(LabelVolume(volume, None, 3, per_slice), _along(axis), lag)
-    pairs = [line.pairs(p, p) for p in phases]
-    segments = [line.segments(p) for p in phases]
-    counts = np.array([pairs, segments])
-    return np.moveaxis(counts, 2, 0) if per_slice else counts
+
+    def measure(part: LabelVolume, _: Flags3) -> np.ndarray:
+        own = replace(line, volume=part)
+        pairs = [own.pairs(p, p) for p in phases]
+        segments = [own.segments(p) for p in phases]
+        counts = np.array([pairs, segments])
+        return np.moveaxis(counts, 2, 0) if per_slice else counts
+
+    return line.volume.total(measure, halo=line.halo)
 
 
 def _count_images(

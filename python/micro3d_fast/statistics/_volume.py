@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +15,18 @@ import numpy as np
 from .. import _checks
 from .._arrays import framework, is_cuda
 from .._phases import grey_hint, listed, phase_counts, warn_of_absent
+from .._stored import Flags3, StoredLabels, stored_labels
 
 Shape3 = tuple[int, int, int]
-Flags3 = tuple[bool, bool, bool]
+OPEN: Flags3 = (False, False, False)
 
 
 @dataclass(frozen=True)
 class LabelVolume:
     """Labels and mask as a volume: a 2D image is one slice, a batch of images one slice each.
 
-    The arrays are numpy, or torch tensors where labels on a GPU were loaded with ``on_device``.
+    The arrays are numpy, or torch tensors where labels on a GPU were loaded with ``on_device``, or
+    `StoredLabels` where they were loaded with ``by_blocks``; what is counted there is the `total`.
     """
 
     labels: Any  # uint8 (nz, ny, nx)
@@ -36,19 +38,30 @@ class LabelVolume:
 
     @classmethod
     def of(
-        cls, labels: Any, mask: Any = None, *, batch: Any = False, on_device: bool = False
+        cls,
+        labels: Any,
+        mask: Any = None,
+        *,
+        batch: Any = False,
+        on_device: bool = False,
+        by_blocks: bool = False,
+        bytes_per_voxel: int = 1,
     ) -> LabelVolume:
         """Check ``labels`` and ``mask`` and return them as one volume.
 
-        With ``on_device`` an array on a GPU stays there; otherwise it is copied to the host.
+        With ``on_device`` an array on a GPU stays there; otherwise it is copied to the host.  With
+        ``by_blocks`` zarr and dask arrays are not read; otherwise large ones are refused, with the
+        memory that ``bytes_per_voxel`` amount to.
         """
         batch = _checks.boolean(batch, name="batch")
         dimensions = (3,) if batch else (2, 3)
+        if by_blocks and (stored := stored_labels(labels, ndim=dimensions)) is not None:
+            return cls._of_stored(stored, labels, mask, batch)
         stay = on_device and is_cuda(labels)
         if stay:
             array = _labels_on_gpu(labels, "labels", dimensions)
         else:
-            array = _checks.as_labels(labels, ndim=dimensions)
+            array = _checks.as_labels(labels, ndim=dimensions, bytes_per_voxel=bytes_per_voxel)
         shape = tuple(int(n) for n in array.shape)
         ndim = 2 if batch else len(shape)
         volume = array.reshape((1,) * (3 - len(shape)) + shape)
@@ -64,6 +77,49 @@ class LabelVolume:
                 "mask", f"have the shape of `labels` {shape}", str(tuple(inside.shape))
             )
         return cls(volume, (inside != 0).reshape(volume.shape), ndim, batch, *known)
+
+    @classmethod
+    def _of_stored(cls, stored: StoredLabels, labels: Any, mask: Any, batch: bool) -> LabelVolume:
+        inside: Any = None
+        if mask is not None:
+            inside = stored_labels(mask, name="mask")
+            if inside is None:
+                inside = _checks.as_labels(mask, name="mask")
+                inside = inside if inside.ndim == 3 else inside[None]
+            if inside.shape != stored.shape:
+                wanted = f"have the shape of `labels` {stored.shape}"
+                raise _checks.refuse("mask", wanted, str(inside.shape))
+        ndim = 2 if batch else stored.given_ndim
+        known = known_voxel_size(labels), _checks.names_of_phases(labels)
+        return cls(stored, inside, ndim, batch, *known)
+
+    def total(
+        self,
+        measure: Callable[[LabelVolume, Flags3], np.ndarray],
+        *,
+        halo: Shape3 = (0, 0, 0),
+        whole: Flags3 = OPEN,
+        periodic: Flags3 = OPEN,
+    ) -> np.ndarray:
+        """Return ``measure(volume, periodic)``; of stored labels the sum over their parts.
+
+        Of a batch that is an array per image, each of which is measured as a whole.  The other
+        arguments are those of `StoredLabels.parts`.
+        """
+        if not isinstance(self.labels, StoredLabels):
+            return measure(self, periodic)
+        if self.batch:
+            whole = (False, True, True)
+        found: Any = 0
+        images = []
+        for sign, labels, mask, wraps in self.labels.parts(halo, whole, periodic, self.mask):
+            part = LabelVolume(labels, mask, self.ndim, self.batch, self.voxel, self.names)
+            measured = measure(part, wraps)
+            if self.batch:
+                images.append(measured)
+            else:
+                found = found + sign * measured
+        return np.concatenate(images) if self.batch else found
 
     @property
     def shape(self) -> Shape3:

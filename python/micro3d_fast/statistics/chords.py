@@ -14,7 +14,7 @@ from .._planes import AXIS_NAMES
 from .._results import Result
 from ..typing import Axis, Labels, Periodic, VoxelSize
 from ._threads import thread_count
-from ._volume import LabelVolume, neighbours
+from ._volume import Flags3, LabelVolume, neighbours
 
 __all__ = ["ChordLengths", "chord_lengths"]
 
@@ -121,30 +121,21 @@ def chord_lengths(
     >>> chord_lengths(np.array([[0, 1, 1, 0, 1]]), 1, axis="x")
     ChordLengths(phase 1 along x: 2 chords, mean 1.5 voxels)
     """
-    volume = LabelVolume.of(labels, mask)
+    volume = LabelVolume.of(labels, mask, by_blocks=True)
     number = volume.phase(phase)
     along = _checks.axis_number(axis, volume.ndim) + volume.lead
-    wrap = volume.periodic_axes(periodic)[along]
+    wrap = volume.periodic_axes(periodic)
     cut = _checks.choice(cut, ("keep", "drop"), name="cut")
     spacing, unit = volume.spacing(voxel_size)
     step = spacing[along]
-    inside = volume.indicator(number)
-    counts, full = ops.run_lengths(
-        inside.view(np.uint8),
-        axis=along,
-        n_phases=2,
-        periodic=wrap,
-        threads=thread_count(threads),
-    )
-    count = counts[1, 1:]
-    one_end, no_end = _cut_runs(inside, volume.mask, along, wrap)
+    runs = _counted(volume, number, along, wrap, thread_count(threads))
+    (count, one_end, no_end), (whole, twice, changes) = runs
     unbiased_survival = _kaplan_meier(count, one_end, no_end)
     if cut == "drop":
         count = count - one_end - no_end
     n = len(count)
     length = step * np.arange(1, n + 1)
     chords = int(count.sum())
-    voxels, changes = _voxels_and_changes(inside, volume.mask, along, wrap)
     return ChordLengths(
         length,
         count,
@@ -152,12 +143,34 @@ def chord_lengths(
         survival=_longer(count) / max(chords, 1),
         unbiased_survival=unbiased_survival,
         mean=float(count @ length / chords) if chords else float("nan"),
-        unbiased_mean=2.0 * step * voxels / changes if changes else float("inf"),
-        whole=int(full[1]),
+        unbiased_mean=step * twice / changes if changes else float("inf"),
+        whole=whole,
         phase=number,
         axis=AXIS_NAMES[along],
         unit=unit,
     )
+
+
+def _counted(
+    volume: LabelVolume, phase: int, along: int, wrap: Flags3, threads: int
+) -> tuple[np.ndarray, list[int]]:
+    """Return the runs of a phase by length - 1, and counts of what is not in them.
+
+    The runs, int64 (3, n), are all, those with one and those with no end in sight; the counts are
+    the lines entirely in the phase and those of `_voxels_and_changes`.
+    """
+
+    def measure(part: LabelVolume, periodic: Flags3) -> np.ndarray:
+        inside, wraps = part.indicator(phase), periodic[along]
+        counts, full = ops.run_lengths(
+            inside.view(np.uint8), axis=along, n_phases=2, periodic=wraps, threads=threads
+        )
+        ends = _cut_runs(inside, part.mask, along, wraps)
+        others = _voxels_and_changes(inside, part.mask, along, wraps)
+        return np.array([*counts[1, 1:], *ends.ravel(), full[1], *others])
+
+    found = volume.total(measure, whole=(along == 0, along == 1, along == 2), periodic=wrap)
+    return found[:-3].reshape(3, -1), found[-3:].tolist()
 
 
 def _cut_runs(inside: np.ndarray, mask: np.ndarray | None, axis: int, periodic: bool) -> np.ndarray:
@@ -229,8 +242,8 @@ def _kaplan_meier(count: np.ndarray, one_end: np.ndarray, no_end: np.ndarray) ->
 
 def _voxels_and_changes(
     inside: np.ndarray, mask: np.ndarray | None, axis: int, periodic: bool
-) -> tuple[float, int]:
-    """Return the voxels of the phase in neighbour pairs (half per pair) and the phase changes."""
+) -> tuple[int, int]:
+    """Return the ends of neighbour pairs in the phase, and the pairs with one end in it."""
     here, ahead = neighbours(inside, axis, periodic)
     changes = here != ahead
     if mask is not None:
@@ -238,5 +251,5 @@ def _voxels_and_changes(
         both = first & second
         changes &= both
         here, ahead = here & both, ahead & both
-    voxels = 0.5 * (np.count_nonzero(here) + np.count_nonzero(ahead))
-    return voxels, int(np.count_nonzero(changes))
+    ends = np.count_nonzero(here) + np.count_nonzero(ahead)
+    return int(ends), int(np.count_nonzero(changes))

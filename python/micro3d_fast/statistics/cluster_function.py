@@ -54,7 +54,7 @@ def two_point_cluster_map(
     >>> two_point_cluster_map(np.array([[1, 0, 1, 1]]), 1)[0] * [4, 3, 2, 1, 1, 2, 3]
     array([3., 1., 0., 0., 0., 0., 1.])
     """
-    volume = LabelVolume.of(labels, mask)
+    volume = LabelVolume.of(labels, mask, bytes_per_voxel=6)
     wrap = volume.periodic_axes(periodic)
     neighbours = neighbour_count(volume, connectivity)
     found = find_clusters(volume, volume.phase(phase), neighbours, wrap)
@@ -105,7 +105,7 @@ def two_point_cluster(
     >>> two_point_cluster(np.array([[1, 0, 1, 1]]), 1, axis="x")
     array([0.75      , 0.33333333, 0.        ])
     """
-    volume = LabelVolume.of(labels, mask)
+    volume = LabelVolume.of(labels, mask, bytes_per_voxel=6)
     line = LatticeLine.of(volume, axis, max_lag, periodic, threads)
     neighbours = neighbour_count(volume, connectivity)
     found = find_clusters(volume, volume.phase(phase), neighbours, line.periodic)

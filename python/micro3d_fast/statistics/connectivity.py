@@ -16,7 +16,7 @@ from .._planes import NORMAL, PLANES
 from .._spread import with_spread
 from ..typing import Labels, Periodic, Specimens
 from ._clusters import find_clusters, neighbour_count
-from ._samples import ImageSample, Sample, sample_of
+from ._samples import ImageSample, Sample, sample_of, some_slices
 from ._volume import LabelVolume
 from .percolation import Percolation, percolation_of
 
@@ -155,7 +155,7 @@ def connectivity(
     real = None if reference is None else sample_of(reference, "reference")
     windows, slices, real_slices = {}, {}, {}
     for plane in PLANES:
-        images = _slices(array, plane)
+        images = some_slices(array, NORMAL[plane], MOST)
         others = [] if real is None else _images(real, plane)
         size = np.min([i.shape for i in images + others], axis=0)
         windows[plane] = (int(size[0]), int(size[1]))
@@ -187,18 +187,14 @@ def connectivity(
 # ------------------------------------------------------------------------------------- helpers
 
 
-def _slices(volume: np.ndarray, plane: str) -> list[np.ndarray]:
-    """Return slices of a plane, at most `MOST` at equal distances."""
-    stack = np.moveaxis(volume, NORMAL[plane], 0)
-    return [stack[k] for k in spread_evenly(len(stack), MOST)]
-
-
 def _images(sample: Sample, plane: str) -> list[np.ndarray]:
     if isinstance(sample, ImageSample):
         return sample.images.get(plane, [])
     if plane not in sample.planes:
         return []
-    return [image for volume in sample.volumes for image in _slices(volume, plane)]
+    return [
+        image for volume in sample.volumes for image in some_slices(volume, NORMAL[plane], MOST)
+    ]
 
 
 def _cut(images: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:

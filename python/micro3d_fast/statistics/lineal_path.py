@@ -4,15 +4,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from .. import _checks, ops
 from .._arrays import is_cuda, to_numpy
 from ..typing import Axis, Labels, Periodic
 from ._curves import LatticeLine, ratio
-from ._volume import LabelVolume
+from ._volume import Flags3, LabelVolume
 
 __all__ = ["lineal_path", "lineal_paths"]
 
@@ -79,7 +77,7 @@ def lineal_path(
     >>> lineal_path(layers, 1, axis="x", max_lag=1)
     array([0.5, 0.5])
     """
-    volume = LabelVolume.of(labels, mask, batch=batch, on_device=True)
+    volume = LabelVolume.of(labels, mask, batch=batch, on_device=True, by_blocks=True)
     number = volume.phase(phase)
     line = LatticeLine.of(volume, axis, max_lag, periodic, threads)
     if is_cuda(volume.labels) and line.axis is not None and not volume.batch:
@@ -121,7 +119,7 @@ def lineal_paths(
     array([[0.25      , 0.        , 0.        ],
            [0.75      , 0.66666667, 0.5       ]])
     """
-    volume = LabelVolume.of(labels, mask, on_device=True)
+    volume = LabelVolume.of(labels, mask, on_device=True, by_blocks=True)
     n = volume.phase_count(n_phases)
     number = _checks.axis_number(axis, volume.ndim)
     line = LatticeLine.of(volume, number, max_lag, periodic, threads)
@@ -130,27 +128,32 @@ def lineal_paths(
 
 def _all_segments(line: LatticeLine) -> np.ndarray:
     """Return the segments along an axis in the image (and in the mask): int64 (lags,)."""
-    volume = line.volume
-    if volume.mask is None:
-        return line.lines()
-    inside = LabelVolume(volume.mask8, None, volume.ndim)
-    return _run_segments(replace(line, volume=inside), 2)[1]
+    return line.lines() if line.volume.mask is None else _run_segments(line, None)[1]
 
 
-def _run_segments(line: LatticeLine, n_phases: int) -> np.ndarray:
-    """Count the segments of 1 ... max_lag + 1 voxels in each phase from runs: int64 (P, lags)."""
-    volume, axis = line.volume, line.axis
+def _run_segments(line: LatticeLine, n_phases: int | None) -> np.ndarray:
+    """Count the segments of 1 ... max_lag + 1 voxels in each phase from runs: int64 (P, lags).
+
+    ``n_phases`` None counts those outside and inside the mask.
+    """
+    axis = line.axis
     assert axis is not None
-    counts, full = ops.run_lengths(
-        volume.labels,
-        axis=axis,
-        n_phases=n_phases,
-        periodic=line.periodic[axis],
-        mask=volume.mask8,
-        threads=line.threads,
-    )
-    counts, full = to_numpy(counts), to_numpy(full)
+
+    def measure(part: LabelVolume, periodic: Flags3) -> np.ndarray:
+        counts, full = ops.run_lengths(
+            part.mask8 if n_phases is None else part.labels,
+            axis=axis,
+            n_phases=n_phases or 2,
+            periodic=periodic[axis],
+            mask=None if n_phases is None else part.mask8,
+            threads=line.threads,
+        )
+        return np.column_stack([to_numpy(counts), to_numpy(full)])
+
+    whole = axis == 0, axis == 1, axis == 2
+    runs = line.volume.total(measure, whole=whole, periodic=line.periodic)
+    counts, full = runs[:, :-1], runs[:, -1:]
     # Σ_n counts[n] max(n - r, 0): runs of at least n voxels, summed from the far end twice
     at_least = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
     segments = np.cumsum(at_least[:, :0:-1], axis=1)[:, ::-1]
-    return segments[:, : line.max_lag + 1] + full[:, None] * volume.shape[axis]
+    return segments[:, : line.max_lag + 1] + full * line.volume.shape[axis]

@@ -55,7 +55,7 @@ def two_point_matrix(
     >>> two_point_matrix(np.array([[0, 1, 2]]), periodic=True)[0, 1] * 3
     array([[0., 1., 0.]])
     """
-    volume = LabelVolume.of(labels, mask, on_device=True)
+    volume = LabelVolume.of(labels, mask, on_device=True, bytes_per_voxel=16)
     n = volume.phase_count(n_phases)
     wrap = volume.periodic_axes(periodic)
     kind = float_type(dtype)

@@ -87,7 +87,7 @@ def cluster_labels(
     >>> cluster_labels(np.array([[1, 0, 1, 1]]), 1, periodic=True)
     array([[1, 0, 1, 1]], dtype=int32)
     """
-    volume = LabelVolume.of(labels, mask)
+    volume = LabelVolume.of(labels, mask, bytes_per_voxel=6)
     neighbours = neighbour_count(volume, connectivity)
     number = volume.phase(phase)
     found = find_clusters(volume, number, neighbours, volume.periodic_axes(periodic))
@@ -121,7 +121,7 @@ def percolation(
     >>> percolation(np.array([[1, 0, 1], [1, 1, 1]]), 1)
     Percolation(phase 1: y 100.0 %, x 100.0 % of it connects the faces; 1 clusters, largest 100.0 %)
     """
-    volume = LabelVolume.of(labels, mask)
+    volume = LabelVolume.of(labels, mask, bytes_per_voxel=6)
     wrap = volume.periodic_axes(periodic)
     neighbours = neighbour_count(volume, connectivity)
     return percolation_of(volume, volume.phase(phase), neighbours, wrap)

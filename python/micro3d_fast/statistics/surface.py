@@ -19,6 +19,7 @@ from ._volume import Flags3, LabelVolume, Shape3
 
 __all__ = ["specific_surface"]
 
+_AXES: tuple[Shape3, ...] = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 _SPIRAL = 250  # normals of half a sphere, about
 
 
@@ -85,41 +86,50 @@ def specific_surface(
     >>> round(specific_surface(layers, 1, method="faces", periodic=True), 12)
     0.5
     """
-    volume = LabelVolume.of(labels, mask)
+    volume = LabelVolume.of(labels, mask, by_blocks=True)
     number = volume.phase(phase)
     method = _checks.choice(method, ("crofton", "faces"), name="method")
     wrap = volume.periodic_axes(periodic)
     spacing, _ = volume.spacing(voxel_size)
-    threads = thread_count(threads)
-    inside = LabelVolume(volume.indicator(number).view(np.uint8), volume.mask, volume.ndim)
-    return surface_between(inside, 1, 0, method, wrap, spacing, threads)
+    return surface_between(volume, number, None, method, wrap, spacing, thread_count(threads))
 
 
 def surface_between(
     volume: LabelVolume,
     phase: int,
-    other: int,
+    other: int | None,
     method: str,
     wrap: Flags3,
     spacing: tuple[float, float, float],
     threads: int,
 ) -> float:
-    """Return the surface between two phases per volume, with checked arguments."""
-    if method == "faces":
-        axes = ((1, 0, 0), (0, 1, 0), (0, 0, 1))[volume.lead :]
-        changes = [_crossings(volume, phase, other, d, wrap, threads)[0] for d in axes]
-        area = sum(n / spacing[d.index(1)] for n, d in zip(changes, axes, strict=True))
-        return area / volume.inside.size
-    wrap = _closed(volume, wrap)
-    found = {}
-    for d in _directions(volume.lead):
-        crossed, pairs = _crossings(volume, phase, other, d, wrap, threads)
-        if pairs:
-            found[d] = crossed / pairs / math.hypot(*np.multiply(d, spacing))
-    return _total_surface(found, spacing)
+    """Return the surface between two phases, or of one, per volume, with checked arguments."""
+    faces = method == "faces"
+    directions = _AXES[volume.lead :] if faces else _directions(volume.lead)
+    if not faces:
+        wrap = _closed(volume, phase, other, wrap)
+
+    def measure(part: LabelVolume, periodic: Flags3) -> np.ndarray:
+        phases = phase, other
+        if other is None:
+            inside = part.indicator(phase).view(np.uint8)
+            part, phases = LabelVolume(inside, part.mask, part.ndim), (1, 0)
+        found = [_crossings(part, *phases, d, periodic, threads) for d in directions]
+        return np.array([*found, (0, part.inside.size)])
+
+    *found, (_, voxels) = volume.total(measure, halo=(1, 1, 1), periodic=wrap).tolist()
+    if faces:
+        changes = zip(found, directions, strict=True)
+        return sum(n / spacing[d.index(1)] for (n, _), d in changes) / voxels
+    per_length = {
+        d: crossed / pairs / math.hypot(*np.multiply(d, spacing))
+        for d, (crossed, pairs) in zip(directions, found, strict=True)
+        if pairs
+    }
+    return _total_surface(per_length, spacing)
 
 
-def _closed(volume: LabelVolume, wrap: Flags3) -> Flags3:
+def _closed(volume: LabelVolume, phase: int, other: int | None, wrap: Flags3) -> Flags3:
     """Return the periodic axes, or all axes if the open faces show one label: nothing is cut there.
 
     Then the whole surface is in sight and the volume is that of the image, not that between the
@@ -128,7 +138,9 @@ def _closed(volume: LabelVolume, wrap: Flags3) -> Flags3:
     if volume.mask is not None:
         return wrap
     opened = [axis for axis, n in enumerate(volume.shape) if n > 1 and not wrap[axis]]
-    ends = [np.take(volume.labels, (0, -1), axis=axis) for axis in opened]
+    ends = [volume.labels.take([0, volume.shape[axis] - 1], axis) for axis in opened]
+    if other is None:
+        ends = [end == phase for end in ends]
     if not ends or any((end != ends[0].flat[0]).any() for end in ends):
         return wrap
     z, y, x = (wrap[axis] or axis in opened for axis in range(3))
@@ -136,7 +148,12 @@ def _closed(volume: LabelVolume, wrap: Flags3) -> Flags3:
 
 
 def _crossings(
-    volume: LabelVolume, phase: int, other: int, direction: Shape3, periodic: Flags3, threads: int
+    volume: LabelVolume,
+    phase: int,
+    other: int | None,
+    direction: Shape3,
+    periodic: Flags3,
+    threads: int,
 ) -> tuple[int, int]:
     """Return the neighbour pairs along a direction with one end in each phase, and all pairs."""
     steps = zip(periodic, direction, volume.shape, strict=True)

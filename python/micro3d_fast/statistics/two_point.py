@@ -90,8 +90,12 @@ def volume_fractions(labels: Labels, *, mask: Labels | None = None) -> np.ndarra
     >>> volume_fractions(np.array([[0, 2], [2, 2]]))
     array([0.25, 0.  , 0.75])
     """
-    volume = LabelVolume.of(labels, mask, on_device=True)
-    counts = phase_counts(volume.inside, volume.phase_count())
+    volume = LabelVolume.of(labels, mask, on_device=True, by_blocks=True)
+    n = volume.phase_count()
+    if volume.mask is None:
+        counts = phase_counts(volume.labels, n)
+    else:
+        counts = volume.total(lambda part, _: phase_counts(part.inside, n))
     if not counts.any():
         raise _checks.refuse("mask", "leave at least one voxel", "an empty mask")
     return counts / counts.sum()
@@ -164,7 +168,7 @@ def two_point_map(
     >>> two_point_map(np.array([[0, 1, 0, 1]]), 1, periodic=True)
     array([[0.5, 0. , 0.5, 0. ]])
     """
-    volume = LabelVolume.of(labels, mask, batch=batch, on_device=True)
+    volume = LabelVolume.of(labels, mask, batch=batch, on_device=True, bytes_per_voxel=16)
     i, j = _phase_pair(volume, phase, other)
     wrap = volume.periodic_axes(periodic)
     kind = float_type(dtype)
@@ -261,7 +265,7 @@ def two_point_correlation(
     >>> two_point_correlation(stripes, 1, axis="x")
     array([0.5       , 0.28571429, 0.        , 0.2       , 0.5       ])
     """
-    volume = LabelVolume.of(labels, mask, batch=batch, on_device=True)
+    volume = LabelVolume.of(labels, mask, batch=batch, on_device=True, by_blocks=True)
     i, j = _phase_pair(volume, phase, other)
     line = LatticeLine.of(volume, axis, max_lag, periodic, threads)
     return ratio(line.pairs(i, j), line.all_pairs())
@@ -317,7 +321,7 @@ def two_point_radial(
     >>> two_point_radial(np.eye(2, dtype=int), 1, periodic=True, max_lag=1)
     RadialCorrelation(S_11: 0.5000 at 0 … 0.1667 at 1 voxels, 2 bins)
     """
-    volume = LabelVolume.of(labels, mask, on_device=True)
+    volume = LabelVolume.of(labels, mask, on_device=True, bytes_per_voxel=8)
     i, j = _phase_pair(volume, phase, other)
     wrap = volume.periodic_axes(periodic)
     kind = float_type(dtype)
