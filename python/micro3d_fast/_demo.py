@@ -39,6 +39,8 @@ GENERATORS: dict[str, Callable[..., Microstructure]] = {
     "separator": synthetic.separator,
     "cathode": synthetic.cathode,
 }
+#: Metres, for models that have none: fibres of 7 µm, pores of half a µm, particles of 7 µm.
+VOXEL_SIZES = {"fibre-composite": 0.8e-6, "separator": 0.05e-6, "cathode": 0.5e-6}
 HOMOGENIZED = ("fibre-composite", "cathode")  # made periodic, as their properties assume
 FEWEST = 19  # passes if time is short; else those of the model
 PATCH, BATCH = 32, 16  # of the training shown: small, so that a minute shows progress
@@ -73,7 +75,7 @@ def run(demo: Run, training_seconds: float) -> list[Path]:
         folder = demo.out if first else demo.out / name
         demo.print(f"\n{name}")
         try:
-            model = diffusion.load_model(name)
+            model = load_model(name)
         except FileNotFoundError:
             if first:
                 raise
@@ -109,6 +111,14 @@ def run(demo: Run, training_seconds: float) -> list[Path]:
         demo.print(f"  volume        {file} in {seconds:.0f} s")
         pages.append(report(demo, name, folder, made, micrographs, samples, timings, extra))
     return pages
+
+
+def load_model(name: str) -> Model:
+    """Return a bundled model with a voxel size, so that the reports have units."""
+    model = diffusion.load_model(name)
+    if model.voxel_size != (1.0, 1.0, 1.0):
+        return model
+    return dataclasses.replace(model, voxel_size=(VOXEL_SIZES[name],) * 3)
 
 
 def reconstruct(

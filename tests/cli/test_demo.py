@@ -77,6 +77,15 @@ def test_the_demo_runs(run, monkeypatch, model, tmp_path):
     assert "The 2D network alone" in page
 
 
+def test_the_demo_has_voxel_sizes():
+    pytest.importorskip("torch")
+    from micro3d_fast import _demo
+
+    for name in m3.diffusion.BUNDLED:
+        dz, dy, dx = _demo.load_model(name).voxel_size
+        assert 1e-9 < dz == dy == dx < 1e-5
+
+
 @pytest.mark.slow
 def test_the_demo_with_the_bundled_models(tmp_path):
     if any(words == "not installed" for words in bundled_models().values()):
