@@ -21,6 +21,7 @@ PACKAGE = ROOT / "python" / "micro3d_fast"
 LEVELS = {
     "cli": 7,
     "_demo": 6,
+    "studies": 6,  # writes a page, as the demo does
     "report": 5,
     "calibration": 4,
     "diffusion": 3,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from . import ops as ops
     from . import report as report
     from . import statistics as statistics
+    from . import studies as studies
     from . import synthetic as synthetic
     from ._errors import CudaError as CudaError
     from ._errors import CudaUnavailableError as CudaUnavailableError
@@ -71,6 +72,8 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from .statistics.lineal_path import lineal_path as lineal_path
     from .statistics.local_percolation import local_percolation as local_percolation
     from .statistics.percolation import percolation as percolation
+    from .studies import Study as Study
+    from .studies import study as study
 
 __version__ = "0.1.0"
 
@@ -93,6 +96,9 @@ _PUBLIC: dict[str, str] = {
     # the sampler for one material
     "calibrate": "calibration",
     "Calibration": "calibration",
+    # the paper's validation
+    "study": "studies",
+    "Study": "studies",
     # statistics
     "volume_fractions": "statistics",
     "two_point_map": "statistics",
@@ -145,6 +151,7 @@ _MODULES = frozenset(
         "ops",
         "report",
         "statistics",
+        "studies",
         "synthetic",
     }
 )

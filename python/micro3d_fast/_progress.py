@@ -114,8 +114,8 @@ class Progress:
             Progress._open -= 1
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        """Show an event of ``train``, ``reconstruct`` or ``calibrate``."""
-        unit = "step" if "step" in event else "pass"
+        """Show an event of ``train``, ``reconstruct``, ``calibrate`` or ``study``."""
+        unit = event.get("unit") or ("step" if "step" in event else "pass")
         done = int(event.get("step", event.get("pass_index", 0)))
         total = int(event.get("steps", event.get("passes", 0)))
         loss = event.get("loss")
