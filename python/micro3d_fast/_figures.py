@@ -67,7 +67,7 @@ def plot_flow(
         image = ax.imshow(field.take(middle, axis=NORMAL[plane]), "viridis")
         ax.set_facecolor("0.85")
         ax.set(title=title, xlabel=f"{columns} (voxels)", ylabel=f"{rows} (voxels)")
-        ax.figure.colorbar(image, ax=ax, shrink=0.8)
+        ax.figure.colorbar(image, ax=ax, shrink=0.7)
     return found
 
 
@@ -120,11 +120,12 @@ def plot_directions(
 
         _, axes = plt.subplots(subplot_kw={"projection": "polar"}, layout="constrained")
     angle = np.linspace(0.0, 2.0 * np.pi, 361)
-    for plane in PLANES:
+    for plane, dash in zip(PLANES, ("-", "--", ":"), strict=True):
         rows, columns = IMAGE_AXES[plane]
         direction = np.zeros((len(angle), 3))
         direction[:, 2 - columns], direction[:, 2 - rows] = np.cos(angle), np.sin(angle)
-        axes.plot(angle, value(direction), label=f"{AXIS_NAMES[columns]} → {AXIS_NAMES[rows]}")
+        label = f"{AXIS_NAMES[columns]} → {AXIS_NAMES[rows]}"
+        axes.plot(angle, value(direction), dash, label=label)
     axes.set_title(title)
     axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False)
     return axes

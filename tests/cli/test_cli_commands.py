@@ -371,6 +371,9 @@ def test_models(run):
     )
     assert f"  phases      {shares}\n" in said
     assert f"  patch       {model.patch} x {model.patch} pixels\n" in said
+    pictures = re.findall("picture     (.*)", said)
+    assert [Path(p).parent.name for p in pictures] == ["fibre-composite", "separator", "cathode"]
+    assert all(Path(p).stat().st_size < 50_000 for p in pictures)
 
 
 def test_homogenize(run, tmp_path):

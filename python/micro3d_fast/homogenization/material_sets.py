@@ -36,7 +36,7 @@ _PHASE_KEYS = {"name", "elastic", "conductivity"}
 _MOST = 1 << 20  # bytes of a file
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MaterialSet(Result):
     """Materials of all phases, in label order.
 
@@ -99,7 +99,7 @@ class MaterialSet(Result):
             conductivities=tensors and tuple(tensors[label] for label in order),
         )
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         lines = [f"Materials {self.name}: {self.note}".rstrip(": ")]
         for label, phase in enumerate(self.phase_names):
             parts = []

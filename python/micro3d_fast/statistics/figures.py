@@ -80,6 +80,7 @@ def plot_comparison(
             ax.axhline(0, color="0.7", linewidth=0.6, zorder=0)
             ax.legend(fontsize=6, frameon=False, ncols=len(functions), loc="upper right")
         row[0].set_ylabel(" and ".join(_LABEL[f] for f in functions))
+        row[0].set_ylim(top=1.3 * row[0].get_ylim()[1])  # room for the legends
     return figure
 
 
