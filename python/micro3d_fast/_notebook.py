@@ -226,7 +226,7 @@ def volume_html(volume: Any) -> str:
         "Microstructure",
         size_text(volume.shape, volume.voxel_size),
         pictures(middle_slices(volume.labels), volume.voxel_size),
-        phases(volume.phase_names, volume.volume_fractions),
+        phases(volume.phase_names, volume.volume_fractions) if volume.is_counted else "",
         small(extra),
         small(origin(volume.provenance)),
     )

@@ -19,6 +19,7 @@ import numpy as np
 from . import _checks
 from ._arrays import is_stored
 from ._blocks import Window, best_block
+from ._files import first_line
 from ._phases import phase_counts
 from ._progress import Shown, following
 
@@ -52,7 +53,7 @@ class Stored:
     """
 
     def __init__(self, array: Any, lead: int = 0, axes: int = 3) -> None:
-        self.array, self._lead = array, lead
+        self.array, self.lead = array, lead
         self._tail = max(array.ndim - lead - axes, 0)
         self._flat = array.ndim == 2
         shape = tuple(int(n) for n in array.shape)
@@ -70,8 +71,8 @@ class Stored:
         after = parts[before + 1 :]
         parts[before : before + 1] = [slice(None)] * (self.ndim - before - len(after))
         if self._flat:
-            return self._checked(self.array[tuple(parts[1:])])[None][parts[0]]
-        return self._checked(self.array[(0,) * self._lead + tuple(parts) + (0,) * self._tail])
+            return self._checked(self._read(parts[1:]))[None][parts[0]]
+        return self._checked(self._read([*[0] * self.lead, *parts, *[0] * self._tail]))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Return the whole array in memory."""
@@ -84,8 +85,17 @@ class Stored:
         kind = f"{type(self.array).__module__.partition('.')[0]} array"
         return f"{' x '.join(map(str, self.shape))} voxels of a {kind}"
 
-    def _checked(self, values: Any) -> np.ndarray:
-        return np.asarray(values)
+    def _read(self, index: Sequence[Any]) -> np.ndarray:
+        """Return a part; what the library raises becomes a ValueError."""
+        try:
+            return np.asarray(self.array[tuple(index)])
+        except (MemoryError, IndexError):
+            raise
+        except Exception as error:
+            raise ValueError(f"{self!r} cannot be read: {first_line(error)}") from error
+
+    def _checked(self, values: np.ndarray) -> np.ndarray:
+        return values
 
 
 class StoredLabels(Stored):
@@ -119,13 +129,18 @@ class StoredLabels(Stored):
         self.given_ndim = 2 if self._flat else 3
         self.name, self.n_phases = name, n_phases
         self.block_bytes, self.progress = block_bytes, progress
-        _checks.require_label_kind(array, name=name)
+        _checks.require_label_kind(self, name=name)
 
     @property
     def chunks(self) -> tuple[int, ...]:
         """Extents of the chunks along the axes of the voxels, the largest of uneven ones."""
         found = [max(c) if isinstance(c, tuple | list) else int(c) for c in self.array.chunks]
-        return (1, *found) if self._flat else tuple(found[self._lead : self._lead + 3])
+        return (1, *found) if self._flat else tuple(found[self.lead : self.lead + 3])
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether `counts` are known without another pass."""
+        return "counts" in vars(self)
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -142,20 +157,23 @@ class StoredLabels(Stored):
             return self[window]
         return _Crop(self, window)
 
-    def take(self, indices: Sequence[int], axis: int) -> np.ndarray:
-        """Return slices (slices, ..., ...) at increasing indices along an axis."""
-        others = [k for k in range(3) if k != axis]
-        out = np.empty((len(indices), *(self.shape[k] for k in others)), np.uint8)
+    def take(self, indices: int | Sequence[int], axis: int) -> np.ndarray:
+        """Return one slice or several along an axis, like ``numpy.take``; no negative indices."""
+        wanted = np.atleast_1d(indices)
+        shape = list(self.shape)
+        shape[axis] = len(wanted)
+        out = np.empty(shape, np.uint8)
         for window in self._windows((0, 0, 0), (False, False, False)):
-            along, first, second = window[axis], *(window[k] for k in others)
-            which = [k for k, i in enumerate(indices) if along.start <= i < along.stop]
-            if which:
-                start = indices[which[0]]
-                box = list(window)
-                box[axis] = slice(start, indices[which[-1]] + 1)
-                block = np.moveaxis(self[tuple(box)], axis, 0)
-                out[which, first, second] = block[[indices[k] - start for k in which]]
-        return out
+            along = window[axis]
+            which = np.flatnonzero((wanted >= along.start) & (wanted < along.stop))
+            if which.size:
+                first, last = int(wanted[which].min()), int(wanted[which].max())
+                box: list[Any] = list(window)
+                box[axis] = slice(first, last + 1)
+                found = self[tuple(box)].take(wanted[which] - first, axis)
+                box[axis] = which
+                out[tuple(box)] = found
+        return out if np.ndim(indices) else out.squeeze(axis)
 
     def parts(
         self,
@@ -197,8 +215,8 @@ class StoredLabels(Stored):
             for w, c, h, wrap, n in zip(window, cut, halo, periodic, self.shape, strict=True)
         ]
         box = tuple(slice(w.start, end) for w, end in zip(window, ends, strict=True))
-        labels = _read(self, box)
-        inside = None if mask is None else _read(mask, box) != 0
+        labels = _read_box(self, box)
+        inside = None if mask is None else _read_box(mask, box) != 0
         wraps = tuple(wrap and not c for wrap, c in zip(periodic, cut, strict=True))
         flags = wraps[0], wraps[1], wraps[2]
         choices = [
@@ -223,8 +241,8 @@ class StoredLabels(Stored):
             for at in itertools.product(*starts)
         ]
 
-    def _checked(self, values: Any) -> np.ndarray:
-        array = _checks.plain_bool(np.asarray(values))
+    def _checked(self, values: np.ndarray) -> np.ndarray:
+        array = _checks.plain_bool(values)
         if array.size == 0:
             return array.astype(np.uint8)
         low, high = int(array.min()), int(array.max())
@@ -266,7 +284,7 @@ def stored_labels(
     return StoredLabels(labels, name=name)
 
 
-def _read(array: Any, box: Window) -> np.ndarray:
+def _read_box(array: Any, box: Window) -> np.ndarray:
     """Return a window of an array, which may reach beyond the ends of periodic axes."""
     shape = tuple(part.stop - part.start for part in box)
     if all(part.stop <= n for part, n in zip(box, array.shape, strict=True)):

@@ -25,7 +25,8 @@ from ._checks import refuse, refuse_type, shown
 from ._phases import phase_counts
 from ._plain_data import MAX_GIVEN_DEPTH
 from ._printable import printable
-from .typing import Labels, VoxelSize
+from ._stored import BLOCK_BYTES, Stored, StoredLabels
+from .typing import Chunked, Labels, VoxelSize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,6 +62,9 @@ class Microstructure:
 
     ``volume == 1`` and the other comparisons with numbers and arrays give an array of bool.
     Two volumes are equal if they are the same object, as their hash is that of the object.
+
+    ``labels`` and ``fields`` of a volume from `open` are not in memory: they give numpy arrays when
+    they are indexed by integers and slices, as in ``volume.labels[3]``.
     So ``volume in volumes`` finds the object in a list of volumes; in a list that holds arrays or
     numbers it is ambiguous, as for an array, and an error.  ``1 in volume`` tells whether a voxel
     has label 1.
@@ -93,10 +97,14 @@ class Microstructure:
         provenance: Mapping[str, Any] | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> None:
-        labels = read_only(_checks.as_labels(labels, ndim=3))
+        n_phases = 1  # of labels that are not in memory, larger ones are refused when read
+        if not isinstance(labels, StoredLabels):
+            labels = read_only(_checks.as_labels(labels, ndim=3))
+        if phase_names is None or not isinstance(labels, StoredLabels):
+            n_phases = int(labels.max()) + 1
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "voxel_size", _checks.voxel_size3(voxel_size))
-        names = phase_names_for(int(labels.max()) + 1, phase_names)
+        names = phase_names_for(n_phases, phase_names)
         object.__setattr__(self, "phase_names", names)
         object.__setattr__(self, "provenance", _checked_provenance(provenance))
         object.__setattr__(self, "fields", _checked_fields(fields or {}, labels.shape))
@@ -121,8 +129,16 @@ class Microstructure:
 
     @cached_property
     def volume_fractions(self) -> np.ndarray:
-        """Volume fraction of every phase, shape (P,), dimensionless; exact counts divided once."""
+        """Volume fraction of every phase, shape (P,), dimensionless; exact counts divided once.
+
+        Of labels that are not in memory this is one pass over them, the first time.
+        """
         return phase_counts(self.labels, self.n_phases) / self.labels.size
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether `volume_fractions` take no pass over labels that are not in memory."""
+        return not isinstance(self.labels, StoredLabels) or self.labels.is_counted
 
     # --------------------------------------------------------------------------------- methods
 
@@ -167,11 +183,10 @@ class Microstructure:
             if start >= stop:
                 raise refuse("index", f"keep voxels of the shape {self.shape}", shown(window))
         box = tuple(slice(start, stop) for start, stop, _ in ranges)
-        labels = self.labels[box]
-        if labels.shape == self.labels.shape:
+        if tuple(part.stop - part.start for part in box) == self.shape:
             return self
         return Microstructure(
-            labels,
+            self.labels[box],
             self.voxel_size,
             self.phase_names,
             provenance_of_crop(self.provenance, self.shape, box),
@@ -201,7 +216,7 @@ class Microstructure:
     def _compared(self, compare: Callable[[Any, Any], Any], other: Any) -> Any:
         """Compare the labels with a number or an array; other objects are left to Python."""
         if isinstance(other, int | float | np.generic | np.ndarray):
-            return compare(self.labels, other)
+            return compare(np.asarray(self), other)
         return NotImplemented
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> Path:
@@ -216,6 +231,59 @@ class Microstructure:
         from . import io
 
         return io.load(path, **options)
+
+    @classmethod
+    def open(
+        cls,
+        source: str | os.PathLike[str] | Chunked,
+        *,
+        voxel_size: VoxelSize | None = None,
+        phase_names: Sequence[str] | None = None,
+        name: str | None = None,
+        block_bytes: int = BLOCK_BYTES,
+        progress: bool | None = None,
+    ) -> Microstructure:
+        """Open a .zarr file, or an array of zarr, dask or h5py, without reading its voxels.
+
+        Slices read: ``volume[:64]`` is a volume in memory.  `volume_fractions`, directional
+        correlations, lineal paths, chords, the surface and `compare` go over the labels in blocks,
+        and give what they give of a volume in memory.  Functions that need all voxels at once read
+        up to 2^28 of them and refuse larger volumes.
+
+        Parameters
+        ----------
+        source : path or array
+            An array has axes (z, y, x).
+        voxel_size : float or (dz, dy, dx), optional
+            In metres, instead of that of the file.
+        phase_names : sequence of str, optional
+            Instead of those of the file; labels beyond them are refused when they are read.
+            Without any, one pass over the labels finds the number of phases.
+        name : str, optional
+            Array of a .zarr that holds several; see :func:`micro3d_fast.io.load`.
+        block_bytes : int
+            Largest block of labels in memory; 256 MB by default.  A block is a whole number of
+            chunks where they are small enough.
+        progress : bool, optional
+            Show a bar for every pass over the labels; default: for those of more than a few
+            seconds, in a terminal or notebook.
+
+        Returns
+        -------
+        Microstructure
+            The digest of the labels in a file is checked by `load` alone; chunks that were saved by
+            this version carry a checksum.
+        """
+        from . import io
+
+        return io.open_volume(
+            source,
+            voxel_size=voxel_size,
+            phase_names=phase_names,
+            name=name,
+            block_bytes=block_bytes,
+            progress=progress,
+        )
 
     def plot(self, axes: Sequence[Axes] | np.ndarray | None = None) -> np.ndarray:
         """Draw the slice in the middle of the volume in each plane.
@@ -237,7 +305,10 @@ class Microstructure:
 
     def __repr__(self) -> str:
         nz, ny, nx = self.shape
-        phases = describe_fractions(self.phase_names, self.volume_fractions)
+        if self.is_counted:
+            phases = describe_fractions(self.phase_names, self.volume_fractions)
+        else:
+            phases = f"{self.n_phases} phases, not in memory"
         extra = f", fields {', '.join(self.fields)}" if self.fields else ""
         size = describe_voxel_size(self.voxel_size)
         return f"Microstructure: {nz} x {ny} x {nx} voxels (z, y, x){size}, {phases}{extra}"
@@ -367,16 +438,19 @@ def _checked_provenance(provenance: Any) -> dict[str, Any]:
     return plain_json(provenance or {}, name="provenance")
 
 
-def _checked_fields(fields: Any, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+def _checked_fields(fields: Any, shape: tuple[int, ...]) -> dict[str, Any]:
     if not isinstance(fields, Mapping):
         raise refuse_type("fields", "be a mapping of arrays", type(fields).__name__)
-    checked = {}
+    checked: dict[str, Any] = {}
     for key, value in fields.items():
         if not isinstance(key, str) or not key.isprintable() or not key.strip() or "/" in key:
             raise refuse("fields", "have printable names without '/'", repr(key))
         if key == "labels":
             raise refuse("fields", "have names other than 'labels'", "'labels'")
         name = f"fields[{key!r}]"
+        if isinstance(value, Stored):
+            checked[key] = value
+            continue
         array = _checks.to_host(value, name=name)
         if array.dtype.kind not in "buif":
             raise refuse_type(name, "hold real numbers", f"dtype {array.dtype}")

@@ -39,6 +39,16 @@ from __future__ import annotations
 
 from ._format import Format
 from ._registry import FORMATS, READABLE, WRITABLE
-from ._volumes import OUTSIDE, load, read_options, save
+from ._volumes import OUTSIDE, load, open_volume, read_options, save
 
-__all__ = ["FORMATS", "OUTSIDE", "READABLE", "WRITABLE", "Format", "load", "read_options", "save"]
+__all__ = [
+    "FORMATS",
+    "OUTSIDE",
+    "READABLE",
+    "WRITABLE",
+    "Format",
+    "load",
+    "open_volume",
+    "read_options",
+    "save",
+]

@@ -23,11 +23,14 @@ _VERSION = 1
 
 
 class Content(NamedTuple):
-    """The content of a file: an array of values, metadata, and fields on the same voxels."""
+    """The content of a file: an array of values, metadata, and fields on the same voxels.
 
-    values: np.ndarray
+    The arrays are numpy, or `Stored` where they are left on disk.
+    """
+
+    values: Any
     meta: Mapping[str, Any] = {}
-    fields: Mapping[str, np.ndarray] = {}
+    fields: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Format:
         Options of ``read``: ``"name"`` of an array, ``"shape"`` and ``"dtype"`` of raw bytes.
     is_directory : bool
         Whether a volume is a directory rather than a file.
+    open : callable, optional
+        ``open(path, **options) -> Content`` of arrays that are read by slices, each a `Stored`.
     requires : callable, optional
         Imports what writing needs beyond the dependencies of the package, or raises.
     """
@@ -65,6 +70,7 @@ class Format:
     write_options: tuple[str, ...] = ()
     read_options: tuple[str, ...] = ()
     is_directory: bool = False
+    open: Callable[..., Content] | None = None
     requires: Callable[[], Any] | None = None
 
 

@@ -18,5 +18,7 @@ FORMATS = (NPY, NPZ, TIFF, VTI, HDF5, ZARR, RAW, INP)
 WRITERS = {suffix: form for form in FORMATS for suffix in form.suffixes}
 READERS = {suffix: form for suffix, form in WRITERS.items() if form.read is not None}
 READERS[".dream3d"] = HDF5
+#: Those of which `open_volume` leaves the voxels on disk.
+OPENERS = {suffix: form for suffix, form in WRITERS.items() if form.open is not None}
 #: Suffixes that `save` and `load` accept.
 WRITABLE, READABLE = tuple(WRITERS), tuple(READERS)

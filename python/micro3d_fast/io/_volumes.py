@@ -15,15 +15,18 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .. import _checks
+from .._arrays import is_stored
 from .._atomic import present_directory
 from .._checks import refuse, refuse_content, refuse_type, shown
 from .._errors import ArgumentError, ArgumentTypeError
 from .._files import first_line, regular_size
 from .._pixel_size import SAME_SIZE, PixelSize
+from .._progress import checked
+from .._stored import BLOCK_BYTES, Stored, StoredLabels
 from ..microstructure import Microstructure, phase_names_for, provenance_of_crop
-from ..typing import Labels, VoxelSize
+from ..typing import Chunked, Labels, VoxelSize
 from ._format import Content, Format, require_digests
-from ._registry import READERS, WRITERS
+from ._registry import OPENERS, READERS, WRITERS
 from ._rules import LabelRule, box_of
 from ._slices import files_of, read_slices
 
@@ -52,6 +55,8 @@ def save(path: str | os.PathLike[str], microstructure: Labels, **options: Any) -
     path = _checks.path(path)
     if not isinstance(microstructure, Microstructure):
         microstructure = Microstructure(microstructure)
+    elif isinstance(microstructure.labels, StoredLabels):
+        microstructure = _in_memory(microstructure)
     form = _format_of(path, WRITERS)
     if not Path(os.path.realpath(path)).parent.is_dir():  # of a link, that of the file behind it
         raise FileNotFoundError(f"`path` must lie in an existing directory, got {path}")
@@ -138,17 +143,68 @@ def load(
     return _microstructure(source, content, voxel_size, phase_names, rule)
 
 
+def open_volume(
+    source: str | os.PathLike[str] | Chunked,
+    *,
+    voxel_size: VoxelSize | None = None,
+    phase_names: Sequence[str] | None = None,
+    name: str | None = None,
+    block_bytes: int = BLOCK_BYTES,
+    progress: bool | None = None,
+) -> Microstructure:
+    """Open a volume without reading its voxels; see `Microstructure.open`."""
+    if is_stored(source):
+        _refuse_options({} if name is None else {"name": name}, (), "arrays")
+        array: Any = source
+        values, text = Stored(array, axes=len(array.shape)), "`source`"
+        meta: Mapping[str, Any] = {}
+        fields: Mapping[str, Any] = {}
+    else:
+        options = {} if name is None else {"name": name}
+        path = _checks.path(source, name="source")
+        (values, meta, fields), text = _content(path, options, "source", lazy=True)
+    if values.ndim != 3:
+        raise refuse_content(text, "hold a volume (nz, ny, nx)", f"shape {values.shape}")
+    names = meta.get("phase_names") if phase_names is None else phase_names
+    names = phase_names_for(1, names) if names else None
+    labels = StoredLabels(
+        values.array,
+        values.lead,
+        n_phases=256 if names is None else len(names),
+        block_bytes=_checks.integer(block_bytes, name="block_bytes", minimum=1),
+        progress=checked(progress),
+    )
+    if voxel_size is None:
+        size = _voxel_size(text, meta, labels.shape[0])
+    else:
+        size = _checks.lengths3(voxel_size, ndim=labels.given_ndim)
+        _warn_of_contradiction(text, meta, size, labels.shape[0])
+    return Microstructure(labels, size, names, meta.get("provenance") or {}, fields)
+
+
+def _in_memory(volume: Microstructure) -> Microstructure:
+    """Return a volume with labels and fields in memory."""
+    fields = {name: field[...] for name, field in volume.fields.items()}
+    labels = _checks.as_labels(volume, name="microstructure")
+    return Microstructure(labels, volume.voxel_size, volume.phase_names, volume.provenance, fields)
+
+
 def read_options(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """Return those of the arguments shape, dtype and name of `load` that a file or folder takes."""
     form = READERS.get(Path(path).suffix.lower())
     return () if form is None else form.read_options
 
 
-def _content(path: Any, options: Mapping[str, Any], argument: str = "path") -> tuple[Content, str]:
-    """Return the content of one file or of slices, and the name of its source."""
-    files = files_of(path, argument)
+def _content(
+    path: Any, options: Mapping[str, Any], argument: str = "path", lazy: bool = False
+) -> tuple[Content, str]:
+    """Return the content of one file or of slices, and the name of its source.
+
+    ``lazy`` leaves arrays on disk, and takes only formats that allow it.
+    """
+    files = path if lazy else files_of(path, argument)
     if isinstance(files, Path):
-        form = _format_of(files, READERS, argument)
+        form = _format_of(files, OPENERS if lazy else READERS, argument)
         _refuse_options(options, form.read_options, f"{files.suffix} files")
         present = present_directory(files) if form.is_directory else files
         if not present.exists():
@@ -156,7 +212,7 @@ def _content(path: Any, options: Mapping[str, Any], argument: str = "path") -> t
         _refuse_directory(files, form, argument)
         if not form.is_directory:
             regular_size(files)
-        return _read(present, form, options), str(files)
+        return _read(present, form, options, lazy), str(files)
     _refuse_options(options, (), "slices")
     source = f"{files[0]} ... {files[-1]}" if len(files) > 1 else str(files[0])
     return read_slices(files), source
@@ -182,17 +238,18 @@ def _refuse_directory(path: Path, form: Format, argument: str = "path") -> None:
         raise refuse(argument, "be a file", f"the directory {path}")
 
 
-def _read(path: Path, form: Format, options: Mapping[str, Any]) -> Content:
+def _read(path: Path, form: Format, options: Mapping[str, Any], lazy: bool) -> Content:
     """Read a file; what its library raises becomes a ValueError that names the file."""
-    assert form.read is not None
+    read = form.open if lazy else form.read
+    assert read is not None
     try:
-        content = form.read(path, **options)
+        content = read(path, **options)
     except (ArgumentError, ArgumentTypeError, ModuleNotFoundError, PermissionError, MemoryError):
         raise
     except Exception as error:
         suffix = path.suffix.lower()
         raise ValueError(f"{path} cannot be read as {suffix}: {first_line(error)}") from error
-    if "name" not in options:  # who names an array takes it as it is
+    if "name" not in options and not lazy:  # who names an array takes it as it is
         require_digests(path, content, form)
     return content
 

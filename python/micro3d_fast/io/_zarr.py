@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from .._files import DEFLATE, ZSTD, regular_size, require_fit, require_inflated
 from .._pixel_size import PixelSize, metres
 from .._plain_data import load_json
 from .._planes import AXIS_NAMES
+from .._stored import Stored
 from ._format import (
     Content,
     Format,
@@ -62,6 +63,7 @@ def _write_zarr(path: Path, volume: Microstructure) -> None:
                 shape=array.shape,
                 dtype=array.dtype,
                 chunks=tuple(min(n, 128) for n in array.shape),
+                compressors=zarr.codecs.ZstdCodec(checksum=True),
                 config={"write_empty_chunks": True},
             )
             made[...] = array
@@ -69,24 +71,51 @@ def _write_zarr(path: Path, volume: Microstructure) -> None:
 
 
 def _read_zarr(path: Path, name: str | None = None) -> Content:
+    return _content(path, name, _whole)
+
+
+def _open_zarr(path: Path, name: str | None = None) -> Content:
+    return _content(path, name, Stored)
+
+
+def _content(path: Path, name: str | None, take: Callable[..., Any]) -> Content:
+    """Return the content of a directory, with ``take(array, lead, axes)`` of its arrays."""
     zarr = _zarr()
     stored = _checked_files(path)
     root = zarr.open(str(path), mode="r")
     if hasattr(root, "shape"):
-        return Content(_values(root, stored, path, spatial_shape(root.shape)))
+        _require_values(root, stored, path)
+        return Content(take(root, *_axes(root.shape)))
     arrays = dict(root.arrays())
     meta = checked_metadata(dict(root.attrs), path)
     image = (meta.get("ome") or meta).get("multiscales")
     if image and name is None:
-        return _ome_zarr(root, image[0], stored, path)
+        array, meta = _ome_zarr(root, image[0])
+        _require_values(array, stored, path)
+        return Content(take(array, *_axes(array.shape)), meta)
     array = arrays[pick_array(list(arrays), name, path)]
-    shape = spatial_shape(array.shape)
+    own = name is None and "digests" in meta
+    _require_values(array, stored, path, own)
     fields = {}
     if "fields" in root:
         for key, field in root["fields"].arrays():
-            require_field_shape(field.shape, shape, f"{path}[{f'fields/{key}'!r}]")
-            fields[key] = _values(field, stored, path, field.shape, warn="digests" not in meta)
-    return Content(_values(array, stored, path, shape, warn="digests" not in meta), meta, fields)
+            source = f"{path}[{f'fields/{key}'!r}]"
+            require_field_shape(field.shape, spatial_shape(array.shape), source)
+            _require_values(field, stored, path, own)
+            fields[key] = take(field, 0, field.ndim)
+    return Content(take(array, *_axes(array.shape)), meta, fields)
+
+
+def _whole(array: Any, lead: int, axes: int) -> np.ndarray:
+    """Return an array in memory, without axes of one element around those of the voxels."""
+    return np.asarray(array[...]).reshape(array.shape[lead : lead + axes])
+
+
+def _axes(shape: Sequence[int]) -> tuple[int, int]:
+    """Return the axes of one element before those of the voxels, and the number of these."""
+    kept = spatial_shape(shape)
+    lead = next(k for k in range(len(shape)) if tuple(shape[k : k + len(kept)]) == kept)
+    return lead, len(kept)
 
 
 def _checked_files(path: Path) -> int:
@@ -119,27 +148,25 @@ def _require_no_pickle(found: Any, path: Path) -> None:
         raise refuse_content(path, "be read without pickle", "a codec that needs it")
 
 
-def _values(
-    array: Any, stored: int, path: Path, shape: Sequence[int], warn: bool = True
-) -> np.ndarray:
-    """Return the values of an array that its file can hold; warn of chunks that are not stored.
+def _require_values(array: Any, stored: int, path: Path, own: bool = False) -> None:
+    """Refuse an array that its file cannot hold, or of which ours lacks chunks; warn of others.
 
-    Zarr leaves out chunks that hold the fill value alone, so that lost ones look the same.
+    Zarr leaves out chunks that hold the fill value alone, so that lost ones look the same; in
+    files of our ``own`` every chunk is stored.
     """
     if array.dtype.kind not in "buif":
         raise refuse_content(path, "hold numbers", f"dtype {array.dtype}")
     require_fit(path, math.prod(array.shape) * array.dtype.itemsize, stored, ZSTD)
     _require_bounded(array, path)
     absent = array.nchunks - array.nchunks_initialized
-    if absent and array.fill_value is None:
+    if absent and (own or array.fill_value is None):
         raise refuse_content(path, "hold all its chunks", f"{absent} of {array.nchunks} missing")
-    if absent and warn:
+    if absent:
         warnings.warn(
             f"{path}: {absent} of {array.nchunks} chunks are not stored and are taken to hold "
             f"{array.fill_value}",
-            stacklevel=6,
+            stacklevel=7,
         )
-    return np.asarray(array[...]).reshape(shape)
 
 
 def _require_bounded(array: Any, path: Path) -> None:
@@ -170,8 +197,8 @@ def _stated_size(head: bytes, size: int) -> int:
     return int.from_bytes(head[4:8], "little") if is_blosc else 0
 
 
-def _ome_zarr(root: Any, image: Any, stored: int, path: Path) -> Content:
-    """Return the full resolution of an OME-Zarr image and the size of its voxels."""
+def _ome_zarr(root: Any, image: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the array of full resolution of an OME-Zarr image, and the size of its voxels."""
     full = image["datasets"][0]
     values = root[full["path"]]
     axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in image.get("axes", ())]
@@ -192,8 +219,7 @@ def _ome_zarr(root: Any, image: Any, stored: int, path: Path) -> Content:
             if not factor and (factor is None or scale[axis["name"]] != 1.0):
                 problem = f"a scale of {scale[axis['name']]:.6g} {axis.get('unit', 'without unit')}"
     stated = PixelSize((sizes["z"], sizes["y"], sizes["x"]), "OME-Zarr metadata", problem)
-    meta = {"pixel_size": stated} if problem or any(stated.size) else {}
-    return Content(_values(values, stored, path, spatial_shape(values.shape)), meta)
+    return values, {"pixel_size": stated} if problem or any(stated.size) else {}
 
 
 ZARR = Format(
@@ -203,6 +229,7 @@ ZARR = Format(
     ("voxel size", "phase names", "provenance", "fields"),
     "a directory; needs the zarr package",
     is_directory=True,
+    open=_open_zarr,
     requires=_zarr,
     read_options=("name",),
 )

@@ -323,7 +323,7 @@ def some_slices(volume: Volume, normal: int, most: int) -> list[np.ndarray]:
     """Return slices across an axis, at most so many at equal distances."""
     chosen = spread_evenly(volume.shape[normal], most)
     if isinstance(volume, StoredLabels):
-        return list(volume.take(chosen, normal))
+        return list(np.moveaxis(volume.take(chosen, normal), normal, 0))
     slices = np.moveaxis(volume, normal, 0)
     return [slices[k] for k in chosen]
 
