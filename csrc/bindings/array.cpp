@@ -3,13 +3,15 @@
 // The DLPack consumer: https://dmlc.github.io/dlpack/latest/python_spec.html
 #include "bindings/array.hpp"
 
+#include "core/bytes.hpp"  // for largest_byte
 #include "core/device.hpp" // for cuda_status, DeviceGuard
 #include "core/errors.hpp" // for CudaUnavailable
 
 #include "dlpack/dlpack.h"
 
-#include <algorithm> // for find
+#include <algorithm> // for find, max, sort
 #include <array>     // for array
+#include <cmath>     // for abs
 
 namespace micro3d {
 
@@ -44,17 +46,32 @@ std::string type_name(const py::object& object) {
   return py::cast<std::string>(py::type::of(object).attr("__name__"));
 }
 
-/// __dlpack__, in the 1.x flavour if the producer knows it.
-py::object export_capsule(const py::object& object, const py::object& stream) {
+/// __dlpack__, in the 1.x flavour if the producer knows it. Producers refuse what DLPack cannot
+/// describe (foreign byte order, dtypes of objects, gradients) by exceptions of many kinds.
+py::object export_capsule(const py::object& object, const std::string& name,
+                          const py::object& stream) {
   using namespace py::literals;
   const py::object method = object.attr("__dlpack__");
   try {
-    return method("stream"_a = stream, "max_version"_a = py::make_tuple(1, 0));
+    try {
+      return method("stream"_a = stream, "max_version"_a = py::make_tuple(1, 0));
+    } catch (py::error_already_set& error) {
+      if (!error.matches(PyExc_TypeError))
+        throw;
+    }
+    return method("stream"_a = stream); // a producer older than DLPack 1.0
   } catch (py::error_already_set& error) {
-    if (!error.matches(PyExc_TypeError))
+    const bool refused = error.matches(PyExc_BufferError) || error.matches(PyExc_TypeError) ||
+                         error.matches(PyExc_ValueError) ||
+                         (stream.is_none() && error.matches(PyExc_RuntimeError));
+    if (!refused)
       throw;
+    std::string kind = type_name(object);
+    if (py::hasattr(object, "dtype"))
+      kind += " of dtype " + py::cast<std::string>(py::str(object.attr("dtype")));
+    throw py::type_error(quoted(name) + " must be an array that DLPack can share, got " + kind +
+                         ": " + py::cast<std::string>(py::str(error.value())));
   }
-  return method("stream"_a = stream); // a producer older than DLPack 1.0
 }
 
 /// The stream argument for a producer on CUDA: the stream that has to wait for its work, or -1 if
@@ -120,7 +137,7 @@ Array::Array(const py::object& object, const char* name, Access access,
   std::optional<DeviceGuard> here; // torch exports from the current device alone
   if (cuda_)
     here.emplace(device_id_);
-  const py::object capsule = export_capsule(object, stream_object);
+  const py::object capsule = export_capsule(object, name_, stream_object);
   here.reset();
   const DLTensor* tensor = nullptr;
   bool read_only = false;
@@ -171,6 +188,31 @@ Array::Array(const py::object& object, const char* name, Access access,
       strides_[std::size_t(i)] = strides_[std::size_t(i) + 1] * shape_[std::size_t(i) + 1];
   }
   data_ = static_cast<char*>(tensor->data) + tensor->byte_offset;
+  require_sane_layout();
+}
+
+void Array::require_sane_layout() const {
+  constexpr double most = 281474976710656.0; // 2^48 elements, more than any memory holds
+  double elements = 1.0, reach = 0.0;
+  for (int i = 0; i < ndim(); ++i) {
+    elements *= static_cast<double>(std::max<Index>(extent(i), 1));
+    reach += static_cast<double>(std::max<Index>(extent(i) - 1, 0)) *
+             std::abs(static_cast<double>(stride(i)));
+  }
+  if (elements > most)
+    throw py::value_error(quoted(name_) + " must have at most 2^48 elements, got shape " +
+                          shape_text(shape_));
+  if (size() == 0)
+    return;
+  if (reach > most)
+    throw py::value_error(quoted(name_) + " must lie within 2^48 elements, got strides " +
+                          shape_text(strides_));
+  const bool complex = dtype_ == DType::c64 || dtype_ == DType::c128;
+  if (reinterpret_cast<std::uintptr_t>(data_) % std::uintptr_t(complex ? itemsize_ / 2 : itemsize_))
+    throw py::value_error(quoted(name_) +
+                          " must be aligned to its elements, got an address that "
+                          "is no multiple of their " +
+                          std::to_string(itemsize_) + " bytes");
 }
 
 Index Array::size() const {
@@ -226,12 +268,23 @@ void Array::require_contiguous() const {
 }
 
 void Array::require_distinct_elements() const {
+  if (size() == 0)
+    return;
+  std::vector<int> axes; // by stride: each must step over what the smaller ones reach
   for (int i = 0; i < ndim(); ++i)
-    if (stride(i) == 0 && extent(i) > 1 && size() > 0)
+    if (extent(i) > 1)
+      axes.push_back(i);
+  const auto distance = [this](int i) { return std::abs(stride(i)); };
+  std::sort(axes.begin(), axes.end(), [&](int i, int j) { return distance(i) < distance(j); });
+  Index reach = 0;
+  for (const int i : axes) {
+    if (distance(i) <= reach)
       throw py::value_error(quoted(name_) +
-                            " must have an element of its own for every index, "
-                            "got a broadcast view (stride 0 along axis " +
-                            std::to_string(i) + ")");
+                            " must have an element of its own for every index, got shape " +
+                            shape_text(shape_) + " with stride " + std::to_string(stride(i)) +
+                            " along axis " + std::to_string(i));
+    reach += distance(i) * (extent(i) - 1);
+  }
 }
 
 void Array::require_same_device(const Array& other) const {
@@ -254,15 +307,53 @@ void Array::byte_range(std::uintptr_t& low, std::uintptr_t& high) const {
   high = base + static_cast<std::uintptr_t>((last + 1) * itemsize_);
 }
 
-void Array::require_no_overlap(const Array& other) const {
+bool Array::overlaps(const Array& other) const {
   if (size() == 0 || other.size() == 0)
-    return;
+    return false;
   std::uintptr_t low = 0, high = 0, other_low = 0, other_high = 0;
   byte_range(low, high);
   other.byte_range(other_low, other_high);
-  if (low < other_high && other_low < high)
+  return low < other_high && other_low < high;
+}
+
+void Array::require_no_overlap(const Array& other) const {
+  if (overlaps(other))
     throw py::value_error(quoted(name_) + " must not share memory with " + quoted(other.name_) +
                           ", got overlapping arrays");
+}
+
+void Array::require_same_or_apart(const Array& other) const {
+  const bool same = data_ == other.data_ && dtype_ == other.dtype_ && shape_ == other.shape_ &&
+                    strides_ == other.strides_;
+  if (!same)
+    require_no_overlap(other);
+}
+
+void Array::require_below(Index limit, const Array& table) const {
+  if (limit > 0xff || cuda_)
+    return; // on a GPU the caller would have to wait for the answer
+  int most = 0;
+  {
+    const py::gil_scoped_release no_gil;
+    most = largest_byte(static_cast<const std::uint8_t*>(data_), size());
+  }
+  if (most >= limit)
+    throw py::value_error(quoted(name_) + " must be below " + std::to_string(limit) +
+                          ", the size of " + quoted(table.name_) + ", got " + std::to_string(most));
+}
+
+void require_own_memory(std::initializer_list<const Array*> outputs,
+                        std::initializer_list<const Array*> inputs) {
+  for (auto out = outputs.begin(); out != outputs.end(); ++out) {
+    if (*out == nullptr)
+      continue;
+    for (auto other = outputs.begin(); other != out; ++other)
+      if (*other != nullptr)
+        (*out)->require_no_overlap(**other);
+    for (const Array* const other : inputs)
+      if (other != nullptr)
+        (*out)->require_no_overlap(*other);
+  }
 }
 
 } // namespace micro3d

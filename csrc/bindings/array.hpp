@@ -43,9 +43,10 @@ template <> struct DTypeOf<double> {
 
 /// A view of a Python array (numpy, torch, cupy, anything with __dlpack__), never a copy.
 ///
-/// The only DLPack-aware class. It must be made and destroyed with the GIL held: declare Arrays
-/// before `gil_scoped_release`. Strides and extents count elements. Every require_... throws one
-/// sentence with the argument's name, the requirement and the value.
+/// The only DLPack-aware class. A layout whose sizes or offsets do not fit memory is refused, so
+/// that products of extents and of strides cannot overflow. It must be made and destroyed with the
+/// GIL held: declare Arrays before `gil_scoped_release`. Strides and extents count elements. Every
+/// require_... throws one sentence with the argument's name, the requirement and the value.
 class Array {
  public:
   /// `stream`: the CUDA stream (1 = default) that the caller will launch on; empty for the CPU.
@@ -76,15 +77,19 @@ class Array {
   void require_ndim(int ndim) const;
   void require_shape(const std::vector<Index>& shape) const;
   void require_contiguous() const;        // row-major; empty arrays always pass
-  void require_distinct_elements() const; // no zero stride (broadcast): for outputs
+  void require_distinct_elements() const; // no two indices share an element: for outputs
   void require_same_device(const Array& other) const;
-  void require_no_overlap(const Array& other) const; // byte ranges
+  void require_no_overlap(const Array& other) const;         // byte ranges
+  void require_same_or_apart(const Array& other) const;      // `other` itself, or no overlap
+  void require_below(Index limit, const Array& table) const; // of contiguous uint8 on the CPU
 
  private:
   struct Release {
     void (*release)(void*);
     void operator()(void* tensor) const { release(tensor); }
   };
+  void require_sane_layout() const;
+  bool overlaps(const Array& other) const;
   void byte_range(std::uintptr_t& low, std::uintptr_t& high) const;
 
   std::string name_;
@@ -96,6 +101,10 @@ class Array {
   bool cuda_ = false;
   int device_id_ = 0;
 };
+
+/// Refuses outputs that share memory with another output or with an input; null: not given.
+void require_own_memory(std::initializer_list<const Array*> outputs,
+                        std::initializer_list<const Array*> inputs);
 
 /// "(2, 3, 4)"
 std::string shape_text(const std::vector<Index>& shape);

@@ -1,21 +1,24 @@
 // SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 // SPDX-License-Identifier: MIT
 #pragma once
-// Bindings check memory: dtypes, shapes, layouts, devices, overlap. What arguments mean is checked
-// by the functions of micro3d_fast.ops.
+// Bindings check memory: dtypes, shapes, layouts, devices, overlap, labels that index a table, and
+// the ranges of numbers that sizes are computed from. What arguments mean is checked by the
+// functions of micro3d_fast.ops.
 //
-// One file per operator: bindings/<op>.cpp defines bind_<op> and registers itself with
+// One file per operator: bindings/<op>.cpp defines bind_<op>, whose arguments are all Python
+// objects that Array and the functions of bindings/scalars.hpp take apart, so that every refusal is
+// one sentence with the argument's name. It registers itself with
 //
 //   static void bind_<op>(py::module_& m) { m.def("<op>", &<op>, py::arg("x"), py::kw_only(), ...);
 //   } M3D_BINDING(bind_<op>);
 //
 // so that a new operator changes no other file here; module.cpp calls all of them.
-#include "bindings/array.hpp" // for Array
-#include "core/device.hpp"    // for DeviceGuard
-#include "core/half.hpp"      // for Element
+#include "bindings/array.hpp"   // for Array
+#include "bindings/scalars.hpp" // for integer, number, flag
+#include "core/device.hpp"      // for DeviceGuard
+#include "core/half.hpp"        // for Element
 
 #include <pybind11/pybind11.h>
-#include <pybind11/stl.h> // for optional, array, tuple
 
 #include <utility> // for forward
 #include <vector>  // for vector
@@ -23,9 +26,6 @@
 namespace micro3d {
 
 namespace py = pybind11;
-
-/// The CUDA stream that the caller works on; empty for arrays on the CPU.
-using Stream = std::optional<std::uintptr_t>;
 
 /// The array, on the device of `like`; empty for None.
 inline std::optional<Array> optional_array(const py::object& object, const char* name,
@@ -71,23 +71,36 @@ inline Element element_of(const Array& a) {
 template <class T> T* data_or_null(const std::optional<Array>& array) {
   return array ? array->data<T>() : nullptr;
 }
+inline const Array* or_null(const std::optional<Array>& array) { return array ? &*array : nullptr; }
 
 /// The scratch memory of sums: `needed` float64 on CUDA, nothing on the CPU.
 class Scratch {
  public:
   Scratch(const py::object& partials, Stream stream, const Array& field, Index needed)
       : array_(optional_array(partials, "partials", Access::write, stream, field)) {
-    if (array_)
+    if (array_) {
       array_->require_contiguous();
+      array_->require_dtype({DType::f64});
+    }
     if (field.is_cuda() && (array_ ? array_->size() : 0) < needed)
       throw py::value_error("`partials` must hold " + std::to_string(needed) + " float64, got " +
                             (array_ ? shape_text(array_->shape()) : std::string("None")));
   }
   double* data() const { return data_or_null<double>(array_); }
+  const Array* array() const { return or_null(array_); }
 
  private:
   std::optional<Array> array_;
 };
+
+/// "input" or "output": whose product with the result a `dot` takes.
+inline std::string dot_kind_of(Object value) {
+  const std::string kind = text(value, "dot_kind");
+  if (kind != "input" && kind != "output")
+    throw py::value_error("`dot_kind` must be 'input' or 'output', got '" + kind.substr(0, 60) +
+                          "'");
+  return kind;
+}
 
 /// Calls cpu() or cuda(stream), by the device of `field`, with the GIL released.
 template <class Cpu, class Cuda>

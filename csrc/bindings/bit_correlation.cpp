@@ -16,17 +16,26 @@ static void require_slabs(const Array& bits, Index slabs) {
   bits.require_contiguous();
 }
 
-static void pack_bits(const py::object& labels, const py::object& mask, const py::object& out,
-                      std::uint8_t phase, bool any, Index words, Index all_rows, Index all_columns,
-                      Stream stream, int threads) {
+static void pack_bits(Object labels, Object mask, Object out, Object phase_in, Object any_in,
+                      Object words_in, Object all_rows_in, Object all_columns_in, Object stream_in,
+                      Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
+  const auto phase = static_cast<std::uint8_t>(integer(phase_in, "phase", 0, 255));
+  const bool any = flag(any_in, "any");
+  const Index words = integer(words_in, "words", 1, most_extent);
+  const Index all_rows = integer(all_rows_in, "all_rows", 1, most_extent);
+  const Index all_columns = integer(all_columns_in, "all_columns", 1, too_large);
   const Array l(labels, "labels", Access::read, stream);
   const Array to(out, "out", Access::write, stream);
   l.require_ndim(3);
   l.require_dtype({DType::u8});
   require_slabs(to, l.extent(0));
   to.require_same_device(l);
+  if (l.size() == 0)
+    throw py::value_error("`labels` must not be empty, got shape " + shape_text(l.shape()));
   if (all_rows < l.extent(1) || all_columns < l.extent(2) || words * bits_per_word < all_columns ||
-      to.extent(1) < (all_rows + 1) * words + spare_words)
+      to.extent(1) < product(all_rows + 1, words) + spare_words)
     throw py::value_error("`out` must hold all rows and columns and the spare words");
   PackBits op{static_cast<const std::uint8_t*>(l.data_untyped()),
               nullptr,
@@ -53,10 +62,10 @@ static void pack_bits(const py::object& labels, const py::object& mask, const py
     op.mask_i = m->stride(1);
     op.mask_b = m->stride(2);
   }
-  if (l.size() > 0)
-    run_on_device(
-        l, stream, [&] { pack_bits_cpu(op, threads); },
-        [&](std::uintptr_t s) { pack_bits_cuda(op, s); });
+  require_own_memory({&to}, {&l, or_null(m)});
+  run_on_device(
+      l, stream, [&] { pack_bits_cpu(op, threads); },
+      [&](std::uintptr_t s) { pack_bits_cuda(op, s); });
 }
 
 /// Two packed volumes and the counts of a lattice; every word that a lag can reach must exist.
@@ -64,10 +73,15 @@ struct Operands {
   Array a, b, counts;
   BitLattice lattice;
 
-  Operands(const py::object& first, const py::object& second, const py::object& to, Index rows,
-           Index words, const Steps& steps, bool wrap_o, bool wrap_i, Stream stream)
+  Operands(Object first, Object second, Object to, Object rows_in, Object words_in, Object steps_in,
+           Object wrap_o_in, Object wrap_i_in, Stream stream)
       : a(first, "a", Access::read, stream), b(second, "b", Access::read, stream),
         counts(to, "counts", Access::write, stream) {
+    const Index rows = integer(rows_in, "rows", 1, most_extent);
+    const Index words = integer(words_in, "words", 1, most_extent);
+    const Steps steps = integers<3>(steps_in, "steps", 0, most_extent);
+    const bool wrap_o = flag(wrap_o_in, "wrap_o"), wrap_i = flag(wrap_i_in, "wrap_i");
+    a.require_ndim(2);
     require_slabs(a, a.extent(0));
     require_slabs(b, a.extent(0));
     b.require_shape(a.shape());
@@ -76,12 +90,14 @@ struct Operands {
     counts.require_shape({a.extent(0), counts.extent(1)});
     counts.require_contiguous();
     counts.require_same_device(a);
+    require_own_memory({&counts}, {&a, &b});
     const Index lags = counts.extent(1);
-    if (lags < 1 || rows < 1 || words < 1 || steps[0] < 0 || steps[1] < 0 || steps[2] < 0)
-      throw py::value_error("`rows`, `words` and `lags` must be positive and `steps` not negative");
-    const Index beyond = wrap_i ? (lags - 1) * steps[1] : 0;
-    const Index across = (lags - 1) * steps[2] / bits_per_word + 1;
-    if (a.extent(1) < (rows + beyond) * words + across + spare_words)
+    if (lags < 1 || lags > most_extent)
+      throw py::value_error("`counts` must have 1 ... 2^31 - 1 lags, got shape " +
+                            shape_text(counts.shape()));
+    const Index along = product(lags - 1, steps[1]), across = product(lags - 1, steps[2]);
+    const Index reach = sum(product(sum(rows, wrap_i ? along : 0), words), across / bits_per_word);
+    if (a.extent(1) < reach + 1 + spare_words || product(along, words) >= too_large)
       throw py::value_error("`a` must hold the rows that the longest lag reaches");
     lattice = {a.extent(0), rows,     words,  a.extent(1), steps[0],
                steps[1],    steps[2], wrap_o, wrap_i,      lags};
@@ -93,9 +109,10 @@ struct Operands {
   }
 };
 
-static void bit_pairs(const py::object& a, const py::object& b, const py::object& counts,
-                      Index rows, Index words, const Steps& steps, bool wrap_o, bool wrap_i,
-                      Stream stream, int threads) {
+static void bit_pairs(Object a, Object b, Object counts, Object rows, Object words, Object steps,
+                      Object wrap_o, Object wrap_i, Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
   const Operands o(a, b, counts, rows, words, steps, wrap_o, wrap_i, stream);
   const auto op = o.as<BitPairs>();
   run_on_device(
@@ -103,9 +120,10 @@ static void bit_pairs(const py::object& a, const py::object& b, const py::object
       [&](std::uintptr_t s) { bit_pairs_cuda(op, s); });
 }
 
-static void bit_segments(const py::object& a, const py::object& b, const py::object& counts,
-                         Index rows, Index words, const Steps& steps, bool wrap_o, bool wrap_i,
-                         Stream stream, int threads) {
+static void bit_segments(Object a, Object b, Object counts, Object rows, Object words, Object steps,
+                         Object wrap_o, Object wrap_i, Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
   const Operands o(a, b, counts, rows, words, steps, wrap_o, wrap_i, stream);
   const auto op = o.as<BitSegments>();
   run_on_device(

@@ -38,10 +38,10 @@ Index partials_of(const Array& field) { return field.extent(0) * reduce_partials
 
 } // namespace
 
-static void cg_update(const py::object& x, const py::object& r, const py::object& p,
-                      const py::object& q, const py::object& rz, const py::object& pq,
-                      const py::object& rr, const py::object& partials, Stream stream,
-                      int threads) {
+static void cg_update(Object x, Object r, Object p, Object q, Object rz, Object pq, Object rr,
+                      Object partials, Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
   const Array ax(x, "x", Access::write, stream), ar(r, "r", Access::write, stream);
   const Array ap(p, "p", Access::read, stream), aq(q, "q", Access::read, stream);
   const Array arz(rz, "rz", Access::read, stream), apq(pq, "pq", Access::read, stream);
@@ -49,6 +49,7 @@ static void cg_update(const py::object& x, const py::object& r, const py::object
   require_fields({&ax, &ar, &ap, &aq});
   require_scalars({&arz, &apq, &arr}, ax);
   const Scratch scratch(partials, stream, ax, partials_of(ax));
+  require_own_memory({&ax, &ar, &arr, scratch.array()}, {&ap, &aq, &arz, &apq});
   if (ax.size() == 0)
     return;
   with_real_type(ax, [&](auto t) {
@@ -69,20 +70,22 @@ static void cg_update(const py::object& x, const py::object& r, const py::object
   });
 }
 
-static void cg_direction(const py::object& p, const py::object& z, const py::object& mask,
-                         const py::object& rz, const py::object& rz_before, Stream stream,
-                         int threads) {
+static void cg_direction(Object p, Object z, Object mask, Object rz, Object rz_before,
+                         Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
   const Array ap(p, "p", Access::write, stream), az(z, "z", Access::read, stream);
   const Array arz(rz, "rz", Access::read, stream), ab(rz_before, "rz_before", Access::read, stream);
   const std::optional<Array> am = optional_array(mask, "mask", Access::read, stream, ap);
+  require_fields({&ap, &az});
+  require_scalars({&arz, &ab}, ap);
   if (am) {
     am->require_dtype({DType::u8});
     am->require_contiguous();
     if (am->size() != per_load(ap))
       throw py::value_error("`mask` must have one entry for each entry of a load of `p`");
   }
-  require_fields({&ap, &az});
-  require_scalars({&arz, &ab}, ap);
+  require_own_memory({&ap}, {&az, or_null(am), &arz, &ab});
   if (ap.size() == 0)
     return;
   with_real_type(ap, [&](auto t) {
@@ -100,9 +103,12 @@ static void cg_direction(const py::object& p, const py::object& z, const py::obj
   });
 }
 
-static void two_sum(const py::object& x, const py::object& low, Stream stream, int threads) {
+static void two_sum(Object x, Object low, Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
   const Array ax(x, "x", Access::write, stream), al(low, "low", Access::write, stream);
   require_fields({&ax, &al});
+  require_own_memory({&ax, &al}, {});
   const TwoSum op{ax.data<float>(), al.data<float>()};
   const Index n = ax.size();
   if (n > 0)
@@ -111,13 +117,16 @@ static void two_sum(const py::object& x, const py::object& low, Stream stream, i
         [&](std::uintptr_t s) { two_sum_cuda(n, op, s); });
 }
 
-static void dot(const py::object& x, const py::object& y, const py::object& sum,
-                const py::object& partials, Stream stream, int threads) {
+static void dot(Object x, Object y, Object sum, Object partials, Object stream_in,
+                Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
   const Array ax(x, "x", Access::read, stream), ay(y, "y", Access::read, stream);
   const Array as(sum, "sum", Access::write, stream);
   require_fields({&ax, &ay});
   require_scalars({&as}, ax);
   const Scratch scratch(partials, stream, ax, partials_of(ax));
+  require_own_memory({&as, scratch.array()}, {&ax, &ay});
   if (ax.size() == 0)
     return;
   with_real_type(ax, [&](auto t) {

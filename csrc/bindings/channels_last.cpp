@@ -52,7 +52,7 @@ static GroupNorm group_norm_of(const Array& x, Index groups, bool silu) {
   op.pixels = x.extent(2) * x.extent(3);
   op.groups = groups;
   op.silu = silu;
-  if (groups < 1 || op.channels % groups != 0 || op.channels > 4096)
+  if (op.channels % groups != 0 || op.channels > 4096)
     throw py::value_error("`groups` must divide the channels, at most 4096, got " +
                           std::to_string(groups) + " for " + std::to_string(op.channels));
   return op;
@@ -62,6 +62,10 @@ static GroupNorm group_norm_of(const Array& x, Index groups, bool silu) {
 static std::optional<Array> scratch_of(const py::object& partials_in, Stream stream, const Array& x,
                                        Index needed) {
   std::optional<Array> partials = optional_array(partials_in, "partials", Access::write, stream, x);
+  if (partials) {
+    partials->require_dtype({DType::f32});
+    partials->require_contiguous();
+  }
   if (x.is_cuda() && (partials ? partials->size() : 0) < needed)
     throw py::value_error("`partials` must hold " + std::to_string(needed) + " float32");
   return partials;
@@ -80,17 +84,20 @@ static std::optional<Array> numbers(const py::object& object, const char* name, 
   return a;
 }
 
-static void group_norm(const py::object& x_in, const py::object& out_in, Index groups,
-                       double epsilon, const py::object& weight_in, const py::object& bias_in,
-                       const py::object& before_in, const py::object& scale_in,
-                       const py::object& shift_in, bool silu, const py::object& statistics_in,
-                       const py::object& partials_in, Stream stream, int threads) {
+static void group_norm(Object x_in, Object out_in, Object groups_in, Object epsilon,
+                       Object weight_in, Object bias_in, Object before_in, Object scale_in,
+                       Object shift_in, Object silu, Object statistics_in, Object partials_in,
+                       Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
+  const Index groups = integer(groups_in, "groups", 1, 4096);
   const Array x(x_in, "x", Access::read, stream), out(out_in, "out", Access::write, stream);
   require_images(x);
   require_like(out, x);
-  GroupNorm op = group_norm_of(x, groups, silu);
+  out.require_same_or_apart(x);
+  GroupNorm op = group_norm_of(x, groups, flag(silu, "silu"));
   op.out = out.data_untyped();
-  op.epsilon = static_cast<float>(epsilon);
+  op.epsilon = static_cast<float>(number(epsilon, "epsilon"));
   const auto weight = per_channel(weight_in, "weight", stream, x, op.weight);
   const auto bias = per_channel(bias_in, "bias", stream, x, op.bias);
   const auto before = per_channel(before_in, "before", stream, x, op.before);
@@ -104,29 +111,32 @@ static void group_norm(const py::object& x_in, const py::object& out_in, Index g
   const auto partials =
       scratch_of(partials_in, stream, x, op.images * groups * 3 * GroupNorm::most_parts);
   float* const scratch = data_or_null<float>(partials);
+  require_own_memory({&out, or_null(statistics), or_null(partials)},
+                     {&*weight, &*bias, or_null(before), or_null(scale), or_null(shift)});
+  require_own_memory({or_null(statistics), or_null(partials)}, {&x});
   if (x.size() > 0)
     run_on_device(
         x, stream, [&] { group_norm_cpu(op, threads); },
         [&](std::uintptr_t s) { group_norm_cuda(op, scratch, s); });
 }
 
-static void group_norm_gradient(const py::object& x_in, const py::object& gradient_in,
-                                const py::object& out_in, Index groups, const py::object& weight_in,
-                                const py::object& bias_in, const py::object& scale_in,
-                                const py::object& shift_in, bool silu,
-                                const py::object& statistics_in, const py::object& d_weight_in,
-                                const py::object& d_bias_in, const py::object& d_scale_in,
-                                const py::object& d_shift_in, const py::object& partials_in,
-                                Stream stream, int threads) {
+static void group_norm_gradient(Object x_in, Object gradient_in, Object out_in, Object groups_in,
+                                Object weight_in, Object bias_in, Object scale_in, Object shift_in,
+                                Object silu, Object statistics_in, Object d_weight_in,
+                                Object d_bias_in, Object d_scale_in, Object d_shift_in,
+                                Object partials_in, Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
+  const Index groups = integer(groups_in, "groups", 1, 4096);
   const Array x(x_in, "x", Access::read, stream);
   const Array gradient(gradient_in, "gradient", Access::read, stream);
   const Array out(out_in, "out", Access::write, stream);
   require_images(x);
   require_like(gradient, x);
   require_like(out, x);
-  out.require_no_overlap(x);
+  out.require_same_or_apart(gradient);
   GroupNormGradient op{};
-  GroupNorm& f = op.forward = group_norm_of(x, groups, silu);
+  GroupNorm& f = op.forward = group_norm_of(x, groups, flag(silu, "silu"));
   op.gradient = gradient.data_untyped();
   op.out = out.data_untyped();
   const auto weight = per_channel(weight_in, "weight", stream, x, f.weight);
@@ -153,21 +163,30 @@ static void group_norm_gradient(const py::object& x_in, const py::object& gradie
   const Index sums = f.channels * 2 * (GroupNormGradient::most_parts + 1);
   const auto partials = scratch_of(partials_in, stream, x, f.images * (sums + groups * 2));
   float* const scratch = data_or_null<float>(partials);
+  require_own_memory(
+      {&out, &*d_weight, &*d_bias, or_null(d_scale), or_null(d_shift), or_null(partials)},
+      {&x, &*weight, &*bias, or_null(scale), or_null(shift), &*statistics});
+  require_own_memory({&*d_weight, &*d_bias, or_null(d_scale), or_null(d_shift), or_null(partials)},
+                     {&gradient});
   if (x.size() > 0)
     run_on_device(
         x, stream, [&] { group_norm_gradient_cpu(op, threads); },
         [&](std::uintptr_t s) { group_norm_gradient_cuda(op, scratch, s); });
 }
 
-static void channel_affine(const py::object& x_in, const py::object& out_in,
-                           const py::object& bias_in, const py::object& scale_in,
-                           const py::object& add_in, bool silu, Stream stream, int threads) {
+static void channel_affine(Object x_in, Object out_in, Object bias_in, Object scale_in,
+                           Object add_in, Object silu, Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
   const Array x(x_in, "x", Access::read, stream), out(out_in, "out", Access::write, stream);
   require_images(x);
   require_like(out, x);
   const auto add = optional_array(add_in, "add", Access::read, stream, x);
-  if (add)
+  out.require_same_or_apart(x);
+  if (add) {
     require_like(*add, x);
+    out.require_same_or_apart(*add);
+  }
   ChannelAffine op{};
   op.x = x.data_untyped();
   op.add = add ? add->data_untyped() : nullptr;
@@ -176,17 +195,20 @@ static void channel_affine(const py::object& x_in, const py::object& out_in,
   op.images = x.extent(0);
   op.channels = x.extent(1);
   op.pixels = x.extent(2) * x.extent(3);
-  op.silu = silu;
+  op.silu = flag(silu, "silu");
   const auto bias = per_channel(bias_in, "bias", stream, x, op.bias);
   const auto scale = per_channel(scale_in, "scale", stream, x, op.scale);
+  require_own_memory({&out}, {or_null(bias), or_null(scale)});
   if (x.size() > 0)
     run_on_device(
         x, stream, [&] { channel_affine_cpu(op, threads); },
         [&](std::uintptr_t s) { channel_affine_cuda(op, s); });
 }
 
-static void unit_rows(const py::object& x_in, const py::object& out_in, const py::object& scale_in,
-                      Stream stream, int threads) {
+static void unit_rows(Object x_in, Object out_in, Object scale_in, Object stream_in,
+                      Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
   const Array x(x_in, "x", Access::read, stream), out(out_in, "out", Access::write, stream);
   const Array scale(scale_in, "scale", Access::read, stream);
   for (const Array* a : {&x, &out, &scale})
@@ -198,7 +220,11 @@ static void unit_rows(const py::object& x_in, const py::object& out_in, const py
   out.require_same_device(x);
   scale.require_same_device(x);
   scale.require_contiguous();
-  const Index size = x.ndim() > 0 ? x.extent(x.ndim() - 1) : 0;
+  out.require_same_or_apart(x);
+  require_own_memory({&out}, {&scale});
+  if (x.ndim() < 1)
+    throw py::value_error("`x` must have an axis of rows, got shape ()");
+  const Index size = x.extent(x.ndim() - 1);
   scale.require_shape({size});
   if (size > 256)
     throw py::value_error("`x` must have at most 256 numbers a row, got " + std::to_string(size));

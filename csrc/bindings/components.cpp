@@ -8,8 +8,10 @@
 
 namespace micro3d {
 
-static void connected_components(const py::object& mask_in, const py::object& out_in,
-                                 const std::array<bool, 3>& periodic, Stream stream) {
+static void connected_components(Object mask_in, Object out_in, Object periodic_in,
+                                 Object stream_in) {
+  const Stream stream = stream_of(stream_in);
+  const std::array<bool, 3> periodic = flags<3>(periodic_in, "periodic");
   const Array mask(mask_in, "mask", Access::read, stream);
   const Array out(out_in, "out", Access::write, stream);
   mask.require_ndim(3);

@@ -16,8 +16,8 @@ namespace micro3d {
 struct Operands {
   Array data, z, y, x, sum;
 
-  Operands(const py::object& spectrum, const std::array<py::object, 3>& tables,
-           const std::array<const char*, 3>& names, const py::object& rz, Stream stream)
+  Operands(Object spectrum, const std::array<py::object, 3>& tables,
+           const std::array<const char*, 3>& names, Object rz, Stream stream)
       : data(spectrum, "spectrum", Access::write, stream),
         z(tables[0], names[0], Access::read, stream), y(tables[1], names[1], Access::read, stream),
         x(tables[2], names[2], Access::read, stream), sum(rz, "rz", Access::write, stream) {}
@@ -35,9 +35,21 @@ struct Operands {
       table->require_same_device(data);
     }
     sum.require_shape({loads});
+    sum.require_dtype({DType::f64});
+    sum.require_contiguous();
     sum.require_same_device(data);
   }
+  void require_own(const Scratch& scratch) const {
+    require_own_memory({&data, &sum, scratch.array()}, {&z, &y, &x});
+  }
 };
+
+static std::vector<double> symbol_of(Object value, const char* name) {
+  std::vector<double> out;
+  for (const py::object& item : items(value, name, -1))
+    out.push_back(number(item, name));
+  return out;
+}
 
 template <class T, int N>
 static void set_symbol(Green<T, N>& op, const std::vector<double>& symbol,
@@ -95,10 +107,15 @@ template <class Call> static void with_components(const Array& field, const Call
   });
 }
 
-static void green(const py::object& spectrum, Index nx, const py::object& table_z,
-                  const py::object& table_y, const py::object& table_x,
-                  const std::vector<double>& symbol, const std::vector<double>& first, bool divide,
-                  const py::object& rz, const py::object& partials, Stream stream, int threads) {
+static void green(Object spectrum, Object nx_in, Object table_z, Object table_y, Object table_x,
+                  Object symbol_in, Object first_in, Object divide_in, Object rz, Object partials,
+                  Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
+  const Index nx = integer(nx_in, "nx", 1, most_extent);
+  const std::vector<double> symbol = symbol_of(symbol_in, "symbol");
+  const std::vector<double> first = symbol_of(first_in, "first");
+  const bool divide = flag(divide_in, "divide");
   const Operands o(spectrum, {table_z, table_y, table_x}, {"table_z", "table_y", "table_x"}, rz,
                    stream);
   o.data.require_dtype({DType::c64, DType::c128});
@@ -108,6 +125,7 @@ static void green(const py::object& spectrum, Index nx, const py::object& table_
                           shape_text(o.data.shape()));
   o.require(5, {4}, o.data.extent(0));
   const Scratch scratch(partials, stream, o.data, o.data.extent(0) * reduce_partials);
+  o.require_own(scratch);
   with_components(o.data, [&](auto zero, auto components) {
     green_as<decltype(zero), components()>(o, scratch, nx, symbol, first, divide, stream, threads);
   });
@@ -132,9 +150,11 @@ static void convolve_as(const Array& r, const Array& z, const Array& spectrum,
   green_convolve_cpu(op, sum, threads);
 }
 
-static void green_convolve(const py::object& residual, const py::object& result,
-                           const py::object& spectrum, const std::vector<double>& symbol,
-                           const std::vector<double>& first, const py::object& rz, int threads) {
+static void green_convolve(Object residual, Object result, Object spectrum, Object symbol_in,
+                           Object first_in, Object rz, Object threads_in) {
+  const int threads = thread_count(threads_in);
+  const std::vector<double> symbol = symbol_of(symbol_in, "symbol");
+  const std::vector<double> first = symbol_of(first_in, "first");
   const Array r(residual, "r", Access::read, std::nullopt);
   const Array z(result, "z", Access::write, std::nullopt);
   const Array work(spectrum, "spectrum", Access::write, std::nullopt);
@@ -156,20 +176,28 @@ static void green_convolve(const py::object& residual, const py::object& result,
   sum.require_shape({r.extent(0)});
   sum.require_same_device(r);
   sum.require_dtype({DType::f64});
+  sum.require_contiguous();
+  require_own_memory({&work, &sum}, {&r, &z});
   with_components(r, [&](auto zero, auto components) {
     convolve_as<decltype(zero), components()>(r, z, work, symbol, first, sum, threads);
   });
 }
 
-static void separable_inverse(const py::object& spectrum, const py::object& eigen_z,
-                              const py::object& eigen_y, const py::object& eigen_x,
-                              const py::object& rz, const py::object& partials, Stream stream,
-                              int threads) {
+static bool convolve_takes(Object nz, Object ny, Object nx) {
+  return green_convolve_takes(integer(nz, "nz", 1, most_extent), integer(ny, "ny", 1, most_extent),
+                              integer(nx, "nx", 1, most_extent));
+}
+
+static void separable_inverse(Object spectrum, Object eigen_z, Object eigen_y, Object eigen_x,
+                              Object rz, Object partials, Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
   const Operands o(spectrum, {eigen_z, eigen_y, eigen_x}, {"eigen_z", "eigen_y", "eigen_x"}, rz,
                    stream);
   o.require(3, {}, 1);
   o.data.require_dtype({DType::f32, DType::f64});
   const Scratch scratch(partials, stream, o.data, reduce_partials);
+  o.require_own(scratch);
   if (o.data.size() == 0)
     return;
   with_real_type(o.data, [&](auto zero) {
@@ -191,7 +219,7 @@ static void bind_green(py::module_& m) {
         py::arg("partials"), py::arg("stream"), py::arg("threads"));
   m.def("green_convolve", &green_convolve, py::arg("r"), py::arg("z"), py::arg("spectrum"),
         py::arg("symbol"), py::arg("first"), py::arg("rz"), py::arg("threads"));
-  m.def("green_convolve_takes", &green_convolve_takes, py::arg("nz"), py::arg("ny"), py::arg("nx"));
+  m.def("green_convolve_takes", &convolve_takes, py::arg("nz"), py::arg("ny"), py::arg("nx"));
   m.def("separable_inverse", &separable_inverse, py::arg("spectrum"), py::arg("eigen_z"),
         py::arg("eigen_y"), py::arg("eigen_x"), py::arg("rz"), py::arg("partials"),
         py::arg("stream"), py::arg("threads"));

@@ -31,7 +31,7 @@ int model_index(const std::string& name) {
   for (std::size_t i = 0; i < models().size(); ++i)
     if (name == models()[i].name)
       return static_cast<int>(i);
-  throw py::value_error("`model` must be one of HEX8_MODELS, got '" + name + "'");
+  throw py::value_error("`model` must be one of HEX8_MODELS, got '" + name.substr(0, 60) + "'");
 }
 
 /// The arrays of one call, checked; everything contiguous, on one device.
@@ -40,10 +40,9 @@ struct Arrays {
   std::optional<Array> u, u_low, directions, fibre, dot;
   Scratch scratch;
 
-  Arrays(const py::object& u_, const py::object& u_low_, const py::object& out_,
-         const py::object& labels_, const py::object& mean_, const py::object& rest_,
-         const py::object& directions_, const py::object& fibre_, const py::object& macro_,
-         const py::object& dot_, const py::object& partials_, const ModelRow& m, Stream stream)
+  Arrays(Object u_, Object u_low_, Object out_, Object labels_, Object mean_, Object rest_,
+         Object directions_, Object fibre_, Object macro_, Object dot_, Object partials_,
+         const ModelRow& m, Stream stream)
       : out(out_, "out", Access::write, stream), labels(labels_, "labels", Access::read, stream),
         mean(mean_, "mean", Access::read, stream), rest(rest_, "rest", Access::read, stream),
         macro(macro_, "macro", Access::read, stream), u(optional_field(u_, "u", stream, out)),
@@ -59,6 +58,9 @@ struct Arrays {
       a->require_contiguous();
       a->require_same_device(out);
     }
+    require_own_memory({&out, or_null(dot), scratch.array()},
+                       {&labels, &mean, &rest, &macro, or_null(u), or_null(u_low),
+                        or_null(directions), or_null(fibre)});
     labels.require_ndim(3);
     labels.require_dtype({DType::u8});
     out.require_ndim(5);
@@ -80,6 +82,7 @@ struct Arrays {
     }
     if (dot)
       dot->require_shape({out.extent(0)});
+    labels.require_below(mean.extent(1), mean);
   }
 };
 
@@ -117,12 +120,15 @@ void run(const Arrays& a, int model, double sign, const std::string& dot_kind, S
 
 } // namespace
 
-static void hex8(const py::object& u, const py::object& u_low, const py::object& out,
-                 const py::object& labels, const std::string& model, const py::object& mean,
-                 const py::object& rest, const py::object& directions, const py::object& fibre,
-                 const py::object& macro, double sign, const std::string& dot_kind,
-                 const py::object& dot, const py::object& partials, Stream stream, int threads) {
-  const int index = model_index(model);
+static void hex8(Object u, Object u_low, Object out, Object labels, Object model, Object mean,
+                 Object rest, Object directions, Object fibre, Object macro, Object sign_in,
+                 Object dot_kind_in, Object dot, Object partials, Object stream_in,
+                 Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
+  const double sign = number(sign_in, "sign");
+  const std::string dot_kind = dot_kind_of(dot_kind_in);
+  const int index = model_index(text(model, "model"));
   const ModelRow& m = models()[std::size_t(index)];
   if (m.float_only)
     Array(mean, "mean", Access::read, stream).require_dtype({DType::f32});

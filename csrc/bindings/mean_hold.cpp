@@ -8,17 +8,21 @@
 
 namespace micro3d {
 
-static void hold_mean(const py::object& x, const py::object& net, const py::object& net_uncond,
-                      const py::object& mean, const py::object& tilt, double p, double q,
-                      double guidance, std::array<Index, 3> part, Index every,
-                      const py::object& partials, Stream stream, int threads) {
+static void hold_mean(Object x, Object net, Object net_uncond, Object mean, Object tilt, Object p,
+                      Object q, Object guidance_in, Object part_in, Object every_in,
+                      Object partials, Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
+  const double guidance = number(guidance_in, "guidance");
+  const auto part = integers<3>(part_in, "part", 1, most_extent);
+  const Index every = integer(every_in, "every", 1, most_extent);
   using M = MeanHold;
-  const py::object* given[M::roles] = {&x, &net, &net_uncond};
+  const py::object* const given[M::roles] = {&x, &net, &net_uncond};
   constexpr const char* names[M::roles] = {"x", "net", "net_uncond"};
   std::optional<Array> arrays[M::roles];
   MeanHold op{};
   for (int role = 0; role < M::roles; ++role) {
-    if (given[role]->is_none())
+    if (role == M::Uncond && given[role]->is_none())
       continue;
     Array& array = arrays[role].emplace(*given[role], names[role],
                                         role == M::X ? Access::read : Access::write, stream);
@@ -35,8 +39,6 @@ static void hold_mean(const py::object& x, const py::object& net, const py::obje
                       {array.stride(2), array.stride(1), array.stride(3), array.stride(4)},
                       element_of(array)};
     op.volume_stride[role] = array.stride(0);
-    for (int other = 0; other < role; ++other)
-      array.require_no_overlap(*arrays[other]);
   }
   const Array& first = *arrays[M::X];
   const Index extent[4] = {first.extent(2), first.extent(1), first.extent(3), first.extent(4)};
@@ -47,7 +49,11 @@ static void hold_mean(const py::object& x, const py::object& net, const py::obje
     array->require_same_device(first);
     array->require_contiguous();
   }
+  am.require_dtype({DType::f32});
+  at.require_dtype({DType::f32});
   const Scratch scratch(partials, stream, first, first.extent(0) * extent[0] * mean_hold_scratch);
+  const Array *const net_array = or_null(arrays[M::Net]), *const other = or_null(arrays[M::Uncond]);
+  require_own_memory({net_array, other, &at, scratch.array()}, {&first, &am});
   if (first.size() == 0)
     return;
   op.volumes = first.extent(0);
@@ -55,7 +61,7 @@ static void hold_mean(const py::object& x, const py::object& net, const py::obje
     op.extent[axis] = extent[axis];
   for (int axis = 0; axis < 3; ++axis) {
     op.part[axis] = part[std::size_t(axis)];
-    if (op.part[axis] < 1 || op.part[axis] > extent[axis + 1])
+    if (op.part[axis] > extent[axis + 1])
       throw py::value_error("`part` must lie within the slices, got " +
                             shape_text({part[0], part[1], part[2]}) + " for shape " +
                             shape_text(first.shape()));
@@ -63,8 +69,8 @@ static void hold_mean(const py::object& x, const py::object& net, const py::obje
   op.every = every;
   op.wanted = am.data<const float>();
   op.tilt = at.data<float>();
-  op.p = static_cast<float>(p);
-  op.q = static_cast<float>(q);
+  op.p = static_cast<float>(number(p, "p"));
+  op.q = static_cast<float>(number(q, "q"));
   op.guidance = static_cast<float>(guidance);
   op.unguided = static_cast<float>(1.0 - guidance);
   double* const sums = scratch.data();

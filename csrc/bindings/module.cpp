@@ -40,6 +40,7 @@ PYBIND11_MODULE(_core, m) {
 #endif
   m.def("cuda_device_count", &cuda_device_count);
   m.def("cuda_status", &cuda_status);
+  m.attr("MAX_THREADS") = most_threads;
   m.def("max_threads", [] { return omp_threads(0); });
   for (const BindFunction bind : binding_list())
     bind(m);

@@ -5,7 +5,8 @@
 #include "bindings/bindings.hpp"
 #include "core/reduce.hpp" // for reduce_partials
 
-#include <array> // for array
+#include <algorithm> // for max
+#include <array>     // for array
 
 namespace micro3d {
 
@@ -19,7 +20,12 @@ PlatesHierarchy hierarchy(const Shape& shape, bool binary, const Weights& weight
                           const Periodic& periodic, float* buffer) {
   for (const Index n : shape)
     if (n < 1)
-      throw py::value_error("`shape` must be three positive integers");
+      throw py::value_error("`shape` must be three positive integers, got " +
+                            shape_text({shape[0], shape[1], shape[2]}));
+  const Index plane = product(shape[1] + 3, shape[2] + 3); // padded
+  if (plane > most_extent || product(shape[0] + 2, plane) > (Index(1) << 48))
+    throw py::value_error("`shape` must be of fewer than 2^31 cells a plane and 2^48 in all, got " +
+                          shape_text({shape[0], shape[1], shape[2]}));
   const float w[3] = {float(weights[0]), float(weights[1]), float(weights[2])};
   const bool p[2] = {periodic[0], periodic[1]};
   return PlatesHierarchy(shape[0], shape[1], shape[2], binary, w, p, buffer);
@@ -28,6 +34,7 @@ PlatesHierarchy hierarchy(const Shape& shape, bool binary, const Weights& weight
 float* buffer_of(const Array& buffer, const Shape& shape, bool binary, const Weights& weights,
                  const Periodic& periodic) {
   buffer.require_ndim(1);
+  buffer.require_dtype({DType::f32});
   buffer.require_contiguous();
   if (buffer.extent(0) < hierarchy(shape, binary, weights, periodic, nullptr).floats)
     throw py::value_error("`buffer` must hold all levels (see multigrid_layout), got shape " +
@@ -46,15 +53,22 @@ void require_padded(const Array& field, const PlatesHierarchy& h) {
 
 } // namespace
 
-static py::tuple multigrid_layout(const Shape& shape, bool binary) {
-  const PlatesHierarchy h = hierarchy(shape, binary, {1, 1, 1}, {false, false}, nullptr);
+static Shape shape_of(Object value) {
+  return integers<3>(value, "shape", -most_extent, most_extent);
+}
+
+static py::tuple multigrid_layout(Object shape, Object binary) {
+  const PlatesHierarchy h =
+      hierarchy(shape_of(shape), flag(binary, "binary"), {1, 1, 1}, {false, false}, nullptr);
   const PlatesLevel& l = h.levels[0];
   return py::make_tuple(h.floats, py::make_tuple(l.nz + 2, l.plane / l.row, l.row));
 }
 
-static void setup(const py::object& codes_in, const py::object& conductivity_in,
-                  const Weights& weights, const Periodic& periodic, bool binary,
-                  const py::object& buffer_in) {
+static void setup(Object codes_in, Object conductivity_in, Object weights_in, Object periodic_in,
+                  Object binary_in, Object buffer_in) {
+  const Weights weights = numbers<3>(weights_in, "weights");
+  const Periodic periodic = flags<2>(periodic_in, "periodic");
+  const bool binary = flag(binary_in, "binary");
   const Array codes(codes_in, "codes", Access::read);
   const Array conductivity(conductivity_in, "conductivity", Access::read);
   const Array buffer(buffer_in, "buffer", Access::write);
@@ -66,6 +80,11 @@ static void setup(const py::object& codes_in, const py::object& conductivity_in,
   if (codes.is_cuda() || buffer.is_cuda() || conductivity.is_cuda())
     throw py::value_error("`buffer` must be set up on the CPU and sent from there");
   const Shape shape{codes.extent(0), codes.extent(1), codes.extent(2)};
+  if (codes.size() == 0 || std::max({shape[0], shape[1], shape[2]}) > most_extent)
+    throw py::value_error("`codes` must have 1 ... 2^31 - 1 cells an axis, got shape " +
+                          shape_text(codes.shape()));
+  require_own_memory({&buffer}, {&codes, &conductivity});
+  codes.require_below(conductivity.extent(0), conductivity);
   float* const to = buffer_of(buffer, shape, binary, weights, periodic);
   const PlatesHierarchy h = hierarchy(shape, binary, weights, periodic, to);
   const double* const k = conductivity.data<const double>();
@@ -75,10 +94,16 @@ static void setup(const py::object& codes_in, const py::object& conductivity_in,
   multigrid_setup(h, c, k, w);
 }
 
-static void cycle(const py::object& buffer_in, const Shape& shape, bool binary,
-                  const Weights& weights, const Periodic& periodic, const py::object& z_in,
-                  const py::object& r_in, int visits, const py::object& rz_in,
-                  const py::object& partials_in, Stream stream, int threads) {
+static void cycle(Object buffer_in, Object shape_in, Object binary_in, Object weights_in,
+                  Object periodic_in, Object z_in, Object r_in, Object visits_in, Object rz_in,
+                  Object partials_in, Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
+  const Shape shape = shape_of(shape_in);
+  const bool binary = flag(binary_in, "binary");
+  const Weights weights = numbers<3>(weights_in, "weights");
+  const Periodic periodic = flags<2>(periodic_in, "periodic");
+  const int visits = static_cast<int>(integer(visits_in, "visits", 1, 2));
   const Array buffer(buffer_in, "buffer", Access::write, stream);
   const Array z(z_in, "z", Access::write, stream), r(r_in, "r", Access::read, stream);
   const Array rz(rz_in, "rz", Access::write, stream);
@@ -88,8 +113,9 @@ static void cycle(const py::object& buffer_in, const Shape& shape, bool binary,
   require_padded(r, h);
   for (const Array* a : {&z, &r, &rz})
     a->require_same_device(buffer);
-  z.require_no_overlap(r);
+  rz.require_shape({1});
   const Scratch scratch(partials_in, stream, buffer, reduce_partials);
+  require_own_memory({&buffer, &z, &rz, scratch.array()}, {&r});
   float* const to = z.data<float>();
   const float* const from = r.data<const float>();
   double* const sum = rz.data<double>();

@@ -7,12 +7,13 @@
 
 namespace micro3d {
 
-static void phase_strain(const py::object& u_in, const py::object& low_in,
-                         const py::object& labels_in, const py::object& sum_in,
-                         const py::object& partials, Stream stream, int threads) {
+static void phase_strain(Object u_in, Object low_in, Object labels_in, Object sum_in,
+                         Object partials, Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
   const Array u(u_in, "u", Access::read, stream);
   const Array labels(labels_in, "labels", Access::read, stream);
-  const Array sum(sum_in, "sum", Access::write, stream);
+  const Array sum(sum_in, "out", Access::write, stream);
   u.require_ndim(5);
   u.require_dtype({DType::f32, DType::f64});
   if (u.extent(1) != 1 && u.extent(1) != 3)
@@ -32,6 +33,11 @@ static void phase_strain(const py::object& u_in, const py::object& low_in,
     low->require_contiguous();
   }
   const Scratch scratch(partials, stream, u, u.extent(0) * reduce_partials);
+  require_own_memory({&sum, scratch.array()}, {&u, or_null(low), &labels});
+  if (sum.extent(1) > 256)
+    throw py::value_error("`out` must have at most 256 phases, got shape " +
+                          shape_text(sum.shape()));
+  labels.require_below(sum.extent(1), sum);
   with_real_type(u, [&](auto zero) {
     using S = decltype(zero);
     const PhaseStrain<S> op{u.data<const S>(),

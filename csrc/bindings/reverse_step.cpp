@@ -4,27 +4,28 @@
 
 #include "bindings/bindings.hpp"
 
-#include <array> // for array
-
 namespace micro3d {
 
 static Field field_of(const Array& a) {
   return {a.data_untyped(), {a.stride(0), a.stride(1), a.stride(2), a.stride(3)}, element_of(a)};
 }
 
-static void reverse_step(const py::object& x, const py::object& net, const py::object& net_uncond,
-                         const py::object& h0, const py::object& out, const py::object& out_net,
-                         double a, double b, double noise, double h, double guidance,
-                         std::optional<std::array<double, 2>> clip, std::uint64_t seed,
-                         std::uint32_t draw, std::array<std::int64_t, 3> origin, Stream stream,
-                         int threads) {
+static void reverse_step(Object x, Object net, Object net_uncond, Object h0, Object out,
+                         Object out_net, Object a, Object b, Object noise, Object h,
+                         Object guidance_in, Object clip_in, Object seed, Object draw,
+                         Object origin_in, Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
+  const double guidance = number(guidance_in, "guidance");
+  const auto origin = integers<3>(origin_in, "origin", 0, Index(1) << 32);
   using R = ReverseStep;
-  const py::object* given[R::roles] = {&x, &net, &net_uncond, &h0, &out, &out_net};
+  const py::object* const given[R::roles] = {&x, &net, &net_uncond, &h0, &out, &out_net};
   constexpr const char* names[R::roles] = {"x", "net", "net_uncond", "h0", "out", "out_net"};
   std::optional<Array> arrays[R::roles];
   ReverseStep op{};
   for (int role = 0; role < R::roles; ++role) {
-    if (given[role]->is_none())
+    const bool optional = role == R::Uncond || role == R::H0 || role == R::OutNet;
+    if (optional && given[role]->is_none())
       continue;
     arrays[role].emplace(*given[role], names[role], role >= R::Out ? Access::write : Access::read,
                          stream);
@@ -56,25 +57,26 @@ static void reverse_step(const py::object& x, const py::object& net, const py::o
                                      std::int64_t(1) << 26};
   for (int axis = 0; axis < 3; ++axis) {
     const std::int64_t from = origin[std::size_t(axis)];
-    if (from < 0 || from > limit[axis] - op.extent[axis + 1])
+    if (from > limit[axis] - op.extent[axis + 1])
       throw py::value_error("`origin` must keep the global index below (2^32, 2^32, 2^26), got " +
                             shape_text({origin[0], origin[1], origin[2]}) + " for shape " +
                             shape_text(first.shape()));
     op.origin[axis + 1] = static_cast<std::uint32_t>(from);
   }
-  op.a = static_cast<float>(a);
-  op.b = static_cast<float>(b);
-  op.noise = static_cast<float>(noise);
-  op.h = static_cast<float>(h);
+  op.a = static_cast<float>(number(a, "a"));
+  op.b = static_cast<float>(number(b, "b"));
+  op.noise = static_cast<float>(number(noise, "noise"));
+  op.h = static_cast<float>(number(h, "h"));
   op.guidance = static_cast<float>(guidance);
   op.unguided = static_cast<float>(1.0 - guidance);
-  op.clip = clip.has_value();
-  if (clip) {
-    op.p = static_cast<float>((*clip)[0]);
-    op.q = static_cast<float>((*clip)[1]);
+  op.clip = !clip_in.is_none();
+  if (op.clip) {
+    const auto clip = numbers<2>(clip_in, "clip");
+    op.p = static_cast<float>(clip[0]);
+    op.q = static_cast<float>(clip[1]);
   }
-  op.seed = seed;
-  op.draw = draw;
+  op.seed = unsigned_integer(seed, "seed");
+  op.draw = static_cast<std::uint32_t>(integer(draw, "draw", 0, 0xffffffff));
   if (first.size() > 0)
     run_on_device(
         first, stream, [&] { reverse_step_cpu(op, threads); },

@@ -6,16 +6,17 @@
 
 namespace micro3d {
 
-static void run_lengths(const py::object& labels, const py::object& mask, const py::object& counts,
-                        const py::object& full, int axis, bool periodic, Stream stream,
-                        int threads) {
+static void run_lengths(Object labels, Object mask, Object counts, Object full, Object axis_in,
+                        Object periodic_in, Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
+  const int axis = static_cast<int>(integer(axis_in, "axis", 0, 2));
+  const bool periodic = flag(periodic_in, "periodic");
   const Array l(labels, "labels", Access::read, stream);
   const Array c(counts, "counts", Access::write, stream);
   const Array f(full, "full", Access::write, stream);
   l.require_ndim(3);
   l.require_dtype({DType::u8});
-  if (axis < 0 || axis > 2)
-    throw py::value_error("`axis` must be 0, 1 or 2");
   c.require_ndim(2);
   c.require_shape({c.extent(0), l.extent(axis) + 1});
   c.require_contiguous();
@@ -51,6 +52,7 @@ static void run_lengths(const py::object& labels, const py::object& mask, const 
     op.mask_outer = m->stride(o);
     op.mask_inner = m->stride(i);
   }
+  require_own_memory({&c, &f}, {&l, or_null(m)});
   if (l.size() > 0)
     run_on_device(
         l, stream, [&] { run_lengths_cpu(op, threads); },

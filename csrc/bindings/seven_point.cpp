@@ -48,12 +48,17 @@ void run(const std::optional<Array>& u, const std::optional<Array>& low, const A
 
 } // namespace
 
-static void seven_point(const py::object& u_in, const py::object& low_in, const py::object& out_in,
-                        const py::object& codes_in, const py::object& conductivity_in,
-                        const std::array<double, 3>& weights, const std::array<bool, 2>& periodic,
-                        bool binary, double plate, double sign, const std::string& dot_kind,
-                        const py::object& dot_in, const py::object& partials_in, Stream stream,
-                        int threads) {
+static void seven_point(Object u_in, Object low_in, Object out_in, Object codes_in,
+                        Object conductivity_in, Object weights_in, Object periodic_in,
+                        Object binary_in, Object plate_in, Object sign_in, Object dot_kind_in,
+                        Object dot_in, Object partials_in, Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
+  const std::array<double, 3> weights = numbers<3>(weights_in, "weights");
+  const std::array<bool, 2> periodic = flags<2>(periodic_in, "periodic");
+  const bool binary = flag(binary_in, "binary");
+  const double plate = number(plate_in, "plate"), sign = number(sign_in, "sign");
+  const std::string dot_kind = dot_kind_of(dot_kind_in);
   const Array out(out_in, "out", Access::write, stream);
   const Array codes(codes_in, "codes", Access::read, stream);
   const Array conductivity(conductivity_in, "conductivity", Access::read, stream);
@@ -78,6 +83,9 @@ static void seven_point(const py::object& u_in, const py::object& low_in, const 
   if (dot)
     dot->require_shape({1});
   const Scratch scratch(partials_in, stream, out, reduce_partials);
+  require_own_memory({&out, or_null(dot), scratch.array()},
+                     {or_null(u), or_null(low), &codes, &conductivity});
+  codes.require_below(conductivity.extent(0), conductivity);
   if (out.dtype() == DType::f32 && conductivity.dtype() == DType::f32 && !low)
     return run<float, float>(u, low, out, codes, conductivity, weights, periodic, binary, plate,
                              sign, dot_kind, dot, scratch, stream, threads);

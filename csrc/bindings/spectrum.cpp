@@ -35,8 +35,12 @@ static void load_phase_as(const Array& l, const std::optional<Array>& m, const A
       [&](std::uintptr_t s) { load_phase_cuda(n, op, s); });
 }
 
-static void load_phase(const py::object& labels, const py::object& mask, const py::object& out,
-                       int phase, bool any, Stream stream, int threads) {
+static void load_phase(Object labels, Object mask, Object out, Object phase_in, Object any_in,
+                       Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
+  const int phase = static_cast<int>(integer(phase_in, "phase", 0, 255));
+  const bool any = flag(any_in, "any");
   const Array l(labels, "labels", Access::read, stream), to(out, "out", Access::write, stream);
   l.require_ndim(3);
   l.require_dtype({DType::u8});
@@ -48,12 +52,16 @@ static void load_phase(const py::object& labels, const py::object& mask, const p
   if (to.extent(1) < l.extent(1) || to.extent(2) < l.extent(2))
     throw py::value_error("`out` must be at least as long as `labels` along y and x");
   const std::optional<Array> m = optional_mask(mask, stream, l);
+  require_own_memory({&to}, {&l, or_null(m)});
+  if (to.size() == 0)
+    return;
   with_real_type(
       to, [&](auto zero) { load_phase_as<decltype(zero)>(l, m, to, phase, any, stream, threads); });
 }
 
-static void multiply_spectra(const py::object& a, const py::object& b, const py::object& out,
-                             Stream stream, int threads) {
+static void multiply_spectra(Object a, Object b, Object out, Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
   const Array first(a, "a", Access::read, stream);
   first.require_dtype({DType::c64, DType::c128});
   first.require_contiguous();
@@ -64,6 +72,7 @@ static void multiply_spectra(const py::object& a, const py::object& b, const py:
   result.require_shape(first.shape());
   result.require_contiguous();
   result.require_same_device(first);
+  require_own_memory({&result}, {&first});
   with_real_type(first, [&](auto zero) {
     using T = decltype(zero);
     T* const to = static_cast<T*>(result.data_untyped());
@@ -102,10 +111,8 @@ static void check_planes(const Array& in, Index first, Index size_z, const Lags&
   in.require_shape({in.extent(0), y[2], x[2]});
   if (in.size() > 0 && in.extent(2) > 1 && in.stride(2) != 1)
     throw py::value_error("`planes` must be contiguous along x");
-  const auto fits = [](const Lags& w) {
-    return w[0] >= 1 && w[0] <= w[2] && w[1] >= 1 && w[1] <= w[0];
-  };
-  if (!fits(y) || !fits(x) || first < 0 || first + in.extent(0) > size_z)
+  const auto fits = [](const Lags& w) { return w[0] <= w[2] && w[1] <= w[0]; };
+  if (!fits(y) || !fits(x) || first + in.extent(0) > size_z)
     throw py::value_error("`planes` must hold the lags that are kept");
 }
 
@@ -114,11 +121,11 @@ struct Factors {
   std::optional<Array> axis[3];
   std::array<const double*, 3> data{nullptr, nullptr, nullptr};
 
-  Factors(const py::object& given, const char* name, const std::array<Index, 3>& sizes,
-          const Array& like, Stream stream) {
+  Factors(Object given, const char* name, const std::array<Index, 3>& sizes, const Array& like,
+          Stream stream) {
     if (given.is_none())
       return;
-    const auto vectors = given.cast<std::array<py::object, 3>>();
+    const auto vectors = items(given, name, 3);
     for (std::size_t k = 0; k < 3; ++k) {
       axis[k].emplace(vectors[k], name, Access::read, stream);
       axis[k]->require_shape({sizes[k]});
@@ -129,9 +136,19 @@ struct Factors {
   }
 };
 
-static void store_counts(const py::object& planes, const py::object& out, Index first,
-                         const Lags& y, const Lags& x, double scale, const py::object& pairs,
-                         bool mirrored, Stream stream, int threads) {
+static Lags lags_of(Object value, const char* name) {
+  return integers<3>(value, name, 1, most_extent);
+}
+
+static void store_counts(Object planes, Object out, Object first_in, Object y_in, Object x_in,
+                         Object scale_in, Object pairs, Object mirrored_in, Object stream_in,
+                         Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
+  const Index first = integer(first_in, "first", 0, most_extent);
+  const Lags y = lags_of(y_in, "y"), x = lags_of(x_in, "x");
+  const double scale = number(scale_in, "scale");
+  const bool mirrored = flag(mirrored_in, "mirrored");
   const Array in(planes, "planes", Access::read, stream), to(out, "out", Access::write, stream);
   to.require_ndim(3);
   to.require_shape({to.extent(0), y[0], x[0]});
@@ -140,6 +157,8 @@ static void store_counts(const py::object& planes, const py::object& out, Index 
   to.require_same_device(in);
   check_planes(in, first, to.extent(0), y, x);
   const Factors factors(pairs, "pairs", {to.extent(0), y[0], x[0]}, in, stream);
+  require_own_memory(
+      {&to}, {&in, or_null(factors.axis[0]), or_null(factors.axis[1]), or_null(factors.axis[2])});
   const auto run = [&](auto zero) {
     using T = decltype(zero);
     StoreCounts<T> op = planes_of<T>(in, first, to.extent(0), y, x, scale, factors.data, mirrored);
@@ -152,11 +171,17 @@ static void store_counts(const py::object& planes, const py::object& out, Index 
   with_real_type(in, run);
 }
 
-static void sum_radially(const py::object& planes, const py::object& hits, const py::object& pairs,
-                         const py::object& lags, Index first, Index size_z, const Lags& y,
-                         const Lags& x, double scale, const py::object& pair_factors,
-                         const py::object& squares, double width, bool mirrored, Stream stream,
-                         int threads) {
+static void sum_radially(Object planes, Object hits, Object pairs, Object lags, Object first_in,
+                         Object size_z_in, Object y_in, Object x_in, Object scale_in,
+                         Object pair_factors, Object squares, Object width_in, Object mirrored_in,
+                         Object stream_in, Object threads_in) {
+  const Stream stream = stream_of(stream_in);
+  const int threads = thread_count(threads_in);
+  const Index first = integer(first_in, "first", 0, most_extent);
+  const Index size_z = integer(size_z_in, "size_z", 0, most_extent);
+  const Lags y = lags_of(y_in, "y"), x = lags_of(x_in, "x");
+  const double scale = number(scale_in, "scale"), width = number(width_in, "width");
+  const bool mirrored = flag(mirrored_in, "mirrored");
   const Array in(planes, "planes", Access::read, stream), h(hits, "hits", Access::write, stream);
   check_planes(in, first, size_z, y, x);
   const std::optional<Array> more[2] = {optional_array(pairs, "pairs", Access::write, stream, in),
@@ -172,6 +197,10 @@ static void sum_radially(const py::object& planes, const py::object& hits, const
   const std::array<Index, 3> sizes{size_z, y[0], x[0]};
   const Factors factors(pair_factors, "pair_factors", sizes, in, stream);
   const Factors lengths(squares, "squares", sizes, in, stream);
+  require_own_memory({&h, or_null(more[0]), or_null(more[1])}, {&in});
+  for (const Factors* const f : {&factors, &lengths})
+    for (const auto& a : f->axis)
+      require_own_memory({&h, or_null(more[0]), or_null(more[1])}, {or_null(a)});
   if (lengths.data[0] == nullptr || !(width > 0) || (more[0] && factors.data[0] == nullptr))
     throw py::value_error("`squares`, `width` and the factors of `pairs` must be given");
   const auto run = [&](auto zero) {

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // Four or eight labels at a time, in one register.
-#include "core/config.hpp" // for M3D_HD
+#include "core/config.hpp" // for Index, M3D_HD
 
 #include <cstdint> // for uint32_t
 #include <cstring> // for memcpy
@@ -31,6 +31,14 @@ M3D_HD std::uint32_t differing_bytes(std::uint64_t a, std::uint64_t b) {
   const std::uint64_t x = a ^ b;
   const std::uint64_t high = (((x & low7) + low7) | x) & ~low7; // bit 7 of every nonzero byte
   return static_cast<std::uint32_t>(((high >> 7) * 0x0102040810204080u) >> 56);
+}
+
+/// The largest of n bytes, 0 of none; on the host.
+inline int largest_byte(const std::uint8_t* p, Index n) {
+  std::uint8_t most = 0;
+  for (Index i = 0; i < n; ++i) // becomes SIMD
+    most = p[i] > most ? p[i] : most;
+  return most;
 }
 
 /// Bit 0 of every byte that is not zero.

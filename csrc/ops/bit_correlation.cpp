@@ -260,7 +260,8 @@ M3D_AVX512 void segments_avx512(const BitSegments& op, Index o, Index j, Index n
     const Word* at = op.b + o * l.slab + j;
     const Index step = l.step_i * l.words;
     const Index row = j / l.words;
-    const Index last = l.wrap_i ? l.lags : std::min(l.lags, (l.rows - 1 - row) / l.step_i + 1);
+    const bool to_end = l.wrap_i || l.step_i == 0;
+    const Index last = to_end ? l.lags : std::min(l.lags, (l.rows - 1 - row) / l.step_i + 1);
     for (;;) {
       add();
       if (++r >= last)

@@ -101,9 +101,10 @@ template <class T> struct SumRadially {
   std::int64_t* pairs; // [bins], or null
   std::int64_t* lags;  // [bins], or null
 
+  /// The bin of a lag; `bins` beyond the last one, and for a length that is not a number.
   M3D_HD Index bin(Index z, Index j, Index i) const {
-    return static_cast<Index>(
-        std::rint(std::sqrt(square_z[z] + square_y[j] + square_x[i]) / width));
+    const double b = std::rint(std::sqrt(square_z[z] + square_y[j] + square_x[i]) / width);
+    return b < static_cast<double>(bins) ? static_cast<Index>(b) : bins;
   }
   template <class Add> M3D_HD void sum(Index k, Index j, Index i, const Add& add) const {
     const Index z = planes.first + k;

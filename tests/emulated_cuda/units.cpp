@@ -6,11 +6,15 @@
 #include "core/divisor.hpp" // for divisor
 #include "core/random.hpp"  // for philox, box_muller
 
+#include <pybind11/stl.h> // for array
+
 #include <array> // for array
 
 namespace micro3d {
 
 static std::array<Index, 2> divide(Index n, Index by) {
+  if (by < 1)
+    throw py::value_error("`by` must be positive, got " + std::to_string(by));
   std::array<Index, 2> result{};
   divisor(by).split(n, result[0], result[1]);
   return result;

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .. import ops
 from .._checks import integer
 from .._progress import Shown, following
 from ._compute import Compute, compute_for
@@ -43,7 +44,7 @@ class Call:
         ``bytes_per_voxel`` is the memory that the solver needs (docs/homogenize.md).
         """
         started = time.perf_counter()
-        threads = integer(threads, name="threads", minimum=0)
+        threads = integer(threads, name="threads", minimum=0, maximum=ops.MAX_THREADS)
         compute = compute_for(labels, device, threads)
         voxels = LabelledVoxels.of(labels, voxel_size, compute, bytes_per_voxel)
         return cls(voxels, options, compute, started)

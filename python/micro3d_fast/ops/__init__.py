@@ -18,6 +18,7 @@ from .channels_last import (
 )
 from .components import connected_components
 from .device import (
+    MAX_THREADS,
     built_with_cuda,
     cuda_device_count,
     cuda_is_available,
@@ -54,6 +55,7 @@ __all__ = [
     "GROUP_NORM_PARTIALS",
     "HEX8_MODELS",
     "HEX8_PARTIALS",
+    "MAX_THREADS",
     "MEAN_HOLD_PARTIALS",
     "REDUCE_PARTIALS",
     "Hex8Model",

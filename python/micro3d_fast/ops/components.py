@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from .. import _core
 from .._arrays import Array, empty_like
+from ._shapes import shape_of
 from .device import current_stream
 
 __all__ = ["connected_components"]
@@ -35,6 +36,6 @@ def connected_components(
     >>> connected_components(np.array([[[0, 1, 1, 0, 1]]], dtype=np.uint8))
     array([[[-1,  1,  1, -1,  4]]], dtype=int32)
     """
-    out = empty_like(mask, mask.shape, "int32")
+    out = empty_like(mask, shape_of(mask, "mask", 3), "int32")
     _core.connected_components(mask, out, periodic, current_stream(mask))
     return out

@@ -14,6 +14,7 @@ from .. import _core
 from .._errors import CudaUnavailableError
 
 __all__ = [
+    "MAX_THREADS",
     "built_with_cuda",
     "cuda_device_count",
     "cuda_is_available",
@@ -22,6 +23,9 @@ __all__ = [
     "max_threads",
     "require_cuda",
 ]
+
+#: the largest number of CPU threads that an operator takes
+MAX_THREADS: int = _core.MAX_THREADS
 
 
 def built_with_cuda() -> bool:

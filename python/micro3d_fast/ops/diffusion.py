@@ -143,7 +143,7 @@ def reverse_step(
         _below(draw, 2**32, "draw"),
         (_below(z, 2**32, "origin"), _below(y, 2**32, "origin"), _below(x0, 2**32, "origin")),
         current_stream(x),
-        _below(threads, 2**31, "threads"),
+        threads,
     )
     return out
 
@@ -213,7 +213,7 @@ def hold_mean(
         integer(every, name="every", minimum=1),
         partials,
         current_stream(x),
-        _below(threads, 2**31, "threads"),
+        threads,
     )
 
 

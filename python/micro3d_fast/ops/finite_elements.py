@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from .. import _core
 from .._arrays import Array
+from ._shapes import three
 from .device import current_stream
 
 __all__ = [
@@ -165,13 +166,17 @@ def green(
         Divide by the number of voxels too, for an inverse transform that does not.
     """
     stream = current_stream(spectrum)
-    _core.green(spectrum, nx, *tables, symbol, first or [], divide, rz, partials, stream, threads)
+    table_z, table_y, table_x = three(tables, "tables")
+    _core.green(
+        spectrum, nx, table_z, table_y, table_x, symbol, first or [], divide, rz, partials, stream,
+        threads,
+    )  # fmt: skip
     return spectrum
 
 
 def green_convolve_takes(grid: tuple[int, int, int]) -> bool:
     """Return whether `green_convolve` has transforms for the grid (nz, ny, nx)."""
-    return bool(_core.green_convolve_takes(*grid))
+    return bool(_core.green_convolve_takes(*three(grid, "grid")))
 
 
 def green_convolve(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from .. import _core
 from .._arrays import Array
-from .._checks import integer
+from ._shapes import three
 from .device import current_stream
 
 __all__ = [
@@ -92,7 +92,8 @@ def separable_inverse(
     ``rz``, shape (1,), receives before . after, in double precision.
     """
     stream = current_stream(spectrum)
-    _core.separable_inverse(spectrum, *eigenvalues, rz, partials, stream, threads)
+    z, y, x = three(eigenvalues, "eigenvalues")
+    _core.separable_inverse(spectrum, z, y, x, rz, partials, stream, threads)
     return spectrum
 
 
@@ -143,7 +144,6 @@ def multigrid_cycle(
     must be for the same shape and options, and serve as scratch memory. ``visits``: 1 is a V-cycle,
     2 a W-cycle.
     """
-    visits = integer(visits, name="visits", minimum=1, maximum=2)
     stream = current_stream(buffer)
     _core.multigrid_cycle(
         buffer, shape, binary, weights, periodic, z, r, visits, rz, partials, stream, threads

@@ -11,11 +11,14 @@ from typing import Any
 
 from .. import _core
 from .._arrays import Array, empty_like, framework, zeros_like
+from .._checks import integer, per_axis_bool, refuse, shown
+from ._shapes import require_mask, shape_of
 from .device import current_stream
 
 __all__ = ["pair_counts", "segment_counts"]
 
 _SPARE_WORDS = 16  # csrc/ops/bit_correlation.hpp: spare_words
+_LONGEST = 1 << 24  # of lags and steps: their product fits the sizes below
 
 
 def pair_counts(
@@ -62,7 +65,7 @@ def pair_counts(
     first = second
     if phase != other or plan.wraps_columns:
         first = plan.pack(phase, wrapped=False, threads=threads)
-    counts = zeros_like(plan.labels, (first.shape[0], max_lag + 1), "int64")
+    counts = zeros_like(plan.labels, (first.shape[0], plan.max_lag + 1), "int64")
     _core.bit_pairs(first, second, counts, *plan.lattice(), current_stream(counts), threads)
     return counts
 
@@ -87,7 +90,7 @@ def segment_counts(
     first = second
     if plan.wraps_columns:
         first = plan.pack(phase, wrapped=False, threads=threads)
-    counts = zeros_like(plan.labels, (first.shape[0], max_lag + 1), "int64")
+    counts = zeros_like(plan.labels, (first.shape[0], plan.max_lag + 1), "int64")
     _core.bit_segments(first, second, counts, *plan.lattice(), current_stream(counts), threads)
     return counts
 
@@ -149,8 +152,21 @@ def _plan(
     mask: Any,
     per_slice: bool,
 ) -> _Plan:
-    """Return the plan for a lattice direction."""
-    order = _roles([int(n) for n in labels.shape], direction, per_slice)
+    """Check the arguments and return the plan for a lattice direction."""
+    shape = shape_of(labels, "labels", 3)
+    if 0 in shape:
+        raise refuse("labels", "not be empty", f"shape {shape}")
+    require_mask(mask, shape)
+    if not isinstance(direction, Sequence) or len(direction) != 3:
+        raise refuse("direction", "be three integers", shown(direction))
+    direction = [
+        integer(d, name="direction", minimum=-_LONGEST, maximum=_LONGEST) for d in direction
+    ]
+    if per_slice and direction[0] != 0:
+        raise refuse("direction", "stay in a slice with `per_slice`", shown(direction))
+    periodic = per_axis_bool(periodic)
+    max_lag = integer(max_lag, name="max_lag", minimum=0, maximum=_LONGEST)
+    order = _roles(shape, direction, per_slice)
     backward = [axis for axis in range(3) if direction[axis] < 0]
     return _Plan(
         _view(labels, order, backward),

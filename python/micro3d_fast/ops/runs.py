@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from .. import _core
 from .._arrays import Array, zeros_like
-from .._checks import axis_number, integer, refuse, refuse_type
+from .._checks import axis_number, integer
+from ._shapes import require_mask, shape_of
 from .device import current_stream
 
 __all__ = ["run_lengths"]
@@ -69,18 +70,11 @@ def run_lengths(
     array([[0, 0, 0, 1, 0, 0],
            [0, 0, 1, 0, 0, 0]])
     """
-    shape = getattr(labels, "shape", None)
-    if shape is None:
-        raise refuse_type("labels", "be an array", type(labels).__name__)
-    if len(shape) not in (2, 3):
-        raise refuse("labels", "have 2 or 3 axes", f"shape {tuple(shape)}")
+    shape = shape_of(labels, "labels", 2, 3)
     axis = axis_number(axis, len(shape))
     n_phases = integer(n_phases, name="n_phases", minimum=1, maximum=256)
-    threads = integer(threads, name="threads", minimum=0)
-    if mask is not None and tuple(getattr(mask, "shape", ())) != tuple(shape):
-        got = tuple(getattr(mask, "shape", ()))
-        raise refuse("mask", f"have the shape of `labels` {tuple(shape)}", str(got))
-    counts = zeros_like(labels, (n_phases, int(shape[axis]) + 1), "int64")
+    require_mask(mask, shape)
+    counts = zeros_like(labels, (n_phases, shape[axis] + 1), "int64")
     full = zeros_like(labels, (n_phases,), "int64")
     if len(shape) == 2:
         labels, mask = labels[None], None if mask is None else mask[None]

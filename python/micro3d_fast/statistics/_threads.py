@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from .. import _checks
+from .. import _checks, ops
 
 
 def thread_count(threads: Any) -> int:
     """Return the threads to use; 0 is ``OMP_NUM_THREADS``, or every CPU this process may run on."""
-    number = _checks.integer(threads, name="threads", minimum=0)
+    number = _checks.integer(threads, name="threads", minimum=0, maximum=ops.MAX_THREADS)
     if number:
         return number
     wished = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if wished.isdigit() and int(wished) > 0:
-        return int(wished)
+        return min(int(wished), ops.MAX_THREADS)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
