@@ -6,7 +6,7 @@
 #include "core/config.hpp" // for M3D_HD, Index
 #include "core/half.hpp"   // for Element, from_bf16, ...
 
-#include <cmath>   // for exp, sqrtf
+#include <cmath>   // for sqrtf
 #include <cstdint> // for uintptr_t
 
 namespace micro3d {
@@ -52,6 +52,33 @@ struct PerChannel {
   }
 };
 
+/// exp(x) of x limited to [-87, 87], to 2 units of the last place, or to 2^-13 where a 16-bit
+/// result follows: loops that use it become SIMD, as a call of the C library's would not.
+template <Element E> M3D_HD float exp_without_calls(float x) {
+  constexpr float shifter = 12582912.0f; // 1.5 * 2^23: the sum's last mantissa bits are an integer
+  const std::uint32_t bits = bits_of_float(x), size = bits & 0x7fffffffu;
+  x = float_of_bits((size < 0x42ae0000u ? size : 0x42ae0000u) | (bits & 0x80000000u));
+  const float y = x * 1.44269504f, shifted = y + shifter, n = shifted - shifter;
+  float p;
+  if constexpr (E == Element::f32) { // the method and coefficients of Cephes' expf
+    const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = (p * r) * r + r + 1.0f;
+  } else { // least relative error of 2^r, -1/2 <= r <= 1/2
+    const float r = y - n;
+    p = 0.055171669f;
+    p = p * r + 0.24260851f;
+    p = p * r + 0.69326292f;
+    p = p * r + 0.99992522f;
+  }
+  return float_of_bits(bits_of_float(p) + (bits_of_float(shifted) << 23)); // p * 2^n
+}
+
 /// 1 / (1 + exp(-x)), to 2^-11 where a 16-bit result follows: one instruction instead of two.
 template <Element E> M3D_HD float sigmoid(float x) {
 #ifdef __CUDA_ARCH__
@@ -61,10 +88,16 @@ template <Element E> M3D_HD float sigmoid(float x) {
   asm("tanh.approx.f32 %0, %1;" : "=f"(tanh) : "f"(0.5f * x));
   return 0.5f + 0.5f * tanh;
 #else
-  return 1.0f / (1.0f + std::exp(-x));
+  return 1.0f / (1.0f + exp_without_calls<E>(-x));
 #endif
 }
 template <Element E> M3D_HD float silu(float x) { return x * sigmoid<E>(x); }
+
+/// The derivative of silu.
+template <Element E> M3D_HD float silu_slope(float x) {
+  const float s = sigmoid<E>(x);
+  return s + x * s * (1.0f - s);
+}
 
 /// GroupNorm of x + before, then weight and bias, (1 + scale) and shift, SiLU.
 struct GroupNorm {
@@ -122,10 +155,7 @@ struct GroupNormGradient {
   }
   /// The gradient of z.
   template <Element E> M3D_HD float inner(float gradient_, float z) const {
-    if (!forward.silu)
-      return gradient_;
-    const float s = sigmoid<E>(z);
-    return gradient_ * (s + z * s * (1.0f - s));
+    return forward.silu ? gradient_ * silu_slope<E>(z) : gradient_;
   }
 };
 

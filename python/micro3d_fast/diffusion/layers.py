@@ -79,17 +79,17 @@ class FractionEmbedding(nn.Module):
 
 
 def fuses(x: Tensor) -> bool:
-    """Whether layers on these images run as the fused operators: inference on CUDA.
+    """Whether layers on these images run as the fused operators: inference, uncompiled.
 
-    There torch would convert the images to another layout and back for every GroupNorm, and add
-    the bias of a convolution in a pass of its own.
+    Torch reads the images again for the scale, the SiLU and the bias of a convolution; on CUDA it
+    also converts them to another layout and back for every GroupNorm.
     """
     return not torch.is_grad_enabled() and _has_operators(x) and _channels_last(x)
 
 
 def _has_operators(x: Tensor) -> bool:
-    """Whether native operators may replace layers on x: on CUDA, unless torch compiles them."""
-    return x.is_cuda and not torch.compiler.is_compiling()
+    """Whether native operators may replace layers on x: unless torch compiles them."""
+    return (x.is_cuda or x.is_cpu) and not torch.compiler.is_compiling()
 
 
 def _channels_last(x: Tensor) -> bool:
@@ -144,12 +144,17 @@ def joined(a: Tensor, b: Tensor) -> Tensor:
     return torch.cat((a.permute(0, 2, 3, 1), b.permute(0, 2, 3, 1)), dim=3).permute(0, 3, 1, 2)
 
 
+def _bias(conv: nn.Conv2d) -> Tensor | None:
+    """Return the bias for an operator, which takes no tensor with a gradient."""
+    return None if conv.bias is None else conv.bias.detach()
+
+
 def conv_silu(x: Tensor, conv: Conv) -> Tensor:
     """Apply a convolution and SiLU."""
     if not fuses(x):
         return F.silu(conv(x))
     h = conv(x, with_bias=False)
-    return ops.channel_affine(h, bias=conv.bias, silu=True, out=h)
+    return ops.channel_affine(h, bias=_bias(conv), silu=True, out=h)
 
 
 def pad_periodic(x: Tensor, axis: int, p: int) -> Tensor:
@@ -168,39 +173,22 @@ def pad_periodic(x: Tensor, axis: int, p: int) -> Tensor:
 def group_norm(
     x: Tensor, norm: nn.GroupNorm, scale_shift: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
-    """Apply GroupNorm, then a scale and a shift (1 or B, C): one affine map per channel.
-
-    On a CPU torch normalizes channels-last images of less than 1024 pixels by strided sums of C /
-    groups numbers, ten times slower than the sums over whole pixels written here.
-    """
-    b, c, h, w = x.shape
-    scale, shift = (None, None) if scale_shift is None else scale_shift
+    """Apply GroupNorm, then a scale and a shift (1 or B, C): one affine map per channel."""
     weight, bias = norm.weight, norm.bias
-    if not x.is_cpu or h * w >= 1024 or not x.is_contiguous(memory_format=torch.channels_last):
-        if scale is None or shift is None:
-            return F.group_norm(x, norm.num_groups, weight, bias, norm.eps)
-        if len(scale) == 1:  # the same for all images: fold it into the weights
-            gain = scale[0] + 1
-            scaled, shifted = (weight * gain).to(x.dtype), (bias * gain + shift[0]).to(x.dtype)
-            return F.group_norm(x, norm.num_groups, scaled, shifted, norm.eps)
-        x = F.group_norm(x, norm.num_groups, weight, bias, norm.eps)
-        scale, shift = scale[..., None, None], shift[..., None, None]
-        return torch.addcmul(shift.to(x.dtype), x, (scale + 1).to(x.dtype))
-    grouped = (b, norm.num_groups, c // norm.num_groups)
-    count = h * w * grouped[2]
-    mean = x.sum((2, 3), dtype=torch.float32).view(grouped).sum(2, keepdim=True) / count
-    square = (x * x).sum((2, 3), dtype=torch.float32).view(grouped).sum(2, keepdim=True) / count
-    deviation = ((square - mean * mean).clamp(min=0) + norm.eps).rsqrt()
-    gain = deviation * weight.float().view(grouped[1:])
-    offset = bias.float().view(grouped[1:]) - mean * gain
-    if scale is not None and shift is not None:
-        factor = scale.float().view(-1, *grouped[1:]) + 1
-        gain, offset = gain * factor, offset * factor + shift.float().view(-1, *grouped[1:])
-    return torch.addcmul(offset.view(b, c, 1, 1).to(x.dtype), x, gain.view(b, c, 1, 1).to(x.dtype))
+    if scale_shift is None:
+        return F.group_norm(x, norm.num_groups, weight, bias, norm.eps)
+    scale, shift = scale_shift
+    if len(scale) == 1:  # the same for all images: fold it into the weights
+        gain = scale[0] + 1
+        scaled, shifted = (weight * gain).to(x.dtype), (bias * gain + shift[0]).to(x.dtype)
+        return F.group_norm(x, norm.num_groups, scaled, shifted, norm.eps)
+    x = F.group_norm(x, norm.num_groups, weight, bias, norm.eps)
+    scale, shift = scale[..., None, None], shift[..., None, None]
+    return torch.addcmul(shift.to(x.dtype), x, (scale + 1).to(x.dtype))
 
 
 class GroupNormSilu(torch.autograd.Function):
-    """GroupNorm, scale and shift, SiLU, with gradients, on channels-last images on CUDA."""
+    """GroupNorm, scale and shift, SiLU, with gradients, on channels-last images."""
 
     @staticmethod
     def forward(
@@ -355,11 +343,11 @@ class ResnetBlock(nn.Module):
 
     def _fused(self, x: Tensor, scale_shift: tuple[Tensor, Tensor], tokens: Tensor) -> Tensor:
         """Return the same by the fused operators; each bias is added where h is read next."""
-        h, bias = self.block1.fused(x), self.block1.conv.bias
+        h, bias = self.block1.fused(x), _bias(self.block1.conv)
         if self.cross is not None:
             h = ops.channel_affine(h, bias=bias, out=h)
             h, bias = h + self.cross(h, tokens), None
-        h, bias = self.block2.fused(h, scale_shift, bias), self.block2.conv.bias
+        h, bias = self.block2.fused(h, scale_shift, bias), _bias(self.block2.conv)
         gate = None
         if self.gate is not None:
             h = ops.channel_affine(h, bias=bias, out=h)
@@ -382,7 +370,7 @@ def _to_image(sequence: Tensor, like: Tensor) -> Tensor:
 def _unit(x: Tensor, scale: Tensor) -> Tensor:
     """Return ``scale`` times the vectors of length 1 along the last axis."""
     if not torch.is_grad_enabled() and _has_operators(x):
-        return ops.unit_rows(x, out=x, scale=scale)
+        return ops.unit_rows(x, out=x, scale=scale.detach())
     return F.normalize(x, dim=-1) * scale.to(x.dtype)
 
 
