@@ -147,6 +147,9 @@ class StoredLabels(Stored):
         """Number of voxels of labels 0 ... 255, from one pass over the array."""
         return sum(phase_counts(part.labels, 256) for part in self.parts())  # type: ignore[return-value]
 
+    def __contains__(self, label: object) -> bool:
+        return label in np.flatnonzero(self.counts)
+
     def max(self) -> int:
         """Return the largest label."""
         return int(np.flatnonzero(self.counts)[-1])

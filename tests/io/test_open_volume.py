@@ -48,6 +48,8 @@ def test_metadata_are_read_and_labels_are_not(path):
     assert repr(volume) == repr(VOLUME)
     assert volume._repr_html_() == VOLUME._repr_html_()
     assert len(volume) == 40
+    assert 2 in volume
+    assert 3 not in volume
 
 
 def test_slices_read(path):

@@ -105,7 +105,7 @@ def test_runs(shape, periodic):
         assert got == expected
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", SHAPES[:2])
 @pytest.mark.parametrize("periodic", [False, True, (False, True, False)])
 @pytest.mark.parametrize("masked", [False, True])
 def test_surface(shape, periodic, masked):

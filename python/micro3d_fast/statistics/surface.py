@@ -7,19 +7,21 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import _checks
 from ..typing import Labels, Periodic, VoxelSize
-from ._curves import LatticeLine
-from ._threads import thread_count
+from ._threads import pieces, run_jobs, thread_count
 from ._volume import Flags3, LabelVolume, Shape3
 
 __all__ = ["specific_surface"]
 
 _AXES: tuple[Shape3, ...] = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+_PIECE = 1 << 19  # voxels at a time
 _SPIRAL = 250  # normals of half a sphere, about
 
 
@@ -110,12 +112,7 @@ def surface_between(
         wrap = _closed(volume, phase, other, wrap)
 
     def measure(part: LabelVolume, periodic: Flags3) -> np.ndarray:
-        phases = phase, other
-        if other is None:
-            inside = part.indicator(phase).view(np.uint8)
-            part, phases = LabelVolume(inside, part.mask, part.ndim), (1, 0)
-        found = [_crossings(part, *phases, d, periodic, threads) for d in directions]
-        return np.array([*found, (0, part.inside.size)])
+        return _crossings(part, phase, other, directions, periodic, threads)
 
     *found, (_, voxels) = volume.total(measure, halo=(1, 1, 1), periodic=wrap).tolist()
     if faces:
@@ -151,17 +148,47 @@ def _crossings(
     volume: LabelVolume,
     phase: int,
     other: int | None,
-    direction: Shape3,
+    directions: Sequence[Shape3],
     periodic: Flags3,
     threads: int,
-) -> tuple[int, int]:
-    """Return the neighbour pairs along a direction with one end in each phase, and all pairs."""
-    steps = zip(periodic, direction, volume.shape, strict=True)
-    if not all(wrap or abs(d) < n for wrap, d, n in steps):
-        return 0, 0
-    line = LatticeLine(volume, direction, 1, periodic, threads)
-    changes = line.pairs(phase, other) + line.pairs(other, phase)
-    return int(changes[1]), int(line.all_pairs()[1])
+) -> np.ndarray:
+    """Count neighbour pairs with one end in each phase, and all pairs: int64 (directions + 1, 2).
+
+    ``other`` None is all but the phase; the last row holds 0 and the number of voxels.
+    """
+    first = volume.labels == phase
+    second = ~first if other is None else volume.labels == other
+    codes = first | second.view(np.uint8) << 1  # of two neighbours across the boundary: 1 and 2
+    arrays = [codes] if volume.mask is None else [codes * volume.mask, volume.mask]
+    if any(periodic):
+        width = [(0, int(wrap)) for wrap in periodic]
+        arrays = [np.pad(array, width, mode="wrap") for array in arrays]
+    shape, found = volume.shape, np.zeros((len(directions) + 1, 2), dtype=np.int64)
+    lock = threading.Lock()
+
+    def job(start: int, stop: int) -> None:
+        counts = np.zeros((len(directions), 2), dtype=np.int64)
+        core = stop - start, shape[1], shape[2]
+        for row, direction in zip(counts, directions, strict=True):
+            codes, *inside = (_ends(a[start : stop + 1], core, direction) for a in arrays)
+            row[0] = np.count_nonzero(codes[0] | codes[1] == 3)
+            row[1] = np.count_nonzero(inside[0][0] & inside[0][1]) if inside else codes[0].size
+        with lock:
+            found[:-1] += counts
+
+    run_jobs(job, pieces(shape[0], _PIECE // (shape[1] * shape[2])), threads)
+    found[-1, 1] = volume.inside.size
+    return found
+
+
+def _ends(array: np.ndarray, core: Shape3, direction: Shape3) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and second ends of the neighbour pairs whose lower corner is in a core."""
+    first, second = [], []
+    for n, m, d in zip(core, array.shape, direction, strict=True):
+        low, high = (slice(m - 1), slice(1, m)) if d else (slice(n), slice(n))
+        first.append(high if d < 0 else low)
+        second.append(low if d < 0 else high)
+    return array[tuple(first)], array[tuple(second)]
 
 
 def _directions(lead: int) -> tuple[Shape3, ...]:
