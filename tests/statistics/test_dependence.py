@@ -10,6 +10,7 @@ from micro3d_fast.statistics._dependence import (
     independent_images,
     pair_correlations,
     pixel_correlations,
+    stack_correlations,
 )
 
 
@@ -65,3 +66,14 @@ def test_images_of_other_sizes():
     scrap = [*images[:10], images[10][:9, :9], *images[11:]]
     np.testing.assert_allclose(pixel_correlations(scrap)[:4], want[:4], atol=0.02)
     assert independent_images(scrap) == pytest.approx(independent_images(images), rel=0.1)
+
+
+@pytest.mark.parametrize("shares", [(0.7, 0.3), (0.5, 0.3, 0.2), (1.0,)])
+def test_correlations_by_transforms_are_those_of_all_pairs(shares):
+    images = chain(25, 0.8, shares=shares)
+    images[7] = images[7][:20]  # left out
+    pairs, stack = pair_correlations(images), stack_correlations(images)
+    np.testing.assert_allclose(stack.by_distance(), pairs.by_distance(), atol=1e-5)
+    np.testing.assert_array_equal(stack.used, pairs.used)
+    assert stack.noise == pytest.approx(pairs.noise, nan_ok=True)
+    assert stack.independent() == pytest.approx(pairs.independent(), rel=1e-5)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._planes import IMAGE_AXES, NORMAL
-from ._dependence import pair_correlations
+from ._dependence import stack_correlations
 from ._samples import Extents, ImageSample, Sample, VolumeSample, some_slices
 from ._specimen_law import Quantities, RowLaw, island_map, row_law
 from ._volume import Flags3, LabelVolume
@@ -179,7 +179,7 @@ class Material:
         n, spacing = len(images), _FAR
         if n > 1:
             start = max(0, (n - _NEIGHBOURS) // 2)
-            pairs = pair_correlations(images[start : start + _NEIGHBOURS])
+            pairs = stack_correlations(images[start : start + _NEIGHBOURS])
             near = float(pairs.by_distance()[1])
             if near > max(_SERIAL, 3 * pairs.noise):
                 lags, curve = self._autocorrelation(NORMAL[plane])

@@ -37,7 +37,7 @@ from .._blocks import spread_evenly
 from .._phases import phase_counts
 from .._planes import IMAGE_AXES, PLANES
 from .._results import Result
-from ._dependence import pair_correlations
+from ._dependence import stack_correlations
 
 if TYPE_CHECKING:
     from ..micrographs import Micrographs
@@ -239,7 +239,7 @@ def fraction_scatter(
 
 def _measured(images: Sequence[np.ndarray], n_phases: int) -> PlaneScatter:
     """Measure the covariances of windows of all sizes 2^a x 2^b in the images of a plane."""
-    dependence = pair_correlations(images)
+    dependence = stack_correlations(images)
     usable = [image for image, used in zip(images, dependence.used, strict=True) if used]
     some = [usable[k] for k in spread_evenly(len(usable), _IMAGES)]
     rows, columns = (min(image.shape[axis] for image in some) for axis in (0, 1))
