@@ -107,9 +107,7 @@ def _map_rule(phases: Any) -> LabelRule:
                 image.source,
                 f"hold only the grey values {_list(keys)} of `phases`",
                 f"also {_list(found[~known])}",
-                "JPEG compression blurs labels, give a `threshold` instead or lossless images"
-                if _is_lossy(image)
-                else "give each of them a phase",
+                _hint_for_values(image, np.count_nonzero(~known)),
             )
         if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
             lookup = np.zeros(int(found[-1]) + 1, dtype=np.uint8)
@@ -118,6 +116,15 @@ def _map_rule(phases: Any) -> LabelRule:
         return targets[position][np.searchsorted(found, values)]
 
     return count, to_labels
+
+
+def _hint_for_values(image: GreyImage, count: int) -> str:
+    """Return what to do about ``count`` grey values without a phase."""
+    if _is_lossy(image):
+        return "JPEG compression blurs labels, give a `threshold` instead or lossless images"
+    if count > 8:
+        return "for grey images give a `threshold` instead, such as 'otsu'"
+    return "give each of them a phase"
 
 
 def _phase_table(phases: Mapping[Any, Any]) -> tuple[dict[float, int], int]:

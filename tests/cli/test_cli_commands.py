@@ -35,6 +35,7 @@ def test_training_prints_its_verdict(run, folder, tmp_path):
     sentence = m3.load_model(tmp_path / "run").details["training"]
     assert sentence.startswith("4 of the recommended 3000 steps; its 2D samples are different: ")
     assert f"Training: {sentence}.\n" in said
+    assert f"Next: micro3d calibrate --model {tmp_path / 'run'} --save" in said
     assert f"warning: the model may be poor: {sentence}\n" in err
     for step in (1, 2, 3, 4):
         assert f"training {step}/4  its 2D samples are different: the " in err
@@ -260,6 +261,7 @@ def test_materials_prints_what_homogenize_reads(run, tmp_path):
     )
     assert (code, err) == (0, "")
     assert "0 fibre: TransverselyIsotropic(" in found  # by name, not in the order of the file
+    assert "\n  stresses in Pa, conductivities in W/(m K)\n" in found
     assert "0.390244" in found  # along z, in series: 2 / (1 / 0.2 + 1 / 8)
     _, helped, _ = run("homogenize", "--help")
     for line in said.splitlines():

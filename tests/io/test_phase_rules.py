@@ -123,6 +123,8 @@ def test_unknown_grey_values_are_refused_by_name(tmp_path):
         r"give each of them a phase$"
     )
     refused(ValueError, message, {"xy": path, "xz": GREY}, phases=MAP)
+    message = r"got also 1, 2, 3, 4, 5, .*: for grey images give a `threshold` instead, such as 'o"
+    refused(ValueError, message, {"xy": np.arange(256).reshape(16, 16)}, phases=MAP)
     refused(ValueError, "image 2 of plane xz must hold only", {"xz": [*GREY[:2], odd]}, phases=MAP)
 
 

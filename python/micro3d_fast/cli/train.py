@@ -155,8 +155,11 @@ def train(
     )
     print(model)
     print_training(model)
-    print(f"Model in {out / 'model'}. Next: micro3d reconstruct --model {shlex.quote(str(out))} "
-          "--shape 64,64,64 --out volume.tif")  # fmt: skip
+    name = shlex.quote(str(out))
+    print(
+        f"Model in {out / 'model'}. Next: micro3d calibrate --model {name} --save, with the same "
+        f"micrographs; then micro3d reconstruct --model {name} --shape 64,64,64 --out volume.tif"
+    )
 
 
 def _train(micrographs: Micrographs, out: Path, **options: Any) -> Model:

@@ -108,6 +108,11 @@ class MaterialSet(Result):
             if self.conductivities is not None:
                 parts.append(f"conductivity {np.diag(self.conductivities[label])}")
             lines.append(f"  {label} {phase}: {', '.join(parts)}")
+        units = [f"stresses in {self.stress_unit}"] if self.materials is not None else []
+        if self.conductivities is not None and self.conductivity_unit:
+            units.append(f"conductivities in {self.conductivity_unit}")
+        if units:
+            lines.append(f"  {', '.join(units)}")
         return "\n".join(lines)
 
 
