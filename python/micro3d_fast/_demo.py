@@ -44,6 +44,7 @@ VOXEL_SIZES = {"fibre-composite": 0.8e-6, "separator": 0.05e-6, "cathode": 0.5e-
 HOMOGENIZED = ("fibre-composite", "cathode")  # made periodic, as their properties assume
 FEWEST = 19  # passes if time is short; else those of the model
 PATCH, BATCH = 32, 16  # of the training shown: small, so that a minute shows progress
+TRAINING = "Training shown below"
 TOLERANCE = 1e-4  # of the effective properties shown
 SAMPLES, STEPS = 8, 32  # 2D samples per plane, and their network passes
 
@@ -69,8 +70,8 @@ class Run:
 def run(demo: Run, training_seconds: float) -> list[Path]:
     """Run the demo and return its reports; the first is the main one."""
     pages: list[Path] = []
-    pass_seconds = 0.0
-    for name in GENERATORS:
+    pass_seconds = other_seconds = 0.0  # of the material before
+    for remaining, name in zip(range(len(GENERATORS), 0, -1), GENERATORS, strict=True):
         first = not pages
         folder = demo.out if first else demo.out / name
         demo.print(f"\n{name}")
@@ -81,6 +82,14 @@ def run(demo: Run, training_seconds: float) -> list[Path]:
                 raise
             demo.print("  skipped: its model is not in this installation")
             continue
+        started = time.monotonic()
+        whole = diffusion.Reconstruction.of((demo.edge,) * 3, model).settings.passes
+        if not first:
+            budget = 0.9 * (demo.left / remaining - other_seconds)
+            edge, passes = affordable(demo.edge, pass_seconds, whole, budget)
+            if edge == 0:
+                demo.print("  skipped: no time is left for it")
+                continue
         micrographs = make_micrographs(name, model, folder / "micrographs")
         demo.print(
             f"  micrographs   {folder / 'micrographs'}: {IMAGES} per plane, of new specimens"
@@ -88,7 +97,7 @@ def run(demo: Run, training_seconds: float) -> list[Path]:
         extra: list[Section] = []
         timings: dict[str, float] = {}
         if first:
-            with _timed(timings, "Training shown below"), warnings.catch_warnings():
+            with _timed(timings, TRAINING), warnings.catch_warnings():
                 warnings.filterwarnings("ignore", ".*a patch of")  # small on purpose
                 extra.append(
                     train_briefly(demo, micrographs, folder / "training", training_seconds)
@@ -97,11 +106,10 @@ def run(demo: Run, training_seconds: float) -> list[Path]:
             samples = draw_samples(demo, model)
         if first:  # a pass over the volume is one evaluation of each slice
             pass_seconds = timings["2D samples"] / (STEPS * SAMPLES * 3 * 64**2) * demo.edge**3
-        whole = diffusion.Reconstruction.of((demo.edge,) * 3, model).settings.passes
-        edge, passes = affordable(demo, pass_seconds, whole, 0.6 if first else 0.4, needed=first)
-        if edge == 0:
-            demo.print("  skipped: no time is left for it")
-            continue
+            budget = 0.6 * demo.left - 8.0  # for the report
+            edge, passes = affordable(demo.edge, pass_seconds, whole, budget)
+            if edge == 0:  # one volume there must be
+                edge, passes = demo.edge // 2, min(whole, FEWEST)
         if (edge, passes) != (demo.edge, whole):
             demo.print(f"  {edge}³ voxels and {passes} passes, to stay within the time")
         made = reconstruct(demo, name, model, edge, None if passes == whole else passes)
@@ -110,6 +118,7 @@ def run(demo: Run, training_seconds: float) -> list[Path]:
         file = dataclasses.replace(made, fields={}).save(folder / f"{name}.tif")
         demo.print(f"  volume        {file} in {seconds:.0f} s")
         pages.append(report(demo, name, folder, made, micrographs, samples, timings, extra))
+        other_seconds = time.monotonic() - started - seconds - timings.get(TRAINING, 0.0)
     return pages
 
 
@@ -341,16 +350,13 @@ def effective_properties(demo: Run, name: str, made: Microstructure) -> dict[str
     return results
 
 
-def affordable(
-    demo: Run, pass_seconds: float, whole: int, share: float, *, needed: bool = False
-) -> tuple[int, int]:
-    """Return edge and passes, at most ``whole``, that fit into a share of the time left.
+def affordable(largest: int, pass_seconds: float, whole: int, budget: float) -> tuple[int, int]:
+    """Return edge and passes, at most ``largest`` and ``whole``, that take ``budget`` seconds.
 
-    If none do: those of the smallest volume if one is ``needed``, else zeros.
+    Zeros if none do.  ``pass_seconds`` is the time of a pass over the largest volume.
     """
-    budget = share * demo.left - 8.0  # for the report
-    for edge in (demo.edge, 3 * demo.edge // 4, demo.edge // 2):
+    for edge in (largest, 3 * largest // 4, largest // 2):
         for passes in (whole, min(whole, FEWEST)):
-            if pass_seconds * passes * (edge / demo.edge) ** 3 <= budget:
+            if pass_seconds * passes * (edge / largest) ** 3 <= budget:
                 return edge, passes
-    return (demo.edge // 2, min(whole, FEWEST)) if needed else (0, 0)
+    return 0, 0

@@ -107,7 +107,7 @@ def _map_rule(phases: Any) -> LabelRule:
                 image.source,
                 f"hold only the grey values {_list(keys)} of `phases`",
                 f"also {_list(found[~known])}",
-                _hint_for_values(image, np.count_nonzero(~known)),
+                _hint_for_values(image, int((~known).sum())),
             )
         if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
             lookup = np.zeros(int(found[-1]) + 1, dtype=np.uint8)

@@ -8,7 +8,6 @@ import dataclasses
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -16,18 +15,17 @@ import micro3d_fast as m3
 from micro3d_fast.cli.info import bundled_models
 
 
-def test_the_demo_stays_within_the_time(tmp_path):
+def test_the_demo_stays_within_the_time():
     from micro3d_fast import _demo
 
-    def affordable(seconds_left: float, pass_seconds: float) -> tuple[int, int]:
-        demo = _demo.Run(tmp_path, 0, 64, time.monotonic() + seconds_left, print, print)
-        return _demo.affordable(demo, pass_seconds / 38, 38, 0.5)
+    def affordable(budget: float, seconds: float) -> tuple[int, int]:
+        return _demo.affordable(64, seconds / 38, 38, budget)
 
-    assert affordable(300, 100.0) == (64, 38)
-    assert affordable(300, 200.0) == (64, _demo.FEWEST)
-    assert affordable(300, 330.0) == (48, 38)
-    assert affordable(300, 9000.0) == (0, 0)
-    assert affordable(10, 100.0) == (0, 0)
+    assert affordable(142, 100.0) == (64, 38)
+    assert affordable(142, 200.0) == (64, _demo.FEWEST)
+    assert affordable(142, 330.0) == (48, 38)
+    assert affordable(142, 9000.0) == (0, 0)
+    assert affordable(-3, 100.0) == (0, 0)
 
 
 def test_the_demo_runs(run, monkeypatch, model, tmp_path):
