@@ -23,7 +23,7 @@ from ._files import first_line
 from ._phases import phase_counts
 from ._progress import Shown, following
 
-#: Voxels (and bytes) of a block with its halo, unless another number is requested.
+#: Bytes of a block with its halo, unless another number is requested.
 BLOCK_BYTES = 1 << 28
 _BASIC = (int, np.integer, slice, type(...))  # what all these libraries take as an index
 
@@ -110,7 +110,7 @@ class StoredLabels(Stored):
     n_phases : int
         Larger labels are refused when they are read.
     block_bytes : int
-        Voxels of a block with its halo, at most.
+        Bytes of a block with its halo, as it is stored, at most.
     progress : bool, optional
         True: a bar for every pass over the array; None: for those of more than a few seconds.
     """
@@ -147,6 +147,11 @@ class StoredLabels(Stored):
         """Number of voxels of labels 0 ... 255, from one pass over the array."""
         return sum(phase_counts(part.labels, 256) for part in self.parts())  # type: ignore[return-value]
 
+    @property
+    def _most(self) -> int:
+        """Largest number of voxels of a block."""
+        return self.block_bytes // self.dtype.itemsize
+
     def __contains__(self, label: object) -> bool:
         return label in np.flatnonzero(self.counts)
 
@@ -156,7 +161,7 @@ class StoredLabels(Stored):
 
     def crop(self, window: Window) -> StoredLabels | np.ndarray:
         """Return a part, in memory if it is no larger than a block."""
-        if math.prod(part.stop - part.start for part in window) <= self.block_bytes:
+        if math.prod(part.stop - part.start for part in window) <= self._most:
             return self[window]
         return _Crop(self, window)
 
@@ -232,11 +237,11 @@ class StoredLabels(Stored):
 
     def _windows(self, halo: Sequence[int], whole: Flags3) -> list[Window]:
         """Return the blocks, without their halos."""
-        size = best_block(self.shape, self.chunks, halo, whole, self.block_bytes)
+        size = best_block(self.shape, self.chunks, halo, whole, self._most)
         extents = [min(m + h, n) for m, h, n in zip(size, halo, self.shape, strict=True)]
-        if math.prod(extents) > self.block_bytes:
+        if math.prod(extents) > self._most:
             wanted = f"be read by blocks of {self.block_bytes} bytes"
-            got = f"lags or lines that need {math.prod(extents)}"
+            got = f"lags or lines that need {math.prod(extents) * self.dtype.itemsize}"
             raise _checks.refuse(self.name, wanted, got)
         starts = [range(0, n, m) for n, m in zip(self.shape, size, strict=True)]
         return [

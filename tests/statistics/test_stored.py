@@ -183,6 +183,13 @@ def test_libraries(tmp_path, kind):
     assert whole == statistics.percolation(labels, 1)
 
 
+def test_blocks_count_the_bytes_that_are_stored():
+    labels = random_labels((12, 13, 14))
+    source = StoredLabels(Chunked(labels.astype(np.int64), (3, 3, 3)), block_bytes=4000)
+    np.testing.assert_array_equal(source.counts[:3], np.bincount(labels.ravel()))
+    assert source.array.largest <= 500
+
+
 def test_refusals():
     labels = random_labels((6, 7, 8))
     wrong = StoredLabels(Chunked(labels.astype(np.int16) - 1, (3, 3, 3)), block_bytes=90)
