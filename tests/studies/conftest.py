@@ -31,9 +31,11 @@ def truth():
 def run_study(model, truth):
     """Run a study in this process, with three passes of the network a volume."""
 
-    def run(out, first=model, second=truth, **options):
-        with warnings.catch_warnings():
+    def run(out, first=model, second=truth, figures=False, **options):
+        with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
             warnings.simplefilter("ignore")  # the network is untrained
+            if not figures:  # they take most of the time of so small a study
+                patch.setattr("micro3d_fast.studies._figures.write_figures", lambda study: [])
             return m3.study(
                 first, second, out, volume_shape=SHAPE, **{**FEW, "workers": 1, **options}
             )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import html
 import json
 import warnings
 
@@ -21,6 +22,7 @@ def small(run_study, tmp_path_factory):
     return run_study(
         tmp_path_factory.mktemp("studies") / "small",
         count=3,
+        figures=True,
         materials=solids,
         diffusing=["b"],
         gamma=(0.5, 1.0),
@@ -133,6 +135,7 @@ def test_a_task_that_fails_is_named_and_tried_again(run_study, model, truth, tmp
         return real(*arguments, seed=seed, **options)
 
     monkeypatch.setattr(_tasks, "reconstruct", sometimes)
+    monkeypatch.setattr("micro3d_fast.studies._figures.write_figures", lambda study: [])
     arguments = {"count": 3, "volume_shape": 16, "passes": 3, "device": "cpu", "workers": 1}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -178,7 +181,7 @@ def test_refusals_name_the_argument(run_study, model, truth, tmp_path):
 
 
 def test_two_sample_tests_on_known_samples():
-    from micro3d_fast.studies._samples import quartiles, two_sample, with_holm
+    from micro3d_fast.studies._samples import quartiles, smallest_p, two_sample, with_holm
 
     far = two_sample("E", "x", np.arange(20.0), np.arange(100.0, 120.0))
     assert far.larger == 0.0
@@ -186,6 +189,8 @@ def test_two_sample_tests_on_known_samples():
     assert far.shape_p < 1e-6
     assert not far.inside
     assert two_sample("E", "y", [1.0, 3.0], [2.0, 4.0]).larger == 0.25
+    assert smallest_p(3, 3) == pytest.approx(0.1)
+    assert smallest_p(1, 1) == 1.0
     same = two_sample("D", "z", [0.0, 0.0], [0.0, 0.0])
     assert (same.location_p, same.larger, same.inside) == (1.0, 0.5, True)
     assert quartiles([1.0, 2.0, 3.0, 4.0, 5.0, np.nan]) == (2.0, 3.0, 4.0)
@@ -195,3 +200,28 @@ def test_two_sample_tests_on_known_samples():
     assert [t.differs for t in with_holm(tests)] == [False, True, False]
     tests = [dataclasses.replace(far, location_p=p) for p in (0.04, 0.01, 0.02)]
     assert [t.differs for t in with_holm(tests)] == [True, True, True]
+
+
+def test_the_page_holds_all_sections_and_loads_nothing(small):
+    text = (small.out / "study.html").read_text(encoding="utf-8")
+    for anchor in ("overview", "volumes", "slices", "curves", "errors", "properties", "descriptors",
+                   "grid", "ablation", "work", "provenance"):  # fmt: skip
+        assert f'id="{anchor}"' in text, anchor
+    assert "<code>study.json</code>" in text
+    assert 'src="http' not in text
+    assert html.escape(small.verdict, quote=False) in html.unescape(text)
+
+
+def test_figures_are_vector_graphics_of_the_papers_compositions(small):
+    folder = small.out / "figures"
+    names = {file.stem for file in folder.iterdir()}
+    assert names == {
+        "volumes-and-curves", "grid-errors", "grid-curves", "elastic-constants",
+        "thermal-expansion", "fractions-and-diffusivity", "descriptors", "ablation",
+    }  # fmt: skip
+    for name in names:
+        assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+        svg = (folder / f"{name}.svg").read_text(encoding="utf-8")
+        assert "<svg" in svg
+        if name != "volumes-and-curves":
+            assert "<image" not in svg  # lines and text alone

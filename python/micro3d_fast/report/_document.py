@@ -175,6 +175,25 @@ class Polar:
 
 
 @dataclass(frozen=True)
+class Boxes:
+    """Samples side by side: for each a box of its quartiles, the median, and every value."""
+
+    rows: Sequence[tuple[str, str, Any]]  # name, role of a `Line`, values
+    title: str = ""
+    x_label: str = ""
+    note: str = ""  # a short line in the upper right corner
+    alt: str = ""
+    x_from_zero: bool = False
+
+    kind = "boxes"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the part as plain JSON."""
+        rows = [[name, np.asarray(values, dtype=float).tolist()] for name, _, values in self.rows]
+        return {"kind": self.kind, "title": self.title, "x_label": self.x_label, "rows": rows}
+
+
+@dataclass(frozen=True)
 class Surface:
     """A closed surface r(n) that can be rotated: rows from +z to -z, columns around z from +x."""
 
@@ -205,7 +224,7 @@ class Surface:
 class Figure:
     """Plots or pictures side by side under one caption."""
 
-    parts: Sequence[Plot | Polar | Picture]
+    parts: Sequence[Plot | Polar | Boxes | Picture]
     caption: str = ""
     columns: int = 3
     title: str = ""
@@ -312,7 +331,7 @@ class Viewer:
         }
 
 
-Part = Text | Table | Plot | Polar | Picture | Figure | Surface | Key | Slices | Viewer
+Part = Text | Table | Plot | Polar | Boxes | Picture | Figure | Surface | Key | Slices | Viewer
 
 
 @dataclass(frozen=True)

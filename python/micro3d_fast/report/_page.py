@@ -6,17 +6,44 @@ from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
+from .._atomic import atomic_write
 from .._png import data_uri
+from ..statistics import Verdict
 from . import _plots
-from ._contents import Contents
 from ._document import Section, Surface, Viewer
 
 
-def page_of(contents: Contents, sections: Sequence[Section], date: datetime.date) -> str:
-    """Return the page as HTML."""
+class Head(Protocol):
+    """What stands above the sections of a page."""
+
+    @property
+    def title(self) -> str:
+        """The headline."""
+
+    @property
+    def verdict(self) -> str:
+        """The sentences under it."""
+
+    @property
+    def judged(self) -> Verdict | None:
+        """The verdict whose outcome and reasons are shown beside them."""
+
+    @property
+    def software(self) -> Mapping[str, Any]:
+        """Versions of the software."""
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return names and values of a row of facts."""
+
+
+def page_of(
+    contents: Head, sections: Sequence[Section], date: datetime.date, record: str = "report.json"
+) -> str:
+    """Return the page as HTML; ``record`` is the file that holds its numbers."""
     environment = _environment()
     css, script, viewer, surface = (
         environment.loader.get_source(environment, name)[0]
@@ -34,6 +61,7 @@ def page_of(contents: Contents, sections: Sequence[Section], date: datetime.date
         sections=sections[1:],
         version=contents.software["micro3d-fast"],
         date=f"{date.day} {date:%B %Y}",
+        record=record,
         volume=next(part.volume for part in parts if isinstance(part, Viewer)),
     )
     return text
@@ -50,6 +78,15 @@ def _environment() -> Any:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["png"] = data_uri
+    environment.filters["boxes"] = lambda boxes: Markup(_plots.boxes_svg(boxes))
     environment.filters["polar"] = lambda polar: Markup(_plots.polar_svg(polar))
     environment.filters["svg"] = lambda plot: Markup(_plots.svg(plot))
     return environment
+
+
+def write_page(file: Path, page: str) -> Path:
+    """Write a page; return its file."""
+    with atomic_write(file) as path:
+        # a file name that is not UTF-8 has characters that UTF-8 cannot hold
+        path.write_text(page, encoding="utf-8", errors="backslashreplace")
+    return file

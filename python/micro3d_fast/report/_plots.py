@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from ._document import Line, Plot, Polar
+from ._document import Boxes, Line, Plot, Polar
 
 LEFT, RIGHT, TOP, BOTTOM = 54.0, 12.0, 26.0, 36.0  # margins
+ROW = 34.0  # height of a row of `Boxes`
 
 
 @dataclass(frozen=True)
@@ -119,24 +120,72 @@ def polar_svg(polar: Polar) -> str:
     return "".join(parts)
 
 
+def boxes_svg(boxes: Boxes) -> str:
+    """Return samples side by side as an SVG element: one row each, named above its box."""
+    samples = [np.asarray(values, dtype=float) for _, _, values in boxes.rows]
+    samples = [values[np.isfinite(values)] for values in samples]
+    width, height = 320.0, TOP + ROW * len(samples) + BOTTOM
+    x_range = _range(samples, from_zero=boxes.x_from_zero, pad=0.04)
+    axes = _Axes(width, height, x_range, (0.0, float(len(samples))), False)
+    alt = boxes.alt or boxes.title or "distributions"
+    parts = [
+        f'<svg class="plot" viewBox="0 0 {width:g} {height:g}" role="img" '
+        f'aria-label="{escape(alt, quote=True)}">'
+    ]
+    for tick in ticks(*x_range, 4):
+        parts.append(_line("grid", axes.px(tick), TOP, axes.px(tick), axes.bottom))
+    parts += _titles(boxes, axes) + _x_ticks(axes, 4)
+    rows = zip(boxes.rows, samples, strict=True)
+    for k, ((name, role, _), values) in enumerate(rows):
+        parts += _box(name, escape(role), values, axes, TOP + ROW * k)
+    parts.append("</svg>")
+    return "".join(parts)
+
+
+def _box(name: str, role: str, values: np.ndarray, axes: _Axes, top: float) -> list[str]:
+    """Return a row of `boxes_svg`."""
+    parts = [_text(LEFT, top + 11, name, "start", f"label {role}")]
+    if not values.size:
+        return parts
+    low, middle, high = (axes.px(float(v)) for v in np.percentile(values, (25, 50, 75)))
+    place = f'x="{low:.1f}" y="{top + 15:.1f}" width="{high - low:.1f}" height="15"'
+    parts.append(f'<rect class="box {role}" {place}/>')
+    for k, value in enumerate(values):  # moved up and down, so that equal values are seen
+        y = top + 22.5 + 5.0 * math.sin(2.4 * k)
+        parts.append(
+            f'<circle class="dot {role}" cx="{axes.px(float(value)):.1f}" cy="{y:.1f}" r="1.7"/>'
+        )
+    median = _line(f"median {role}", middle, top + 13.5, middle, top + 31.5)
+    return [*parts, median]
+
+
+def _x_ticks(axes: _Axes, wanted: int = 5) -> list[str]:
+    parts = []
+    for tick in ticks(*axes.x_range, wanted):
+        x = axes.px(tick)
+        parts.append(_line("tick", x, axes.bottom, x, axes.bottom + 3))
+        parts.append(_text(x, axes.bottom + 14, _number(tick), "middle"))
+    return [*parts, _line("axis", LEFT, axes.bottom, axes.right, axes.bottom)]
+
+
+def _titles(plot: Plot | Boxes, axes: _Axes) -> list[str]:
+    parts = []
+    if plot.title:
+        parts.append(_text(LEFT, 14, plot.title, "start", "title"))
+    if plot.note:
+        parts.append(_text(axes.right, 14, plot.note, "end"))
+    if plot.x_label:
+        parts.append(_text((LEFT + axes.right) / 2, axes.height - 5, plot.x_label, "middle"))
+    return parts
+
+
 def _frame(plot: Plot, axes: _Axes) -> list[str]:
     bottom, right = axes.bottom, axes.right
-    parts = []
-    for tick in ticks(*axes.x_range, 5):
-        x = axes.px(tick)
-        parts.append(_line("tick", x, bottom, x, bottom + 3))
-        parts.append(_text(x, bottom + 14, _number(tick), "middle"))
+    parts = _x_ticks(axes) + _titles(plot, axes)
     for tick in _y_ticks(axes):
         y = axes.py(tick)
         parts.append(_line("grid", LEFT, y, right, y))
         parts.append(_text(LEFT - 6, y + 3.5, _number(tick), "end"))
-    parts.append(_line("axis", LEFT, bottom, right, bottom))
-    if plot.title:
-        parts.append(_text(LEFT, 14, plot.title, "start", "title"))
-    if plot.note:
-        parts.append(_text(right, 14, plot.note, "end"))
-    if plot.x_label:
-        parts.append(_text((LEFT + right) / 2, axes.height - 5, plot.x_label, "middle"))
     if plot.y_label:
         middle = (TOP + bottom) / 2
         turned = _text(11, middle, plot.y_label, "middle")

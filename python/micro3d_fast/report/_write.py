@@ -19,7 +19,7 @@ from ..typing import Labels
 from . import _overview
 from ._document import Section
 from ._gather import gather
-from ._page import page_of
+from ._page import page_of, write_page
 from ._record import record_of
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def write_report(
     out.mkdir(parents=True, exist_ok=True)
     with atomic_write(out / "report.json") as path:
         path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    return _write_page(out / "report.html", page)
+    return write_page(out / "report.html", page)
 
 
 def write_view(
@@ -146,12 +146,4 @@ def write_view(
     view = _overview.overview_section(contents.subject, None, None, contents.reference)
     page = page_of(contents, [view], datetime.date.today())
     out.parent.mkdir(parents=True, exist_ok=True)
-    return _write_page(out, page)
-
-
-def _write_page(file: Path, page: str) -> Path:
-    """Write a page; return its file."""
-    with atomic_write(file) as path:
-        # a file name that is not UTF-8 has characters that UTF-8 cannot hold
-        path.write_text(page, encoding="utf-8", errors="backslashreplace")
-    return file
+    return write_page(out, page)

@@ -25,6 +25,8 @@ from ..statistics import (
     volume_fractions,
 )
 
+#: Quantities that are no effective properties.
+DESCRIPTORS = ("fraction", "surface", "percolating")
 XYZ = AXIS_NAMES[::-1]  # the order of tensors
 NORMAL_PAIRS = ("xx", "yy", "zz")
 CONTRACTIONS = PLANES  # nu_12, nu_13, nu_23

@@ -23,10 +23,7 @@ from ..microstructure import Microstructure, plain_json
 from ..statistics import Comparison, compare
 from ._errors import GroupErrors, group_errors, reference_curves
 from ._plan import GENERATED, REAL, Plan, Task
-from ._samples import LEVEL, TwoSample, two_sample, with_holm
-
-#: Quantities of `Study.quantities` that are no effective properties.
-DESCRIPTORS = ("fraction", "surface", "percolating")
+from ._samples import LEVEL, TwoSample, smallest_p, two_sample, with_holm
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +165,8 @@ class Study(Result):
             f"{len(self.tests)} quantities lie between the quartiles of the blocks"
         )
         differing = [test for test in self.tests if test.differs]
+        if not differing and smallest_p(len(self.numbers), blocks) > LEVEL / len(self.tests):
+            return [f"{text}; so few of both cannot show that any quantity differs."]
         if not differing:
             return [f"{text}; no quantity differs significantly (Mann-Whitney, {LEVEL:.0%}, Holm)."]
         names = ", ".join(
@@ -205,11 +204,13 @@ class Study(Result):
         return f"{self.verdict}\n{self.table()}"
 
     def write(self) -> Path:
-        """Write the tables into its folder; return ``study.json``."""
+        """Write page, figures and tables into its folder again; return ``study.html``."""
+        from ._figures import write_figures
+        from ._page import write_page
         from ._tables import write_tables
 
         write_tables(self)
-        return self.out / "study.json"
+        return write_page(self, write_figures(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON; numbers that are not finite are strings."""

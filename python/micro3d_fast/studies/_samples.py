@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -87,6 +88,11 @@ def two_sample(quantity: str, component: str, generated: Any, reference: Any) ->
         shape,
         larger,
     )
+
+
+def smallest_p(first: int, second: int) -> float:
+    """Return the smallest p-value of the Mann-Whitney test that samples of these sizes allow."""
+    return min(1.0, 2.0 / math.comb(first + second, first))
 
 
 def with_holm(tests: Sequence[TwoSample], level: float = LEVEL) -> tuple[TwoSample, ...]:

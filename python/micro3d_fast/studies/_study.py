@@ -85,9 +85,9 @@ def study(
     """Validate a model as the paper does: many volumes against many real blocks.
 
     Makes ``count`` volumes, measures their descriptors, correlations and effective properties, and
-    the same of real blocks of that size, and writes one folder with ``study.json`` and CSV tables.
-    The same call resumes it after any end, at the level of a volume, and goes on to more volumes or
-    variants.
+    the same of real blocks of that size, and writes one folder: ``study.html``, the paper's figures
+    as SVG and PDF, ``study.json`` and CSV tables.  The same call resumes it after any end, at the
+    level of a volume, and goes on to more volumes or variants.
 
     Parameters
     ----------
