@@ -27,6 +27,7 @@ from .info import info
 from .materials import help_on_files, materials
 from .models import models
 from .reconstruct import reconstruct
+from .study import study
 from .train import train
 from .view import view
 
@@ -52,6 +53,7 @@ app.command(short_help="Compute effective properties of a volume.", epilog=help_
     homogenize
 )
 app.command(short_help="Print a file of materials to start from.")(materials)
+app.command(short_help="Validate a model by many volumes, as the paper does.")(study)
 app.command(short_help="Open the 3D view of a volume in the browser.")(view)
 app.command(short_help="List the bundled models.")(models)
 app.command(short_help="Run the whole workflow with the bundled models.")(demo)

@@ -3,9 +3,17 @@
 """The paper's validation: many volumes of a model against real blocks, as one resumable study."""
 
 from ._errors import GroupErrors
-from ._result import Study
+from ._result import Study, status_of
 from ._samples import TwoSample
 from ._study import study
 from .presets import PRESETS, MaterialPreset
 
-__all__ = ["PRESETS", "GroupErrors", "MaterialPreset", "Study", "TwoSample", "study"]
+__all__ = [
+    "PRESETS",
+    "GroupErrors",
+    "MaterialPreset",
+    "Study",
+    "TwoSample",
+    "status_of",
+    "study",
+]

@@ -253,6 +253,28 @@ def done_table(plan: Plan) -> str:
     return "\n".join(f"{title:<{width}}  {done:>4} of {total:<4}" for title, done, total in rows)
 
 
+def status_of(out: str | Path) -> str:
+    """Return what is done of the study in a folder, one group per line.
+
+    Parameters
+    ----------
+    out : path
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder holds no study.
+    """
+    folder = Path(out)
+    if not (folder / "plan.json").exists():
+        raise FileNotFoundError(f"`out` must hold a study, got {str(out)!r} without a plan.json")
+    return done_table(Plan.load(folder))
+
+
 def collect(plan: Plan, failed: Mapping[str, str], resources: Mapping[str, str]) -> Study:
     """Return the result of the tasks that are done.
 
