@@ -251,9 +251,15 @@ def _curve_table(errors: Sequence[Error], subject: Subject) -> Table:
 
 
 def curves_section(
-    comparison: Comparison, subject: Subject, reference: str = "micrographs"
+    comparison: Comparison,
+    subject: Subject,
+    reference: str = "micrographs",
+    generated: str = "volume",
 ) -> Section | None:
-    """Return the curves, one figure per phase, one panel per plane and direction; None if none."""
+    """Return the curves, one figure per phase, one panel per plane and direction; None if none.
+
+    ``generated`` and ``reference`` are the words for the two sides.
+    """
     panels: dict[int, dict[tuple[str, str], list[Curve]]] = {}
     left_out = complementary_phase(comparison)
     for curve in comparison.curves:
@@ -263,27 +269,28 @@ def curves_section(
     if not panels:
         return None
     figures = [
-        _phase_figure(list(of_phase.values()), subject, reference, phase == left_out)
+        _phase_figure(list(of_phase.values()), subject, (generated, reference), phase == left_out)
         for phase, of_phase in panels.items()
     ]
     return Section("Correlations", tuple(figures), anchor="curves")
 
 
 def _phase_figure(
-    panels: Sequence[Sequence[Curve]], subject: Subject, reference: str, follows: bool
+    panels: Sequence[Sequence[Curve]], subject: Subject, sides: tuple[str, str], follows: bool
 ) -> Figure:
     """Return the figure of a phase; S2 of it ``follows`` from that of another."""
+    generated, reference = sides
     curves = [curve for panel in panels for curve in panel]
     name = subject.phase_name(int(curves[0].phase))
     functions = [f for f in _SYMBOLS if any(c.function == f for c in curves)]
     drawn = " and ".join(_NAMES[function] for function in functions)
     caption = (
-        f"{drawn[0].upper()}{drawn[1:]} of {name}, the volume against the {reference}; the "
+        f"{drawn[0].upper()}{drawn[1:]} of {name}, the {generated} against the {reference}; the "
         "numbers are the relative errors."
     )
     if follows:
         caption += " S₂ follows from that of the other phase."
-    legend = [(_ROLES[f], f"{_SYMBOLS[f]}, volume") for f in functions]
+    legend = [(_ROLES[f], f"{_SYMBOLS[f]}, {generated}") for f in functions]
     legend.append(_band_legend(curves, reference))
     plots = [_panel(panel, subject) for panel in panels]
     return Figure(plots, title=name.capitalize(), caption=caption, legend=legend)

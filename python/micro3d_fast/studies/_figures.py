@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MATH = {"S2": "$S_2$", "L": "$L$"}
 LINES = {"S2": "-", "L": "--"}
+TOP = 2.9  # inches of the rows of pictures in the composition
 #: Figures of distributions, and the quantities that each shows.
 DISTRIBUTIONS = {
     "elastic-constants": ("E", "nu", "G"),  # Figure 9
@@ -90,13 +91,18 @@ def composition(study: Study) -> Any:
 
     phases = len(study.comparison.phase_names)
     rows = 1 if phases <= 2 else phases
-    figure = Figure(figsize=(7.2, 4.6 + 1.9 * rows), layout="constrained")
-    grid: Any = figure.add_gridspec(2, 3, height_ratios=[4.6, 1.9 * rows], width_ratios=[0.9, 1, 1])
+    figure = Figure(figsize=(7.2, TOP + 1.9 * rows), layout="constrained")
+    grid: Any = figure.add_gridspec(
+        2, 3, height_ratios=[TOP, 1.9 * rows], width_ratios=[1.05, 1, 1]
+    )
     volumes, images, slices = (figure.add_subfigure(grid[0, k]) for k in range(3))
-    bottom = figure.add_subfigure(grid[1, :])
+    below = figure.add_subfigure(grid[1, :])
     _letters(volumes, "(a)")
     for axes, (_, picture) in zip(np.ravel(volumes.subplots(2, 2)), stills(study), strict=False):
-        axes.imshow(picture)
+        rows_shown, columns_shown = (picture[..., 3].any(axis=k).nonzero()[0] for k in (1, 0))
+        axes.imshow(
+            picture[rows_shown[0] : rows_shown[-1] + 1, columns_shown[0] : columns_shown[-1] + 1]
+        )
     _letters(images, "(b)")
     _letters(slices, "(c)")
     _image_grid(images, {p: study.micrographs.images[p] for p in PLANES}, study.volume_shape)
@@ -105,7 +111,7 @@ def composition(study: Study) -> Any:
     _image_grid(slices, middles, study.volume_shape)
     for axes in [*volumes.axes]:
         axes.set_axis_off()
-    _curve_grid(study, bottom, rows)
+    _curve_grid(study, below, rows)
     return figure
 
 
@@ -234,6 +240,7 @@ def grid_curves(study: Study, grid: Sequence[GroupErrors]) -> Any:
             ax.plot(curve.lag, curve.reference, color="black", linestyle="--", label=study.against)
             ax.set_title(f"{MATH[function]}, {plane} along {curve.direction}")
             ax.set(xlim=(0, None), ylim=(0, None), xlabel="lag (voxels)")
+            ax.xaxis.get_major_locator().set_params(integer=True)
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside right upper", frameon=False, fontsize=6,
@@ -268,7 +275,10 @@ def distributions(study: Study, names: Sequence[str]) -> Any:
         ax.set_title(f"{found.title} {found.components[k]}{unit}", loc="left")
         test = tests.get((name, found.components[k]))
         if test is not None:
-            ax.set_title(f"p = {test.location_p:.2g}", loc="right", color="0.4", fontsize=7)
+            ax.annotate(
+                f"p = {test.location_p:.2g}", (0.5, 0.97), xycoords="axes fraction",
+                ha="center", va="top", color="0.35", fontsize=7,
+            )  # fmt: skip
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
     return figure

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -90,9 +91,8 @@ def _sections(study: Study, head: _Head, files: Sequence[Path]) -> Iterator[Sect
     yield Section("At a glance", tuple(opening), anchor="overview")
     word = study.against
     yield _stills(study)
-    slices = page.slices_section(subject, study.micrographs)
-    yield slices
-    curves = page.curves_section(study.comparison, subject, word)
+    yield page.slices_section(subject, study.micrographs)
+    curves = page.curves_section(study.comparison, subject, word, "mean of the volumes")
     if curves is not None:
         yield curves
     yield page.errors_section(study.comparison, subject, reference=word)
@@ -112,22 +112,24 @@ def _sections(study: Study, head: _Head, files: Sequence[Path]) -> Iterator[Sect
 
 
 def _main_table(study: Study) -> Table:
-    """Return the medians of both sides, component by component."""
-    rows = []
-    for test in study.tests:
-        found = study.quantities[test.quantity]
-        scale, unit = printed_unit(found)
-        title = f"{found.title} {test.component}{unit}"
-        middles = [side[1] / scale for side in (test.generated, test.reference)]
-        rows.append([title, *middles, test.location_p, test.inside])
-    shown = [k for k, test in enumerate(study.tests) if test.differs]
+    """Return how the components of every quantity fare, a row each."""
+    rows: list[list[Any]] = []
+    strong: list[int] = []
+    for name, found in study.quantities.items():
+        tests = [test for test in study.tests if test.quantity == name]
+        differing = sum(test.differs for test in tests)
+        inside = f"{sum(test.inside for test in tests)} of {len(tests)}"
+        smallest = min((test.location_p for test in tests), default=math.nan)
+        strong += [len(rows)] if differing else []
+        rows.append([found.title, inside, f"{differing} of {len(tests)}", smallest])
     return Table(
-        ["Median of", "volumes", "real blocks", "p", "inside"],
+        ["Quantity", "medians inside", "different", "smallest p"],
         rows,
-        "Medians, the p-value of the Mann-Whitney test, and whether the median of the volumes lies "
-        "between the quartiles of the real blocks. Bold: different at 5 % over all of them (Holm).",
-        ["", ".4g", ".4g", ".2g", ""],
-        strong=shown,
+        "Volumes against real blocks, over the components of every quantity. Inside: the median of "
+        "the volumes lies between the quartiles of the blocks. Different: at 5 % over all "
+        "quantities together (Mann-Whitney, Holm), in bold.",
+        ["", "", "", ".2g"],
+        strong=strong,
     )
 
 
@@ -142,9 +144,8 @@ def printed_unit(found: ScatteredProperty) -> tuple[float, str]:
     unit = "" if found.unit == "conductivity" else found.unit
     if scale == 1.0:
         return scale, f" ({unit})" if unit else ""
-    return scale, f" ({scale:.0e} {unit})".replace("e-0", "e-").replace("e+0", "e").replace(
-        " )", ")"
-    )
+    power = f"1e{round(math.log10(scale))}"
+    return scale, f" ({power} {unit})" if unit else f" ({power})"
 
 
 def stills(study: Study, pixels: int = 320) -> list[tuple[int, np.ndarray]]:

@@ -23,7 +23,7 @@ from ..microstructure import Microstructure, plain_json
 from ..statistics import Comparison, compare
 from ._errors import GroupErrors, group_errors, reference_curves
 from ._plan import GENERATED, REAL, Plan, Task
-from ._samples import LEVEL, TwoSample, smallest_p, two_sample, with_holm
+from ._samples import LEVEL, TEST, TwoSample, smallest_p, two_sample, with_holm
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,16 +168,14 @@ class Study(Result):
         if not differing and smallest_p(len(self.numbers), blocks) > LEVEL / len(self.tests):
             return [f"{text}; so few of both cannot show that any quantity differs."]
         if not differing:
-            return [f"{text}; no quantity differs significantly (Mann-Whitney, {LEVEL:.0%}, Holm)."]
+            return [f"{text}; no quantity differs significantly ({TEST})."]
         names = ", ".join(
             f"{self.quantities[t.quantity].title} {t.component}".rstrip()
             + f" (p = {t.location_p:.1g})"
             for t in sorted(differing, key=lambda t: t.location_p)[:6]
         )
         more = f" and {len(differing) - 6} more" if len(differing) > 6 else ""
-        return [
-            f"{text}; significantly different (Mann-Whitney, {LEVEL:.0%}, Holm): {names}{more}."
-        ]
+        return [f"{text}; significantly different ({TEST}): {names}{more}."]
 
     def _of_failures(self) -> list[str]:
         if not self.failed:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 LEVEL = 0.05  # of all tests of a study together
+TEST = "Mann-Whitney, 5 %, Holm"
 
 
 @dataclass(frozen=True)
