@@ -99,10 +99,9 @@ def composition(study: Study) -> Any:
     below = figure.add_subfigure(grid[1, :])
     _letters(volumes, "(a)")
     for axes, (_, picture) in zip(np.ravel(volumes.subplots(2, 2)), stills(study), strict=False):
-        rows_shown, columns_shown = (picture[..., 3].any(axis=k).nonzero()[0] for k in (1, 0))
-        axes.imshow(
-            picture[rows_shown[0] : rows_shown[-1] + 1, columns_shown[0] : columns_shown[-1] + 1]
-        )
+        seen = np.transpose(np.nonzero(picture[..., 3]))
+        (top, left), (bottom, right) = seen.min(axis=0), seen.max(axis=0) + 1
+        axes.imshow(picture[top:bottom, left:right])
     _letters(images, "(b)")
     _letters(slices, "(c)")
     _image_grid(images, {p: study.micrographs.images[p] for p in PLANES}, study.volume_shape)

@@ -272,7 +272,7 @@ def _grid(study: Study, grid: Sequence[GroupErrors]) -> Section:
     """Return the parametric study: errors against γ for each n_h, or against n_h."""
     gammas = {float(one.options["gamma"]) for one in grid}
     x_name, own_name = ("gamma", "harmonize") if len(gammas) > 1 else ("harmonize", "gamma")
-    symbols = {"gamma": "γ", "harmonize": "n_h"}
+    symbols = {"gamma": "γ", "harmonize": "nₕ"}
     series = sorted({one.options[own_name] for one in grid})
     real, plots = study.real_errors, []
     for function, plane in itertools.product(FUNCTIONS, PLANES):
@@ -287,7 +287,7 @@ def _grid(study: Study, grid: Sequence[GroupErrors]) -> Section:
             level = real.mean(function, plane)[0]
             lines.append(Line(lines[0].x, [level] * len(lines[0].x), "", "reference"))
         title = f"{SYMBOLS[function]}, {plane}"
-        alt = f"Error of {function} in {plane} against γ and n_h."
+        alt = f"Error of {function} in {plane} against γ and nₕ."
         plots.append(Plot(lines, title, symbols[x_name], "relative error", alt=alt))
     caption = "Mean relative error of single volumes, in the composition of the paper's Figure 6."
     legend = [("reference", "real blocks")] if study.real_errors is not None else []
@@ -298,10 +298,10 @@ def _grid(study: Study, grid: Sequence[GroupErrors]) -> Section:
     steps = grid[0].options["sampler"]["steps"]
     lead = (
         f"Volumes of the paper's sampler with {steps} steps, with various weights γ of the "
-        "harmonized sample (Eq. 17) and numbers n_h of harmonizing passes per step. No fraction is "
+        "harmonized sample (Eq. 17) and numbers nₕ of harmonizing passes per step. No fraction is "
         "matched."
     )
-    return Section("γ and n_h", parts, lead, "grid")
+    return Section("γ and nₕ", parts, lead, "grid")
 
 
 def _variants(study: Study, groups: Sequence[GroupErrors], title: str, anchor: str) -> Section:

@@ -52,7 +52,7 @@ def grid_variants(
     """
     return {
         f"gamma-{gamma:g}-harmonize-{n}": (
-            f"γ = {gamma:g}, n_h = {n}",
+            f"γ = {gamma:g}, nₕ = {n}",
             {
                 "sampler": asdict(SamplerSettings(steps, n, gamma)),
                 "volume_fractions": None,
