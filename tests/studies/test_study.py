@@ -173,11 +173,27 @@ def test_refusals_name_the_argument(run_study, model, truth, tmp_path):
         ({"diffusing": [2]}, "`diffusing` must be phases of the model, a, b, got 2"),
         ({"materials": "cathode"}, "`diffusing` must be phases of the model, a, b, got 2"),
         ({"materials": [m3.Isotropic(E=1.0, nu=0.3)]}, "`materials` must hold one material"),
+        ({"materials": {"c": m3.Isotropic(E=1.0, nu=0.3)}}, "`materials` must"),
+        ({"materials": "fibre-composite"}, "`materials` must be those of the volume's phases, a"),
         ({"keep_raw": True}, "`keep_raw` is not an argument of study"),
         ({"scheduler": 3}, "`scheduler` must be an address|needs dask.distributed"),
     ):
         with pytest.raises((ValueError, TypeError, ImportError), match=message):
             run_study(tmp_path / "refused", **{"count": 1, **options})
+
+
+def test_materials_stand_in_the_order_of_the_phases():
+    from micro3d_fast.studies._study import _material_record
+
+    soft, stiff = m3.Isotropic(E=1.0, nu=0.3), m3.Isotropic(E=10.0, nu=0.2, alpha=1e-6)
+    record = _material_record({"b": stiff, "a": soft}, ("a", "b"))
+    assert record == _material_record([soft, stiff], ("a", "b"))
+    assert record["phases"][1]["elastic"]["C"] == stiff.stiffness.tolist()
+    carbon = _material_record("fibre-composite", ("fibre", "matrix"))
+    assert carbon["phases"][0]["elastic"]["C"][2][2] > 200e9  # along z
+    table = _material_record("fibre-composite-table-a1", ("matrix", "fibre"))
+    assert table["phases"][1]["elastic"]["C"][2][2] > 200e9
+    assert _material_record("cathode", ("a", "b", "c")) is None
 
 
 def test_two_sample_tests_on_known_samples():

@@ -139,7 +139,8 @@ class Study(Result):
     def _of_curves(self) -> str:
         size = " × ".join(map(str, self.volume_shape))
         count = len(self.numbers)
-        text = f"{count} volumes of {size} voxels by {self.model_name}: "
+        volumes = "volume" if count == 1 else "volumes"
+        text = f"{count} {volumes} of {size} voxels by {self.model_name}: "
         parts = []
         for name, title in (("S2", "S₂"), ("L", "L")):
             error = _percent(self.comparison.error(name))

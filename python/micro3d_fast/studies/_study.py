@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 Source = Model | str | Path | Micrographs | None
-Materials = str | Path | MaterialSet | Sequence[Material] | None
+Materials = str | Path | MaterialSet | Sequence[Material] | Mapping[int | str, Material] | None
 Runner = Callable[[list[Task], Callable[[], None]], Iterator[Outcome]]
 
 
@@ -102,10 +102,10 @@ def study(
         Number of volumes, of the seeds ``seed`` ... ``seed + count - 1``.
     volume_shape : int or (nz, ny, nx), optional
         Of the volumes and of the real blocks; default a cube of the model's training patch.
-    materials : str, path, MaterialSet or sequence of Material, optional
+    materials : str, path, MaterialSet, sequence or mapping of Material, optional
         For stiffness, thermal expansion and conductivity: one of `PRESETS` (``"separator"``,
         ``"fibre-composite"``, ``"fibre-composite-table-a1"``, ``"cathode"``), what
-        `homogenization.load_materials` takes, or one material per phase.
+        `homogenization.load_materials` takes, or one material per phase, by label or name.
     diffusing : sequence of int or str, optional
         Phases whose relative diffusivity is computed.  Default: those of the preset; else all,
         or none where elastic materials are given.
@@ -320,7 +320,7 @@ class _Request:
 
     def _properties(self, names: tuple[str, ...]) -> tuple[dict[str, Any] | None, tuple[int, ...]]:
         """Return the record of the materials, if any, and the diffusing phases."""
-        found, preset = _material_record(self.materials, len(names)), None
+        found, preset = _material_record(self.materials, names), None
         if isinstance(self.materials, str):
             preset = PRESETS.get(self.materials)
         if self.diffusing is not None:
@@ -429,7 +429,7 @@ def _like_model(
     return Microstructure(truth.labels, voxel_size=model.voxel_size, phase_names=model.phase_names)
 
 
-def _material_record(materials: Any, phases: int) -> dict[str, Any] | None:
+def _material_record(materials: Any, names: tuple[str, ...]) -> dict[str, Any] | None:
     """Return the materials in the form that `load_materials` reads; None without any."""
     if isinstance(materials, str) and materials in PRESETS:
         materials = PRESETS[materials].materials
@@ -439,11 +439,15 @@ def _material_record(materials: Any, phases: int) -> dict[str, Any] | None:
         materials = load_materials(materials)
     elastic, conductivities = materials, None
     if isinstance(materials, MaterialSet):
-        elastic, conductivities = materials.materials, materials.conductivities
-    for found in (elastic, conductivities):
-        if found is not None and len(found) != phases:
-            wanted = f"hold one material for each of {phases} phases"
-            raise _checks.refuse("materials", wanted, str(len(found)))
+        ordered = materials.for_phases(names)
+        elastic, conductivities = ordered.materials, ordered.conductivities
+    elif isinstance(materials, Mapping):
+        found = _checks.by_phase(materials, name="materials", names=names)
+        elastic = [found[phase] for phase in sorted(found)]
+    for one in (elastic, conductivities):
+        if one is not None and len(one) != len(names):
+            wanted = f"hold one material for each of {len(names)} phases"
+            raise _checks.refuse("materials", wanted, str(len(one)))
     return materials_record(elastic, conductivities)
 
 
