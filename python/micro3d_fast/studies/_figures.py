@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,10 +15,11 @@ import numpy as np
 from .._atomic import atomic_write
 from .._palette import phase_colour, phase_rgb
 from .._planes import NORMAL, PLANES
+from ..homogenization import homogenize_elasticity
 from ..statistics.figures import GENERATED as RED
 from ..statistics.figures import REFERENCE as BLUE
 from ._errors import FUNCTIONS, GroupErrors
-from ._measure import DESCRIPTORS
+from ._measure import DESCRIPTORS, NORMAL_PAIRS, SHEAR_PAIRS
 from ._page import printed_unit, stills
 from ._plan import GENERATED, REAL
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from ..statistics import Curve
     from ._result import Study
 
+LOADS = ("xx", "yy", "zz", "xy", "xz", "yz")  # of Figure A2, in its order
 MATH = {"S2": "$S_2$", "L": "$L$"}
 LINES = {"S2": "-", "L": "--"}
 TOP = 2.9  # inches of the rows of pictures in the composition
@@ -74,6 +77,8 @@ def _figures(study: Study) -> Iterator[tuple[str, Callable[[], Any]]]:
     for name, wanted in DISTRIBUTIONS.items():
         if set(wanted) <= names:
             yield name, partial(distributions, study, wanted)
+    if "E" in names:
+        yield "equivalent-stress", partial(stress, study)
     for kind, name in (("ablation", "ablation"), ("model", "models")):
         if groups := study.of_kind(kind):
             yield name, partial(variants, study, groups)
@@ -300,6 +305,61 @@ def _boxes(ax: Any, sides: Sequence[tuple[str, Any, str]]) -> None:
         ax.plot(place + spread, finite, ".", color=colour, markersize=3, alpha=0.6)
     ax.set_xticks(range(len(sides)), [name for name, _, _ in sides])
     ax.set_xlim(-0.6, len(sides) - 0.4)
+
+
+# ------------------------------------------------------------------------------- Figure A2
+
+
+def stress(study: Study) -> Any:
+    """Return the von Mises stress on three faces of a volume under six mean strains (Figure A2)."""
+    from matplotlib.figure import Figure
+
+    materials = study.materials
+    assert materials is not None
+    assert materials.materials is not None
+    volume = study.volume(study.numbers[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the task of this volume has kept them
+        solved = homogenize_elasticity(volume, materials.materials, tol=1e-3, fields=True)
+    figure = Figure(figsize=(7.2, 4.8), layout="constrained")
+    for k, pair in enumerate(LOADS):
+        axes = figure.add_subplot(2, 3, k + 1, projection="3d")
+        strain = np.zeros(6)
+        strain[(NORMAL_PAIRS + SHEAR_PAIRS).index(pair)] = 1.0
+        field = solved.local(strain=strain).fields["von_mises"]
+        mean = float(field.mean()) or 1.0
+        shown = _draw_faces(axes, field / mean)
+        axes.set_title(f"({'abcdef'[k]}) {pair}-direction")
+        figure.colorbar(shown, ax=axes, shrink=0.6, label="von Mises / mean", extend="max")
+    return figure
+
+
+def _draw_faces(axes: Any, field: np.ndarray) -> Any:
+    """Draw a field (z, y, x) on the faces at the largest x and z and the smallest y."""
+    from matplotlib import cm, colormaps, colors
+
+    nz, ny, nx = field.shape
+    norm = colors.Normalize(0.0, float(np.quantile(field, 0.99)) or 1.0)
+    x, y, z = (np.arange(n + 1) for n in (nx, ny, nz))
+    for values, place in (
+        (field[-1].T, (*np.meshgrid(x, y, indexing="ij"), np.full((nx + 1, ny + 1), nz))),
+        (field[:, 0].T, _face(x, z, 0, 1)),
+        (field[:, :, -1].T, _face(y, z, nx, 0)),
+    ):
+        axes.plot_surface(
+            *place, facecolors=colormaps["inferno"](norm(values)), shade=False, rstride=1,
+            cstride=1, linewidth=0, antialiased=False, rasterized=True,
+        )  # fmt: skip
+    axes.set_box_aspect((nx, ny, nz))
+    axes.set_axis_off()
+    return cm.ScalarMappable(norm, "inferno")
+
+
+def _face(across: np.ndarray, up: np.ndarray, at: int, axis: int) -> tuple[np.ndarray, ...]:
+    """Return x, y, z of the corners of a vertical face at ``at`` along x (0) or y (1)."""
+    first, second = np.meshgrid(across, up, indexing="ij")
+    fixed = np.full(first.shape, at)
+    return (fixed, first, second) if axis == 0 else (first, fixed, second)
 
 
 # ------------------------------------------------------------------------------- Figure B1
