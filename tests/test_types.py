@@ -49,6 +49,7 @@ reveal_type(m3.compare([volume, labels], images, max_lag=8).verdict)
 reveal_type(m3.homogenize_conductivity(labels, [0.2, np.eye(3)]))
 reveal_type(m3.relative_diffusivity(volume, 0, axis="z").relative)
 reveal_type(m3.property_scatter(several, stiffness))
+reveal_type(m3.study(model, volume, count=2, passes=3))
 reveal_type(volume[:8])
 reveal_type(m3.connectivity(labels))
 m3.synthetic.separator((8, 8, 8), voxel_size=1e-7).save("out.vti")
@@ -67,6 +68,7 @@ REVEALED = [
     "micro3d_fast.homogenization.conduction.ConductivityProperties",
     "float",
     "micro3d_fast.homogenization.scatter.PropertyScatter",
+    "micro3d_fast.studies._result.Study",
     "micro3d_fast.microstructure.Microstructure",
     "micro3d_fast.statistics.connectivity.Connectivity",
 ]

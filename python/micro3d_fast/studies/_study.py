@@ -19,6 +19,7 @@ import numpy as np
 from .. import _checks
 from .._atomic import atomic_write
 from .._blocks import even_windows
+from .._plain_data import load_json_object
 from .._progress import Progress, Shown, following
 from ..diffusion import Model, Reconstruction, SamplerSettings, train
 from ..diffusion.model import check_model
@@ -496,10 +497,14 @@ def _run(
     callback: Callable[[dict[str, Any]], None] | None,
     check: Callable[[], None],
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Do the missing tasks; return those that failed, and what worked on them."""
-    tasks, total = plan.missing(), len(plan.tasks())
+    """Do the missing tasks; return those that failed, and what worked on them.
+
+    Of a study without missing tasks, what worked on the last ones.
+    """
+    tasks, total, record = plan.missing(), len(plan.tasks()), plan.folder / "run.json"
     if not tasks:
-        return {}, {"Workers": "none: all tasks were done before"}
+        known = record.exists()
+        return {}, load_json_object(record.read_text("utf-8"), record) if known else {}
     started, failed = time.perf_counter(), dict[str, str]()
     with contextlib.ExitStack() as stack:
         pool = _pool.LocalPool(plan, workers)
@@ -528,7 +533,10 @@ def _run(
             if outcome.error:
                 failed[str(outcome.task)] = outcome.error
             event(done, str(outcome.task), outcome.error)
-        return failed, _resources(pool, client, names, time.perf_counter() - started, len(tasks))
+        resources = _resources(pool, client, names, time.perf_counter() - started, len(tasks))
+    with atomic_write(record) as path:
+        path.write_text(json.dumps(resources) + "\n", encoding="utf-8")
+    return failed, resources
 
 
 def _resources(
