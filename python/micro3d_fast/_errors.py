@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable
 from typing import Any
@@ -85,6 +86,39 @@ class ArgumentError(_Refusal, ValueError):
 
 class ArgumentTypeError(_Refusal, TypeError):
     """An argument is of a kind or dtype that is not accepted."""
+
+
+class DiskFullError(OSError):
+    """A file does not fit on its disk; what the file was before is still there.
+
+    Attributes
+    ----------
+    path : str
+        The file or directory that was to be written.
+    needed : int or None
+        Its size in bytes, where it is known.
+    free : int
+        Bytes that are free on its disk.
+    kept : str or None
+        The file or directory in the temporary folder that was written instead.
+    """
+
+    def __init__(self, path: str, needed: int | None, free: int, kept: str | None = None) -> None:
+        self.path, self.needed, self.free, self.kept = path, needed, free, kept
+        size = "more than" if needed is None else f"{_bytes(needed)}, not"
+        place = f"; it is kept as {kept}" if kept else ""
+        text = f"the disk is full: {path} needs {size} the {_bytes(free)} that are free{place}"
+        super().__init__(errno.ENOSPC, printable(text))
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.path, self.needed, self.free, self.kept)
+
+
+def _bytes(number: int) -> str:
+    return f"{number / 1e6:.1f} MB" if number >= 1e6 else f"{number / 1e3:.0f} kB"
 
 
 class CudaError(RuntimeError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _checks
+from .._atomic import locked
 from .._device import find_device
 from .._progress import Shown, following
 from ..diffusion import Model
@@ -206,7 +207,10 @@ def _directory(out: str | Path | None, wanted: bool) -> Iterator[Path | None]:
     if not wanted:
         yield None
     elif out is not None:
-        yield Path(out)
+        if Path(out).exists() and not Path(out).is_dir():
+            raise _checks.refuse("out", "be a directory", f"the file {out}")
+        with locked(Path(out), "out", "calibration"):
+            yield Path(out)
     else:
         with tempfile.TemporaryDirectory(prefix="micro3d-calibrate-") as temporary:
             yield Path(temporary)

@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
+from .._atomic import rescued
 from .errors import fail, guarded
-from .files import IMAGES, OF_MODEL, MicrographOptions
+from .files import IMAGES, OF_MODEL, MicrographOptions, check_output
 from .options import (
     XY,
     XZ,
@@ -130,6 +131,10 @@ def calibrate(
         if not Path(model).exists():
             fail(f"--out must name a directory for --effort full of the bundled model {model}")
         out = Path(model) / "calibration"
+    if save:
+        check_output(directory, folder=True, option="--model")
+    if out is not None:
+        check_output(Path(out), folder=True)
     micrographs = images.load(voxel_size=loaded.voxel_size)
     if micrographs is None:
         fail("calibrate needs micrographs: give those of training, or --volume")
@@ -150,7 +155,7 @@ def calibrate(
     print_verdict(result.verdict)
     print(result.table())
     if save and full:
-        result.model.save(directory)
+        rescued(directory, result.model.save)
     elif save:
         keep_harmonize(directory, result.harmonize)
     if save:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .._atomic import rescued
 from .errors import DEVIATES, fail, guarded
 from .files import IMAGES, MicrographOptions, VolumeDetails, check_output, load_volume
 from .options import (
@@ -122,25 +123,28 @@ def characterize(
     comparison: Any = False
     if compared_with is not None:
         comparison = statistics.compare(solid, compared_with)
-    out.mkdir(parents=True, exist_ok=True)
-    characterization.write_csv(out / "curves.csv", measured)
-    page = report.write_report(
-        out,
-        microstructure=solid,
-        comparison=comparison,
-        micrographs=micrographs,
-        reference=reference_volume,
-        title=f"{volume.name}: spatial statistics",
-        timings={"All correlations": seconds},
-        extra=characterization.sections(measured),
-        verdict=characterization.summary(measured) if compared_with is None else None,
-        reproduce={"On the command line:": command_line()},
-    )
     print(solid)
     print(statistics.connectivity(solid, compared_with, periodic=periodic))
     if comparison:
         print_verdict(comparison.verdict)
         print(comparison.summary())
-    print(f"Report in {page}, curves in {out / 'curves.csv'}.")
+
+    def write(place: Path) -> Path:
+        place.mkdir(parents=True, exist_ok=True)
+        characterization.write_csv(place / "curves.csv", measured)
+        return report.write_report(
+            place,
+            microstructure=solid,
+            comparison=comparison,
+            micrographs=micrographs,
+            reference=reference_volume,
+            title=f"{volume.name}: spatial statistics",
+            timings={"All correlations": seconds},
+            extra=characterization.sections(measured),
+            verdict=characterization.summary(measured) if compared_with is None else None,
+            reproduce={"On the command line:": command_line()},
+        )
+
+    print(f"Report in {rescued(out, write)}, curves in {out / 'curves.csv'}.")
     if fail_on and SEVERITY.index(comparison.verdict.outcome) >= SEVERITY.index(fail_on):
         raise typer.Exit(DEVIATES)

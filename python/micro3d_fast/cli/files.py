@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._atomic import try_write
+from .._errors import ArgumentError
 from .._planes import PLANES
 from .errors import fail, to_stderr
 from .options import read_crop, read_phases, read_shape, read_threshold
@@ -207,12 +208,16 @@ def check_output(path: Path, *, folder: bool, option: str = "--out", voxels: int
         (form,) = (f for f in FORMATS if path.suffix.lower() in f.suffixes)
         if form.requires is not None:
             form.requires()
+        if form.require_free is not None:
+            try:
+                form.require_free(path)
+            except ArgumentError as error:
+                fail(f"{option} must {error.wanted}, got {error.got}")
     present = next(p for p in (path if folder else path.parent, *path.parents) if p.is_dir())
     try:
-        with tempfile.TemporaryFile(dir=present):
-            pass
         if not folder:
             path.parent.mkdir(parents=True, exist_ok=True)
+        try_write(present / "micro3d" if folder else path)
     except OSError as error:
         fail(f"{option} must be a place that can be written, got {path}: {error.strerror}")
     free = shutil.disk_usage(present).free

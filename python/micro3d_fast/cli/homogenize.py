@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import glob
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._atomic import rescued
 from .._planes import AXIS_NAMES
 from .errors import Stopped, fail, guarded
 from .files import VolumeDetails, check_output, load_volume
@@ -227,12 +229,12 @@ def _write_report(
 ) -> None:
     from .. import report
 
-    page = report.write_report(
-        out,
+    write = functools.partial(
+        report.write_report,
         microstructure=solid,
         properties=results,
         extra={} if chosen is None else {"Materials": [str(chosen.note)]},
         title=title,
         reproduce={"On the command line:": command_line()},
     )
-    print(f"Report in {page}.")
+    print(f"Report in {rescued(out, write)}.")

@@ -16,7 +16,8 @@ __all__ = ["CtrlC", "Progress", "clock"]
 class CtrlC:
     """Context in which the first Ctrl-C stops after the current step, the second immediately.
 
-    SIGTERM, which batch systems and containers send, counts as Ctrl-C.
+    SIGTERM, which batch systems and containers send, and SIGHUP of a terminal that is closed
+    count as Ctrl-C, unless they are ignored (``nohup``).
 
     Call ``check`` after each step.
     """
@@ -27,8 +28,9 @@ class CtrlC:
 
     def __enter__(self) -> CtrlC:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._on_signal)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) != signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *_: Any) -> None:

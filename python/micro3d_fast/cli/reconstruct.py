@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._atomic import rescued
 from .errors import Stopped, fail, guarded
 from .files import IMAGES, OF_MODEL, MicrographOptions, check_output, load_volume
 from .options import (
@@ -232,7 +234,7 @@ def _reconstruct(
                 )
                 kept += [made] if keep or not kept else []
                 name = out.stem if count == 1 else f"{out.stem}-{made.provenance['seed']}"
-                dataclasses.replace(made, fields={}).save(out.with_stem(name))
+                rescued(out.with_stem(name), dataclasses.replace(made, fields={}).save)
                 saved.append(out.with_stem(name))
         except KeyboardInterrupt as error:
             done = "no volume was" if not saved else f"{len(saved)} of {count} volumes were"
@@ -257,8 +259,8 @@ def _compare_and_report(
     if comparison is not None and comparison.verdict is not None:
         print_verdict(comparison.verdict)
     steps = {"seconds": "Reconstruction", "network_seconds": "of which in the network"}
-    return report.write_report(
-        out,
+    write = functools.partial(
+        report.write_report,
         microstructure=made,
         micrographs=micrographs,
         comparison=comparison,
@@ -269,3 +271,4 @@ def _compare_and_report(
             if made.provenance.get(name)
         },
     )
+    return rescued(out, write)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from .errors import fail, guarded
-from .files import VolumeDetails, load_volume
+from .files import VolumeDetails, check_output, load_volume
 from .options import (
     ArrayName,
     Crop,
@@ -67,6 +67,7 @@ def view(
     page = Path(f"{name}-view.html") if out is None else out
     if page.suffix.lower() not in (".html", ".htm") or page.is_dir():
         fail(f"--out must be a file that ends in .html, got {page}")
+    check_output(page.parent, folder=True)
     solid = load_volume(
         volume, "volume", read_voxel_size(voxel_size), read_names(phase_names), phases, own
     )

@@ -60,6 +60,8 @@ class Format:
         ``open(path, **options) -> Content`` of arrays that are read by slices, each a `Stored`.
     requires : callable, optional
         Imports what writing needs beyond the dependencies of the package, or raises.
+    require_free : callable, optional
+        Refuses a path that holds what may not be replaced.
     """
 
     suffixes: tuple[str, ...]
@@ -72,6 +74,7 @@ class Format:
     is_directory: bool = False
     open: Callable[..., Content] | None = None
     requires: Callable[[], Any] | None = None
+    require_free: Callable[[Path], None] | None = None
 
 
 def metadata(volume: Microstructure, *, fields: bool = False) -> dict[str, Any]:

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +38,7 @@ _MOST_INFLATED = 1 << 27  # bytes; chunks that may inflate to more are looked at
 def _write_h5(path: Path, volume: Microstructure) -> None:
     import h5py
 
-    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_write(path) as temporary, _patient(temporary) as raw, h5py.File(raw, "w") as file:
         checked = {"compression": "gzip", "shuffle": True, "fletcher32": True}
         labels = file.create_dataset("labels", data=volume.labels, **checked)
         labels.attrs["voxel_size"] = volume.voxel_size
@@ -46,6 +49,33 @@ def _write_h5(path: Path, volume: Microstructure) -> None:
         )  # a dataset: attributes are limited to 64 kB
         for name, array in volume.fields.items():
             file.create_dataset(f"fields/{name}", data=array, **checked)
+
+
+class _PatientFile(io.FileIO):
+    """A file that goes on after a write has failed: HDF5 crashes when it closes a full disk."""
+
+    failed: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            while len(rest) and self.failed is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.failed = error
+        return size
+
+
+@contextlib.contextmanager
+def _patient(path: Path) -> Iterator[_PatientFile]:
+    """Open a file for HDF5; raise the error of its first write that failed in the end."""
+    with _PatientFile(path, "w+") as file:
+        try:
+            yield file
+        finally:
+            if file.failed is not None:
+                raise file.failed
 
 
 def _read_h5(path: Path, name: str | None = None) -> Content:

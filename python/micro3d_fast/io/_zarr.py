@@ -50,10 +50,14 @@ def _zarr() -> Any:
     return zarr
 
 
-def _write_zarr(path: Path, volume: Microstructure) -> None:
-    zarr = _zarr()
+def _require_free(path: Path) -> None:
     if path.is_dir() and any(path.iterdir()) and not any((path / n).exists() for n in _METADATA):
         raise refuse("path", "be a zarr directory, or free", f"{path}, which holds other files")
+
+
+def _write_zarr(path: Path, volume: Microstructure) -> None:
+    zarr = _zarr()
+    _require_free(path)
     with atomic_directory(path) as temporary:
         group = zarr.open_group(str(temporary), mode="w")
         arrays = {"labels": volume.labels, **{f"fields/{n}": a for n, a in volume.fields.items()}}
@@ -231,5 +235,6 @@ ZARR = Format(
     is_directory=True,
     open=_open_zarr,
     requires=_zarr,
+    require_free=_require_free,
     read_options=("name",),
 )

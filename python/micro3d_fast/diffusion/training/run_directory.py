@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import fcntl
 import hashlib
 import json
 import math
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +22,7 @@ from reprlib import repr as brief  # 256 phase names are too many for a message
 from typing import TYPE_CHECKING, Any
 
 from ... import _checks
-from ..._atomic import atomic_write, sweep
+from ..._atomic import atomic_write, locked, rescued, sweep
 from .learner import Learner, State
 
 if TYPE_CHECKING:
@@ -95,16 +93,8 @@ class RunDirectory:
     def locked(self) -> Iterator[None]:
         """Keep other trainings out of the directory."""
         self._refuse_file()
-        self.out.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.out, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with locked(self.out, "out", "training"):
             yield
-        except BlockingIOError:
-            wanted = "be a directory that no other training writes to"
-            raise _checks.refuse("out", wanted, str(self.out)) from None
-        finally:
-            os.close(handle)  # which unlocks it
 
     def _refuse_file(self) -> None:
         if self.out.exists() and not self.out.is_dir():
@@ -178,12 +168,20 @@ class RunDirectory:
             return False
 
     def save(self, state: State, progress: Progress) -> None:
-        """Write the checkpoint, the loss history and the verdicts, each atomically."""
+        """Write the checkpoint, the loss history and the verdicts, each atomically.
+
+        A checkpoint that does not fit on the disk is kept in the temporary folder.
+        """
         from safetensors.torch import save
 
         meta = {"step": state.step, "digest": _digest(state.tensors), **vars(progress)}
-        with atomic_write(self.out / CHECKPOINT) as path:
-            path.write_bytes(save(state.tensors, metadata={"run": json.dumps(meta)}))
+        data = save(state.tensors, metadata={"run": json.dumps(meta)})
+
+        def write(file: Path) -> None:
+            with atomic_write(file) as path:
+                path.write_bytes(data)
+
+        rescued(self.out / CHECKPOINT, write)
         with atomic_write(self.out / HISTORY) as path:
             rows = "".join(f"{step},{loss:.6f}\n" for step, loss in progress.history)
             path.write_text("step,loss\n" + rows, encoding="utf-8")

@@ -31,6 +31,7 @@ from .run_directory import Progress, RunDirectory, Writer
 from .sample_errors import GOOD_RATIO, sample_ratio
 from .shift import material_shift
 from .start import require_network, starting_model
+from .termination import Termination
 
 if TYPE_CHECKING:
     from ...micrographs import Micrographs
@@ -160,7 +161,10 @@ def train(
     ValueError, TypeError
         An argument is out of range; images are smaller than ``patch``.
     KeyboardInterrupt
-        Raised again after a checkpoint is written.
+        Raised again after a checkpoint is written, as are errors of ``callback``.  SIGTERM and
+        SIGHUP end the program after a checkpoint is written, unless it handles them itself.
+    DiskFullError
+        A checkpoint did not fit on the disk (an OSError); it is kept in the temporary folder.
 
     Notes
     -----
@@ -295,8 +299,13 @@ def _run(
     from .captured_step import repeatable
 
     directory = RunDirectory(Path(out))
-    with computing(options.device, options.precision), repeatable(), directory.locked():
-        _Run(micrographs, directory, options, resume).finish(callback)
+    with (
+        Termination() as termination,
+        computing(options.device, options.precision),
+        repeatable(),
+        directory.locked(),
+    ):
+        _Run(micrographs, directory, options, resume, termination).finish(callback)
 
 
 class _Run:
@@ -308,8 +317,9 @@ class _Run:
         directory: RunDirectory,
         options: TrainingOptions,
         resume: bool,
+        termination: Termination,
     ) -> None:
-        self.micrographs, self.options = micrographs, options
+        self.micrographs, self.options, self.termination = micrographs, options, termination
         self.directory = directory
         self.learner = Learner(micrographs, options)
         self.directory.open(options.settings(micrographs), resume)
@@ -327,6 +337,7 @@ class _Run:
                 elapsed = time.monotonic() - started
                 self.progress.seconds = before + elapsed
                 self.between_steps = True
+                self.termination.check()
                 verdict = self._judge()
                 if callback is not None:
                     callback(
@@ -341,8 +352,11 @@ class _Run:
                     )
                 if learner.step == steps or learner.step % self.options.save_every == 0:
                     self._save()
-        except KeyboardInterrupt:
-            if self.between_steps:  # else keep the last checkpoint
+        except DivergedError:
+            raise
+        except BaseException as error:
+            # inside a step keep the last checkpoint, as one that is kept elsewhere already
+            if self.between_steps and getattr(error, "kept", None) is None:
                 self._save()
             raise
         finally:
