@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 
 import micro3d_fast as m3
+from _toy import tiny_model
 from micro3d_fast import cli, io
+from micro3d_fast.diffusion.training.learner import State
+from micro3d_fast.diffusion.training.run_directory import Progress, RunDirectory
 from micro3d_fast.homogenization import load_materials
 from micro3d_fast.report._reproduction import reproduction
 
@@ -125,3 +128,34 @@ def test_a_file_name_that_is_not_utf8_makes_a_report(tmp_path):
     assert cli.main(["characterize", str(path), "--out", str(out)]) == 0
     assert "caf\\udce9.npz" in (out / "report.html").read_text(encoding="utf-8")
     json.loads((out / "report.json").read_text(encoding="utf-8"))
+
+
+def test_what_a_model_file_says_reaches_the_terminal_as_text(tmp_path, capsys):
+    tiny_model().save(tmp_path / "model")
+    file = tmp_path / "model" / "model.json"
+    record = json.loads(file.read_text())
+    record["details"] = {"preset": ESCAPE, "training": ESCAPE, "verdict": {"outcome": ESCAPE}}
+    file.write_text(json.dumps(record))
+    assert cli.main(["info", str(tmp_path / "model")]) == 0
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.out + shown.err
+    assert shown.out.count("owned") == 2
+
+
+def test_names_of_outputs_reach_the_terminal_as_text(tmp_path, capsys):
+    m3.Microstructure(LABELS).save(tmp_path / "a.npz")
+    out = tmp_path / ESCAPE
+    for command in ("characterize", "homogenize"):
+        arguments = [str(tmp_path / "a.npz"), "--out", str(out)]
+        arguments += ["--diffusivity", "1"] if command == "homogenize" else []
+        assert cli.main([command, *arguments]) == 0
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.out + shown.err
+    assert "owned" in shown.out
+
+
+def test_verdicts_of_a_training_start_no_formula(tmp_path):
+    directory = RunDirectory(tmp_path)
+    verdict = {"step": 1, "phase": "=HYPERLINK()", "ratio": None}
+    directory.save(State(1, {}), Progress(verdicts=[verdict]))
+    assert (tmp_path / "verdicts.csv").read_text() == "step,phase,ratio\n1,'=HYPERLINK(),\n"

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from .._atomic import rescued
-from .errors import fail, guarded
+from .errors import fail, guarded, to_stdout
 from .files import IMAGES, OF_MODEL, MicrographOptions, check_output
 from .options import (
     XY,
@@ -159,7 +159,7 @@ def calibrate(
     elif save:
         keep_harmonize(directory, result.harmonize)
     if save:
-        print(f"Saved in {directory}.")
+        to_stdout(f"Saved in {directory}.")
     repeats = "" if save or full else "--harmonize " + ",".join(map(str, result.harmonize)) + " "
     name = shlex.quote(str(out) if full and not save else model)
-    print(f"Next: micro3d reconstruct --model {name} {repeats}--out volume.tif")
+    to_stdout(f"Next: micro3d reconstruct --model {name} {repeats}--out volume.tif")

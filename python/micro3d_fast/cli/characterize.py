@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from .._atomic import rescued
-from .errors import DEVIATES, fail, guarded
+from .errors import DEVIATES, fail, guarded, to_stdout
 from .files import IMAGES, MicrographOptions, VolumeDetails, check_output, load_volume
 from .options import (
     XY,
@@ -145,6 +145,6 @@ def characterize(
             reproduce={"On the command line:": command_line()},
         )
 
-    print(f"Report in {rescued(out, write)}, curves in {out / 'curves.csv'}.")
+    to_stdout(f"Report in {rescued(out, write)}, curves in {out / 'curves.csv'}.")
     if fail_on and SEVERITY.index(comparison.verdict.outcome) >= SEVERITY.index(fail_on):
         raise typer.Exit(DEVIATES)

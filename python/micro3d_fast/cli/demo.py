@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from .errors import Stopped, fail, guarded
+from .errors import Stopped, fail, guarded, to_stdout
 from .files import check_output
 from .options import Debug, Device, Seed
 from .progress import CtrlC, Progress, clock
@@ -72,4 +72,4 @@ def demo(
             pages = _demo.run(run, training_seconds)
         except KeyboardInterrupt as error:
             raise Stopped(f"Stopped; finished results are in {out}.") from error
-    print(f"\nDone in {clock(time.monotonic() - started)}. Open {pages[0]} in a browser.")
+    to_stdout(f"\nDone in {clock(time.monotonic() - started)}. Open {pages[0]} in a browser.")

@@ -29,6 +29,7 @@ __all__ = [
     "options_of",
     "sentence",
     "to_stderr",
+    "to_stdout",
 ]
 
 BAD_INPUT, FAILED, DEVIATES, INTERRUPTED = 2, 1, 3, 130
@@ -46,6 +47,11 @@ class Stopped(KeyboardInterrupt):
 def to_stderr(line: str) -> None:
     """Print lines to stderr, without control characters of file names and the like."""
     print("\n".join(map(printable, line.split("\n"))), file=sys.stderr, flush=True)
+
+
+def to_stdout(*lines: object) -> None:
+    """Print lines to stdout, without control characters of file names and the like."""
+    print(*("\n".join(map(printable, str(line).split("\n"))) for line in lines), sep="\n")
 
 
 def fail(message: str, code: int = BAD_INPUT) -> NoReturn:

@@ -15,7 +15,7 @@ import typer
 
 from .._atomic import rescued
 from .._planes import AXIS_NAMES
-from .errors import Stopped, fail, guarded
+from .errors import Stopped, fail, guarded, to_stdout
 from .files import VolumeDetails, check_output, load_volume
 from .options import (
     ArrayName,
@@ -237,4 +237,4 @@ def _write_report(
         title=title,
         reproduce={"On the command line:": command_line()},
     )
-    print(f"Report in {rescued(out, write)}.")
+    to_stdout(f"Report in {rescued(out, write)}.")

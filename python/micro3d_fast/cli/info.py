@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .errors import guarded
+from .errors import guarded, to_stdout
 from .options import Debug
 from .verdict import print_training
 
@@ -78,7 +78,7 @@ def _show_model(name: str) -> None:
 def _print_rows(rows: list[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        print(f"{name:<{width}}  {value}")
+        to_stdout(f"{name:<{width}}  {value}")
 
 
 def bundled_models() -> dict[str, str]:

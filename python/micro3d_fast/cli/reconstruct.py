@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .._atomic import rescued
-from .errors import Stopped, fail, guarded
+from .errors import Stopped, fail, guarded, to_stdout
 from .files import IMAGES, OF_MODEL, MicrographOptions, check_output, load_volume
 from .options import (
     XY,
@@ -196,9 +196,9 @@ def reconstruct(
         fail("--report must be given where micrographs are given to compare with")
     seeds = range(seed, seed + count)
     made, paths = _reconstruct(volume_shape, loaded, model, seeds, out, options, report is not None)
-    print(*(made if count == 1 else []), *(f"Volume in {path}." for path in paths), sep="\n")
+    to_stdout(*(made if count == 1 else []), *(f"Volume in {path}." for path in paths))
     if report is not None:
-        print(f"Report in {_compare_and_report(report, made, micrographs, model)}.")
+        to_stdout(f"Report in {_compare_and_report(report, made, micrographs, model)}.")
 
 
 def _check_outputs(out: Path, report: Path | None, count: int, voxels: int) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .errors import Stopped, fail, guarded, to_stderr
+from .errors import Stopped, fail, guarded, to_stderr, to_stdout
 from .files import IMAGES, MicrographOptions, check_output
 from .options import (
     XY,
@@ -156,7 +156,7 @@ def train(
     print(model)
     print_training(model)
     name = shlex.quote(str(out))
-    print(
+    to_stdout(
         f"Model in {out / 'model'}. Next: micro3d calibrate --model {name} --save, with the same "
         f"micrographs; then micro3d reconstruct --model {name} --shape 64,64,64 --out volume.tif"
     )

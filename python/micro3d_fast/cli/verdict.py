@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from .._printable import printable
+
 if TYPE_CHECKING:
     from ..diffusion import Model
     from ..statistics import Verdict
@@ -41,8 +43,9 @@ def print_coloured(line: str, outcome: str) -> None:
 def print_training(model: Model) -> None:
     """Print how well a model trained, in the colour of the verdict on its 2D samples."""
     sentence = model.details.get("training", "not recorded by the version that trained the model")
-    line, verdict = f"Training: {sentence}.", model.details.get("verdict")
-    if verdict is None:
-        print(line)
+    line, verdict = f"Training: {printable(str(sentence))}.", model.details.get("verdict")
+    outcome = verdict.get("outcome") if isinstance(verdict, dict) else None
+    if outcome in COLOURS:
+        print_coloured(line, outcome)
     else:
-        print_coloured(line, verdict["outcome"])
+        print(line)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from .errors import fail, guarded
+from .errors import fail, guarded, to_stdout
 from .files import VolumeDetails, check_output, load_volume
 from .options import (
     ArrayName,
@@ -77,4 +77,4 @@ def view(
     report.write_view(page, solid, title=name)
     print(solid)
     opened = browser and webbrowser.open(page.resolve().as_uri())
-    print(f"View in {page}." if opened or not browser else f"Open {page} in a browser.")
+    to_stdout(f"View in {page}." if opened or not browser else f"Open {page} in a browser.")

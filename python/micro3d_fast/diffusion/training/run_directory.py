@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import _checks
 from ..._atomic import atomic_write, locked, rescued, sweep
+from ..._printable import csv_text
 from .learner import Learner, State
 
 if TYPE_CHECKING:
@@ -192,7 +193,9 @@ class RunDirectory:
             ):
                 writer = csv.DictWriter(file, list(progress.verdicts[0]), lineterminator="\n")
                 writer.writeheader()
-                writer.writerows(progress.verdicts)
+                for verdict in progress.verdicts:
+                    texts = {k: csv_text(v) for k, v in verdict.items() if isinstance(v, str)}
+                    writer.writerow(verdict | texts)
 
     def restore(self, learner: Learner) -> Progress:
         """Read the checkpoint, if there is one, into the learner."""
