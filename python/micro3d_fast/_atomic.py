@@ -121,7 +121,9 @@ def rescued(path: Path, write: Callable[[Path], T]) -> T:
             shutil.rmtree(place, ignore_errors=True)
             raise error from None
         kept = place / path.name
-        raise DiskFullError(str(path), _size(kept), error.free, str(kept)) from None
+        raise DiskFullError(
+            str(path), _size(kept), error.free, str(kept), error.errno or errno.ENOSPC
+        ) from None
 
 
 @contextlib.contextmanager
@@ -251,7 +253,8 @@ def _full_disk(path: Path, temporary: Path) -> Iterator[None]:
         free = shutil.disk_usage(path.parent).free
         if number not in _FULL and (number is not None or free > _NOTHING):
             raise
-        raise DiskFullError(str(path), None, free + _size(temporary)) from error
+        number = errno.ENOSPC if number is None else number
+        raise DiskFullError(str(path), None, free + _size(temporary), number=number) from error
 
 
 def _size(path: Path) -> int:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -103,18 +104,31 @@ class DiskFullError(OSError):
         The file or directory in the temporary folder that was written instead.
     """
 
-    def __init__(self, path: str, needed: int | None, free: int, kept: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        needed: int | None,
+        free: int,
+        kept: str | None = None,
+        number: int = errno.ENOSPC,
+    ) -> None:
         self.path, self.needed, self.free, self.kept = path, needed, free, kept
         size = "more than" if needed is None else f"{_bytes(needed)}, not"
         place = f"; it is kept as {kept}" if kept else ""
-        text = f"the disk is full: {path} needs {size} the {_bytes(free)} that are free{place}"
-        super().__init__(errno.ENOSPC, printable(text))
+        text = f"{path} needs {size} the {_bytes(free)} that are free{place}"
+        super().__init__(number, printable(f"{os.strerror(number)}: {text}"))
 
     def __str__(self) -> str:
         return str(self.strerror)
 
     def __reduce__(self) -> Any:
-        return type(self), (self.path, self.needed, self.free, self.kept)
+        return type(self), (
+            self.path,
+            self.needed,
+            self.free,
+            self.kept,
+            self.errno,
+        )
 
 
 def _bytes(number: int) -> str:

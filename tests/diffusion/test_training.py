@@ -327,7 +327,7 @@ def test_a_run_goes_on_in_another_precision_with_a_warning(tmp_path):
 def test_the_model_of_an_unfinished_run_is_that_of_its_checkpoint(tmp_path):
     with pytest.raises(Stop):
         train(micrographs(), tmp_path, steps=5, save_every=2, callback=stop_at(3), **QUICK)
-    with pytest.warns(UserWarning, match="stopped after 2 of 5 steps: train again to resume"):
+    with pytest.warns(UserWarning, match="stopped after 3 of 5 steps: train again to resume"):
         early = load_model(tmp_path)
     finished = train(micrographs(), tmp_path, steps=5, save_every=2, **QUICK)
     with warnings.catch_warnings():

@@ -70,7 +70,7 @@ def test_labels_are_assigned_at_random(many):
     middle = Counter()
     for m in many:
         if m.provenance["truth"].get("third") == "level":
-            pairs = np.sort([m.labels[1:], m.labels[:-1]], axis=0).sum(axis=0)
+            pairs = np.sort([m.labels[1:], m.labels[:-1]], axis=0).sum(axis=0, dtype=int)
             differ = m.labels[1:] != m.labels[:-1]
             contacts = np.bincount(pairs[differ], minlength=4)[1:]  # of 0 and 1, 0 and 2, 1 and 2
             middle[2 - int(np.argmin(contacts))] += 1
