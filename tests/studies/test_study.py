@@ -80,6 +80,12 @@ def test_the_grid_and_the_ablation_are_the_variants_asked_for(small):
     assert all(group.count == 2 for group in small.of_kind("ablation"))
 
 
+def test_times_are_estimated_from_the_passes_of_each_task(small):
+    names = ("real", "generated", "gamma-0.5-harmonize-0", "gamma-0.5-harmonize-1")
+    costs = [small.plan.cost(small.plan.tasks(name)[0]) for name in names]
+    assert [cost - costs[0] for cost in costs] == [0, 3, 2, 3]
+
+
 def test_fractions_are_natural_by_default(small):
     made = [small.volume(k).provenance for k in small.numbers]
     assert all(one["natural_volume_fractions"] for one in made)
@@ -147,6 +153,9 @@ def test_a_task_that_fails_is_named_and_tried_again(run_study, model, truth, tmp
     assert found.numbers == [0, 2]
     assert "1 task failed: generated/0001" in found.verdict
     assert [event["step"] for event in events] == list(range(7))
+    assert events[0]["eta"] is None
+    assert events[-1]["eta"] == pytest.approx(0.0)
+    assert all(0 <= event["eta"] < 600 for event in events[1:])
     monkeypatch.undo()
     assert run_study(tmp_path, count=3).numbers == [0, 1, 2]
 

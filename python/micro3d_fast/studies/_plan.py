@@ -38,6 +38,7 @@ from ..microstructure import Microstructure, plain_json, read_only
 
 GENERATED, REAL = "generated", "real"  # groups of every study
 _VERSION = 1
+_MEASURING = 4.0  # passes of the network that measuring a volume costs
 
 
 class Task(NamedTuple):
@@ -63,6 +64,8 @@ class Group:
     options : dict
         Of `reconstruct`, as plain JSON: a `SamplerSettings` is a mapping of its fields.
     kind : {"generated", "real", "grid", "ablation", "model"}
+    passes : int
+        Of the sampler without ``options["sampler"]``, to estimate times.
     """
 
     title: str
@@ -70,6 +73,7 @@ class Group:
     model: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     kind: str = GENERATED
+    passes: int = 0
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,13 @@ class Plan:
         count = self.groups[group].count
         numbers = spread_evenly(len(self.blocks), count) if group == REAL else range(count)
         return [Task(group, k) for k in numbers]
+
+    def cost(self, task: Task) -> float:
+        """Return about what a task costs, in passes of the network over a volume."""
+        group = self.groups[task.group]
+        own = self.options_of(group).get("sampler")
+        passes = own.passes if isinstance(own, SamplerSettings) else group.passes
+        return passes + _MEASURING
 
     def missing(self) -> list[Task]:
         """Return the tasks that are not done."""

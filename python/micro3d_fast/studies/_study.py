@@ -303,7 +303,7 @@ class _Request:
     def _with_scatter(
         self, model: Model, truth: Microstructure | None, images: Micrographs | None
     ) -> Model:
-        """Return the model with a law of natural fractions, and its voxel size if it has none."""
+        """Return the model with a law of natural fractions: its own, or that of the reference."""
         if model.fraction_scatter is not None:
             return model
         if images is None:
@@ -348,20 +348,25 @@ class _Request:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # given when the volumes are made
             main = Reconstruction.of(shape, model, device=self.device, **options)
-        groups = {GENERATED: Group("volumes", self.count, model.hash, _plain(options))}
+        passes = main.settings.passes
+        groups = {
+            GENERATED: Group("volumes", self.count, model.hash, _plain(options), passes=passes)
+        }
         if blocks:
             groups[REAL] = Group("real blocks", blocks, kind=REAL)
         few = min(self.count, self.variant_count)
         for name, (title, changes) in self._grid(model).items():
             rest = {k: v for k, v in options.items() if k not in ("sampler", "passes")}
-            groups[name] = Group(title, few, model.hash, {**_plain(rest), **changes}, "grid")
+            groups[name] = Group(
+                title, few, model.hash, {**_plain(rest), **changes}, "grid", passes
+            )
         if _checks.boolean(self.ablation, name="ablation"):
             for name, (title, changes) in ablation_variants(main.settings).items():
                 rest = {
                     k: v for k, v in options.items() if k != "passes" or "sampler" not in changes
                 }
                 groups[name] = Group(
-                    title, few, model.hash, {**_plain(rest), **changes}, "ablation"
+                    title, few, model.hash, {**_plain(rest), **changes}, "ablation", passes
                 )
         for number, (title, other) in enumerate((self.models or {}).items()):
             found = self._with_scatter(check_model(other, stacklevel=5), *self._references())
@@ -369,7 +374,9 @@ class _Request:
                 wanted = f"have the {model.n_phases} phases of the model"
                 raise _checks.refuse(f"models[{title!r}]", wanted, str(found.n_phases))
             kept[found.hash] = found
-            groups[f"model-{number}"] = Group(title, few, found.hash, _plain(options), "model")
+            groups[f"model-{number}"] = Group(
+                title, few, found.hash, _plain(options), "model", passes
+            )
         return groups
 
     def _grid(self, model: Model) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -516,12 +523,13 @@ def _run(
         elif workers == 1:
             run = lambda some, check: _pool.run_here(plan.folder, some, check)  # noqa: E731
         names: set[str] = set()
+        work, finished = sum(plan.cost(task) for task in tasks), 0.0
 
         def event(done: int, task: str = "", error: str = "") -> None:
             if callback is None:
                 return
             seconds = time.perf_counter() - started
-            eta = seconds / done * (len(tasks) - done) if done else None
+            eta = seconds / finished * (work - finished) if finished else None
             callback({
                 "stage": "volumes", "task": task, "error": error, "seconds": seconds, "eta": eta,
                 "step": total - len(tasks) + done, "steps": total, "unit": "volume",
@@ -530,6 +538,7 @@ def _run(
         event(0)
         for done, outcome in enumerate(run(tasks, check), start=1):
             names.add(outcome.worker)
+            finished += plan.cost(outcome.task)
             if outcome.error:
                 failed[str(outcome.task)] = outcome.error
             event(done, str(outcome.task), outcome.error)
