@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 // SPDX-License-Identifier: MIT
 #include "bindings/bindings.hpp"
-#include "core/device.hpp"   // for cuda_status
-#include "core/errors.hpp"   // for CudaError
-#include "core/for_each.hpp" // for omp_threads
+#include "core/device.hpp"  // for cuda_status
+#include "core/errors.hpp"  // for CudaError
+#include "core/threads.hpp" // for thread_number
 
 #include <exception> // for exception_ptr
 
@@ -33,15 +33,10 @@ PYBIND11_MODULE(_core, m) {
   py::register_local_exception_translator(&translate);
   m.attr("__version__") = MICRO3D_VERSION;
   m.attr("BUILT_WITH_CUDA") = py::bool_(MICRO3D_BUILT_WITH_CUDA != 0);
-#ifdef _OPENMP
-  m.attr("BUILT_WITH_OPENMP") = true;
-#else
-  m.attr("BUILT_WITH_OPENMP") = false;
-#endif
   m.def("cuda_device_count", &cuda_device_count);
   m.def("cuda_status", &cuda_status);
   m.attr("MAX_THREADS") = most_threads;
-  m.def("max_threads", [] { return omp_threads(0); });
+  m.def("max_threads", [] { return thread_number(0); });
   for (const BindFunction bind : binding_list())
     bind(m);
 }

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // Python numbers as C++ numbers within a range, or one sentence with the argument's name.
-#include "core/config.hpp" // for Index
+#include "core/config.hpp"  // for Index
+#include "core/threads.hpp" // for most_threads
 
 #include <pybind11/pybind11.h>
 
@@ -19,7 +20,6 @@ using Object = const py::object&;
 
 /// The largest extent that an argument may give; the product of two of them fits an Index.
 constexpr Index most_extent = 0x7fffffff;
-constexpr int most_threads = 1024;
 
 /// Products and sums of sizes, not negative; everything from `too_large` on is `too_large`.
 constexpr Index too_large = Index(1) << 60;

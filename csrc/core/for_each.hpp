@@ -32,11 +32,9 @@
 //
 // Rules: results do not depend on the number of threads. Launch on the caller's stream, check every
 // launch (M3D_CUDA_CHECK), never synchronise, never cudaMalloc: scratch space comes from Python.
-#include "core/config.hpp" // for Index
+#include "core/config.hpp"  // for Index
+#include "core/threads.hpp" // for share, thread_number
 
-#ifdef _OPENMP
-#include <omp.h> // for omp_get_max_threads
-#endif
 #ifdef __CUDACC__
 #include "core/cuda_check.hpp" // for M3D_CUDA_CHECK
 #endif
@@ -44,23 +42,15 @@
 namespace micro3d {
 
 struct Cpu {
-  int threads; // 0: as many as OpenMP would take (OMP_NUM_THREADS, or all cores)
+  int threads; // 0: see thread_number()
 };
 
-/// The number of OpenMP threads that `threads` stands for.
-inline int omp_threads([[maybe_unused]] int threads) {
-#ifdef _OPENMP
-  return threads > 0 ? threads : omp_get_max_threads();
-#else
-  return 1;
-#endif
-}
-
-template <class Body> void for_each(Cpu cpu, Index n, Body body) {
-  [[maybe_unused]] const int threads = omp_threads(cpu.threads);
-#pragma omp parallel for schedule(static) num_threads(threads)
-  for (Index i = 0; i < n; ++i)
-    body(i);
+template <class Body> void for_each(Cpu cpu, Index n, const Body& body) {
+  share(n, thread_number(cpu.threads), [&body](Index begin, Index end, int) {
+    const Body own = body; // its numbers in registers
+    for (Index i = begin; i < end; ++i)
+      own(i);
+  });
 }
 
 #ifdef __CUDACC__

@@ -69,14 +69,16 @@ template <class Body> void reduce(Cpu cpu, Index loads, Index n, const Body& bod
   constexpr Index chunk = 8192;
   const Index chunks = (n + chunk - 1) / chunk;
   std::vector<double> partial(static_cast<std::size_t>(loads * chunks));
-  [[maybe_unused]] const Index wanted = omp_threads(cpu.threads);
-  [[maybe_unused]] const int team = static_cast<int>(
-      wanted < 1 + chunks / 4 ? wanted : 1 + chunks / 4); // starting a thread costs time
-#pragma omp parallel for schedule(static) collapse(2) num_threads(team)
-  for (Index load = 0; load < loads; ++load)
-    for (Index c = 0; c < chunks; ++c)
+  const Index wanted = thread_number(cpu.threads);
+  const int team = static_cast<int>(
+      wanted < 1 + chunks / 4 ? wanted : 1 + chunks / 4); // waking a thread costs time
+  share(loads * chunks, team, [&](Index begin, Index end, int) {
+    for (Index i = begin; i < end; ++i) {
+      const Index load = i / chunks, c = i % chunks;
       in_best_isa<ReduceChunk<Body>>(&body, load, c * chunk, c + 1 < chunks ? (c + 1) * chunk : n,
-                                     partial.data() + load * chunks + c);
+                                     partial.data() + i);
+    }
+  });
   if (sum == nullptr)
     return;
   for (Index load = 0; load < loads; ++load) {

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: MIT
 #include "ops/bit_correlation.hpp"
 
-#include "core/for_each.hpp" // for for_each, omp_threads
-#include "core/simd.hpp"     // for best_isa, in_best_isa
+#include "core/simd.hpp"    // for best_isa, in_best_isa
+#include "core/threads.hpp" // for share, thread_number
 
 #include <algorithm> // for fill, min
 #include <cstring>   // for memcpy
@@ -20,7 +20,7 @@ namespace {
 
 int team(Index tasks, Index work, int threads) {
   const Index worth = 1 + work / (1 << 22); // about a millisecond for each
-  return static_cast<int>(std::min<Index>({omp_threads(threads), tasks, worth}));
+  return static_cast<int>(std::min<Index>({thread_number(threads), tasks, worth}));
 }
 
 // ------------------------------------------------------------------------------------ packing
@@ -296,78 +296,80 @@ void pack_bits_cpu(const PackBits& op, int threads) {
     // in the order of memory: the bits written are few, the voxels read are many
     const bool slabs_first = op.stride_o >= op.stride_i;
     const Index outer = slabs_first ? op.slabs : op.rows, inner = slabs_first ? op.rows : op.slabs;
-    [[maybe_unused]] const int workers = team(outer, voxels, threads);
-#pragma omp parallel for schedule(static) num_threads(workers)
-    for (Index m = 0; m < outer; ++m)
-      for (Index n = 0; n < inner; ++n)
-        pack_row(op, slabs_first ? m : n, slabs_first ? n : m, level);
+    share(outer, team(outer, voxels, threads), [&](Index begin, Index end, int) {
+      for (Index m = begin; m < end; ++m)
+        for (Index n = 0; n < inner; ++n)
+          pack_row(op, slabs_first ? m : n, slabs_first ? n : m, level);
+    });
     for (Index o = 0; o < op.slabs; ++o)
       pack_ends(op, o);
     return;
   }
-  [[maybe_unused]] const int workers = team(op.slabs, voxels, threads);
-#pragma omp parallel for schedule(static) num_threads(workers)
-  for (Index o = 0; o < op.slabs; ++o) {
-    pack_columns(op, o, level);
-    pack_ends(op, o);
+  share(op.slabs, team(op.slabs, voxels, threads), [&](Index begin, Index end, int) {
+    for (Index o = begin; o < end; ++o) {
+      pack_columns(op, o, level);
+      pack_ends(op, o);
+    }
+  });
+}
+
+static void count_pairs(const BitPairs& op, Index o, Index r) {
+  const BitLattice& l = op.lattice;
+  const Word* a = op.a + o * l.slab;
+  const BitShift shift = l.shift(o, r);
+  std::int64_t sum = 0;
+  if (shift.slab >= 0) {
+    const Word* b = op.b + shift.slab * l.slab;
+    const Index n = l.extent(r);
+#if M3D_X86
+    if (best_isa() == Isa::avx512)
+      sum = pairs_avx512(a, b, n, shift);
+    else
+#endif
+      in_best_isa<Pairs>(a, b, n, shift, &sum);
   }
+  op.counts[o * l.lags + r] = sum;
 }
 
 void bit_pairs_cpu(const BitPairs& op, int threads) {
   const BitLattice& l = op.lattice;
-  const Index chunk = l.slabs >= 64 ? l.lags : 1; // few slabs: share out the lags too
-  const Index chunks = (l.lags + chunk - 1) / std::max<Index>(chunk, 1);
-  const Index tasks = l.slabs * chunks;
-  [[maybe_unused]] const int workers = team(tasks, l.slabs * l.rows * l.words * l.lags, threads);
-#pragma omp parallel for schedule(static) num_threads(workers)
-  for (Index task = 0; task < tasks; ++task) {
-    const Index o = task / chunks;
-    const Word* a = op.a + o * l.slab;
-    for (Index r = task % chunks * chunk; r < std::min(l.lags, (task % chunks + 1) * chunk); ++r) {
-      const BitShift shift = l.shift(o, r);
-      std::int64_t sum = 0;
-      if (shift.slab >= 0) {
-        const Word* b = op.b + shift.slab * l.slab;
-        const Index n = l.extent(r);
+  const Index tasks = l.slabs * l.lags;
+  share(tasks, team(tasks, tasks * l.rows * l.words, threads), [&](Index begin, Index end, int) {
+    for (Index task = begin; task < end; ++task)
+      count_pairs(op, task / l.lags, task % l.lags);
+  });
+}
+
+/// The segments of one slab; `sums`: 8 numbers for each lag.
+static void count_segments(const BitSegments& op, Index o, std::vector<Word>& sums) {
+  const BitLattice& l = op.lattice;
+  const Index words = l.rows * l.words;
+  sums.assign(std::size_t(l.lags) * 8, 0);
+  for (Index j = 0; j < words; j += 8) {
+    const Index n = std::min<Index>(8, words - j);
 #if M3D_X86
-        if (best_isa() == Isa::avx512)
-          sum = pairs_avx512(a, b, n, shift);
-        else
+    if (best_isa() == Isa::avx512)
+      segments_avx512(op, o, j, n, sums.data());
+    else
 #endif
-          in_best_isa<Pairs>(a, b, n, shift, &sum);
-      }
-      op.counts[o * l.lags + r] = sum;
-    }
+      in_best_isa<Segments>(&op, o, j, n, sums.data());
+  }
+  for (Index r = 0; r < l.lags; ++r) {
+    Word sum = 0;
+    for (Index k = 0; k < 8; ++k)
+      sum += sums[std::size_t(8 * r + k)];
+    op.counts[o * l.lags + r] = std::int64_t(sum);
   }
 }
 
 void bit_segments_cpu(const BitSegments& op, int threads) {
   const BitLattice& l = op.lattice;
-  const Index words = l.rows * l.words;
-  [[maybe_unused]] const int workers = team(l.slabs, l.slabs * words * 32, threads);
-#pragma omp parallel num_threads(workers)
-  {
-    std::vector<Word> sums(std::size_t(l.lags) * 8);
-#pragma omp for schedule(dynamic, 4)
-    for (Index o = 0; o < l.slabs; ++o) {
-      std::fill(sums.begin(), sums.end(), Word(0));
-      for (Index j = 0; j < words; j += 8) {
-        const Index n = std::min<Index>(8, words - j);
-#if M3D_X86
-        if (best_isa() == Isa::avx512)
-          segments_avx512(op, o, j, n, sums.data());
-        else
-#endif
-          in_best_isa<Segments>(&op, o, j, n, sums.data());
-      }
-      for (Index r = 0; r < l.lags; ++r) {
-        Word sum = 0;
-        for (Index k = 0; k < 8; ++k)
-          sum += sums[std::size_t(8 * r + k)];
-        op.counts[o * l.lags + r] = std::int64_t(sum);
-      }
-    }
-  }
+  const int workers = team(l.slabs, l.slabs * l.rows * l.words * 32, threads);
+  share(l.slabs, workers, [&](Index begin, Index end, int) {
+    std::vector<Word> sums;
+    for (Index o = begin; o < end; ++o)
+      count_segments(op, o, sums);
+  });
 }
 
 } // namespace micro3d

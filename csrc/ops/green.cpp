@@ -2,10 +2,11 @@
 // SPDX-License-Identifier: MIT
 #include "ops/green.hpp"
 
-#include "core/for_each.hpp" // for omp_threads
-#include "core/simd.hpp"     // for in_best_isa
+#include "core/simd.hpp"    // for in_best_isa
+#include "core/threads.hpp" // for share, thread_number
 
-#include <vector> // for vector
+#include <algorithm> // for min
+#include <vector>    // for vector
 
 namespace micro3d {
 
@@ -80,13 +81,12 @@ template <class T> struct SeparableRow {
 template <class Row, class Op>
 void rows(Index loads, Index count, Index voxels, const Op& op, double* rz, int threads) {
   std::vector<double> partial(static_cast<std::size_t>(loads * count));
-  const Index worth = 1 + voxels / 8192; // starting a thread costs time
-  [[maybe_unused]] const Index wanted = omp_threads(threads);
-  [[maybe_unused]] const int team = static_cast<int>(wanted < worth ? wanted : worth);
-#pragma omp parallel for schedule(static) collapse(2) num_threads(team)
-  for (Index load = 0; load < loads; ++load)
-    for (Index row = 0; row < count; ++row)
-      in_best_isa<Row>(&op, load, row, partial.data() + load * count + row);
+  const Index worth = 1 + voxels / 8192; // waking a thread costs time
+  const int team = static_cast<int>(std::min<Index>(thread_number(threads), worth));
+  share(loads * count, team, [&](Index begin, Index end, int) {
+    for (Index i = begin; i < end; ++i)
+      in_best_isa<Row>(&op, i / count, i % count, partial.data() + i);
+  });
   for (Index load = 0; load < loads; ++load) {
     double sum = 0.0;
     for (Index row = 0; row < count; ++row)

@@ -2,13 +2,14 @@
 // SPDX-License-Identifier: MIT
 #include "ops/green_convolve.hpp"
 
-#include "core/for_each.hpp" // for omp_threads
-#include "core/simd.hpp"     // for in_best_isa
-#include "ops/fft.hpp"       // for FftPlan, FftBody, fft_lanes, fft_takes
+#include "core/simd.hpp"    // for in_best_isa
+#include "core/threads.hpp" // for share, thread_number
+#include "ops/fft.hpp"      // for FftPlan, FftBody, fft_lanes, fft_takes
 
 #include <algorithm> // for min, max
 #include <cmath>     // for cos, sin
 #include <cstdint>   // for uintptr_t
+#include <optional>  // for optional
 #include <vector>    // for vector
 
 namespace micro3d {
@@ -256,104 +257,128 @@ template <class T, int N> struct Product {
   }
 };
 
+/// The buffers of one thread.
+template <class T> struct ConvolveBuffers {
+  Columns<T> columns;
+  std::vector<Columns<T>> rows; // of each component
+
+  ConvolveBuffers(Index n, int components, Index nx) : columns(n) {
+    rows.reserve(std::size_t(components));
+    for (int i = 0; i < components; ++i)
+      rows.emplace_back(nx);
+  }
+};
+
+/// The three walks: along y; along z and x, and back; back along y.
+template <class T, int N> struct Convolution {
+  static constexpr int L = fft_lanes<T>;
+  const GreenConvolve<T, N>& op;
+  Index nz = op.nz, ny = op.ny, nx = op.nx, half = op.half();
+  Index slab = nz * 2 * nx; // of one k_y and component
+  Index pitch = N * slab;   // from one k_y to the next
+  FftPlan<T> along_z{nz}, along_y{ny}, along_x{nx};
+  Waves<T> wz{nz, (nz + L - 1) / L* L}, wy{ny, ny}, wx{nx, nx};
+
+  explicit Convolution(const GreenConvolve<T, N>& given) : op(given) {}
+
+  ConvolveBuffers<T> buffers() const { return {std::max(ny, nz), N, nx}; }
+
+  /// Where a plane of `r` and `z` lies in the spectrum.
+  T* rows_of(Index plane) const {
+    const Index z = plane % nz, i = plane / nz % N, l = plane / nz / N;
+    return op.spectrum + l * half * pitch + i * slab + 2 * z * nx;
+  }
+  void forth(Index plane, Columns<T>& columns) const {
+    for (Index x = 0; x < nx; x += 2 * L) {
+      in_best_isa<LoadReal<T>>(op.r + plane * ny * nx, ny, nx, x, columns.re, columns.im);
+      columns.forward(along_y);
+      in_best_isa<Split<T>>(static_cast<const T*>(columns.re), static_cast<const T*>(columns.im),
+                            ny, rows_of(plane), pitch, nx, x);
+    }
+  }
+  void back(Index plane, Columns<T>& columns) const {
+    for (Index x = 0; x < nx; x += 2 * L) {
+      in_best_isa<Join<T>>(static_cast<const T*>(rows_of(plane)), pitch, nx, x, ny, columns.re,
+                           columns.im);
+      columns.backward(along_y);
+      in_best_isa<StoreReal<T>>(op.z + plane * ny * nx, ny, nx, x,
+                                static_cast<const T*>(columns.re),
+                                static_cast<const T*>(columns.im));
+    }
+  }
+
+  void turn_z(T* of, bool forward, Columns<T>& columns) const {
+    if (nz == 1)
+      return;
+    for (int i = 0; i < N; ++i)
+      for (Index x = 0; x < nx; x += L) {
+        T* const at = of + i * slab;
+        in_best_isa<LoadColumns<T>>(static_cast<const T*>(at), nz, nx, x, columns.re, columns.im);
+        if (forward)
+          columns.forward(along_z);
+        else
+          columns.backward(along_z);
+        in_best_isa<StoreColumns<T>>(at, nz, nx, x, static_cast<const T*>(columns.re),
+                                     static_cast<const T*>(columns.im));
+      }
+  }
+  /// One k_y of one load; returns its part of r.z.
+  double multiply(Index job, ConvolveBuffers<T>& mine) const {
+    T* const of = op.spectrum + job * pitch;
+    const Index ky = job % half;
+    turn_z(of, true, mine.columns);
+    double sum = 0.0;
+    for (Index z = 0; z < nz; z += L) {
+      T *re[N], *im[N];
+      for (int i = 0; i < N; ++i) {
+        Columns<T>& own = mine.rows[std::size_t(i)];
+        in_best_isa<LoadRows<T>>(static_cast<const T*>(of + i * slab + 2 * z * nx), nz - z, nx,
+                                 own.re, own.im);
+        own.forward(along_x);
+        re[i] = own.re, im[i] = own.im;
+      }
+      in_best_isa<Product<T, N>>(&op.green, &wx, &wy, ky, &wz, z, nx, static_cast<T* const*>(re),
+                                 static_cast<T* const*>(im), &sum);
+      for (int i = 0; i < N; ++i) {
+        Columns<T>& own = mine.rows[std::size_t(i)];
+        own.backward(along_x);
+        in_best_isa<StoreRows<T>>(of + i * slab + 2 * z * nx, nz - z, nx,
+                                  static_cast<const T*>(own.re), static_cast<const T*>(own.im));
+      }
+    }
+    turn_z(of, false, mine.columns);
+    return ky > 0 && 2 * ky < ny ? 2.0 * sum : sum; // its mirror image is not stored
+  }
+};
+
 } // namespace
 
 template <class T, int N>
 void green_convolve_cpu(const GreenConvolve<T, N>& op, double* rz, int threads) {
-  constexpr int L = fft_lanes<T>;
-  const Index nz = op.nz, ny = op.ny, nx = op.nx, half = op.half();
-  const Index slab = nz * 2 * nx; // of one k_y and component
-  const Index pitch = N * slab;   // from one k_y to the next
-  const FftPlan<T> along_z(nz), along_y(ny), along_x(nx);
-  const Waves<T> wz(nz, (nz + L - 1) / L * L), wy(ny, ny), wx(nx, nx);
-  std::vector<double> sums(std::size_t(op.loads * half), 0.0);
-  const Index worth = 1 + nz * ny * nx / 16384; // starting a thread costs time
-  [[maybe_unused]] const int team = static_cast<int>(std::min<Index>(omp_threads(threads), worth));
-
-#pragma omp parallel num_threads(team) if (team > 1)
-  {
-    Columns<T> columns(std::max(ny, nz));
-    std::vector<Columns<T>> rows;
-    rows.reserve(N);
-    for (int i = 0; i < N; ++i)
-      rows.emplace_back(nx);
-
-#pragma omp for schedule(static)
-    for (Index plane = 0; plane < op.loads * N * nz; ++plane) { // along y
-      const Index z = plane % nz, i = plane / nz % N, l = plane / nz / N;
-      const T* const from = op.r + plane * ny * nx;
-      T* const to = op.spectrum + l * half * pitch + i * slab + 2 * z * nx;
-      for (Index x = 0; x < nx; x += 2 * L) {
-        in_best_isa<LoadReal<T>>(from, ny, nx, x, columns.re, columns.im);
-        columns.forward(along_y);
-        in_best_isa<Split<T>>(static_cast<const T*>(columns.re), static_cast<const T*>(columns.im),
-                              ny, to, pitch, nx, x);
-      }
-    }
-
-#pragma omp for schedule(dynamic)
-    for (Index job = 0; job < op.loads * half; ++job) { // along z and x, and back
-      T* const of = op.spectrum + job * pitch;
-      const auto turn_z = [&](bool forward) {
-        if (nz > 1)
-          for (int i = 0; i < N; ++i)
-            for (Index x = 0; x < nx; x += L) {
-              T* const at = of + i * slab;
-              in_best_isa<LoadColumns<T>>(static_cast<const T*>(at), nz, nx, x, columns.re,
-                                          columns.im);
-              if (forward)
-                columns.forward(along_z);
-              else
-                columns.backward(along_z);
-              in_best_isa<StoreColumns<T>>(at, nz, nx, x, static_cast<const T*>(columns.re),
-                                           static_cast<const T*>(columns.im));
-            }
-      };
-      turn_z(true);
-      double sum = 0.0;
-      for (Index z = 0; z < nz; z += L) {
-        T *re[N], *im[N];
-        for (int i = 0; i < N; ++i) {
-          Columns<T>& own = rows[std::size_t(i)];
-          in_best_isa<LoadRows<T>>(static_cast<const T*>(of + i * slab + 2 * z * nx), nz - z, nx,
-                                   own.re, own.im);
-          own.forward(along_x);
-          re[i] = own.re, im[i] = own.im;
-        }
-        in_best_isa<Product<T, N>>(&op.green, &wx, &wy, job % half, &wz, z, nx,
-                                   static_cast<T* const*>(re), static_cast<T* const*>(im), &sum);
-        for (int i = 0; i < N; ++i) {
-          Columns<T>& own = rows[std::size_t(i)];
-          own.backward(along_x);
-          in_best_isa<StoreRows<T>>(of + i * slab + 2 * z * nx, nz - z, nx,
-                                    static_cast<const T*>(own.re), static_cast<const T*>(own.im));
-        }
-      }
-      turn_z(false);
-      const Index ky = job % half;
-      sums[std::size_t(job)] =
-          ky > 0 && 2 * ky < ny ? 2.0 * sum : sum; // its mirror image is not stored
-    }
-
-#pragma omp for schedule(static)
-    for (Index plane = 0; plane < op.loads * N * nz; ++plane) { // back along y
-      const Index z = plane % nz, i = plane / nz % N, l = plane / nz / N;
-      const T* const from = op.spectrum + l * half * pitch + i * slab + 2 * z * nx;
-      T* const to = op.z + plane * ny * nx;
-      for (Index x = 0; x < nx; x += 2 * L) {
-        in_best_isa<Join<T>>(from, pitch, nx, x, ny, columns.re, columns.im);
-        columns.backward(along_y);
-        in_best_isa<StoreReal<T>>(to, ny, nx, x, static_cast<const T*>(columns.re),
-                                  static_cast<const T*>(columns.im));
-      }
-    }
-  }
+  const Convolution<T, N> all(op);
+  const Index planes = op.loads * N * op.nz, jobs = op.loads * all.half;
+  const Index worth = 1 + op.nz * op.ny * op.nx / 16384; // waking a thread costs time
+  const int team = static_cast<int>(std::min<Index>(thread_number(threads), worth));
+  std::vector<double> sums(std::size_t(jobs), 0.0);
+  std::vector<std::optional<ConvolveBuffers<T>>> buffers(static_cast<std::size_t>(team));
+  const auto walk = [&](Index n, const auto& one) {
+    share(n, team, [&](Index begin, Index end, int worker) {
+      auto& mine = buffers[std::size_t(worker)];
+      if (!mine)
+        mine.emplace(all.buffers());
+      for (Index i = begin; i < end; ++i)
+        one(i, *mine);
+    });
+  };
+  walk(planes, [&](Index i, ConvolveBuffers<T>& mine) { all.forth(i, mine.columns); });
+  walk(jobs,
+       [&](Index i, ConvolveBuffers<T>& mine) { sums[std::size_t(i)] = all.multiply(i, mine); });
+  walk(planes, [&](Index i, ConvolveBuffers<T>& mine) { all.back(i, mine.columns); });
   for (Index l = 0; l < op.loads; ++l) {
     rz[l] = 0.0;
-    for (Index ky = 0; ky < half; ++ky)
-      rz[l] += sums[std::size_t(l * half + ky)];
+    for (Index ky = 0; ky < all.half; ++ky)
+      rz[l] += sums[std::size_t(l * all.half + ky)];
   }
-  // One function: three passes over the same buffers, in the order of the transforms.
 }
 
 template void green_convolve_cpu(const GreenConvolve<float, 1>&, double*, int);

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: MIT
 #include "ops/hex8.hpp"
 
-#include "core/for_each.hpp" // for omp_threads
-#include "core/simd.hpp"     // for in_best_isa
+#include "core/simd.hpp"    // for in_best_isa
+#include "core/threads.hpp" // for share, thread_number
 
 #include <algorithm> // for min
 #include <vector>    // for vector
@@ -253,15 +253,16 @@ template <class Model, class S, class T> struct Slab {
 };
 
 template <class Model, class S, class T> void walk(const Hex8<S, T>& op, int threads) {
-  const Index worth = 1 + op.voxels() / 4096; // starting a thread costs time
-  [[maybe_unused]] const int team =
-      static_cast<int>(std::min<Index>({omp_threads(threads), op.nz, worth}));
+  const Index worth = 1 + op.voxels() / 4096; // waking a thread costs time
+  const int team = static_cast<int>(std::min<Index>({thread_number(threads), op.nz, worth}));
   std::vector<double> dots(std::size_t(op.loads * op.nz), 0.0);
-#pragma omp parallel for schedule(static) collapse(2) num_threads(team)
-  for (Index load = 0; load < op.loads; ++load)
-    for (int part = 0; part < team; ++part)
+  share(op.loads * team, team, [&](Index begin, Index end, int) {
+    for (Index i = begin; i < end; ++i) {
+      const Index load = i / team, part = i % team;
       in_best_isa<Slab<Model, S, T>>(&op, load, op.nz * part / team, op.nz * (part + 1) / team,
                                      dots.data() + load * op.nz);
+    }
+  });
   if (op.dot_kind == Hex8Dot::none)
     return;
   for (Index load = 0; load < op.loads; ++load) {

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "ops/mean_hold.hpp"
 
-#include "core/for_each.hpp"     // for omp_threads
+#include "core/for_each.hpp"     // for for_each
 #include "core/simd.hpp"         // for in_best_isa
 #include "ops/channels_last.hpp" // for Elements
 

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: MIT
 #include "ops/multigrid.hpp"
 
-#include "core/for_each.hpp" // for omp_threads
-#include "core/simd.hpp"     // for in_best_isa
+#include "core/simd.hpp"    // for in_best_isa
+#include "core/threads.hpp" // for share, thread_number
 
 #include <algorithm> // for min, max, fill_n
 
@@ -311,23 +311,22 @@ struct Pipeline {
     Index low[most] = {0, 0, 0};
     for (int s = 1; s < stages; ++s)
       low[s] = low[s - 1] + below[s];
-    const auto start = [&](int part) { return nz * part / team; };
-    const auto lowest = [&](int part, int s) { return part == 0 ? 0 : start(part) + low[s]; };
-    const auto end = [&](int part, int s) { return part + 1 == team ? nz : start(part + 1) - s; };
-#pragma omp parallel num_threads(team) if (team > 1)
-    {
-#pragma omp for schedule(static)
-      for (int part = 0; part < team; ++part)
+    const auto start = [&](Index part) { return nz * part / team; };
+    const auto lowest = [&](Index part, int s) { return part == 0 ? 0 : start(part) + low[s]; };
+    const auto end = [&](Index part, int s) { return part + 1 == team ? nz : start(part + 1) - s; };
+    share(team, team, [&](Index first_part, Index last_part, int) {
+      for (Index part = first_part; part < last_part; ++part)
         for (Index t = start(part); t < start(part + 1) + stages; ++t)
           for (int s = 0; s < stages; ++s)
             if (t - s >= lowest(part, s) && t - s < end(part, s))
               stage(s, t - s);
-#pragma omp for schedule(static)
-      for (int part = 1; part < team; ++part)
+    });
+    share(team - 1, team, [&](Index first_end, Index last_end, int) {
+      for (Index part = first_end; part < last_end; ++part)
         for (int s = 1; s < stages; ++s)
-          for (Index z = end(part - 1, s); z < lowest(part, s); ++z)
+          for (Index z = end(part, s); z < lowest(part + 1, s); ++z)
             stage(s, z);
-    }
+    });
   }
 };
 
@@ -336,7 +335,7 @@ struct CpuWalk {
   const PlatesLevel* top; // whose last half sweep takes b.x along
   double* rz;
 
-  int team(const PlatesLevel& l) const { // starting a thread costs time
+  int team(const PlatesLevel& l) const { // waking a thread costs time
     return static_cast<int>(std::max<Index>(1, std::min<Index>(threads, l.size() / 65536)));
   }
   static void smooth_plane(const PlatesLevel& l, int colour, Index z) {
@@ -409,7 +408,7 @@ void multigrid_cycle_cpu(const PlatesHierarchy& h, float* z, const float* r, int
   PlatesHierarchy own = h;
   own.levels[0].x = z;
   own.levels[0].b = const_cast<float*>(r); // read alone
-  multigrid_visit(own, 0, visits, true, CpuWalk{omp_threads(threads), &own.levels[0], rz});
+  multigrid_visit(own, 0, visits, true, CpuWalk{thread_number(threads), &own.levels[0], rz});
 }
 
 } // namespace micro3d

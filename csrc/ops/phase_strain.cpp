@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: MIT
 #include "ops/phase_strain.hpp"
 
-#include "core/for_each.hpp" // for omp_threads
-#include "core/simd.hpp"     // for in_best_isa
+#include "core/simd.hpp"    // for in_best_isa
+#include "core/threads.hpp" // for share, thread_number
 
 #include <algorithm> // for min
 #include <vector>    // for vector
@@ -68,13 +68,12 @@ template <class S> struct PlaneStrain {
 template <class S> void phase_strain_cpu(const PhaseStrain<S>& op, int threads) {
   const std::size_t size = std::size_t(op.phases * op.strains());
   std::vector<double> planes(std::size_t(op.loads * op.nz) * size, 0.0);
-  [[maybe_unused]] const int team = static_cast<int>(std::min<Index>(
-      omp_threads(threads), 1 + op.voxels() / 16384)); // starting a thread costs time
-#pragma omp parallel for schedule(static) collapse(2) num_threads(team)
-  for (Index load = 0; load < op.loads; ++load)
-    for (Index z = 0; z < op.nz; ++z)
-      in_best_isa<PlaneStrain<S>>(&op, load, z,
-                                  planes.data() + std::size_t(load * op.nz + z) * size);
+  const int team = static_cast<int>(std::min<Index>(
+      thread_number(threads), 1 + op.voxels() / 16384)); // waking a thread costs time
+  share(op.loads * op.nz, team, [&](Index begin, Index end, int) {
+    for (Index i = begin; i < end; ++i)
+      in_best_isa<PlaneStrain<S>>(&op, i / op.nz, i % op.nz, planes.data() + std::size_t(i) * size);
+  });
   for (Index load = 0; load < op.loads; ++load)
     for (std::size_t k = 0; k < size; ++k) {
       double total = 0.0;

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: MIT
 #include "ops/reverse_step.hpp"
 
-#include "core/for_each.hpp" // for omp_threads
-#include "core/simd.hpp"     // for in_best_isa
+#include "core/simd.hpp"    // for in_best_isa
+#include "core/threads.hpp" // for share, thread_number
 
 #include <algorithm> // for min
 #include <utility>   // for swap
@@ -165,11 +165,10 @@ void reverse_step_cpu(const ReverseStep& given, int threads) {
   const ReverseStep op = with_long_rows(given);
   const Index tiles = Tiling{op}.count();
   const Index worth = 1 + op.extent[0] * op.extent[1] * op.extent[2] * op.extent[3] / 16384;
-  [[maybe_unused]] const int team = static_cast<int>(
-      std::min<Index>({omp_threads(threads), tiles, worth})); // starting a thread costs time
-#pragma omp parallel for schedule(static) num_threads(team)
-  for (int part = 0; part < team; ++part)
-    in_best_isa<ReverseStepBody>(&op, tiles * part / team, tiles * (part + 1) / team);
+  const int team =
+      static_cast<int>(std::min<Index>(thread_number(threads), worth)); // waking one costs time
+  share(tiles, team,
+        [&](Index begin, Index end, int) { in_best_isa<ReverseStepBody>(&op, begin, end); });
 }
 
 } // namespace micro3d

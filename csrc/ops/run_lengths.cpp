@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "ops/run_lengths.hpp"
 
-#include "core/for_each.hpp" // for omp_threads
+#include "core/threads.hpp" // for share, thread_number
 
 #include <algorithm> // for min
 #include <vector>    // for vector
@@ -174,6 +174,50 @@ struct ColumnBlock {
   }
 };
 
+/// What a thread keeps: its histogram and its buffers.
+struct Worker {
+  std::vector<std::int64_t> counts, full; // counts[0]: counted nowhere
+  ColumnBlock block;
+  std::vector<std::uint8_t> row, mask_row;
+
+  void prepare(const RunLengths& op, Index columns, bool along) {
+    if (!counts.empty())
+      return;
+    counts.resize(std::size_t(op.n_phases) * std::size_t(op.length + 1) + 1);
+    full.resize(std::size_t(op.n_phases));
+    if (along) {
+      row.resize(op.step == 1 ? 0 : std::size_t(op.length));
+      mask_row.resize(op.mask_step == 1 ? 0 : std::size_t(op.length));
+    } else {
+      block.reserve(columns, op.mask != nullptr);
+    }
+  }
+
+  /// Rows i, i + 1, ... of a block of them, or row i alone.
+  void scan(const RunLengths& op, Index o, Index i, Index columns, bool along) {
+    const Tally tally{counts.data() + 1, full.data()};
+    const std::uint8_t* l = op.labels + o * op.outer + i * op.inner;
+    const std::uint8_t* m = op.mask ? op.mask + o * op.mask_outer + i * op.mask_inner : nullptr;
+    const Index n = std::min(columns, op.n_inner - i);
+    if (!along) {
+      m ? block.scan<true>(op, l, m, n, tally) : block.scan<false>(op, l, m, n, tally);
+      return;
+    }
+    const std::uint8_t* line = contiguous(l, op.step, op.length, row.data());
+    if (m)
+      scan_row<true>(op, line, contiguous(m, op.mask_step, op.length, mask_row.data()), tally);
+    else
+      scan_row<false>(op, line, m, tally);
+  }
+
+  void add_to(const RunLengths& op) const {
+    for (std::size_t k = 1; k < counts.size(); ++k)
+      op.counts[k - 1] += counts[k];
+    for (std::size_t k = 0; k < full.size(); ++k)
+      op.full[k] += full[k];
+  }
+};
+
 } // namespace
 
 void run_lengths_cpu(const RunLengths& given, int threads) {
@@ -191,48 +235,17 @@ void run_lengths_cpu(const RunLengths& given, int threads) {
   const Index columns = along ? 1 : std::min<Index>(op.n_inner, 8192);
   const Index blocks = (op.n_inner + columns - 1) / columns;
   const Index tasks = op.n_outer * blocks;
-  const std::size_t slots = std::size_t(op.n_phases) * std::size_t(op.length + 1);
-  const Index worth =
-      1 + op.length * op.n_outer * op.n_inner / 65536; // starting a thread costs time
-  [[maybe_unused]] const int team =
-      static_cast<int>(std::min<Index>({omp_threads(threads), tasks, worth}));
-
-#pragma omp parallel num_threads(team)
-  {
-    std::vector<std::int64_t> counts(slots + 1, 0), full(std::size_t(op.n_phases), 0);
-    const Tally tally{counts.data() + 1, full.data()};
-    ColumnBlock block;
-    std::vector<std::uint8_t> row, mask_row;
-    if (along) {
-      row.resize(op.step == 1 ? 0 : std::size_t(op.length));
-      mask_row.resize(op.mask_step == 1 ? 0 : std::size_t(op.length));
-    } else {
-      block.reserve(columns, op.mask != nullptr);
-    }
-#pragma omp for schedule(static)
-    for (Index task = 0; task < tasks; ++task) {
-      const Index o = task / blocks, i = task % blocks * columns;
-      const std::uint8_t* l = op.labels + o * op.outer + i * op.inner;
-      const std::uint8_t* m = op.mask ? op.mask + o * op.mask_outer + i * op.mask_inner : nullptr;
-      const Index n = std::min(columns, op.n_inner - i);
-      if (!along) {
-        m ? block.scan<true>(op, l, m, n, tally) : block.scan<false>(op, l, m, n, tally);
-        continue;
-      }
-      const std::uint8_t* line = contiguous(l, op.step, op.length, row.data());
-      if (m)
-        scan_row<true>(op, line, contiguous(m, op.mask_step, op.length, mask_row.data()), tally);
-      else
-        scan_row<false>(op, line, m, tally);
-    }
-#pragma omp critical(m3d_run_lengths)
-    {
-      for (std::size_t i = 0; i < slots; ++i)
-        op.counts[i] += tally.counts[i];
-      for (std::size_t i = 0; i < full.size(); ++i)
-        op.full[i] += full[i];
-    }
-  }
+  const Index worth = 1 + op.length * op.n_outer * op.n_inner / 65536; // waking one costs time
+  const int team = static_cast<int>(std::min<Index>({thread_number(threads), tasks, worth}));
+  std::vector<Worker> workers(static_cast<std::size_t>(team));
+  share(tasks, team, [&](Index begin, Index end, int worker) {
+    Worker& mine = workers[std::size_t(worker)];
+    mine.prepare(op, columns, along);
+    for (Index task = begin; task < end; ++task)
+      mine.scan(op, task / blocks, task % blocks * columns, columns, along);
+  });
+  for (const Worker& worker : workers)
+    worker.add_to(op);
 }
 
 } // namespace micro3d

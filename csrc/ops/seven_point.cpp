@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: MIT
 #include "ops/seven_point.hpp"
 
-#include "core/for_each.hpp" // for omp_threads
-#include "core/simd.hpp"     // for in_best_isa
+#include "core/simd.hpp"    // for in_best_isa
+#include "core/threads.hpp" // for share, thread_number
 
 #include <algorithm> // for min, fill_n
 #include <vector>    // for vector
@@ -116,13 +116,12 @@ template <class S, class T> struct Planes {
 } // namespace
 
 template <class S, class T> void seven_point_cpu(const SevenPoint<S, T>& op, int threads) {
-  const Index worth = 1 + op.nz * op.ny * op.nx / 16384; // starting a thread costs time
-  [[maybe_unused]] const int team =
-      static_cast<int>(std::min<Index>({omp_threads(threads), op.nz, worth}));
+  const Index worth = 1 + op.nz * op.ny * op.nx / 16384; // waking a thread costs time
+  const int team = static_cast<int>(std::min<Index>(thread_number(threads), worth));
   std::vector<double> dots(std::size_t(op.nz), 0.0);
-#pragma omp parallel for schedule(static) num_threads(team)
-  for (int part = 0; part < team; ++part)
-    in_best_isa<Planes<S, T>>(&op, op.nz * part / team, op.nz * (part + 1) / team, dots.data());
+  share(op.nz, team, [&](Index begin, Index end, int) {
+    in_best_isa<Planes<S, T>>(&op, begin, end, dots.data());
+  });
   if (op.dot_kind == SevenPointDot::none)
     return;
   double sum = 0.0;

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "ops/spectrum.hpp"
 
-#include "core/for_each.hpp" // for for_each
+#include "core/for_each.hpp" // for for_each, share, thread_number
 
 #include <algorithm> // for min
 #include <vector>    // for vector
@@ -12,7 +12,7 @@ namespace micro3d {
 namespace {
 
 int team(Index n, int threads) {
-  return static_cast<int>(std::min<Index>(omp_threads(threads), 1 + n / (1 << 20)));
+  return static_cast<int>(std::min<Index>(thread_number(threads), 1 + n / (1 << 20)));
 }
 
 /// One thread's histograms.
@@ -49,17 +49,23 @@ template <class T> void store_counts_cpu(Index planes, const StoreCounts<T>& op,
 template <class T> void sum_radially_cpu(Index planes, const SumRadially<T>& op, int threads) {
   const StoreCounts<T>& p = op.planes;
   const Index rows = planes * p.y.size;
-  [[maybe_unused]] const int workers = team(rows * p.x.size, threads);
-#pragma omp parallel num_threads(workers)
-  {
-    std::vector<std::int64_t> sums(3 * std::size_t(op.bins));
-    const Sums mine{sums.data(), sums.data() + op.bins, sums.data() + 2 * op.bins};
-#pragma omp for schedule(static)
-    for (Index row = 0; row < rows; ++row)
+  const int workers = team(rows * p.x.size, threads);
+  const auto bins = static_cast<std::size_t>(op.bins);
+  std::vector<std::vector<std::int64_t>> sums(std::size_t(workers),
+                                              std::vector<std::int64_t>(3 * bins));
+  const auto of = [&](std::size_t worker) -> Sums {
+    std::int64_t* const first = sums[worker].data();
+    return {first, first + bins, first + 2 * bins};
+  };
+  share(rows, workers, [&](Index begin, Index end, int worker) {
+    const Sums mine = of(std::size_t(worker));
+    for (Index row = begin; row < end; ++row)
       for (Index i = 0; i < p.x.size; ++i)
         op.sum(row / p.y.size, row % p.y.size, i, mine);
-#pragma omp critical(m3d_sum_radially)
-    for (Index b = 0; b < op.bins; ++b) {
+  });
+  for (std::size_t worker = 0; worker < sums.size(); ++worker) {
+    const Sums mine = of(worker);
+    for (std::size_t b = 0; b < bins; ++b) {
       op.hits[b] += mine.hit[b];
       if (op.pairs)
         op.pairs[b] += mine.pair[b];

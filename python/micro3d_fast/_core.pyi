@@ -12,7 +12,6 @@ Factors = tuple[Array, Array, Array] | None
 
 __version__: str
 BUILT_WITH_CUDA: bool
-BUILT_WITH_OPENMP: bool
 GROUP_NORM_GRADIENT_PARTIALS: int
 GROUP_NORM_PARTIALS: int
 MAX_THREADS: int
