@@ -47,7 +47,21 @@ NUMBERS = (
     *(2**63 - 1, 2**63, 2**64, -(2**31), -(2**63), -(2**80), 10**30),
     *(0.0, -0.5, 1.5, 1e-300, 1e300, float("inf"), float("-inf"), float("nan")),
 )
-KINDS = (None, True, "x", "", b"x", [], [1, 2], (1, 2, 3), {}, 1j, object(), np.float32(2), range(3))
+KINDS = (
+    None,
+    True,
+    "x",
+    "",
+    b"x",
+    [],
+    [1, 2],
+    (1, 2, 3),
+    {},
+    1j,
+    object(),
+    np.float32(2),
+    range(3),
+)
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
@@ -203,7 +217,11 @@ def reverse_step(a: Arguments) -> Call:
     shape = a.sizes(4)
     keys = {"out": a.array(shape, "f4"), "a": 0.5, "b": -1.0, "noise": a.one_of(0.0, 1.0)}
     keys |= {"net_uncond": a.array(shape, "f4"), "guidance": a.one_of(1.0, 2.0)}
-    keys |= {"h0": a.array(shape, "f4"), "h": a.one_of(0.0, 0.5), "clip": a.one_of(None, (1.0, 0.5))}
+    keys |= {
+        "h0": a.array(shape, "f4"),
+        "h": a.one_of(0.0, 0.5),
+        "clip": a.one_of(None, (1.0, 0.5)),
+    }
     keys |= {"out_net": a.maybe(lambda: a.array(shape, "f2")), "seed": 2**64 - 1, "draw": 3}
     keys |= {"origin": (0, a.one_of(0, 2**31), a.one_of(0, 3)), "threads": a.threads()}
     return (a.array(shape, "f4"), a.array(shape, a.one_of("f4", "f2"))), keys
@@ -385,7 +403,7 @@ def wrong_array(a: Arguments, array: np.ndarray, others: list[np.ndarray]) -> An
     if change == 0:
         return array.astype(a.one_of(*DTYPES), order="K") if array.dtype.kind != "c" else array.real
     if change == 1:
-        return array[along + (slice(None, None, -1),)] if array.ndim else array
+        return array[(*along, slice(None, None, -1))] if array.ndim else array
     if change == 2:
         return array.transpose(a.random.sample(range(array.ndim), array.ndim))
     if change == 3:  # a broadcast view that can be written to
@@ -393,7 +411,7 @@ def wrong_array(a: Arguments, array: np.ndarray, others: list[np.ndarray]) -> An
         return np.lib.stride_tricks.as_strided(array, array.shape, strides)
     if change == 4 and array.ndim:  # every other element of a longer one
         shape = tuple(2 * n if k == axis else n for k, n in enumerate(array.shape))
-        return a.array(shape, array.dtype.str)[along + (slice(None, None, 2),)]
+        return a.array(shape, array.dtype.str)[(*along, slice(None, None, 2))]
     if change == 5:
         array = array.view()
         array.flags.writeable = False
