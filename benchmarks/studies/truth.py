@@ -3,7 +3,7 @@
 """Volumes against the whole truth that their micrographs were cut from; docs/study.md.
 
     python benchmarks/studies truth --data ../shared/data --runs runs/truth
-    python benchmarks/studies truth --materials separator_pp-half --table
+    python benchmarks/studies truth --materials separator_pp-half --table --picture sections.png
 
 For each material a network is trained on 2D slices, and volumes are made by it as it is
 ("trained"), after `calibrate` ("quick") and after `calibrate(effort="full")` ("full"); of the last
@@ -29,7 +29,8 @@ import numpy as np
 
 import micro3d_fast as m3
 from micro3d_fast import statistics
-from micro3d_fast._planes import AXIS_NAMES, PLANES
+from micro3d_fast._palette import PHASE_COLOURS
+from micro3d_fast._planes import AXIS_NAMES, NORMAL, PLANES
 
 from .judging import Table
 from .materials import MATERIALS, Material, real_blocks, training_progress
@@ -239,6 +240,28 @@ def line(name: str, kind: str, row: dict[str, Any]) -> str:
     )
 
 
+def picture(cases: Sequence[Case], count: int) -> Any:
+    """Draw middle sections of a real block, and of the first volume before and after "full"."""
+    from matplotlib.colors import ListedColormap
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 2.1 * len(cases)), layout="constrained")
+    axes = figure.subplots(len(cases), 6, squeeze=False)
+    for case, row in zip(cases, axes, strict=True):
+        box, phases = case.material.box, case.micrographs.n_phases
+        colours = ListedColormap(PHASE_COLOURS[:phases])
+        shown = {"real block": real_blocks(case.truth, box, BLOCKS)[0]}
+        shown |= {kind: case.volumes(kind, count)[0].labels for kind in ("trained", "full")}
+        images = [(n, plane, x) for n, x in shown.items() for plane in (PLANES[0], PLANES[-1])]
+        for ax, (name, plane, labels) in zip(row, images, strict=True):
+            image = labels.take(box // 2, NORMAL[plane])
+            ax.imshow(image, cmap=colours, vmin=0, vmax=phases - 1, interpolation="nearest")
+            ax.set(xticks=[], yticks=[])
+            ax.set_title(f"{name}, {plane}", fontsize=8)
+        row[0].set_ylabel(case.name.replace("_cal_cbd_bridge", ""), fontsize=8)
+    return figure
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
@@ -249,6 +272,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=8)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--table", action="store_true", help="print what is there, make nothing")
+    parser.add_argument("--picture", type=Path, help="also draw sections of --materials here")
     arguments = parser.parse_args()
     if arguments.threads:
         import torch
@@ -264,6 +288,9 @@ def main() -> None:
             rest = {k: v for k, v in blocks.items() if k != "curves"}
             table.put(f"{name} {kind}", {**row, **rest})
             print(line(name, kind, table.rows[f"{name} {kind}"]), flush=True)
+    if arguments.picture:
+        cases = [Case(name, arguments) for name in arguments.materials]
+        picture(cases, arguments.count).savefig(arguments.picture, dpi=130)
     print(
         "| truth | model, passes | S2 xy xz yz, scatter | L xy xz yz, scatter | medians inside "
         "the quartiles | spread over that of blocks | consistent | s to make | s a volume |"
