@@ -14,7 +14,7 @@ export MPLBACKEND = Agg
 
 SOURCES = pyproject.toml CMakeLists.txt $(CONSTRAINTS) $(shell find csrc python -type f -not -name '*.pyc' -not -name '*.so' -not -path '*/.*' 2>/dev/null)
 
-.PHONY: help demo test test-slow test-emulated-cuda fuzz lint bench install clean
+.PHONY: help demo test test-slow test-emulated-cuda fuzz kills lint bench install clean
 
 help:                 ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -46,6 +46,10 @@ FUZZ_COUNT ?= 20000
 FUZZ_SEED  ?= 1
 fuzz: $(VENV)/.installed      ## damaged files of every format: about a minute each
 	$(BIN)/python tests/io/fuzz_files.py --count $(FUZZ_COUNT) --seed $(FUZZ_SEED)
+
+KILLS ?= 24
+kills: $(VENV)/.installed     ## trainings and reconstructions, killed and repeated
+	$(BIN)/python tests/diffusion/kill_training.py --kills $(KILLS) --seed $(FUZZ_SEED)
 
 lint: $(VENV)/.dev            ## ruff, clang-format, mypy
 	$(BIN)/ruff check .

@@ -144,8 +144,6 @@ class Microstructure:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Return the labels; read-only unless a copy is requested."""
-        if copy is None:  # numpy 1 does not know copy=None
-            return np.asarray(self.labels, dtype=dtype)
         return np.array(self.labels, dtype=dtype, copy=copy)
 
     def __len__(self) -> int:
