@@ -97,6 +97,9 @@ def test_tables_and_json_hold_the_result(small):
         rows = list(csv.DictReader(file))
     assert [row["group"] for row in rows] == ["generated"] * 3 + ["real"] * 3
     assert float(rows[2]["E x"]) == small.quantities["E"].values[2, 0]
+    lines = str(small).splitlines()
+    assert lines[0] == small.verdict
+    assert len(lines) == 1 + len(small.done) + 2 + len(small.tests)
     record = json.loads((small.out / "study.json").read_text(encoding="utf-8"))
     assert record["verdict"] == small.verdict
     assert len(record["tests"]) == len(small.tests) > 10
@@ -170,6 +173,9 @@ def test_micrographs_alone_train_a_model_and_need_no_truth(run_study, truth, tmp
     assert found.micrographs.fingerprint() == images.fingerprint()
     assert found.against == "micrographs"
     assert "real blocks" not in found.verdict
+    both = run_study(tmp_path / "both", images, truth, count=1, training=short)
+    assert both.against == "micrographs"
+    assert both.quantities.reference_count == 1
 
 
 def test_refusals_name_the_argument(run_study, model, truth, tmp_path):

@@ -186,18 +186,20 @@ class Study(Result):
 
     def table(self) -> str:
         """Return what is done and every test, as text."""
-        lines = [done_table(self.plan)]
-        if self.tests:
-            lines += ["", f"{'quantity':<34} {'volumes':>24} {'real blocks':>24} {'p':>8}"]
+        rows: list[tuple[str, ...]] = [("quantity", "volumes", "real blocks", "p")]
         for test in self.tests:
-            title = f"{self.quantities[test.quantity].title} {test.component}".rstrip()
-            sides = [
+            sides = (
                 f"{middle:.4g} [{low:.4g}, {high:.4g}]"
                 for low, middle, high in (test.generated, test.reference)
-            ]
-            mark = " *" if test.differs else ""
-            lines.append(f"{title:<34} {sides[0]:>24} {sides[1]:>24} {test.location_p:8.2g}{mark}")
-        return "\n".join(lines)
+            )
+            title = f"{self.quantities[test.quantity].title} {test.component}".rstrip()
+            rows.append((title, *sides, f"{test.location_p:.2g}" + " *" * test.differs))
+        widths = [max(len(row[k]) for row in rows) for k in range(3)]
+        lines = [
+            "  ".join([*(t.ljust(w) for t, w in zip(row, widths, strict=False)), row[3]])
+            for row in (rows if self.tests else [])
+        ]
+        return "\n".join([done_table(self.plan), *([""] if lines else []), *lines])
 
     def __str__(self) -> str:
         return f"{self.verdict}\n{self.table()}"
