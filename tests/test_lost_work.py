@@ -213,10 +213,10 @@ def test_signals_stop_a_command(name):
             with pytest.raises(KeyboardInterrupt):
                 ctrl_c.check()
         assert signal.signal(number, signal.SIG_IGN) == signal.default_int_handler
-        with CtrlC() as ctrl_c:
-            if name != "SIGINT":  # as under nohup
+        if name != "SIGINT":
+            with CtrlC() as ctrl_c:  # as under nohup
                 os.kill(os.getpid(), number)
-            ctrl_c.check()
+                ctrl_c.check()
     finally:
         signal.signal(number, before)
 

@@ -33,8 +33,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from ._checks import refuse
-from ._errors import DiskFullError
+from ._errors import ArgumentError, DiskFullError
 
 T = TypeVar("T")
 
@@ -136,7 +135,7 @@ def locked(directory: Path, name: str, what: str) -> Iterator[None]:
         yield
     except BlockingIOError:
         wanted = f"be a directory that no other {what} writes to"
-        raise refuse(name, wanted, str(directory)) from None
+        raise ArgumentError(name, wanted, str(directory)) from None
     finally:
         os.close(handle)  # which unlocks it
 

@@ -17,7 +17,7 @@ class CtrlC:
     """Context in which the first Ctrl-C stops after the current step, the second immediately.
 
     SIGTERM, which batch systems and containers send, and SIGHUP of a terminal that is closed
-    count as Ctrl-C, unless they are ignored (``nohup``).
+    count as Ctrl-C, unless these two are ignored (``nohup``).
 
     Call ``check`` after each step.
     """
@@ -29,7 +29,7 @@ class CtrlC:
     def __enter__(self) -> CtrlC:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                if signal.getsignal(number) != signal.SIG_IGN:
+                if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._on_signal)
         return self
 
