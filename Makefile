@@ -14,7 +14,7 @@ export MPLBACKEND = Agg
 
 SOURCES = pyproject.toml CMakeLists.txt $(CONSTRAINTS) $(shell find csrc python -type f -not -name '*.pyc' -not -name '*.so' -not -path '*/.*' 2>/dev/null)
 
-.PHONY: help demo test test-slow test-emulated-cuda fuzz kills lint bench install clean
+.PHONY: help demo test test-slow test-emulated-cuda test-sanitized fuzz kills lint bench install clean
 
 help:                 ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -41,6 +41,11 @@ test-slow: $(VENV)/.installed ## the slow tests
 test-emulated-cuda: $(VENV)/.installed ## the tests of CUDA on the host (with a CPU build of torch)
 	$(INSTALL) -q cmake pybind11
 	$(BIN)/python tests/emulated_cuda/run.py
+
+CALLS ?= 10000
+test-sanitized: $(VENV)/.installed ## the operators under sanitizers: their tests, wrong arguments (Linux, GCC)
+	$(INSTALL) -q cmake pybind11
+	$(BIN)/python tests/native/run_sanitized.py --count $(CALLS) --seed $(FUZZ_SEED)
 
 FUZZ_COUNT ?= 20000
 FUZZ_SEED  ?= 1
