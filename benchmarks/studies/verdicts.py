@@ -36,6 +36,7 @@ COUNTS = (3, 20, 100)  # micrographs per plane
 STEPS = (60, 100)  # of the networks that are far too short
 FAULTS = ("speckle", "dilated", "turned", "independent slices")
 FAULT_TRIES = 5  # per fault and set of micrographs; of a network, its two volumes
+BUNDLED = ("fibre-composite", "separator", "cathode")
 BUNDLED_IMAGES, BUNDLED_VOLUMES = 40, 6
 SPECIMEN = 128  # edge of the synthetic specimens that micrographs come from
 
@@ -144,9 +145,9 @@ def judgements(
                     yield (name, count, serial, case, k), judge
 
 
-def bundled() -> None:
+def bundled(names: Iterable[str]) -> None:
     """Record the verdicts on volumes of the bundled models, against slices of new specimens."""
-    for name in ("fibre-composite", "separator", "cathode"):
+    for name in names:
         model = m3.load_model(name)
         make = getattr(synthetic, name.replace("-", "_"))
         images: dict[str, list[np.ndarray]] = {plane: [] for plane in PLANES}
@@ -207,7 +208,7 @@ def main() -> None:
     parser.add_argument("--bundled", action="store_true", help="the bundled models instead")
     options = parser.parse_args()
     if options.bundled:
-        bundled()
+        bundled(options.materials or BUNDLED)
         return
     options.out.mkdir(parents=True, exist_ok=True)
     kept = options.out / "verdicts.jsonl"
