@@ -15,12 +15,17 @@ int team(Index n, int threads) {
   return static_cast<int>(std::min<Index>(thread_number(threads), 1 + n / (1 << 20)));
 }
 
+/// Adds as the counters of CUDA do: absurd counts wrap around.
+void add_count(std::int64_t& to, std::int64_t n) {
+  to = static_cast<std::int64_t>(static_cast<std::uint64_t>(to) + static_cast<std::uint64_t>(n));
+}
+
 /// One thread's histograms.
 struct Sums {
   std::int64_t *hit, *pair, *lag;
-  void hits(Index b, std::int64_t n) const { hit[b] += n; }
-  void pairs(Index b, std::int64_t n) const { pair[b] += n; }
-  void lags(Index b, std::int64_t n) const { lag[b] += n; }
+  void hits(Index b, std::int64_t n) const { add_count(hit[b], n); }
+  void pairs(Index b, std::int64_t n) const { add_count(pair[b], n); }
+  void lags(Index b, std::int64_t n) const { add_count(lag[b], n); }
 };
 
 } // namespace
@@ -66,11 +71,11 @@ template <class T> void sum_radially_cpu(Index planes, const SumRadially<T>& op,
   for (std::size_t worker = 0; worker < sums.size(); ++worker) {
     const Sums mine = of(worker);
     for (std::size_t b = 0; b < bins; ++b) {
-      op.hits[b] += mine.hit[b];
+      add_count(op.hits[b], mine.hit[b]);
       if (op.pairs)
-        op.pairs[b] += mine.pair[b];
+        add_count(op.pairs[b], mine.pair[b]);
       if (op.lags)
-        op.lags[b] += mine.lag[b];
+        add_count(op.lags[b], mine.lag[b]);
     }
   }
 }

@@ -106,6 +106,11 @@ template <class T> struct SumRadially {
     const double b = std::rint(std::sqrt(square_z[z] + square_y[j] + square_x[i]) / width);
     return b < static_cast<double>(bins) ? static_cast<Index>(b) : bins;
   }
+  /// A count as an integer; 0 for what is no count.
+  M3D_HD static std::int64_t whole(double count) {
+    constexpr double most = 9007199254740992.0; // 2^53
+    return count > -most && count < most ? static_cast<std::int64_t>(count) : 0;
+  }
   template <class Add> M3D_HD void sum(Index k, Index j, Index i, const Add& add) const {
     const Index z = planes.first + k;
     const Index b = bin(z, j, i);
@@ -114,10 +119,9 @@ template <class T> struct SumRadially {
     const int twice = planes.mirrored && z != 0 && planes.size_z - z != z ? 2 : 1;
     const T raw =
         planes.in[k * planes.in_plane + planes.y.source(j) * planes.in_row + planes.x.source(i)];
-    add.hits(b, twice * static_cast<std::int64_t>(std::rint(raw * planes.scale)));
+    add.hits(b, twice * whole(std::rint(raw * planes.scale)));
     if (pairs)
-      add.pairs(b, twice * static_cast<std::int64_t>(planes.pairs_z[z] * planes.pairs_y[j] *
-                                                     planes.pairs_x[i]));
+      add.pairs(b, twice * whole(planes.pairs_z[z] * planes.pairs_y[j] * planes.pairs_x[i]));
     if (lags)
       add.lags(b, twice);
   }
