@@ -16,6 +16,7 @@ import numpy as np
 
 import micro3d_fast as m3
 from _results import record
+from micro3d_fast._palette import PHASE_COLOURS
 from micro3d_fast._planes import NORMAL, PLANES
 
 from .judging import plane_errors, plane_mean
@@ -113,10 +114,7 @@ def screening_figure(rows: dict[str, Any], material: str, names: list[str]) -> A
 
 def section_figure(runs: Path, material: str, truth: np.ndarray, names: list[str]) -> Any:
     """Draw middle sections of the three planes: truth and volumes of some variants."""
-    from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
-
-    from micro3d_fast._palette import PHASE_COLOURS
 
     shown: list[tuple[str, np.ndarray]] = []
     for name in names:
@@ -126,17 +124,23 @@ def section_figure(runs: Path, material: str, truth: np.ndarray, names: list[str
     box = shown[0][1].shape[0] if shown else 64
     shown.insert(0, ("truth", truth[:box, :box, :box]))
     phases = int(truth.max()) + 1
-    colours = ListedColormap(PHASE_COLOURS[:phases])
     figure = Figure(figsize=(6, 2 * len(shown)), layout="constrained")
     axes = figure.subplots(len(shown), 3, squeeze=False)
     for (name, labels), row in zip(shown, axes, strict=True):
         for plane, ax in zip(PLANES, row, strict=True):
-            axis = NORMAL[plane]
-            image = labels.take(labels.shape[axis] // 2, axis)
-            ax.imshow(image, cmap=colours, vmin=0, vmax=phases - 1, interpolation="nearest")
-            ax.set(xticks=[], yticks=[])
-            ax.set_title(f"{name}, {plane}", fontsize=8)
+            draw_section(ax, name, labels, plane, phases)
     return figure
+
+
+def draw_section(ax: Any, name: str, labels: np.ndarray, plane: str, phases: int) -> None:
+    """Draw the middle section of a plane in the colours of the phases."""
+    from matplotlib.colors import ListedColormap
+
+    colours = ListedColormap(PHASE_COLOURS[:phases])
+    image = labels.take(labels.shape[NORMAL[plane]] // 2, NORMAL[plane])
+    ax.imshow(image, cmap=colours, vmin=0, vmax=phases - 1, interpolation="nearest")
+    ax.set(xticks=[], yticks=[])
+    ax.set_title(f"{name}, {plane}", fontsize=8)
 
 
 def markdown(rows: dict[str, Any], material: str, names: list[str]) -> str:

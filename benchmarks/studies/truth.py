@@ -29,9 +29,9 @@ import numpy as np
 
 import micro3d_fast as m3
 from micro3d_fast import statistics
-from micro3d_fast._palette import PHASE_COLOURS
-from micro3d_fast._planes import AXIS_NAMES, NORMAL, PLANES
+from micro3d_fast._planes import AXIS_NAMES, PLANES
 
+from .figures import draw_section
 from .judging import Table
 from .materials import MATERIALS, Material, real_blocks, training_progress
 
@@ -242,22 +242,17 @@ def line(name: str, kind: str, row: dict[str, Any]) -> str:
 
 def picture(cases: Sequence[Case], count: int) -> Any:
     """Draw middle sections of a real block, and of the first volume before and after "full"."""
-    from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 2.1 * len(cases)), layout="constrained")
     axes = figure.subplots(len(cases), 6, squeeze=False)
     for case, row in zip(cases, axes, strict=True):
         box, phases = case.material.box, case.micrographs.n_phases
-        colours = ListedColormap(PHASE_COLOURS[:phases])
         shown = {"real block": real_blocks(case.truth, box, BLOCKS)[0]}
         shown |= {kind: case.volumes(kind, count)[0].labels for kind in ("trained", "full")}
         images = [(n, plane, x) for n, x in shown.items() for plane in (PLANES[0], PLANES[-1])]
         for ax, (name, plane, labels) in zip(row, images, strict=True):
-            image = labels.take(box // 2, NORMAL[plane])
-            ax.imshow(image, cmap=colours, vmin=0, vmax=phases - 1, interpolation="nearest")
-            ax.set(xticks=[], yticks=[])
-            ax.set_title(f"{name}, {plane}", fontsize=8)
+            draw_section(ax, name, labels, plane, phases)
         row[0].set_ylabel(case.name.replace("_cal_cbd_bridge", ""), fontsize=8)
     return figure
 
