@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from _ranks import Ranks
 
 Pair = tuple[Callable[[np.ndarray], Any], Callable[[Any], np.ndarray]]
 
@@ -70,6 +72,14 @@ def shared_data() -> Path:
         if candidate and Path(candidate).is_dir():
             return Path(candidate)
     pytest.skip("the real data (../shared/data, or M3D_SHARED_DATA) is not here")
+
+
+@pytest.fixture(scope="session")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ranks]:
+    """Run a function on several ranks: ``ranks(n, work, *arguments)``."""
+    started = Ranks(tmp_path_factory.mktemp("ranks"))
+    yield started
+    started.close()
 
 
 @pytest.fixture
