@@ -6,7 +6,7 @@
 #include "core/simd.hpp"         // for in_best_isa
 #include "ops/channels_last.hpp" // for Elements
 
-#include <algorithm> // for min
+#include <algorithm> // for fill, min
 #include <vector>    // for vector
 
 namespace micro3d {
@@ -102,16 +102,24 @@ struct TiltSlice {
   }
 };
 
+/// Sets sums[slice that counts, 2] of one channel of one volume, `apart` numbers apart.
+void sum_slices(const MeanHold& op, Index volume, Index c, float w, double* sums, Index apart,
+                int threads) {
+  const float t = std::tanh(w);
+  for_each(Cpu{threads}, op.counted(), [&](Index s) {
+    double* const own = sums + apart * s;
+    std::fill(own, own + apart, 0.0);
+    const Slice slice{volume, c, s * op.every, t};
+    in_best_isa<SumSlice>(&op, &slice, own);
+  });
+}
+
 /// Newton's method for one channel of one volume.
 float find_tilt(const MeanHold& op, Index volume, Index c, int threads) {
-  const Index slices = (op.part[0] + op.every - 1) / op.every;
   float w = op.tilt[volume * op.extent[0] + c];
+  std::vector<double> sums(static_cast<std::size_t>(2 * op.counted()));
   for (int step = 0; step < MeanHold::steps; ++step) {
-    std::vector<double> sums(static_cast<std::size_t>(2 * slices));
-    for_each(Cpu{threads}, slices, [&](Index s) {
-      const Slice slice{volume, c, s * op.every, std::tanh(w)};
-      in_best_isa<SumSlice>(&op, &slice, sums.data() + 2 * s);
-    });
+    sum_slices(op, volume, c, w, sums.data(), 2, threads);
     double sum = 0.0, squares = 0.0;
     for (std::size_t s = 0; s < sums.size(); s += 2) {
       sum += sums[s];
@@ -127,13 +135,22 @@ float find_tilt(const MeanHold& op, Index volume, Index c, int threads) {
 void mean_hold_cpu(const MeanHold& op, int threads) {
   for (Index volume = 0; volume < op.volumes; ++volume)
     for (Index c = 0; c < op.extent[0]; ++c) {
-      const float w = find_tilt(op, volume, c, threads);
-      op.tilt[volume * op.extent[0] + c] = w;
+      float& tilt = op.tilt[volume * op.extent[0] + c];
+      if (!op.given)
+        tilt = find_tilt(op, volume, c, threads);
+      const float t = std::tanh(tilt);
       for_each(Cpu{threads}, op.extent[1], [&](Index s) {
-        const Slice slice{volume, c, s, std::tanh(w)};
+        const Slice slice{volume, c, s, t};
         in_best_isa<TiltSlice>(&op, &slice);
       });
     }
+}
+
+void mean_hold_sums_cpu(const MeanHold& op, double* sums, Index blocks, int threads) {
+  const Index channels = op.extent[0], apart = 2 * blocks;
+  for (Index which = 0; which < op.volumes * channels; ++which)
+    sum_slices(op, which / channels, which % channels, op.tilt[which],
+               sums + which * op.counted() * apart, apart, threads);
 }
 
 } // namespace micro3d

@@ -112,24 +112,18 @@ __device__ float tilt_of(const MeanHold& op, Index which, Index c, double* scrat
   return op.newton(before, op.wanted[c], sum, squares, static_cast<double>(n));
 }
 
-/// Sum y and y^2 under the w of this step. Blocks of one place are neighbours for all channels,
-/// whose outputs of the network share cache lines.
-__global__ void __launch_bounds__(threads)
-    sum_tilted(Quads quads, double* scratch, int step, int blocks, Index n) {
-  static_assert(mean_hold_blocks <= threads);
-  __shared__ double shared[threads];
-  const MeanHold& op = quads.op;
-  const Index channels = op.extent[0], c = blockIdx.x % channels, block = blockIdx.x / channels;
-  const Index volume = blockIdx.y, which = volume * channels + c;
-  const float w = tilt_of(op, which, c, scratch, step, blocks, n, shared), t = tanhf(w);
+/// Set sums[2] to the block's sums of y and y^2 over quads first, first + 1, ... of its threads,
+/// and those that lie a multiple of `apart` behind, below stop.
+__device__ void sum_quads(const Quads& quads, Index volume, Index c, float t, Index first,
+                          Index stop, Index apart, double* shared, double* sums) {
   double sum = 0.0, squares = 0.0;
 #pragma unroll 2
-  for (Index i = block * threads + threadIdx.x; i < quads.count; i += Index(blocks) * threads) {
+  for (Index i = first + threadIdx.x; i < stop; i += apart) {
     const Quads::Place place = quads.place(volume, c, i);
     float net[4], uncond[4], x0[4], s = 0.0f, s2 = 0.0f;
     quads.read(place, net, uncond, x0);
     for (int j = 0; j < 4; ++j) {
-      const float y = j < place.exist ? op.tilted(x0[j], t) : 0.0f;
+      const float y = j < place.exist ? quads.op.tilted(x0[j], t) : 0.0f;
       s += y;
       s2 += y * y;
     }
@@ -140,13 +134,39 @@ __global__ void __launch_bounds__(threads)
   __syncthreads();
   squares = block_sum<threads>(squares, shared);
   if (threadIdx.x == 0) {
-    double* const mine = scratch + which * mean_hold_scratch;
-    double* const sums = mine + step % 2 * (2 * mean_hold_blocks) + 2 * block;
     sums[0] = sum;
     sums[1] = squares;
-    if (block == 0)
-      mine[4 * mean_hold_blocks + step] = w;
   }
+}
+
+/// Sum y and y^2 under the w of this step. Blocks of one place are neighbours for all channels,
+/// whose outputs of the network share cache lines.
+__global__ void __launch_bounds__(threads)
+    sum_tilted(Quads quads, double* scratch, int step, int blocks, Index n) {
+  static_assert(mean_hold_blocks <= threads);
+  __shared__ double shared[threads];
+  const MeanHold& op = quads.op;
+  const Index channels = op.extent[0], c = blockIdx.x % channels, block = blockIdx.x / channels;
+  const Index volume = blockIdx.y, which = volume * channels + c;
+  const float w = tilt_of(op, which, c, scratch, step, blocks, n, shared), t = tanhf(w);
+  double* const mine = scratch + which * mean_hold_scratch;
+  sum_quads(quads, volume, c, t, block * threads, quads.count, Index(blocks) * threads, shared,
+            mine + step % 2 * (2 * mean_hold_blocks) + 2 * block);
+  if (threadIdx.x == 0 && block == 0)
+    mine[4 * mean_hold_blocks + step] = w;
+}
+
+/// Sum y and y^2 of each slice under op.tilt; a slice is the work of some blocks.
+__global__ void __launch_bounds__(threads) sum_slices(Quads quads, double* sums, Index blocks) {
+  __shared__ double shared[threads];
+  const MeanHold& op = quads.op;
+  const Index channels = op.extent[0], volume = blockIdx.y;
+  const Index block = blockIdx.x % blocks, left = blockIdx.x / blocks, c = left % channels;
+  const Index slice = left / channels, which = volume * channels + c;
+  const Index own = quads.heights.by * quads.quads.by; // quads of a slice
+  sum_quads(quads, volume, c, tanhf(op.tilt[which]), slice * own + block * threads,
+            (slice + 1) * own, blocks * threads, shared,
+            sums + 2 * ((which * op.counted() + slice) * blocks + block));
 }
 
 /// Change the outputs of all voxels under the final w, and keep that.
@@ -156,8 +176,10 @@ __global__ void __launch_bounds__(threads)
   const MeanHold& op = quads.op;
   const Index channels = op.extent[0], c = blockIdx.x % channels, block = blockIdx.x / channels;
   const Index volume = blockIdx.y, which = volume * channels + c;
-  const float w = op.on_grid(tilt_of(op, which, c, scratch, MeanHold::steps, blocks, n, shared));
-  if (block == 0 && threadIdx.x == 0)
+  const float w =
+      op.given ? op.tilt[which]
+               : op.on_grid(tilt_of(op, which, c, scratch, MeanHold::steps, blocks, n, shared));
+  if (!op.given && block == 0 && threadIdx.x == 0)
     op.tilt[which] = w;
   const float t = tanhf(w);
 #pragma unroll 2
@@ -194,7 +216,7 @@ void mean_hold_cuda(const MeanHold& op, double* scratch, std::uintptr_t on) {
     return dim3(static_cast<unsigned>(blocks * op.extent[0]), static_cast<unsigned>(op.volumes));
   };
   const Index blocks = grid(some, mean_hold_blocks);
-  for (int step = 0; step < MeanHold::steps; ++step) {
+  for (int step = 0; !op.given && step < MeanHold::steps; ++step) {
     sum_tilted<<<dims(blocks), threads, 0, stream>>>(some, scratch, step, static_cast<int>(blocks),
                                                      op.count());
     M3D_CUDA_CHECK(cudaGetLastError());
@@ -202,6 +224,16 @@ void mean_hold_cuda(const MeanHold& op, double* scratch, std::uintptr_t on) {
   // Each block sums the partial sums anew: enough blocks for a GPU, not more.
   tilt_outputs<<<dims(grid(all, 2048)), threads, 0, stream>>>(all, scratch,
                                                               static_cast<int>(blocks), op.count());
+  M3D_CUDA_CHECK(cudaGetLastError());
+}
+
+void mean_hold_sums_cuda(const MeanHold& op, double* sums, Index blocks, std::uintptr_t on) {
+  const cudaStream_t stream = cuda_on(on).stream;
+  const Index grid = op.counted() * op.extent[0] * blocks;
+  if (op.volumes > 65535 || grid > 0x7fffffff)
+    throw CudaError("`mean_hold_sums`: more volumes or slices than CUDA takes");
+  sum_slices<<<dim3(static_cast<unsigned>(grid), static_cast<unsigned>(op.volumes)), threads, 0,
+               stream>>>(Quads(op, op.part, op.every), sums, blocks);
   M3D_CUDA_CHECK(cudaGetLastError());
 }
 

@@ -16,6 +16,8 @@ namespace micro3d {
 ///
 /// Four damped steps of Newton's method find w, which is then rounded to a grid: so the order of a
 /// sum hardly matters. Then (y - x0) / q is added to the network's outputs of all voxels.
+/// Volumes that are cut into slabs need two calls instead: one sums y and y^2 over the part, for
+/// the sums of all slabs and the caller's own step; one takes w as given.
 struct MeanHold {
   enum Role { X, Net, Uncond, roles };
   Field field[roles]; // of one volume; axes channel, slice, row, column
@@ -24,6 +26,7 @@ struct MeanHold {
   Index part[3], every; // of slices, rows, columns that the mean is taken over; each every-th slice
   const float* wanted;  // [channel]
   float* tilt;          // w [volume, channel], from call to call
+  bool given;           // w is not searched
   float p, q, guidance, unguided;
 
   static constexpr int steps = 4;
@@ -46,7 +49,8 @@ struct MeanHold {
   }
   M3D_HD static float on_grid(float w) { return rintf(w * 4096.0f) / 4096.0f; }
 
-  Index count() const { return (part[0] + every - 1) / every * part[1] * part[2]; }
+  Index counted() const { return (part[0] + every - 1) / every; } // slices
+  Index count() const { return counted() * part[1] * part[2]; }
   M3D_HD Index at(int role, Index volume, Index c, Index s, Index h, Index w) const {
     const Index* stride = field[role].stride;
     return volume * volume_stride[role] + c * stride[0] + s * stride[1] + h * stride[2] +
@@ -62,5 +66,10 @@ constexpr int mean_hold_scratch = 4 * mean_hold_blocks + MeanHold::steps;
 void mean_hold_cpu(const MeanHold& op, int threads);
 /// `scratch`: volumes * channels * mean_hold_scratch.
 void mean_hold_cuda(const MeanHold& op, double* scratch, std::uintptr_t stream);
+
+/// Sets sums[volume, channel, slice that counts, block, 2] to the sums of y and y^2 under op.tilt;
+/// their sum over the blocks of a slice depends on nothing but the slice.
+void mean_hold_sums_cpu(const MeanHold& op, double* sums, Index blocks, int threads);
+void mean_hold_sums_cuda(const MeanHold& op, double* sums, Index blocks, std::uintptr_t stream);
 
 } // namespace micro3d

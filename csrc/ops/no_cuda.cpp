@@ -29,6 +29,9 @@ void group_norm_gradient_cuda(const GroupNormGradient&, float*, std::uintptr_t) 
 }
 void unit_rows_cuda(const UnitRows&, std::uintptr_t) { absent("unit_rows"); }
 void mean_hold_cuda(const MeanHold&, double*, std::uintptr_t) { absent("hold_mean"); }
+void mean_hold_sums_cuda(const MeanHold&, double*, Index, std::uintptr_t) {
+  absent("mean_hold_sums");
+}
 void run_lengths_cuda(const RunLengths&, std::uintptr_t) { absent("run_lengths"); }
 void components_cuda(const Components&, std::uintptr_t) { absent("connected_components"); }
 void pack_bits_cuda(const PackBits&, std::uintptr_t) { absent("pack_bits"); }

@@ -34,7 +34,11 @@ def reverse_step(
 def hold_mean(
     x: Array, net: Array, net_uncond: OptionalArray, mean: Array, tilt: Array, p: float, q: float,
     guidance: float, part: Shape, every: int, partials: OptionalArray, stream: Stream,
-    threads: int,
+    threads: int, given: bool = False,
+) -> None: ...
+def mean_hold_sums(
+    x: Array, net: Array, net_uncond: OptionalArray, tilt: Array, out: Array, p: float, q: float,
+    guidance: float, part: Shape, every: int, stream: Stream, threads: int,
 ) -> None: ...
 def group_norm(
     x: Array, out: Array, groups: int, epsilon: float, weight: Array, bias: Array,

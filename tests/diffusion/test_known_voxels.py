@@ -26,7 +26,8 @@ def test_the_buffers_of_known_voxels_count_as_memory(monkeypatch):
     model = tiny_model()
     known = np.full((16, 16, 16), UNKNOWN, dtype=np.uint8)
     known[2, 3, 4] = known[9, 15, 8] = 1
-    assert field_module._box(known) == (slice(2, 10), slice(3, 16), slice(4, 9))
+    part = field_module._known_part(known, (range(16),) * 3)
+    assert part == (range(2, 10), range(3, 16), range(4, 9))
     asked = []
     monkeypatch.setattr(field_module, "_refuse_memory", lambda need, *rest: asked.append(need))
     for k in (None, known):

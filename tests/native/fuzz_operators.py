@@ -236,6 +236,14 @@ def hold_mean(a: Arguments) -> Call:
     return (a.array(shape, "f4"), a.array(shape, a.one_of("f4", "f2")), net), keys
 
 
+def mean_hold_sums(a: Arguments) -> Call:
+    given, keys = hold_mean(a)
+    n, _, c, _, _ = given[0].shape
+    del keys["mean"]
+    slices = -(-keys["part"][0] // keys["every"])
+    return given, keys | {"out": a.array((n, c, slices, a.one_of(1, 2), 2), "f8")}
+
+
 def images(a: Arguments, shape: tuple[int, ...], kind: str) -> np.ndarray:
     b, c, h, w = shape
     return a.array((b, h, w, c), kind).transpose(0, 3, 1, 2)
@@ -380,7 +388,16 @@ RIGHT: dict[str, Callable[[Arguments], Call]] = {
     for f in (
         *(dot, cg_update, cg_direction, two_sum, run_lengths, connected_components, pair_counts),
         *(segment_counts, load_phase, multiply_spectra, store_counts, sum_radially, reverse_step),
-        *(hold_mean, group_norm, group_norm_gradient, channel_affine, unit_rows, hex8, green),
+        *(
+            hold_mean,
+            mean_hold_sums,
+            group_norm,
+            group_norm_gradient,
+            channel_affine,
+            unit_rows,
+            hex8,
+            green,
+        ),
         *(green_convolve, green_convolve_takes, phase_strain, seven_point, separable_inverse),
         *(multigrid_layout, multigrid_setup, multigrid_cycle),
     )

@@ -102,6 +102,49 @@ def test_a_volume_does_not_depend_on_the_others(rng, device):
     assert torch.equal(net[1:2], alone)
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("guidance", [None, 1.7])
+def test_sums_of_slabs_are_those_of_the_volume(rng, device, guidance):
+    shape, part, every, blocks = (2, 13, 3, 20, 70), (11, 17, 67), 3, 1 if device == "cpu" else 5
+    x = volumes(rng, shape, device)
+    outputs = [
+        volumes(rng, shape, device, torch.bfloat16, channels_last=True)
+        for _ in range(1 if guidance is None else 2)
+    ]
+    tilt = torch.from_numpy(rng.uniform(-0.5, 0.5, (2, 3))).float().to(device)
+    keys = {"tilt": tilt, "p": P, "q": Q, "every": every, "guidance": guidance or 1.0}
+
+    def sums(first, stop, counted):
+        out = torch.full((2, 3, counted, blocks, 2), torch.nan, dtype=torch.float64, device=device)
+        given = [each[:, first:stop] for each in (x, *outputs)]
+        slab = (min(stop, part[0]) - first, *part[1:])
+        return ops.mean_hold_sums(*given, out=out, part=slab, **keys)
+
+    whole = sums(0, 13, 4)
+    assert torch.equal(whole, torch.cat([sums(0, 5, 2), sums(6, 13, 2)], 2))
+    e = outputs[0].double()
+    if guidance is not None:
+        e = guidance * e + (1 - guidance) * outputs[1].double()
+    x0 = (P * x.double() + Q * e).clamp(-0.999, 0.999)[:, :11:3, :, :17, :67]
+    t = tilt.double().tanh()[:, None, :, None, None]
+    y = (x0 + t) / (1 + x0 * t)
+    want = torch.stack([y.sum((3, 4)), (y**2).sum((3, 4))], -1).transpose(1, 2)
+    np.testing.assert_allclose(float64(whole.sum(3)), float64(want), rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_given_tilt_is_taken_as_it_is(rng, device):
+    x = volumes(rng, (2, 8, 3, 20, 24), device)
+    net = volumes(rng, x.shape, device, torch.bfloat16, channels_last=True)
+    found, given, tilt = net.clone(), net.clone(), torch.zeros(2, 3, device=device)
+    native(x, [found], tilt)
+    kept = tilt.clone()
+    native(x, [given], tilt, given=True, part=(1, 1, 1))
+    assert torch.equal(found, given)
+    assert torch.equal(tilt, kept)
+    assert not torch.equal(found, net)
+
+
 def test_threads_do_not_matter(rng):
     x = volumes(rng, (1, 30, 3, 20, 24), "cpu")
     net = volumes(rng, x.shape, "cpu", channels_last=True)
@@ -123,5 +166,9 @@ def test_refusals(rng):
         native(x, [x], tilt)
     with pytest.raises(ValueError, match="`tilt` must have shape \\(1, 1\\)"):
         native(x, [x.clone()], torch.zeros(2, 1))
+    sums = torch.zeros(1, 1, 3, 1, 2, dtype=torch.float64)
+    keys = {"p": P, "q": Q, "part": (4, 5, 6)}
+    with pytest.raises(ValueError, match="`out` must have shape \\(1, 1, 4, 1, 2\\)"):
+        ops.mean_hold_sums(x, x.clone(), tilt=tilt, out=sums, **keys)
     with pytest.raises(ValueError, match="`every`"):
         native(x, [x.clone()], tilt, every=0)

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from .. import _checks, ops
 from .._planes import NORMAL, PLANES, SLICE_AXES, TO_FIELD
 from .labelling import UNKNOWN
 from .model import Model, encode, mean_field
+from .slabs import Slabs
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from .schedule import Affine
 
 __all__ = ["Field", "working_shape"]
+
+Box = tuple[range, range, range]  # indices along z, y and x
 
 _KNOWN_DRAWS = 2**31  # draw numbers of the noise at known voxels start here
 
@@ -35,7 +38,8 @@ class Field:
 
     Memory: x, the next x and h0 in float32, the network's input and outputs in its own precision:
     12 + 4 bytes per voxel and channel with bfloat16, plus the network's activations for one
-    batch of slices or windows.
+    batch of slices or windows.  Over several ranks each holds its slab alone, and exchanges need no
+    further memory: blocks are packed into the next x, and received where x was.
 
     Parameters
     ----------
@@ -55,6 +59,9 @@ class Field:
         training images.
     known : array of uint8, shape (nz, ny, nx), optional
         Hard data, `UNKNOWN` elsewhere.
+    slabs : Slabs, optional
+        Which slices of the plane are held here; default all.  The other ranks of the process group
+        hold the others, and ``step`` into another plane exchanges blocks with them.
     """
 
     def __init__(
@@ -69,6 +76,7 @@ class Field:
         seeds: Sequence[int] = (0,),
         fractions: Sequence[float] | np.ndarray | None = None,
         known: np.ndarray | None = None,
+        slabs: Slabs | None = None,
     ) -> None:
         import torch
 
@@ -76,16 +84,24 @@ class Field:
         self.guidance, self.periodic, self.seeds = guidance, periodic, tuple(seeds)
         self.wanted = shape
         self.planes, self.shape = working_shape(shape, model, periodic)
+        self.slabs = slabs or Slabs()
+        least = min(self.shape[NORMAL[plane]] for plane in self.planes)
+        if least < self.slabs.ranks:
+            least_wanted = f"have a slice of each plane for each of the {self.slabs.ranks} ranks"
+            raise _checks.refuse("volume_shape", least_wanted, str(shape))
         self.channels = model.config.channels
         wanted = np.atleast_2d(model.volume_fractions if fractions is None else fractions)
         mean = np.stack([mean_field(each) for each in wanted])
         #: (1, C) for all volumes, or (volumes, C)
         self.mean = torch.from_numpy(mean).float().to(device)
         n_outputs = 1 if guidance == 1 else 2
-        size = len(self.seeds) * self.channels * math.prod(self.shape)
+        boxes = {self.box(plane) for plane in self.planes}  # one if there are no other ranks
+        volume = self.channels * max(math.prod(map(len, box)) for box in boxes)
+        size = len(self.seeds) * volume
         need = size * (12 + (1 + n_outputs) * dtype.itemsize)
-        if known is not None:  # x0, its noised copy and the result of `where`; the mask
-            need += math.prod(b.stop - b.start for b in _box(known)) * (12 * self.channels + 1)
+        parts = {} if known is None else {box: _known_part(known, box) for box in boxes}
+        for part in parts.values():  # x0, its noised copy and the result of `where`; the mask
+            need += math.prod(map(len, part)) * (12 * self.channels + 1)
         _refuse_memory(need, shape, len(self.seeds), device)
         self._x, self._next = (torch.empty(size, device=device) for _ in range(2))
         self._h0: Tensor | None = None
@@ -93,21 +109,40 @@ class Field:
         self.net_outputs = [torch.empty(size, device=device, dtype=dtype) for _ in range(n_outputs)]
         self._h0_plane = self.plane = ""
         self.draw = 0
-        self._known = None if known is None else _Known.of(known, model.n_phases, device)
+        held = {
+            box: _Known.of(known, part, model.n_phases, device)
+            for box, part in parts.items()
+            if known is not None and part[0]
+        }
+        self._known = {plane: held.get(self.box(plane)) for plane in self.planes}
 
     # -- layouts of the buffers
 
+    def own_slices(self, plane: str, rank: int | None = None) -> range:
+        """Return which slices of a plane are held here, or on another rank."""
+        return self.slabs.slices(self.shape[NORMAL[plane]], rank)
+
+    def box(self, plane: str, rank: int | None = None) -> Box:
+        """Return the indices along z, y and x of the slices of a plane that are held here."""
+        z, y, x = (
+            self.own_slices(plane, rank) if axis == NORMAL[plane] else range(n)
+            for axis, n in enumerate(self.shape)
+        )
+        return z, y, x
+
     def batch(self, buffer: Tensor, plane: str, *, channels_last: bool = False) -> Tensor:
         """Return a flat buffer as the slice batch [S, C, H, W] of a plane, all volumes."""
-        s, h, w = (self.shape[axis] for axis in SLICE_AXES[plane])
+        box = self.box(plane)
+        s, h, w = (len(box[axis]) for axis in SLICE_AXES[plane])
         s *= len(self.seeds)
+        buffer = buffer[: s * self.channels * h * w]  # slabs of other planes may be larger
         if channels_last:
             return buffer.view(s, h, w, self.channels).permute(0, 3, 1, 2)
         return buffer.view(s, self.channels, h, w)
 
     def slices(self, buffer: Tensor, plane: str, i: int, *, channels_last: bool = False) -> Tensor:
         """Return the slice batch [S, C, H, W] of volume i."""
-        s = self.shape[NORMAL[plane]]
+        s = len(self.own_slices(plane))
         return self.batch(buffer, plane, channels_last=channels_last)[i * s : (i + 1) * s]
 
     def volume(
@@ -123,11 +158,34 @@ class Field:
         batches += [self.batch(out, self.plane, channels_last=True) for out in self.net_outputs]
         return [batch.unflatten(0, (len(self.seeds), -1)) for batch in batches]
 
-    def result(self, i: int = 0) -> np.ndarray:
-        """Return the field (C, nz, ny, nx) of volume i, in the requested shape, on the host."""
-        nz, ny, nx = self.wanted
-        view = self.volume(self._x, self.plane, i)[:, :nz, :ny, :nx]
-        return np.ascontiguousarray(view.cpu().numpy())
+    def result(self, i: int = 0) -> np.ndarray | None:
+        """Return the field (C, nz, ny, nx) of volume i, in the requested shape, on the host.
+
+        In a process group rank 0 returns it, the others None.
+        """
+        own = self.slices(self._x, self.plane, i)
+        if self.slabs.ranks == 1:
+            nz, ny, nx = self.wanted
+            view = own.permute(TO_FIELD[self.plane])[:, :nz, :ny, :nx]
+            return np.ascontiguousarray(view.cpu().numpy())
+        return self._collected(own)
+
+    def _collected(self, own: Tensor) -> np.ndarray | None:
+        """Return the slices [S, C, H, W] of all ranks as a field on rank 0."""
+        if self.slabs.rank > 0:
+            self.slabs.send(own)
+            return None
+        field = np.empty((self.channels, *self.wanted), dtype=np.float32)
+        for rank in range(self.slabs.ranks):
+            slices = own
+            if rank > 0:
+                slices = own.new_empty((len(self.own_slices(self.plane, rank)), *own.shape[1:]))
+                self.slabs.receive(slices, rank)
+            box = _slices(self.box(self.plane, rank))
+            target = field[(slice(None), *box)]  # cut to the requested shape
+            _, nz, ny, nx = target.shape
+            target[:] = slices.permute(TO_FIELD[self.plane])[:, :nz, :ny, :nx].cpu().numpy()
+        return field
 
     # -- the process
 
@@ -135,10 +193,21 @@ class Field:
         """Draw x_T: N(0, I) as in the paper, or the law of Eq. 3 with the mean image as x0."""
         bar = float(self.model.schedule.alpha_bar[t]) if true_terminal else 0.0
         self.plane = plane
-        for i in range(len(self.seeds)):
+        for i, seed in enumerate(self.seeds):
             mean = self.volume(self._x, plane, i)
             mean.copy_(self.mean[i % len(self.mean), :, None, None, None])
-            self._write(i, plane, mean, mean, None, a=bar**0.5, b=0.0, noise=(1 - bar) ** 0.5)
+            ops.reverse_step(
+                mean,
+                mean,
+                out=self.volume(self._next, plane, i),
+                a=bar**0.5,
+                b=0.0,
+                noise=(1 - bar) ** 0.5,
+                out_net=self.volume(self.net_input, plane, i, channels_last=True),
+                seed=seed,
+                draw=self.draw,
+                origin=_origin(self.box(plane)),
+            )
         self._finish(plane, t)
 
     def keep(self) -> None:
@@ -170,50 +239,101 @@ class Field:
         limits = (mean.p, mean.q) if clip else None
         if not clip:
             a, b = a + b * mean.p, b * mean.q
-        for i in range(len(self.seeds)):
-            outputs = [
-                self.volume(out, self.plane, i, channels_last=True) for out in self.net_outputs
-            ]
-            x, unconditional = self.volume(self._x, self.plane, i), (*outputs, None)[1]
-            self._write(
-                i, to, x, outputs[0], unconditional, a=a, b=b, noise=noise, h0=h0, clip=limits
-            )
+        update = _Update(a, b, noise, h0, limits)
+        if self.slabs.ranks > 1 and h0 and self._h0_plane != self.plane:
+            self._turn_h0()
+        if self.slabs.ranks == 1 or to == self.plane:
+            for i in range(len(self.seeds)):
+                out = self.volume(self._next, to, i)
+                out_net = self.volume(self.net_input, to, i, channels_last=True)
+                self._reverse(i, self.box(self.plane), update, out, out_net)
+        else:
+            for i, part, block in self._blocks(self._next, self.plane, to, to):
+                self._reverse(i, part, update, block)
+            self._exchange(self._next, self._x, self.plane, to, self.net_input)
         self._finish(to, t)
 
-    def _write(
-        self,
-        i: int,
-        plane: str,
-        x: Tensor,
-        net: Tensor,
-        net_uncond: Tensor | None,
-        *,
-        a: float,
-        b: float,
-        noise: float,
-        h0: float = 0.0,
-        clip: tuple[float, float] | None = None,
+    def _reverse(
+        self, i: int, part: Box, update: _Update, out: Tensor, out_net: Tensor | None = None
     ) -> None:
-        """Run the fused operator on volume i: x and the network's output in, the next x out."""
+        """Run the fused operator on a part of volume i: the next x into ``out``."""
+        at = _at(part, self.box(self.plane))
+        net, *uncond = (
+            self.volume(out, self.plane, i, channels_last=True)[at] for out in self.net_outputs
+        )
         keep = None
-        if self._h0 is not None and h0:
-            keep = self.volume(self._h0, self._h0_plane, i)
+        if self._h0 is not None and update.h0:
+            keep = self.volume(self._h0, self._h0_plane, i)[at]
         ops.reverse_step(
-            x,
+            self.volume(self._x, self.plane, i)[at],
             net,
-            out=self.volume(self._next, plane, i),
-            a=a,
-            b=b,
-            noise=noise,
-            net_uncond=net_uncond,
-            guidance=self.guidance if net_uncond is not None else 1.0,
+            out=out,
+            a=update.a,
+            b=update.b,
+            noise=update.noise,
+            net_uncond=uncond[0] if uncond else None,
+            guidance=self.guidance if uncond else 1.0,
             h0=keep,
-            h=h0,
-            clip=clip,
-            out_net=self.volume(self.net_input, plane, i, channels_last=True),
+            h=update.h0,
+            clip=update.clip,
+            out_net=out_net,
             seed=self.seeds[i],
             draw=self.draw,
+            origin=_origin(part),
         )
+
+    # -- slabs: from the slices of one plane to those of another
+
+    def _cut(self, plane: str, along: str) -> list[Box]:
+        """Cut the slab of a plane into the parts that belong to each rank in another plane."""
+        axis, out = NORMAL[along], []
+        for rank in range(self.slabs.ranks):
+            part = list(self.box(plane))
+            part[axis] = self.own_slices(along, rank)
+            out.append((part[0], part[1], part[2]))
+        return out
+
+    def _blocks(
+        self, buffer: Tensor, plane: str, along: str, layout: str
+    ) -> Iterator[tuple[int, Box, Tensor]]:
+        """Yield (volume, part, its field in the buffer): the parts of `_cut` one after the other.
+
+        Each is the slice batch of the plane ``layout``, of all volumes.
+        """
+        start = 0
+        for part in self._cut(plane, along):
+            shape = [len(part[axis]) for axis in SLICE_AXES[layout]]
+            shape = [len(self.seeds), shape[0], self.channels, *shape[1:]]
+            stop = start + math.prod(shape)
+            for i, batch in enumerate(buffer[start:stop].view(shape)):
+                yield i, part, batch.permute(TO_FIELD[layout])
+            start = stop
+
+    def _exchange(
+        self, buffer: Tensor, spare: Tensor, old: str, new: str, net_input: Tensor | None = None
+    ) -> None:
+        """Turn packed blocks of this rank's old slab into its new slab, and round that."""
+
+        def sizes(plane: str, along: str) -> list[int]:
+            volumes = len(self.seeds) * self.channels
+            return [volumes * math.prod(map(len, part)) for part in self._cut(plane, along)]
+
+        self.slabs.exchange(buffer, spare, sizes(old, new), sizes(new, old))
+        for i, part, block in self._blocks(spare, new, old, new):
+            at, net = _at(part, self.box(new)), None
+            if net_input is not None:
+                net = self.volume(net_input, new, i, channels_last=True)[at]
+            out = self.volume(buffer, new, i)[at]
+            ops.reverse_step(block, block, out=out, a=1.0, b=0.0, out_net=net)
+
+    def _turn_h0(self) -> None:
+        """Bring h0 into the plane of x."""
+        assert self._h0 is not None
+        old, new = self._h0_plane, self.plane
+        for i, part, block in self._blocks(self._next, old, new, new):
+            block.copy_(self.volume(self._h0, old, i)[_at(part, self.box(old))])
+        self._exchange(self._next, self._h0, old, new)
+        self._h0, self._next, self._h0_plane = self._next, self._h0, new
 
     def _finish(self, plane: str, t: int) -> None:
         """Make what was written the current x; then known voxels take their value."""
@@ -230,9 +350,10 @@ class Field:
         """
         import torch
 
-        if self._known is None:
+        k, bar = self._known[self.plane], float(self.model.schedule.alpha_bar[t])
+        if k is None:
             return
-        k, bar = self._known, float(self.model.schedule.alpha_bar[t])
+        at = _at(k.part, self.box(self.plane))
         for i, seed in enumerate(self.seeds):
             noised = ops.reverse_step(
                 k.x0,
@@ -243,46 +364,71 @@ class Field:
                 noise=(1 - bar) ** 0.5,
                 seed=seed,
                 draw=_KNOWN_DRAWS + self.draw,
-                origin=k.origin,
+                origin=_origin(k.part),
             )
             for buffer, channels_last in ((self._x, False), (self.net_input, True)):
-                view = self.volume(buffer, self.plane, i, channels_last=channels_last)[k.box]
+                view = self.volume(buffer, self.plane, i, channels_last=channels_last)[at]
                 view.copy_(torch.where(k.mask, noised, view))
+
+
+class _Update(NamedTuple):
+    """Weights of the fused operator: out = a x + b net + noise z + h0 h0."""
+
+    a: float
+    b: float
+    noise: float
+    h0: float
+    clip: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
 class _Known:
     """Hard data on the device: the smallest box around it, which voxels are known, their x0."""
 
-    box: tuple[slice, ...]  # of (C, z, y, x)
-    origin: tuple[int, int, int]
-    mask: Tensor  # (z, y, x) of the box
-    x0: Tensor  # (C, z, y, x) of the box
+    part: Box
+    mask: Tensor  # (z, y, x) of the part
+    x0: Tensor  # (C, z, y, x) of the part
 
     @classmethod
-    def of(cls, labels: np.ndarray, n_phases: int, device: torch.device) -> _Known:
+    def of(cls, labels: np.ndarray, part: Box, n_phases: int, device: torch.device) -> _Known:
         import torch
 
-        box = _box(labels)
-        inside = labels[box]
+        inside = labels[_slices(part)]
         known = inside != UNKNOWN
         plain = torch.from_numpy(np.where(known, inside, 0).astype(np.uint8))
         return cls(
-            (slice(None), *box),
-            (box[0].start, box[1].start, box[2].start),
+            part,
             torch.from_numpy(known).to(device),
             encode(plain, n_phases).permute(1, 0, 2, 3).contiguous().to(device),
         )
 
 
-def _box(labels: np.ndarray) -> tuple[slice, ...]:
-    """Return the smallest box around the known voxels."""
-    known = labels != UNKNOWN
-    box = []
+def _known_part(labels: np.ndarray, box: Box) -> Box:
+    """Return the smallest box around the known voxels of a box; empty if there are none."""
+    known = labels[_slices(box)] != UNKNOWN
+    found = []
     for axis in range(3):
         on = np.flatnonzero(known.any(axis=tuple(a for a in range(3) if a != axis)))
-        box.append(slice(int(on[0]), int(on[-1]) + 1))
-    return tuple(box)
+        first = box[axis].start
+        found.append(range(first + int(on[0]), first + int(on[-1]) + 1) if len(on) else range(0))
+    return found[0], found[1], found[2]
+
+
+def _slices(box: Box) -> tuple[slice, slice, slice]:
+    """Return the index of a box of (z, y, x)."""
+    z, y, x = (slice(each.start, each.stop) for each in box)
+    return z, y, x
+
+
+def _at(part: Box, box: Box) -> tuple[slice, ...]:
+    """Return the index of a part in a field (C, z, y, x) of the box."""
+    starts = (slice(p.start - b.start, p.stop - b.start) for p, b in zip(part, box, strict=True))
+    return (slice(None), *starts)
+
+
+def _origin(part: Box) -> tuple[int, int, int]:
+    z, y, x = part
+    return z.start, y.start, x.start
 
 
 def working_shape(

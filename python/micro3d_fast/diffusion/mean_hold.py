@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MeanHold"]
 
+_STEPS, _GRID = 4, 4096  # as in `ops.hold_mean`
+_BLOCKS = 64  # of CUDA that sum a slice
 _PART_VOXELS = 2**21  # at least as many are used to find w in large volumes
 
 
@@ -44,6 +46,10 @@ class MeanHold:
         """Change the network's outputs in place, with x0 = p x + q net."""
         field = self.field
         slices, h, w = (field.wanted[axis] for axis in SLICE_AXES[field.plane])
+        every = -(-slices * h * w // _PART_VOXELS)
+        if field.slabs.ranks > 1:
+            self._find(p, q, (slices, h, w), every)
+            slices, h, w = 1, 1, 1
         groups = (each.tensor_split(len(field.mean)) for each in (self.tilts, *field.volumes()))
         for mean, tilt, x, *outputs in zip(field.mean, *groups, strict=True):
             ops.hold_mean(
@@ -55,6 +61,43 @@ class MeanHold:
                 p=p,
                 q=q,
                 part=(slices, h, w),
-                every=-(-slices * h * w // _PART_VOXELS),
+                every=every,
+                given=field.slabs.ranks > 1,
                 partials=self._partials,
             )
+
+    def _find(self, p: float, q: float, part: tuple[int, int, int], every: int) -> None:
+        """Find w of the whole volume, of which each rank sums its own slices.
+
+        The sums of each slice are exchanged, not those of each rank, so that w does not depend on
+        the number of ranks.
+        """
+        import torch
+
+        field, (slices, h, w) = self.field, part
+        own = field.own_slices(field.plane)
+        first = -(-own.start // every)  # of the slices that count
+        seen = range(first * every - own.start, min(own.stop, slices) - own.start)
+        counted = range(seen.start, seen.stop, every)
+        shape = (*self.tilts.shape, len(counted), _BLOCKS if self.tilts.is_cuda else 1, 2)
+        mine = self.tilts.new_empty(shape, dtype=torch.float64)
+        total = -(-slices // every) * h * w
+        for _ in range(_STEPS):
+            sums = mine.new_zeros(*self.tilts.shape, -(-slices // every), 2)
+            if counted:
+                ops.mean_hold_sums(
+                    *(each[:, seen.start : seen.stop] for each in field.volumes()),
+                    tilt=self.tilts,
+                    out=mine,
+                    p=p,
+                    q=q,
+                    guidance=field.guidance,
+                    part=(len(seen), h, w),
+                    every=every,
+                )
+                sums[:, :, first : first + len(counted)] = mine.sum(3)
+            field.slabs.add(sums)
+            y, y2 = sums.sum(2).unbind(-1)
+            slope = (1 - y2 / total).clamp(min=1e-3)
+            self.tilts += ((field.mean - y / total) / slope).clamp(-0.5, 0.5).float()
+        self.tilts.mul_(_GRID).round_().div_(_GRID)

@@ -7,10 +7,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .. import _checks
 from .._device import find_device
 
 if TYPE_CHECKING:
@@ -60,6 +61,15 @@ class ProcessGroup:
         found = torch.tensor([value], dtype=torch.float64, device=_wire())
         torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
         return found.item()
+
+    def require_same(self, digests: Mapping[str, str]) -> None:
+        """Refuse, on all processes, the first argument whose digest differs from rank 0's."""
+        others, names = self.broadcast(dict(digests)), list(digests)
+        wrong = [k for k, name in enumerate(names) if others[name] != digests[name]]
+        found = int(self.largest(len(names) - wrong[0] if wrong else 0))
+        if found:
+            wanted = "be the same on all ranks of the process group"
+            raise _checks.refuse(names[len(names) - found], wanted, "different values")
 
     def barrier(self) -> None:
         """Wait for all processes."""

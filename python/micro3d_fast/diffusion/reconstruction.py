@@ -34,6 +34,7 @@ from .network_pass import network_pass
 from .recipe import OMIT, Recipe, Record
 from .sampling import Callback, sample
 from .settings import Runtime, Sampler, SamplerSettings, resolve_sampler
+from .slabs import Slabs
 
 __all__ = [
     "Reconstruction",
@@ -227,6 +228,9 @@ class Reconstruction:
         from .device import computing
 
         started = time.perf_counter()
+        slabs = Slabs.of_group(self.device)
+        if slabs.ranks > 1:
+            slabs.group.require_same(self._digests(seeds))
         targets, fractions = [self._fractions(seed) for seed in seeds], None
         if self.volume_fractions is not None:
             threading.Thread(target=prepare_labelling).start()
@@ -249,13 +253,14 @@ class Reconstruction:
                 seeds=seeds,
                 fractions=self.volume_fractions if self.covariance is None else np.array(targets),
                 known=self.known,
+                slabs=slabs,
             )
             passes = network_pass(field, networks, window=self.window, fractions=fractions)
-            sample(field, passes, self.settings, callback)
-            fields = [field.result(i) for i in range(len(seeds))]  # (C, nz, ny, nx) on the host
+            sample(field, passes, self.settings, callback if slabs.group.first else None)
+            # (C, nz, ny, nx) on the host; None on all ranks but the first
+            fields = [field.result(i) for i in range(len(seeds))]
             network_seconds = passes.seconds
-        with ThreadPoolExecutor(min(len(seeds), ops.max_threads())) as threads:
-            labels = list(threads.map(self._labels, fields, targets))
+        labels = self._labelled(fields, targets, slabs)
         times = {
             "seconds": round((time.perf_counter() - started) / len(seeds), 3),
             "network_seconds": round(network_seconds / len(seeds), 3),
@@ -268,6 +273,7 @@ class Reconstruction:
                 fields={"raw_labels": raw} if self.keep_raw else {},
                 provenance={
                     **self._provenance(seed, target, raw, final, islands, len(seeds)),
+                    **({} if slabs.ranks == 1 else {"ranks": slabs.ranks}),
                     **times,
                 },
             )
@@ -280,6 +286,26 @@ class Reconstruction:
             return self.volume_fractions
         drawn = draw_fractions(self.volume_fractions, self.covariance, seed)
         return drawn if self.known is None else leave_room(drawn, self.known)
+
+    def _labelled(
+        self, fields: Sequence[Any], targets: Sequence[Any], slabs: Slabs
+    ) -> list[tuple[np.ndarray, np.ndarray, int]]:
+        """Return `_labels` of each field; in a process group rank 0 gives them to the others."""
+        labels = []
+        with slabs.group.together():
+            if slabs.group.first:
+                with ThreadPoolExecutor(min(len(fields), ops.max_threads())) as threads:
+                    labels = list(threads.map(self._labels, fields, targets))
+        if slabs.ranks == 1:
+            return labels
+        removed = slabs.group.broadcast([islands for _, _, islands in labels])
+        if not slabs.group.first:
+            empty = np.empty((2, *self.volume_shape), np.uint8)
+            labels = [(*empty.copy(), islands) for islands in removed]
+        for raw, final, _ in labels:
+            slabs.share(raw)
+            slabs.share(final)
+        return labels
 
     def _labels(
         self, x: np.ndarray, target: np.ndarray | None
@@ -294,6 +320,20 @@ class Reconstruction:
             remove_islands=self.remove_islands,
         )
         return labels_of(x, self.model.n_phases), final, islands
+
+    def _digests(self, seeds: Sequence[int]) -> dict[str, str]:
+        """Return what must be the same on all ranks, by the name of the argument."""
+        same: dict[str, Any] = {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
+            if f.init and f.name not in ("device", "compile", "keep_raw")
+        }
+        for name in ("model", "against"):
+            same[name] = same[name] and same[name].hash
+        for name in ("known", "volume_fractions"):
+            same[name] = None if same[name] is None else same[name].tobytes()
+        same |= {"sampler": self.settings, "seed": list(seeds)}
+        return {k: hashlib.sha256(repr(v).encode()).hexdigest() for k, v in same.items()}
 
     def _provenance(
         self,

@@ -17,6 +17,7 @@ from .._progress import Progress, Shown, checked, following
 from ..microstructure import Microstructure
 from ..typing import Device, Fractions, Labels, Periodic
 from .model import Model
+from .process_group import current_group
 from .progress import as_one_job
 from .reconstruction import Reconstruction, check_runtime
 from .sampling import Callback
@@ -334,4 +335,5 @@ def _shown(request: Reconstruction, progress: Shown) -> AbstractContextManager[P
         *([f'the sampler "draft" ({draft} of {passes} passes)'] if passes > draft else []),
         "fewer voxels",
     ]
-    return following(progress, "reconstructing", on=str(request.device), faster=faster)
+    shown = progress if current_group().first else False
+    return following(shown, "reconstructing", on=str(request.device), faster=faster)

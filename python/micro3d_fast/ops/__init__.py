@@ -27,7 +27,7 @@ from .device import (
     max_threads,
     require_cuda,
 )
-from .diffusion import MEAN_HOLD_PARTIALS, hold_mean, reverse_step
+from .diffusion import MEAN_HOLD_PARTIALS, hold_mean, mean_hold_sums, reverse_step
 from .finite_elements import (
     HEX8_MODELS,
     HEX8_PARTIALS,
@@ -78,6 +78,7 @@ __all__ = [
     "hold_mean",
     "load_phase",
     "max_threads",
+    "mean_hold_sums",
     "multigrid_cycle",
     "multigrid_layout",
     "multigrid_setup",

@@ -12,7 +12,7 @@ from .._arrays import Array
 from .._checks import integer, real, refuse
 from .device import current_stream
 
-__all__ = ["MEAN_HOLD_PARTIALS", "hold_mean", "reverse_step"]
+__all__ = ["MEAN_HOLD_PARTIALS", "hold_mean", "mean_hold_sums", "reverse_step"]
 
 #: float64 numbers of scratch memory per volume and channel that `hold_mean` needs on CUDA
 MEAN_HOLD_PARTIALS: int = _core.MEAN_HOLD_PARTIALS
@@ -160,6 +160,7 @@ def hold_mean(
     part: tuple[int, int, int],
     every: int = 1,
     guidance: float = 1.0,
+    given: bool = False,
     partials: Array | None = None,
     threads: int = 0,
 ) -> None:
@@ -193,6 +194,8 @@ def hold_mean(
         Only each ``every``-th slice of the part counts.
     guidance : float
         Weight of ``net``; not used without ``net_uncond``.
+    given : bool
+        Take ``tilt`` as it is: w is not searched.
     partials : array of float64, optional
         On CUDA: `MEAN_HOLD_PARTIALS` numbers per volume and channel.
     threads : int
@@ -214,7 +217,61 @@ def hold_mean(
         partials,
         current_stream(x),
         threads,
+        given,
     )
+
+
+def mean_hold_sums(
+    x: Array,
+    net: Array,
+    net_uncond: Array | None = None,
+    *,
+    tilt: Array,
+    out: Array,
+    p: float,
+    q: float,
+    part: tuple[int, int, int],
+    every: int = 1,
+    guidance: float = 1.0,
+    threads: int = 0,
+) -> Array:
+    r"""Sum y and :math:`y^2` of `hold_mean` over each slice, with w given.
+
+    With the sums of all slabs of a volume a step of Newton's method can be taken for the whole.
+    The sum over the blocks of a slice depends on that slice alone.
+
+    Parameters
+    ----------
+    x, net, net_uncond, p, q, part, every, guidance, threads
+        As for `hold_mean`; the outputs are not changed.
+    tilt : array of float32, shape (N, C)
+        w.
+    out : array of float64, shape (N, C, K, B, 2)
+        The sums of y and of :math:`y^2` of the K slices that count.  On CUDA each slice is the
+        work of B blocks; on the CPU all but the first hold 0.
+
+    Returns
+    -------
+    array
+        ``out``.
+    """
+    if len(part) != 3:
+        raise refuse("part", "be (slices, rows, columns)", repr(part))
+    _core.mean_hold_sums(
+        x,
+        net,
+        net_uncond,
+        tilt,
+        out,
+        _finite(p, "p"),
+        _finite(q, "q"),
+        _finite(guidance, "guidance"),
+        part,
+        integer(every, name="every", minimum=1),
+        current_stream(x),
+        threads,
+    )
+    return out
 
 
 def _finite(value: Any, name: str) -> float:
