@@ -15,6 +15,7 @@ from micro3d_fast.diffusion.labelling import (
     face_mismatch,
     final_labels,
     islands,
+    labels_of,
     match_fractions,
     smoothed,
 )
@@ -127,14 +128,15 @@ def test_without_islands_fractions_stay_exact(phases, rng):
     sown = rng.random(x.shape[1:]) < 0.01
     x[0][sown] *= -8
     target = np.array([0.6, 0.4] if phases == 2 else [0.5, 0.3, 0.2])
-    with_them, none = final_labels(x, phases, target, periodic=OPEN)
-    labels, removed = final_labels(x, phases, target, periodic=OPEN, remove_islands=True)
+    given = labels_of(x, phases), smoothed(x, OPEN), phases
+    with_them, none = final_labels(*given, target, periodic=OPEN)
+    labels, removed = final_labels(*given, target, periodic=OPEN, remove_islands=True)
     assert none == 0
     assert removed >= islands(with_them, OPEN).sum() > 0
     assert not islands(labels, OPEN).any()
     counts = np.bincount(labels.ravel(), minlength=phases)
     assert np.abs(counts - target * labels.size).max() < 1
-    raw, removed = final_labels(x, phases, None, periodic=OPEN, remove_islands=True)
+    raw, removed = final_labels(given[0], None, phases, None, periodic=OPEN, remove_islands=True)
     assert removed > 0
     assert not islands(raw, OPEN).any()
 

@@ -158,34 +158,20 @@ class Field:
         batches += [self.batch(out, self.plane, channels_last=True) for out in self.net_outputs]
         return [batch.unflatten(0, (len(self.seeds), -1)) for batch in batches]
 
-    def result(self, i: int = 0) -> np.ndarray | None:
-        """Return the field (C, nz, ny, nx) of volume i, in the requested shape, on the host.
+    def result(self, i: int = 0) -> np.ndarray:
+        """Return the field (C, z, y, x) of volume i, in the requested shape, on the host.
 
-        In a process group rank 0 returns it, the others None.
+        Of several ranks each returns the slices that it holds (`requested_slices`).
         """
-        own = self.slices(self._x, self.plane, i)
-        if self.slabs.ranks == 1:
-            nz, ny, nx = self.wanted
-            view = own.permute(TO_FIELD[self.plane])[:, :nz, :ny, :nx]
-            return np.ascontiguousarray(view.cpu().numpy())
-        return self._collected(own)
+        cut = [slice(n) for n in self.wanted]
+        cut[NORMAL[self.plane]] = slice(len(self.requested_slices()))
+        view = self.volume(self._x, self.plane, i)[(slice(None), *cut)]
+        return np.ascontiguousarray(view.cpu().numpy())
 
-    def _collected(self, own: Tensor) -> np.ndarray | None:
-        """Return the slices [S, C, H, W] of all ranks as a field on rank 0."""
-        if self.slabs.rank > 0:
-            self.slabs.send(own)
-            return None
-        field = np.empty((self.channels, *self.wanted), dtype=np.float32)
-        for rank in range(self.slabs.ranks):
-            slices = own
-            if rank > 0:
-                slices = own.new_empty((len(self.own_slices(self.plane, rank)), *own.shape[1:]))
-                self.slabs.receive(slices, rank)
-            box = _slices(self.box(self.plane, rank))
-            target = field[(slice(None), *box)]  # cut to the requested shape
-            _, nz, ny, nx = target.shape
-            target[:] = slices.permute(TO_FIELD[self.plane])[:, :nz, :ny, :nx].cpu().numpy()
-        return field
+    def requested_slices(self, rank: int | None = None) -> range:
+        """Return which of the slices that are held here, or on another rank, were requested."""
+        own, n = self.own_slices(self.plane, rank), self.wanted[NORMAL[self.plane]]
+        return range(min(own.start, n), min(own.stop, n))
 
     # -- the process
 

@@ -14,6 +14,7 @@ from .. import _checks
 from .._phases import phase_counts
 
 __all__ = [
+    "REACH",
     "UNKNOWN",
     "face_mismatch",
     "final_labels",
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 UNKNOWN = 255  # in an array of known labels
+
+REACH = 4  # voxels to each side that `smoothed` averages over
 
 _SAMPLE = 2**21  # voxels that the weights of `match_fractions` are found on, at most
 
@@ -49,7 +52,7 @@ def smoothed(x: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
 
     x = np.clip(x, -1, 1)
     mode = ["wrap" if p else "nearest" for p in periodic]
-    return np.stack([c + gaussian_filter(c, 2.0, mode=mode, truncate=2.0) for c in x])
+    return np.stack([c + gaussian_filter(c, REACH / 2, mode=mode, truncate=2.0) for c in x])
 
 
 def prepare_labelling() -> None:
@@ -214,7 +217,8 @@ def islands(labels: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
 
 
 def final_labels(
-    x: np.ndarray,
+    raw: np.ndarray,
+    smooth: np.ndarray | None,
     n_phases: int,
     target: np.ndarray | None,
     *,
@@ -230,7 +234,10 @@ def final_labels(
 
     Parameters
     ----------
-    x : array of float32, shape (C, nz, ny, nx)
+    raw : array of uint8, shape (nz, ny, nx)
+        `labels_of` the field.
+    smooth : array of float32, shape (C, nz, ny, nx), optional
+        The `smoothed` field; not needed without a target.
     n_phases : int
     target : array, shape (P,), or None
         Fractions to match; None leaves the field as it is.
@@ -244,13 +251,11 @@ def final_labels(
     labels : array of uint8, shape (nz, ny, nx)
     removed : int
     """
-    smooth = None if target is None else smoothed(x, periodic)
 
     def labelled(fixed: np.ndarray | None) -> np.ndarray:
         if smooth is not None and target is not None:
             return match_fractions(smooth, target, fixed)
-        labels = labels_of(x, n_phases)
-        return labels if fixed is None else np.where(fixed == UNKNOWN, labels, fixed)
+        return raw.copy() if fixed is None else np.where(fixed == UNKNOWN, raw, fixed)
 
     labels, removed = labelled(known), 0
     if not remove_islands:

@@ -17,17 +17,26 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import _checks, ops
 from .._device import find_device
 from .._phases import phase_counts
+from .._planes import NORMAL
 from ..microstructure import Microstructure
 from . import recipe
 from .field import Field, working_shape
-from .labelling import UNKNOWN, final_labels, labels_of, left_to_give, prepare_labelling
+from .labelling import (
+    REACH,
+    UNKNOWN,
+    final_labels,
+    labels_of,
+    left_to_give,
+    prepare_labelling,
+    smoothed,
+)
 from .model import Model, check_model
 from .natural_fractions import draw_fractions, leave_room, natural_covariance
 from .network_pass import network_pass
@@ -257,10 +266,12 @@ class Reconstruction:
             )
             passes = network_pass(field, networks, window=self.window, fractions=fractions)
             sample(field, passes, self.settings, callback if slabs.group.first else None)
-            # (C, nz, ny, nx) on the host; None on all ranks but the first
-            fields = [field.result(i) for i in range(len(seeds))]
+            fields = [field.result(i) for i in range(len(seeds))]  # (C, nz, ny, nx) on the host
             network_seconds = passes.seconds
-        labels = self._labelled(fields, targets, slabs)
+            if slabs.ranks > 1:
+                labels = self._labels_of_slabs(field, fields, targets)
+        if slabs.ranks == 1:
+            labels = _at_once(self._labels, fields, targets)
         times = {
             "seconds": round((time.perf_counter() - started) / len(seeds), 3),
             "network_seconds": round(network_seconds / len(seeds), 3),
@@ -287,39 +298,55 @@ class Reconstruction:
         drawn = draw_fractions(self.volume_fractions, self.covariance, seed)
         return drawn if self.known is None else leave_room(drawn, self.known)
 
-    def _labelled(
-        self, fields: Sequence[Any], targets: Sequence[Any], slabs: Slabs
-    ) -> list[tuple[np.ndarray, np.ndarray, int]]:
-        """Return `_labels` of each field; in a process group rank 0 gives them to the others."""
-        labels = []
-        with slabs.group.together():
-            if slabs.group.first:
-                with ThreadPoolExecutor(min(len(fields), ops.max_threads())) as threads:
-                    labels = list(threads.map(self._labels, fields, targets))
-        if slabs.ranks == 1:
-            return labels
-        removed = slabs.group.broadcast([islands for _, _, islands in labels])
-        if not slabs.group.first:
-            empty = np.empty((2, *self.volume_shape), np.uint8)
-            labels = [(*empty.copy(), islands) for islands in removed]
-        for raw, final, _ in labels:
-            slabs.share(raw)
-            slabs.share(final)
-        return labels
+    def _labels(self, x: np.ndarray, target: np.ndarray | None) -> _Labels:
+        raw = labels_of(x, self.model.n_phases)
+        return self._final(raw, None if target is None else smoothed(x, self.periodic), target)
 
-    def _labels(
-        self, x: np.ndarray, target: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray, int]:
-        """Return raw and final labels of a field, and how many islands were removed."""
+    def _final(
+        self, raw: np.ndarray, smooth: np.ndarray | None, target: np.ndarray | None
+    ) -> _Labels:
         final, islands = final_labels(
-            x,
+            raw,
+            smooth,
             self.model.n_phases,
             target,
             periodic=self.periodic,
             known=self.known,
             remove_islands=self.remove_islands,
         )
-        return labels_of(x, self.model.n_phases), final, islands
+        return _Labels(raw, final, islands)
+
+    def _labels_of_slabs(
+        self, field: Field, fields: Sequence[np.ndarray], targets: Sequence[np.ndarray | None]
+    ) -> list[_Labels]:
+        """Return the labels of volumes of which each rank has a slab of the field.
+
+        Each rank smooths its slab; rank 0 matches the fractions and gives the labels to the others.
+        """
+        slabs, axis = field.slabs, NORMAL[field.plane]
+        owned = [field.requested_slices(rank) for rank in range(slabs.ranks)]
+        raws, smooths = [], []
+        for x, target in zip(fields, targets, strict=True):
+            raws.append(slabs.collect(labels_of(x, self.model.n_phases), owned, axis))
+            smooth = None
+            if target is not None:
+                wide, own = slabs.widened(x, owned, axis + 1, REACH, self.periodic[axis])
+                wide = smoothed(wide, self.periodic) if wide.size else wide
+                own_slices = (slice(None),) * (axis + 1) + (own,)
+                smooth = slabs.collect(wide[own_slices], owned, axis + 1)
+            smooths.append(smooth)
+        labels: list[_Labels] = []
+        with slabs.group.together():
+            if slabs.group.first:
+                labels = _at_once(self._final, raws, smooths, targets)
+        islands = slabs.group.broadcast([each.islands for each in labels])
+        if not slabs.group.first:
+            empty = np.empty((len(fields), 2, *self.volume_shape), np.uint8)
+            labels = [_Labels(a, b, n) for (a, b), n in zip(empty, islands, strict=True)]
+        for each in labels:
+            slabs.share(each.raw)
+            slabs.share(each.final)
+        return labels
 
     def _digests(self, seeds: Sequence[int]) -> dict[str, str]:
         """Return what must be the same on all ranks, by the name of the argument."""
@@ -396,6 +423,19 @@ class Reconstruction:
                 arguments[field.name] = value
         nz, ny, nx = volume_shape
         return Recipe(str(record.get("model_name", "MODEL")), (nz, ny, nx), arguments)
+
+
+class _Labels(NamedTuple):
+    """Labels of a volume before and after fractions are matched, and the removed islands."""
+
+    raw: np.ndarray
+    final: np.ndarray
+    islands: int
+
+
+def _at_once(work: Callable[..., _Labels], *arguments: Sequence[Any]) -> list[_Labels]:
+    with ThreadPoolExecutor(min(len(arguments[0]), ops.max_threads())) as threads:
+        return list(threads.map(work, *arguments))
 
 
 def check_runtime(runtime: Any) -> Runtime:

@@ -8,6 +8,8 @@ every rank sends every other the block of voxels that both their slabs share.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -72,17 +74,62 @@ class Slabs:
 
         dist.all_reduce(sums)
 
-    def send(self, part: Tensor) -> None:
-        """Send a part to rank 0, which receives it."""
+    def widened(
+        self, part: np.ndarray, owned: Sequence[range], axis: int, reach: int, wraps: bool
+    ) -> tuple[np.ndarray, slice]:
+        """Return this rank's slices with ``reach`` more on both sides, and where its own are.
+
+        Parameters
+        ----------
+        part : array
+        owned : sequence of range
+            The slices of each rank, along the axis.
+        axis : int
+        reach : int
+        wraps : bool
+            Whether the first slice is beside the last; if not, there are no slices beyond them.
+        """
+        import torch
+
+        n, own = owned[-1].stop, owned[self.rank]
+        slices = np.moveaxis(part, axis, 0)
+
+        def needed(of: range) -> list[int]:
+            wide = range(of.start - reach, of.stop + reach) if of else range(0)
+            return [k % n for k in wide] if wraps else [k for k in wide if 0 <= k < n]
+
+        sent = [[k - own.start for k in needed(each) if k in own] for each in owned]
+        wanted = needed(own)
+        places = [[at for at, k in enumerate(wanted) if k in each] for each in owned]
+        source = torch.from_numpy(slices[_joined(sent)]).to(self.device)
+        target = source.new_empty((len(wanted), *slices.shape[1:]))
+        size = math.prod(slices.shape[1:])
+        to, come = ([len(each) * size for each in lists] for lists in (sent, places))
+        self.exchange(source.view(-1), target.view(-1), to, come)
+        wide = np.empty(target.shape, part.dtype)
+        wide[_joined(places)] = target.cpu().numpy()
+        start = reach if wraps else min(own.start, reach)
+        return np.moveaxis(wide, 0, axis), slice(start, start + len(own))
+
+    def collect(self, part: np.ndarray, owned: Sequence[range], axis: int) -> np.ndarray | None:
+        """Return the slices of all ranks along an axis on rank 0, None on the others."""
+        import torch
         import torch.distributed as dist
 
-        dist.send(part, 0)
-
-    def receive(self, part: Tensor, rank: int) -> None:
-        """Wait on rank 0 for the part of another."""
-        import torch.distributed as dist
-
-        dist.recv(part, rank)
+        if self.rank > 0:
+            if part.size:
+                dist.send(torch.from_numpy(np.ascontiguousarray(part)).to(self.device), 0)
+            return None
+        whole = np.empty((*part.shape[:axis], owned[-1].stop, *part.shape[axis + 1 :]), part.dtype)
+        for rank, slices in enumerate(owned):
+            place = whole[(slice(None),) * axis + (slice(slices.start, slices.stop),)]
+            if rank == 0:
+                place[:] = part
+            elif place.size:
+                received = torch.from_numpy(np.empty(place.shape, part.dtype)).to(self.device)
+                dist.recv(received, rank)
+                place[:] = received.cpu().numpy()
+        return whole
 
     def share(self, labels: np.ndarray) -> None:
         """Overwrite a contiguous array of uint8 by that of rank 0."""
@@ -93,3 +140,7 @@ class Slabs:
             sent = part.to(self.device)
             dist.broadcast(sent, 0)
             part.copy_(sent)
+
+
+def _joined(lists: Sequence[Sequence[int]]) -> list[int]:
+    return list(itertools.chain(*lists))
