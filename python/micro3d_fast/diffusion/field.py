@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .schedule import Affine
 
-__all__ = ["Field", "working_shape"]
+__all__ = ["Field", "bytes_per_value", "working_shape"]
 
 Box = tuple[range, range, range]  # indices along z, y and x
 
@@ -98,7 +98,7 @@ class Field:
         boxes = {self.box(plane) for plane in self.planes}  # one if there are no other ranks
         volume = self.channels * max(math.prod(map(len, box)) for box in boxes)
         size = len(self.seeds) * volume
-        need = size * (12 + (1 + n_outputs) * dtype.itemsize)
+        need = size * bytes_per_value(dtype.itemsize, n_outputs)
         parts = {} if known is None else {box: _known_part(known, box) for box in boxes}
         for part in parts.values():  # x0, its noised copy and the result of `where`; the mask
             need += math.prod(map(len, part)) * (12 * self.channels + 1)
@@ -415,6 +415,11 @@ def _at(part: Box, box: Box) -> tuple[slice, ...]:
 def _origin(part: Box) -> tuple[int, int, int]:
     z, y, x = part
     return z.start, y.start, x.start
+
+
+def bytes_per_value(itemsize: int, n_outputs: int) -> int:
+    """Return the memory of all buffers per voxel and channel, for a network of this precision."""
+    return 3 * 4 + (1 + n_outputs) * itemsize  # x, the next x and h0; input and outputs
 
 
 def working_shape(

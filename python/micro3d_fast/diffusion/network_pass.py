@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .copies import Copy
     from .field import Field
 
-__all__ = ["NetworkPass", "PairPass", "network_pass"]
+__all__ = ["NetworkPass", "PairPass", "largest_batch", "network_pass"]
 
 _FILLS_A_GPU = 2**21  # pixels: larger batches are no faster
 
@@ -255,8 +255,13 @@ class NetworkPass:
         width = field.model.config.dim * max(field.model.config.multipliers[:1])
         per_pixel = 8 * field.dtype.itemsize * width
         room = int(0.5 * free_memory_bytes(field.device)) // per_pixel
-        most = 2**31 // (4 * width) if field.device.type == "cuda" else 64 * 64 * 64
+        most = largest_batch(width) if field.device.type == "cuda" else 64 * 64 * 64
         return max(64 * 64, min(room, most))
+
+
+def largest_batch(width: int) -> int:
+    """Return the most pixels of a batch on CUDA, for a first level of this width."""
+    return 2**31 // (4 * width)
 
 
 class PairPass:
