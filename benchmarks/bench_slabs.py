@@ -29,7 +29,8 @@ def test_slabs(benchmark, tmp_path):
     )
     alone = np.load(tmp_path / "1.npy")
     for n, processes in found[0].items():
-        case = f"separator {SIDE}^3 over {n} processes, sampler {SAMPLER}, preset small"
+        together = "one process" if n == 1 else f"{n} processes"
+        case = f"separator {SIDE}^3 over {together}, sampler {SAMPLER}, preset small"
         more = {"bench": "slabs", "precision": "float32", "threads": 1}
         peak = max(each["peak"] - each["before"] for each in processes) / 2**20
         row(case, "peak memory of a process beyond the start", peak, "MiB", **more)
@@ -42,14 +43,9 @@ def test_slabs(benchmark, tmp_path):
 def run(n: int, out: Path) -> list[dict]:
     """Return what each of n processes reports."""
     start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(n)]
-    made = subprocess.run(
-        [*start, __file__, str(out)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [json.loads(line) for line in made.stdout.splitlines() if line.startswith("{")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*start, __file__, str(out)], env=environment, check=True)
+    return [json.loads(out.with_suffix(f".{rank}.json").read_text()) for rank in range(n)]
 
 
 def peak_bytes() -> int:
@@ -57,7 +53,7 @@ def peak_bytes() -> int:
     return 1024 * int(status.split()[0])
 
 
-def work(out: str) -> None:
+def work(out: Path) -> None:
     """Make the volume in this process of the group."""
     import micro3d_fast as m3
     from micro3d_fast.diffusion.process_group import current_group, torchrun_group
@@ -67,10 +63,11 @@ def work(out: str) -> None:
         m3.reconstruct(16, "separator", **options)
         before = peak_bytes()
         volume = m3.reconstruct(SIDE, "separator", **options)
+        peaks = json.dumps({"before": before, "peak": peak_bytes()})
+        out.with_suffix(f".{current_group().rank}.json").write_text(peaks)
         if current_group().first:
             np.save(out, volume.fields["raw_labels"])
-        print(json.dumps({"before": before, "peak": peak_bytes()}), flush=True)
 
 
 if __name__ == "__main__":
-    work(sys.argv[1])
+    work(Path(sys.argv[1]))

@@ -40,6 +40,7 @@ from .labelling import (
 from .model import Model, check_model
 from .natural_fractions import draw_fractions, leave_room, natural_covariance
 from .network_pass import network_pass
+from .process_group import current_group, local_device
 from .recipe import OMIT, Recipe, Record
 from .sampling import Callback, sample
 from .settings import Runtime, Sampler, SamplerSettings, resolve_sampler
@@ -138,7 +139,8 @@ class Reconstruction:
         put(volume_fractions=requested_fractions(self.volume_fractions, self.model, named))
         warn_of_unusual_fractions(self.volume_fractions, self.model, stacklevel=6)
         put(fraction_condition=self._fraction_condition())
-        put(device=find_device(self.device))
+        together = current_group().size > 1  # each process on its own GPU
+        put(device=local_device(self.device) if together else find_device(self.device))
         put(known=self._known_labels())
         put(remove_islands=_checks.boolean(self.remove_islands, name="remove_islands"))
         put(window=self._window_side())
@@ -229,7 +231,7 @@ class Reconstruction:
         voxels = self.volumes_at_once * math.prod(shape)
         weights = sum(w.numel() for w in self.model.net.parameters())
         evaluations = self.settings.passes * (1 if self.guidance == 1 else 2)
-        return evaluations * voxels * 3e-9 * (weights / 1e6) ** 0.6
+        return evaluations * voxels * 3e-9 * (weights / 1e6) ** 0.6 / current_group().size
 
     def run(self, seeds: Sequence[int], callback: Callback | None = None) -> list[Microstructure]:
         """Sample the volumes of these seeds together."""
@@ -341,8 +343,8 @@ class Reconstruction:
                 labels = _at_once(self._final, raws, smooths, targets)
         islands = slabs.group.broadcast([each.islands for each in labels])
         if not slabs.group.first:
-            empty = np.empty((len(fields), 2, *self.volume_shape), np.uint8)
-            labels = [_Labels(a, b, n) for (a, b), n in zip(empty, islands, strict=True)]
+            shape = self.volume_shape
+            labels = [_Labels(np.empty(shape, "u1"), np.empty(shape, "u1"), n) for n in islands]
         for each in labels:
             slabs.share(each.raw)
             slabs.share(each.final)
