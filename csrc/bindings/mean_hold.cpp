@@ -131,8 +131,8 @@ static void bind_hold_mean(py::module_& m) {
   m.attr("MEAN_HOLD_PARTIALS") = mean_hold_scratch;
   m.def("hold_mean", &hold_mean, py::arg("x"), py::arg("net"), py::arg("net_uncond"),
         py::arg("mean"), py::arg("tilt"), py::arg("p"), py::arg("q"), py::arg("guidance"),
-        py::arg("part"), py::arg("every"), py::arg("given"), py::arg("partials"), py::arg("stream"),
-        py::arg("threads"));
+        py::arg("part"), py::arg("every"), py::arg("partials"), py::arg("stream"),
+        py::arg("threads"), py::arg("given") = false);
   m.def("mean_hold_sums", &mean_hold_sums, py::arg("x"), py::arg("net"), py::arg("net_uncond"),
         py::arg("tilt"), py::arg("out"), py::arg("p"), py::arg("q"), py::arg("guidance"),
         py::arg("part"), py::arg("every"), py::arg("stream"), py::arg("threads"));
