@@ -27,6 +27,7 @@ __all__ = [
     "fail",
     "guarded",
     "options_of",
+    "processes",
     "sentence",
     "to_stderr",
     "to_stdout",
@@ -44,6 +45,11 @@ class Stopped(KeyboardInterrupt):
     """Ctrl-C, with a message about what to do next."""
 
 
+def processes() -> int:
+    """Return the number of processes that torchrun has started."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+
+
 def to_stderr(line: str) -> None:
     """Print lines to stderr, without control characters of file names and the like."""
     print("\n".join(map(printable, line.split("\n"))), file=sys.stderr, flush=True)
@@ -56,7 +62,8 @@ def to_stdout(*lines: object) -> None:
 
 def fail(message: str, code: int = BAD_INPUT) -> NoReturn:
     """Print one sentence and leave the command with an exit code."""
-    to_stderr(f"micro3d: {' '.join(message.split())}")
+    rank = f" (rank {os.environ['RANK']})" if processes() > 1 else ""
+    to_stderr(f"micro3d{rank}: {' '.join(message.split())}")
     raise typer.Exit(code)
 
 

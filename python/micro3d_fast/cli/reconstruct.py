@@ -41,6 +41,7 @@ from .options import (
     read_window,
 )
 from .progress import CtrlC, Progress
+from .torchrun import joined
 from .verdict import print_verdict
 
 if TYPE_CHECKING:
@@ -158,7 +159,8 @@ def reconstruct(
 
     With --report and the micrographs (--xy, --xz, --yz, or --volume), a report that compares the
     volume with them is written too, and the verdict is printed: whether the volume could be a real
-    specimen. With --count, all volumes are compared together, and the first is shown.
+    specimen. With --count, all volumes are compared together, and the first is shown. Several
+    devices share a volume if torchrun starts the command.
 
     \b
     Examples:
@@ -166,6 +168,8 @@ def reconstruct(
       micro3d reconstruct --model run/ --shape 128,128,128 --periodic all --seed 7 \\
           --out volume.vti --report report/ --volume tomogram.tif
       micro3d reconstruct --model cathode --sampler draft --count 8 --out many/volume.tif
+      torchrun --nproc-per-node 8 -m micro3d_fast reconstruct --model run/ \\
+          --shape 1024,1024,1024 --window 64 --out volume.zarr
     """
     images = MicrographOptions.of(locals())
     volume_shape = read_shape(shape)
@@ -179,26 +183,31 @@ def reconstruct(
         "fraction_condition": "auto" if fraction_condition is None else fraction_condition,
         "remove_islands": remove_islands,
         "window": read_window(window),
-        "device": device,
         "keep_raw": report is not None and count == 1,
     }
-    _check_outputs(out, report, count, math.prod(volume_shape) * count)
-    options["known"] = None if known is None else load_volume(known, "known").labels
     options |= {k: v for k, v in {"sampler": sampler, "quality": quality}.items() if v is not None}
+    with joined(device) as (options["device"], first):
+        if first:
+            _check_outputs(out, report, count, math.prod(volume_shape) * count)
+        options["known"] = None if known is None else load_volume(known, "known").labels
 
-    from .. import diffusion
+        from .. import diffusion
 
-    loaded = diffusion.load_model(model)
-    if fractions is None and count > 1 and sampler != "paper" and loaded.fraction_scatter:
-        options["volume_fractions"] = "natural"
-    micrographs = images.load(phase_names=loaded.phase_names, voxel_size=loaded.voxel_size)
-    if micrographs is not None and report is None:
-        fail("--report must be given where micrographs are given to compare with")
-    seeds = range(seed, seed + count)
-    made, paths = _reconstruct(volume_shape, loaded, model, seeds, out, options, report is not None)
-    to_stdout(*(made if count == 1 else []), *(f"Volume in {path}." for path in paths))
-    if report is not None:
-        to_stdout(f"Report in {_compare_and_report(report, made, micrographs, model)}.")
+        loaded = diffusion.load_model(model)
+        if fractions is None and count > 1 and sampler != "paper" and loaded.fraction_scatter:
+            options["volume_fractions"] = "natural"
+        micrographs = None
+        if first:
+            micrographs = images.load(phase_names=loaded.phase_names, voxel_size=loaded.voxel_size)
+        if micrographs is not None and report is None:
+            fail("--report must be given where micrographs are given to compare with")
+        seeds = range(seed, seed + count)
+        made, paths = _reconstruct(
+            volume_shape, loaded, model, seeds, out if first else None, options, report is not None
+        )
+        to_stdout(*(made if count == 1 else []), *(f"Volume in {path}." for path in paths))
+        if first and report is not None:
+            to_stdout(f"Report in {_compare_and_report(report, made, micrographs, model)}.")
 
 
 def _check_outputs(out: Path, report: Path | None, count: int, voxels: int) -> None:
@@ -214,11 +223,14 @@ def _reconstruct(
     model: Model,
     model_name: str,
     seeds: range,
-    out: Path,
+    out: Path | None,
     options: dict[str, Any],
     keep: bool,
 ) -> tuple[list[Microstructure], list[Path]]:
-    """Reconstruct and save one volume per seed; return those to ``keep``, or one, and the files."""
+    """Reconstruct one volume per seed; return those to ``keep``, or one, and the files.
+
+    They are saved unless ``out`` is None, as in all processes but the first.
+    """
     from .. import diffusion
 
     count = len(seeds)
@@ -233,6 +245,8 @@ def _reconstruct(
                     volume, provenance={"model_name": model_name, **volume.provenance}
                 )
                 kept += [made] if keep or not kept else []
+                if out is None:
+                    continue
                 name = out.stem if count == 1 else f"{out.stem}-{made.provenance['seed']}"
                 rescued(out.with_stem(name), dataclasses.replace(made, fields={}).save)
                 saved.append(out.with_stem(name))

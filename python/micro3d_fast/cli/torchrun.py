@@ -1,0 +1,44 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""Commands that torchrun starts in several processes: rank 0 prints, the others print errors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import typer
+
+from .errors import FAILED, INTERRUPTED, processes
+
+__all__ = ["joined"]
+
+
+@contextlib.contextmanager
+def joined(device: str | None) -> Iterator[tuple[str | None, bool]]:
+    """Join the processes that torchrun has started; yield the device, and whether this is rank 0.
+
+    The other ranks print nothing in the with block but the errors that leave it.  Without torchrun
+    nothing is done.
+    """
+    if processes() == 1:
+        yield device, True
+        return
+    from ..diffusion.process_group import OtherProcessError, current_group, torchrun_group
+
+    with contextlib.ExitStack() as stack:
+        own_device = stack.enter_context(torchrun_group(device))
+        first = current_group().first
+        if not first:
+            nothing = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stdout(nothing))
+            stack.enter_context(contextlib.redirect_stderr(nothing))
+        try:
+            yield own_device, first
+        except OtherProcessError:  # that process prints it
+            raise typer.Exit(FAILED) from None
+        except KeyboardInterrupt:
+            if first:
+                raise
+            raise typer.Exit(INTERRUPTED) from None

@@ -1,0 +1,46 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""``micro3d reconstruct`` in two processes that torchrun starts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import micro3d_fast as m3
+
+
+def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
+    start = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "micro3d_fast"]
+    return subprocess.run(
+        [sys.executable, *start, "reconstruct", *map(str, arguments), "--device", "cpu"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_two_processes_write_one_volume(tmp_path):
+    options = ["--model", "separator", "--shape", "16,12,16", "--passes", "3", "--seed", "4"]
+    made = torchrun(*options, "--out", tmp_path / "volume.npz")
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.count("Volume in") == 1
+    volume = m3.Microstructure.load(tmp_path / "volume.npz")
+    assert volume.provenance["ranks"] == 2
+    alone = m3.reconstruct((16, 12, 16), "separator", passes=3, seed=4, device="cpu")
+    assert np.mean(volume.labels == alone.labels) > 0.99
+
+
+@pytest.mark.slow
+def test_a_refusal_ends_both(tmp_path):
+    made = torchrun("--model", "separator", "--shape", "1,16,16", "--out", tmp_path / "volume.npz")
+    assert made.returncode != 0
+    wanted = "--shape must have a slice of each plane for each of the 2 ranks, got (1, 16, 16)"
+    assert wanted in made.stderr
+    assert not (tmp_path / "volume.npz").exists()
