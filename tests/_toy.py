@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -51,24 +53,27 @@ def linear_model(steps: int = 40, prediction: str = "noise") -> Model:
     )
 
 
+TINY = UNetConfig(
+    channels=1,
+    dim=8,
+    multipliers=(1, 2),
+    blocks=(1, 1),
+    attention=(False, True),
+    cross_attention=(False, False),
+    heads=2,
+    head_dim=8,
+    cond_dim=16,
+    stem=(3,),
+    global_context=False,
+    final_block=False,
+    tapered=True,
+)
+
+
 def tiny_model(phases: int = 2, fractions=None) -> Model:
     """An untrained network with non-zero output."""
     torch.manual_seed(0)
-    config = UNetConfig(
-        channels=1 if phases == 2 else phases,
-        dim=8,
-        multipliers=(1, 2),
-        blocks=(1, 1),
-        attention=(False, True),
-        cross_attention=(False, False),
-        heads=2,
-        head_dim=8,
-        cond_dim=16,
-        stem=(3,),
-        global_context=False,
-        final_block=False,
-        tapered=True,
-    )
+    config = replace(TINY, channels=1 if phases == 2 else phases)
     net = UNet(config).eval().requires_grad_(False)
     nn.init.normal_(net.head.weight, std=0.2)
     return Model(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from .._planes import AXIS_NAMES
-from .errors import fail
+from .errors import fail, processes
 
 __all__ = [
     "XY",
@@ -138,7 +139,12 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 def command_line() -> str:
     """Return the running command as it was typed, without ``--no-resume``."""
-    return shlex.join(["micro3d", *(word for word in sys.argv[1:] if word != "--no-resume")])
+    program = ["micro3d"]
+    if processes() > 1:
+        nodes, local = (os.environ.get(f"{what}_WORLD_SIZE", "1") for what in ("GROUP", "LOCAL"))
+        several = ["--nnodes", nodes] if nodes != "1" else []
+        program = ["torchrun", *several, "--nproc-per-node", local, "-m", "micro3d_fast"]
+    return shlex.join([*program, *(word for word in sys.argv[1:] if word != "--no-resume")])
 
 
 def read_phases(text: str | None) -> dict[float, int] | str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .errors import Stopped, fail, guarded, to_stderr, to_stdout
+from .errors import Stopped, fail, guarded, processes, to_stderr, to_stdout
 from .files import IMAGES, MicrographOptions, check_output
 from .options import (
     XY,
@@ -35,6 +35,7 @@ from .options import (
     read_voxel_size,
 )
 from .progress import CtrlC, Progress
+from .torchrun import joined
 from .verdict import COLOURS, print_training
 
 if TYPE_CHECKING:
@@ -57,7 +58,11 @@ Steps = Annotated[
         "as near to the micrographs as crops are."
     ),
 ]
-BatchSize = Annotated[int, typer.Option(help="Crops per step.")]
+BatchSize = Annotated[int, typer.Option(help="Crops per step, of all devices together.")]
+Accumulate = Annotated[
+    int,
+    typer.Option(help="Parts of a batch that are computed one after the other, to save memory."),
+]
 LearningRate = Annotated[
     float | None,
     typer.Option(help="Peak learning rate; default: that of the preset (with --init a third)."),
@@ -82,6 +87,8 @@ Resume = Annotated[
     ),
 ]
 
+_NO_IMAGES = "train needs micrographs: give --xy, --xz and --yz (one, two or three), or --volume"
+
 
 @guarded(labels="volume", **IMAGES)
 def train(
@@ -105,6 +112,7 @@ def train(
     patch: Patch = 64,
     steps: Steps = None,
     batch_size: BatchSize = 32,
+    accumulate: Accumulate = 1,
     learning_rate: LearningRate = None,
     init: Init = None,
     precision: Precision = "auto",
@@ -118,6 +126,7 @@ def train(
 
     One plane describes an isotropic material, two a transversely isotropic one. Ctrl-C and
     SIGTERM save a checkpoint; rerun the same command to resume, or with more --steps to go on.
+    Several devices share the batches if torchrun starts the command.
 
     \b
     Examples:
@@ -125,36 +134,44 @@ def train(
           --phases 0:0,255:1 --voxel-size 1e-6 --out run/
       micro3d train --volume tomogram.tif --images-per-plane 300 --out run/
       micro3d train --volume other.tif --init run/ --out other/
+      torchrun --nproc-per-node 4 -m micro3d_fast train --volume tomogram.tif --out run/
     """
     images = MicrographOptions.of(locals())
-    check_output(out, folder=True)
-    micrographs = images.load(
-        phase_names=read_names(phase_names), voxel_size=read_voxel_size(voxel_size), seed=seed
-    )
-    if micrographs is None:
-        fail("train needs micrographs: give --xy, --xz and --yz (one, two or three), or --volume")
-    report = micrographs.check()
-    to_stderr(report.table())
-    if volume is not None:  # of files, loading them has warned
-        for warning in report.warnings:
-            to_stderr(f"warning: {warning}")
-    model = _train(
-        micrographs,
-        out,
-        preset=preset,
-        patch=patch,
-        steps=steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        init=init,
-        precision=precision,
-        fraction_condition=fraction_condition,
-        device=device,
-        seed=seed,
-        resume=resume,
-    )
-    print(model)
-    print_training(model)
+    with joined(device) as (own_device, first):
+        if first:
+            check_output(out, folder=True)
+        micrographs = images.load(
+            phase_names=read_names(phase_names), voxel_size=read_voxel_size(voxel_size), seed=seed
+        )
+        if micrographs is None:
+            fail(_NO_IMAGES)
+        report = micrographs.check()
+        to_stderr(report.table())
+        if volume is not None:  # of files, loading them has warned
+            for warning in report.warnings:
+                to_stderr(f"warning: {warning}")
+        model = _train(
+            micrographs,
+            out,
+            preset=preset,
+            patch=patch,
+            steps=steps,
+            batch_size=batch_size,
+            accumulate=accumulate,
+            learning_rate=learning_rate,
+            init=init,
+            precision=precision,
+            fraction_condition=fraction_condition,
+            device=own_device,
+            seed=seed,
+            resume=resume,
+        )
+        print(model)
+        print_training(model)
+        _print_next(out)
+
+
+def _print_next(out: Path) -> None:
     name = shlex.quote(str(out))
     to_stdout(
         f"Model in {out / 'model'}. Next: micro3d calibrate --model {name} --save, with the same "
@@ -181,6 +198,8 @@ def _train(micrographs: Micrographs, out: Path, **options: Any) -> Model:
             return diffusion.train(micrographs, out, callback=show, progress=progress, **options)
         except KeyboardInterrupt as error:
             at = f" at step {last['step']} of {last['steps']}" if "step" in last else ""
+            if processes() > 1:  # they made a step more, to tell each other
+                at = ""
             raise Stopped(
                 f"Stopped{at}; the state is saved in {out}. To resume: {command_line()}"
             ) from error

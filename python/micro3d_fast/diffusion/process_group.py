@@ -122,7 +122,7 @@ def torchrun_group(device: str | None) -> Iterator[str | None]:
 
     NCCL connects GPUs, gloo CPUs.  Without torchrun, or in a group already, nothing is done.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
+    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
         return
     import torch

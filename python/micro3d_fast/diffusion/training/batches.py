@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +41,11 @@ class Batch:
     plane: torch.Tensor  # (B,)
     fractions: torch.Tensor | None  # (B, P), for a network with a fraction condition
     kept: torch.Tensor | None  # (B,), whether the fractions are given
+
+    def rows(self, chosen: slice) -> Batch:
+        """Return some rows, without a copy."""
+        given = {name: tensor for name, tensor in vars(self).items() if tensor is not None}
+        return replace(self, **{name: tensor[chosen] for name, tensor in given.items()})
 
 
 def make_batch(micrographs: Micrographs, options: TrainingOptions, step: int) -> Batch:

@@ -73,25 +73,26 @@ class Losses:
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
         self.late = _LATE if self._cuda else 0  # losses to leave on their way between steps
-        self._ring = torch.empty(_LATE + 1, pin_memory=self._cuda)
+        self._ring = torch.zeros(_LATE + 1, 2, pin_memory=self._cuda)
         self._pending: deque[tuple[int, torch.Tensor, Any]] = deque()
 
     def put(self, step: int, loss: torch.Tensor) -> None:
-        """Send the loss of a step."""
+        """Send the loss of a step; or two numbers: also the processes that wish to stop."""
         slot, sent = self._ring[step % len(self._ring)], None
-        slot.copy_(loss, non_blocking=True)
+        slot[: loss.numel()].copy_(loss.view(-1), non_blocking=True)
         if self._cuda:
             sent = torch.cuda.Event()
             sent.record()
         self._pending.append((step, slot, sent))
 
-    def take(self, late: int = 0) -> Iterator[tuple[int, float]]:
-        """Wait for all losses but the last few; return them with their steps."""
+    def take(self, late: int = 0) -> Iterator[tuple[int, float, bool]]:
+        """Wait for all losses but the last few; return (step, loss, whether to stop)."""
         while len(self._pending) > late:
             step, slot, sent = self._pending.popleft()
             if sent is not None:
                 sent.synchronize()
-            yield step, slot.item()
+            loss, stop = slot.tolist()
+            yield step, loss, stop > 0
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import platform
@@ -16,6 +17,7 @@ from ...statistics import FractionScatter, fraction_scatter
 from ..model import Model, channel_count
 from .batches import Batch, HostBatches, fraction_spread
 from .options import TrainingOptions
+from .parts import parts_of
 from .start import initialize, origin
 from .teacher import Teaching
 
@@ -69,11 +71,16 @@ class Learner:
         on_cuda = options.device.type == "cuda"
         # Passes on CUDA in bfloat16 are of a copy in it.  Autocast would round weights and
         # gradients one by one, with two kernels each, and normalize in float32.
-        self._rounded = on_cuda and options.precision != torch.float32
+        self._rounded = computes_rounded(options)
         self._computed = self.net
         if self._rounded:
             self._computed = copy.deepcopy(self.net).to(options.precision)
-        self._forward = torch.compile(self._computed) if options.compile else self._computed
+        self._forward: Any = self._computed
+        if options.compile:
+            self._forward = torch.compile(self._computed)
+        self._parts = parts_of(options.batch_size, options.group, options.accumulate)
+        if options.group.size > 1:  # it averages the gradients of `_computed` in the last backward
+            self._forward = torch.nn.parallel.DistributedDataParallel(self._forward)
         self.ema = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
         self._weights = list(self.net.state_dict().values())
         self._averages = list(self.ema.values())
@@ -95,15 +102,22 @@ class Learner:
         self.step = 0
 
     def _prepare_cuda(self) -> None:
-        """Draw batches on the device if the labels fit there; make a graph of the step."""
+        """Draw batches on the device if the labels fit there; make a graph of a step alone.
+
+        In a group kernels are launched one by one: a graph of NCCL's would have to be captured at
+        the same step on all ranks, and replayed after the reducer has settled its buckets.
+        """
         from .captured_step import CapturedStep
         from .device_batches import DeviceBatches
 
         generator = None
-        if DeviceBatches.fit(self.micrographs, self.options.device):
+        group = self.options.group
+        unfit = not DeviceBatches.fit(self.micrographs, self.options.device)
+        if not group.largest(unfit):  # all ranks draw from the same generator
             self._batches = DeviceBatches(self.micrographs, self.options)
             generator = self._batches.generator
-        self._run = CapturedStep(self._make_step, generator)
+        if group.size == 1:
+            self._run = CapturedStep(self._make_step, generator)
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step."""
@@ -114,8 +128,8 @@ class Learner:
             rate *= 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / self.options.steps))
         return rate
 
-    def advance(self) -> None:
-        """Make one optimizer step; `losses` has its loss."""
+    def advance(self, stop: bool = False) -> None:
+        """Make one optimizer step; `losses` has its loss, and whether any process says to stop."""
         self._batches.prepare(self.step)
         rate = self.rate(self.step)
         # The average forgets its start: at step n it reaches back over about n / 10 steps.
@@ -128,22 +142,49 @@ class Learner:
             group["lr"], self._share = rate, share
         loss = self._run()
         self.step += 1
-        self.losses.put(self.step, loss)
+        self.losses.put(self.step, self._of_all(loss, stop))
+
+    def _of_all(self, loss: torch.Tensor, stop: bool) -> torch.Tensor:
+        """Return the mean of the losses of all processes, and how many of them say to stop."""
+        import torch
+
+        size = self.options.group.size
+        if size == 1:
+            return loss
+        report = torch.stack((loss / size, torch.full_like(loss, stop)))
+        torch.distributed.all_reduce(report)
+        return report
 
     def _make_step(self) -> torch.Tensor:
         """Compute the gradient, change weights and their average; return the loss."""
         import torch
 
-        batch = self._batches.draw()
-        target = batch.target if self._teaching is None else self._teaching.target(batch)
-        loss = torch.nn.functional.mse_loss(self._predict(batch).float(), target)  # Eq. 6
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        batch, together = self._batches.draw(), self.options.group.size > 1
         if self._rounded:
-            self._take_gradients()
+            torch._foreach_copy_(list(self._computed.state_dict().values()), self._weights)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = []
+        for part in self._parts:
+            last = part is self._parts[-1]
+            apart = together and not last  # gradients are averaged once, when they are complete
+            with self._forward.no_sync() if apart else contextlib.nullcontext():
+                losses.append(self._backward(batch.rows(part.rows), part.weight))
+            if self._rounded and not apart:
+                self._take_gradients()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimizer.step()
         self._average()
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+    def _backward(self, batch: Batch, weight: float) -> torch.Tensor:
+        """Add the gradient of the weighted loss of a part of the batch; return that loss."""
+        import torch
+
+        target = batch.target if self._teaching is None else self._teaching.target(batch)
+        loss = torch.nn.functional.mse_loss(self._predict(batch).float(), target)  # Eq. 6
+        if weight != 1:
+            loss = weight * loss
+        loss.backward()
         return loss.detach()
 
     def _predict(self, batch: Batch) -> torch.Tensor:
@@ -151,26 +192,30 @@ class Learner:
         import torch
 
         net, device, dtype = self._computed, self.options.device, self.options.precision
-        x_t = batch.x_t
-        if self._rounded:
-            torch._foreach_copy_(list(net.state_dict().values()), self._weights)
-            x_t = x_t.to(dtype)
+        x_t = batch.x_t.to(dtype) if self._rounded else batch.x_t
         with torch.autocast(device.type, dtype, dtype != torch.float32 and not self._rounded):
             cond = net.condition(batch.t, batch.plane, batch.fractions, batch.kept)
             return self._forward(x_t, cond)
 
     def _take_gradients(self) -> None:
-        """Give the weights the gradients of their rounded copies."""
+        """Add the gradients of the rounded copies to those of the weights."""
         import torch
 
-        gradients, rounded = [], []
+        # (gradients of weights, of their copies)
+        new: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
+        added: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
         for p, copied in zip(self.net.parameters(), self._computed.parameters(), strict=True):
             if copied.grad is not None:
-                p.grad = torch.empty_like(p)
-                gradients.append(p.grad)
-                rounded.append(copied.grad)
+                pairs = added
+                if p.grad is None:
+                    p.grad, pairs = torch.empty_like(p), new
+                pairs[0].append(p.grad)
+                pairs[1].append(copied.grad)
                 copied.grad = None
-        torch._foreach_copy_(gradients, rounded)
+        if new[0]:
+            torch._foreach_copy_(*new)
+        if added[0]:
+            torch._foreach_add_(*added)
 
     def _average(self) -> None:
         """Move the average of the weights towards them."""
@@ -242,6 +287,8 @@ class Learner:
             "torch": torch.__version__.split("+")[0],
             "machine": platform.machine(),
         }
+        if self.options.group.size > 1:
+            details["processes"] = self.options.group.size
         if self.options.init is not None:
             details["init"] = origin(self.options.init)
         return Model(
@@ -261,6 +308,13 @@ class Learner:
     def _fraction_scatter(self) -> FractionScatter | None:
         few = self.micrographs.n_phases <= _MOST_PHASES
         return fraction_scatter(self.micrographs) if few else None
+
+
+def computes_rounded(options: TrainingOptions) -> bool:
+    """Return whether passes are those of a copy of the network in the precision of the run."""
+    import torch
+
+    return options.device.type == "cuda" and options.precision != torch.float32
 
 
 def _like(moment: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:

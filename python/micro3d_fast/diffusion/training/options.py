@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ... import _checks
 from ..._device import find_device
 from ..model import Model
+from ..process_group import ProcessGroup, local_device
 from ..schedule import KINDS, PREDICTIONS, Schedule
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ class TrainingOptions:
     compile: Any
     init: Model | None = None  # whose weights the run starts from
     teacher: Teacher | None = None  # whose predictions are the target
+    accumulate: int = 1  # parts of a batch, computed in turn
+    group: Any = None  # checked: the ProcessGroup that shares each batch
 
     @property
     def recipe(self) -> Recipe:
@@ -92,6 +95,9 @@ class TrainingOptions:
         recipe, stride = self.recipe, PRESETS[self.preset].stride
         put("steps", _checks.integer, recipe.steps, minimum=1)
         put("batch_size", _checks.integer, minimum=1)
+        put("accumulate", _checks.integer, 1, minimum=1)
+        object.__setattr__(self, "group", self.group or ProcessGroup())
+        self._require_rows()
         put("seed", _checks.integer, minimum=0, maximum=2**63 - 1)
         put("patch", _checks.integer, minimum=stride)
         if self.patch % stride:
@@ -111,9 +117,19 @@ class TrainingOptions:
         put("fraction_condition", _checks.boolean)
         put("save_every", _checks.integer, recipe.save_every, minimum=1)
         put("samples_every", _checks.integer, max(self.steps // 4, 1), minimum=0)
-        object.__setattr__(self, "device", find_device(self.device))
+        find = local_device if self.group.size > 1 else find_device
+        object.__setattr__(self, "device", find(self.device))
         object.__setattr__(self, "precision", compute_dtype(self.precision, self.device))
         object.__setattr__(self, "compile", should_compile(self.compile, self.device))
+
+    def _require_rows(self) -> None:
+        """Refuse a batch that has fewer crops than parts."""
+        least = self.group.size * self.accumulate
+        if self.batch_size < least:
+            wanted = f"be at least {least}, a crop for each of {self.accumulate} parts"
+            if self.group.size > 1:
+                wanted += f" of each of {self.group.size} processes"
+            raise _checks.refuse("batch_size", wanted, str(self.batch_size))
 
     def for_steps(self, steps: int) -> TrainingOptions:
         """Return the same options with another number of steps."""

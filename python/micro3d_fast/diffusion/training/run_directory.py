@@ -13,6 +13,7 @@ import csv
 import hashlib
 import json
 import math
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,6 +37,8 @@ SETTINGS = "settings.json"
 HISTORY = "history.csv"
 VERDICTS = "verdicts.csv"
 
+
+_PATIENCE = 60.0  # seconds after which a network file system shows what another host has written
 
 # Settings with which a run may go on otherwise than it began.
 _FREE = ("steps", "precision")
@@ -233,6 +236,19 @@ class RunDirectory:
             raise ResumeError(
                 f"{file} must be a whole checkpoint of this run, but reading it failed: {error}"
             ) from error
+
+    def restore_same(self, learner: Learner, step: int, seconds: float) -> Progress:
+        """Restore the checkpoint that another process has restored, of this step and time."""
+        until = time.monotonic() + _PATIENCE
+        while True:
+            if (self.out / SETTINGS).exists():
+                progress = self.restore(learner)
+                if (learner.step, progress.seconds) == (step, seconds):
+                    return progress
+            if time.monotonic() > until:
+                wanted = f"be a directory that all processes share, with a run at step {step}"
+                raise _checks.refuse("out", wanted, f"{self.out}, at step {learner.step}")
+            time.sleep(0.1)
 
 
 def _digest(tensors: dict[str, torch.Tensor]) -> str:

@@ -17,24 +17,29 @@ class Termination:
 
     At the end of the context they take effect.  A signal that the program handles or ignores is
     left to it.  Call ``check`` after each step.
+
+    Parameters
+    ----------
+    interrupt : bool
+        Ctrl-C waits too: processes that work together end after the same step.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, interrupt: bool = False) -> None:
         self.received = 0
-        self._changed: list[signal.Signals] = []
+        self._waiting = (signal.SIGTERM, signal.SIGHUP, *((signal.SIGINT,) if interrupt else ()))
+        self._changed: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Termination:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                if signal.getsignal(number) == signal.SIG_DFL:
-                    signal.signal(number, self._on_signal)
-                    self._changed.append(number)
+            for number in self._waiting:
+                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                    self._changed[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *_: Any) -> None:
-        for number in self._changed:
-            signal.signal(number, signal.SIG_DFL)
-        if self.received:
+        for number, handler in self._changed.items():
+            signal.signal(number, handler)
+        if self.received not in (0, signal.SIGINT):  # that one is raised already
             os.kill(os.getpid(), self.received)
 
     def _on_signal(self, number: int, _: Any) -> None:

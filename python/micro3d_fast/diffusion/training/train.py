@@ -4,14 +4,17 @@
 
 Every random choice of a step (images, crops, flips, times, noise, dropped conditions) is drawn from
 generators seeded by (seed, step), so a resumed run needs no generator state and repeats what the
-uninterrupted run would have done.
+uninterrupted run would have done.  Processes that train together draw the same batch, and each
+computes its part.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import functools
+import json
 import math
 import time
 import warnings
@@ -23,6 +26,7 @@ from ... import _checks
 from ..._progress import Shown, checked, following
 from ...typing import Device
 from ..model import Model, load_model
+from ..process_group import current_group
 from .judgement import outcome_of, poor, recent_losses, verdict_record
 from .learner import DivergedError, Learner, State
 from .options import TrainingOptions
@@ -65,6 +69,7 @@ def train(
     precision: str = "auto",
     compile: bool | str = "auto",
     init: Model | str | Path | None = None,
+    accumulate: int = 1,
 ) -> Model:
     r"""Train the conditional denoiser of the three planes on 2D micrographs.
 
@@ -90,9 +95,10 @@ def train(
         samples of any plane and phase deviates more than 1.5 times as much as that of 64 real
         crops; with ``init`` a fifth of these.
     batch_size : int
-        Crops per step.
+        Crops per step, of all processes together.
     device : str, optional
-        ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; default: CUDA if it is available.
+        ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; default: CUDA if it is available.  In a process
+        group "cuda" is the GPU of the local rank.
     seed : int
         Seed of all random choices.
     resume : bool
@@ -136,6 +142,9 @@ def train(
         network must be that of the preset; it may be of other phases, planes and voxels.
         ``"universal"`` is a network of many random materials
         (:func:`micro3d_fast.synthetic.random_material`).
+    accumulate : int
+        Parts of a batch that are computed one after the other, in as much less memory; the
+        gradient is the same within rounding.
 
     Returns
     -------
@@ -180,10 +189,18 @@ def train(
     On CUDA the whole step, random crops included, is one CUDA graph from the fourth step on.  Its
     labels stay on the device if they take at most a quarter of its free memory; else batches are
     made on the host, which is slower and draws other crops from the same law.
+
+    In a process group of torch.distributed (``torchrun --nproc-per-node 4 -m micro3d_fast train``)
+    all processes call this function with the same arguments, and each computes its part of every
+    batch (DistributedDataParallel).  The result is that of one process within rounding.  Rank 0
+    alone writes, draws samples and shows progress; all call ``callback``, with a verdict on rank 0
+    alone.  Ctrl-C, a signal or an error of ``callback`` on one process stops all of them after the
+    same step.  ``out`` must be a directory that all see.  Any number of processes may resume a run.
     """
     arguments = dict(locals())  # by name; first statement
     if not hasattr(micrographs, "sample") or not hasattr(micrographs, "fingerprint"):
         raise _checks.refuse_type("micrographs", "be a Micrographs", type(micrographs).__name__)
+    group = arguments["group"] = current_group()
     arguments["init"] = starting_model(init, micrographs.n_phases)
     if shift is None:
         arguments["shift"] = functools.partial(material_shift, micrographs)
@@ -197,14 +214,20 @@ def train(
     _checks.callback(callback)
     checked(progress)
     size = micrographs.check(patch=options.patch).patch
-    for sentence in size.warnings if size else ():
+    for sentence in size.warnings if size and group.first else ():
         warnings.warn(sentence, UserWarning, stacklevel=2)
+    if group.size > 1:
+        settings = options.settings(micrographs)
+        settings["micrographs"] = settings.pop("data")
+        group.require_same({name: json.dumps(value) for name, value in settings.items()})
     run = _run_until_good if steps is None and options.preset != "paper" else _run
     faster = _faster(options)
-    with following(progress, "training", on=str(options.device), faster=faster) as bar:
+    shown = progress if group.first else False
+    with following(shown, "training", on=str(options.device), faster=faster) as bar:
         run(micrographs, out, options, resume, bar.beside(callback))
     model = load_model(Path(out) / "model")  # exactly what is on disk
-    if "training" in model.details and poor(model.details):  # older versions did not record it
+    recorded = "training" in model.details  # older versions did not
+    if group.first and recorded and poor(model.details):
         warnings.warn(f"the model may be poor: {model.details['training']}", stacklevel=2)
     return model
 
@@ -270,21 +293,31 @@ def _run_until_good(
     callback: Callable[[dict[str, Any]], None] | None,
 ) -> None:
     """Make a third of the steps, and as many again while 2D samples are not good enough."""
+    group = options.group
     directory, most = RunDirectory(Path(out)), options.steps
-    begun = directory.planned_steps()
+    begun = group.broadcast(directory.planned_steps() if group.first else None)
     stages = [s for s in (most // 3, 2 * most // 3, most) if s >= max(begun, 1)] or [begun]
     for stage in stages:
         _run(micrographs, out, options.for_steps(stage), resume, callback)
         resume = True
-        model = load_model(directory.model)
-        ratio = model.details.get("sample_ratio")
-        if ratio is None:
-            ratio = round(sample_ratio(model, micrographs, str(options.device)), 3)
-            sentence = f"{model.details['training']}; they deviate {ratio:.2g} × as much as crops"
-            details = {**model.details, "training": sentence, "sample_ratio": ratio}
-            dataclasses.replace(model, details=details).save(directory.model)
-        if ratio <= GOOD_RATIO:
+        with group.together():
+            ratio = _recorded_ratio(directory, micrographs, options) if group.first else None
+        if group.broadcast(ratio) <= GOOD_RATIO:
             return
+
+
+def _recorded_ratio(
+    directory: RunDirectory, micrographs: Micrographs, options: TrainingOptions
+) -> float:
+    """Return the error of a model's 2D samples over that of crops; record it in the model."""
+    model = load_model(directory.model)
+    ratio = model.details.get("sample_ratio")
+    if ratio is None:
+        ratio = round(sample_ratio(model, micrographs, str(options.device)), 3)
+        sentence = f"{model.details['training']}; they deviate {ratio:.2g} × as much as crops"
+        details = {**model.details, "training": sentence, "sample_ratio": ratio}
+        dataclasses.replace(model, details=details).save(directory.model)
+    return ratio
 
 
 def _run(
@@ -298,13 +331,20 @@ def _run(
     from ..device import computing
     from .captured_step import repeatable
 
-    directory = RunDirectory(Path(out))
+    directory, group = RunDirectory(Path(out)), options.group
     with (
-        Termination() as termination,
+        Termination(interrupt=group.size > 1) as termination,
         computing(options.device, options.precision),
         repeatable(),
-        directory.locked(),
+        contextlib.ExitStack() as stack,
     ):
+        if group.size > 1:
+            stack.enter_context(warnings.catch_warnings())
+            # of 1 x 1 kernels, whose memory is the same by any strides
+            warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+        with group.together():
+            if group.first:
+                stack.enter_context(directory.locked())
         _Run(micrographs, directory, options, resume, termination).finish(callback)
 
 
@@ -320,12 +360,20 @@ class _Run:
         termination: Termination,
     ) -> None:
         self.micrographs, self.options, self.termination = micrographs, options, termination
-        self.directory = directory
+        self.directory, self.group = directory, options.group
         self.learner = Learner(micrographs, options)
-        self.directory.open(options.settings(micrographs), resume)
-        self.progress: Progress = self.directory.restore(self.learner)
+        self.progress = Progress()
+        with self.group.together():
+            if self.group.first:
+                self.directory.open(options.settings(micrographs), resume)
+                self.progress = self.directory.restore(self.learner)
+        place = self.group.broadcast([self.learner.step, self.progress.seconds])
+        with self.group.together():
+            if not self.group.first:
+                self.progress = self.directory.restore_same(self.learner, *place)
         self.writer = Writer(beside=options.device.type == "cuda")
         self.between_steps = True
+        self.failure: BaseException | None = None  # raised when all processes know of it
 
     def finish(self, callback: Callable[[dict[str, Any]], None] | None) -> None:
         """Run the remaining steps and save the model."""
@@ -337,39 +385,77 @@ class _Run:
                 elapsed = time.monotonic() - started
                 self.progress.seconds = before + elapsed
                 self.between_steps = True
-                self.termination.check()
-                verdict = self._judge()
-                if callback is not None:
-                    callback(
-                        {
-                            "step": learner.step,
-                            "steps": steps,
-                            "loss": self.progress.loss,
-                            "seconds": self.progress.seconds,
-                            "eta": elapsed / (learner.step - first) * (steps - learner.step),
-                            "verdict": verdict,
-                        }
-                    )
-                if learner.step == steps or learner.step % self.options.save_every == 0:
-                    self._save()
+                self._between_steps(callback, elapsed / (learner.step - first))
+            if self.group.largest(self.failure is not None):
+                raise self._reason()
         except DivergedError:
             raise
         except BaseException as error:
             # inside a step keep the last checkpoint, as one that is kept elsewhere already
-            if self.between_steps and getattr(error, "kept", None) is None:
-                self._save()
+            if self.between_steps:
+                with self.group.together():
+                    if getattr(error, "kept", None) is None:
+                        self._save()
+                    self.writer.wait()
             raise
         finally:
             self.writer.close()
-        if learner.step > first or not self.directory.has_finished_model():
-            self._finished_model().save(self.directory.model)
+        with self.group.together():
+            if self.group.first and (
+                learner.step > first or not self.directory.has_finished_model()
+            ):
+                self._finished_model().save(self.directory.model)
+
+    def _between_steps(
+        self, callback: Callable[[dict[str, Any]], None] | None, pace: float
+    ) -> None:
+        """Judge, call back and save after a step.
+
+        In a group an error waits until the next step has told all processes: they stop together.
+        """
+        if self.failure is not None:
+            return
+        step, steps = self.learner.step, self.options.steps
+        try:
+            self.termination.check()
+            verdict = self._judge()
+            if callback is not None:
+                callback(
+                    {
+                        "step": step,
+                        "steps": steps,
+                        "loss": self.progress.loss,
+                        "seconds": self.progress.seconds,
+                        "eta": pace * (steps - step),
+                        "verdict": verdict,
+                    }
+                )
+            if self._save_due():
+                self._save()
+        except BaseException as error:
+            if self.group.size == 1:
+                raise
+            self.failure = error
+
+    def _reason(self) -> BaseException:
+        """Return why this process stops: its own error, or that of another."""
+        return self.failure or KeyboardInterrupt("another process of the group has stopped")
+
+    def _save_due(self) -> bool:
+        step = self.learner.step
+        return step == self.options.steps or step % self.options.save_every == 0
+
+    def _picture_due(self) -> bool:
+        step, every = self.learner.step, self.options.samples_every
+        return bool(every) and (step == self.options.steps or step % every == 0)
 
     def _save(self) -> None:
-        """Write a checkpoint, and the model of an unfinished run to look at."""
+        """Write a checkpoint, and the model of an unfinished run to look at; on rank 0."""
         self._read_losses()
-        self.writer.wait()  # so that two states are never held
-        state, progress = self.learner.state(), copy.deepcopy(self.progress)
-        self.writer.run(lambda: self._write(state, progress))
+        if self.group.first:
+            self.writer.wait()  # so that two states are never held
+            state, progress = self.learner.state(), copy.deepcopy(self.progress)
+            self.writer.run(lambda: self._write(state, progress))
 
     def _write(self, state: State, progress: Progress) -> None:
         self.directory.save(state, progress)
@@ -382,16 +468,15 @@ class _Run:
             )
 
     def _step(self) -> None:
-        """Make one step and read the losses that are there."""
+        """Make one step and read the losses that are there: as many on all processes."""
         self.between_steps = False
-        self.learner.advance()
-        first = math.isnan(self.progress.loss)
-        last = self.learner.step == self.options.steps
-        self._read_losses(0 if first or last else self.learner.losses.late)
+        self.learner.advance(stop=self.failure is not None)
+        now = math.isnan(self.progress.loss) or self._save_due() or self._picture_due()
+        self._read_losses(0 if now else self.learner.losses.late)
 
     def _read_losses(self, late: int = 0) -> None:
         """Smooth and record the losses of all steps but the last few."""
-        for step, loss in self.learner.losses.take(late):
+        for step, loss, stop in self.learner.losses.take(late):
             weight, before = max(0.01, 1 / step), self.progress.loss
             self.progress.loss = loss if step == 1 else (1 - weight) * before + weight * loss
             if not math.isfinite(loss):
@@ -403,12 +488,14 @@ class _Run:
             del self.progress.losses[: -recent_losses(self.options.steps)]
             if step % 10 == 0 or step == self.options.steps:
                 self.progress.history.append((step, self.progress.loss))
+            if stop and not self.between_steps:
+                self.between_steps = True
+                raise self._reason()
 
     def _judge(self) -> Verdict | None:
-        """Draw, judge and save the 2D samples if they are due after this step."""
+        """Draw, judge and save the 2D samples if they are due after this step; on rank 0."""
         step, options = self.learner.step, self.options
-        due = options.samples_every and (step == options.steps or step % options.samples_every == 0)
-        if not due:
+        if not self._picture_due() or not self.group.first:
             return None
         self._read_losses()
         samples = draw_samples(self._model(), str(options.device))
