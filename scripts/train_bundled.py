@@ -33,6 +33,8 @@ MATERIALS = {
     "separator": synthetic.separator,
     "cathode": synthetic.cathode,
 }
+#: Metres: fibres of 7 µm, pores of half a µm, particles of 7 µm.
+VOXEL_SIZES = {"fibre-composite": 0.8e-6, "separator": 0.05e-6, "cathode": 0.5e-6}
 
 
 def main() -> None:
@@ -56,7 +58,7 @@ def main() -> None:
 
 def train(name: str, run_directory: Path) -> None:
     """Train and calibrate a model and save it in the package."""
-    volume = MATERIALS[name](VOLUME_SHAPE, seed=TRAINING_SEED)
+    volume = MATERIALS[name](VOLUME_SHAPE, seed=TRAINING_SEED, voxel_size=VOXEL_SIZES[name])
     micrographs = m3.Micrographs.from_volume(volume, images_per_plane=300, seed=0)
     model = m3.train(
         micrographs,
@@ -89,7 +91,7 @@ def judge(name: str) -> None:
 
     Per function the mean error of the curves of each plane is printed.
     """
-    fresh = MATERIALS[name](VOLUME_SHAPE, seed=JUDGE_SEED)
+    fresh = MATERIALS[name](VOLUME_SHAPE, seed=JUDGE_SEED, voxel_size=VOXEL_SIZES[name])
     model = m3.load_model(name)
     blocks = [
         fresh.labels[tuple(slice(start, start + BLOCK) for start in starts)]

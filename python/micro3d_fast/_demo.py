@@ -39,8 +39,6 @@ GENERATORS: dict[str, Callable[..., Microstructure]] = {
     "separator": synthetic.separator,
     "cathode": synthetic.cathode,
 }
-#: Metres, for models that have none: fibres of 7 µm, pores of half a µm, particles of 7 µm.
-VOXEL_SIZES = {"fibre-composite": 0.8e-6, "separator": 0.05e-6, "cathode": 0.5e-6}
 HOMOGENIZED = ("fibre-composite", "cathode")  # made periodic, as their properties assume
 FEWEST = 19  # passes if time is short; else those of the model
 PATCH, BATCH = 32, 16  # of the training shown: small, so that a minute shows progress
@@ -76,7 +74,7 @@ def run(demo: Run, training_seconds: float) -> list[Path]:
         folder = demo.out if first else demo.out / name
         demo.print(f"\n{name}")
         try:
-            model = load_model(name)
+            model = diffusion.load_model(name)
         except FileNotFoundError:
             if first:
                 raise
@@ -120,14 +118,6 @@ def run(demo: Run, training_seconds: float) -> list[Path]:
         pages.append(report(demo, name, folder, made, micrographs, samples, timings, extra))
         other_seconds = time.monotonic() - started - seconds - timings.get(TRAINING, 0.0)
     return pages
-
-
-def load_model(name: str) -> Model:
-    """Return a bundled model with a voxel size, so that the reports have units."""
-    model = diffusion.load_model(name)
-    if model.voxel_size != (1.0, 1.0, 1.0):
-        return model
-    return dataclasses.replace(model, voxel_size=(VOXEL_SIZES[name],) * 3)
 
 
 def reconstruct(
