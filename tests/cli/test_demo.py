@@ -77,10 +77,8 @@ def test_the_demo_runs(run, monkeypatch, model, tmp_path):
 
 def test_the_demo_has_voxel_sizes():
     pytest.importorskip("torch")
-    from micro3d_fast import _demo
-
     for name in m3.diffusion.BUNDLED:
-        dz, dy, dx = _demo.load_model(name).voxel_size
+        dz, dy, dx = m3.load_model(name).voxel_size
         assert 1e-9 < dz == dy == dx < 1e-5
 
 
