@@ -34,7 +34,7 @@ REAL, MADE = "0.35", "#c8321e"  # curves of the micrographs and of the volume
 def main() -> None:
     """Make all pictures."""
     for name in m3.diffusion.BUNDLED:
-        model = _demo.load_model(name)
+        model = m3.load_model(name)
         volume = m3.reconstruct(EDGE, model, seed=SEED, periodic=True)
         picture = Image.fromarray(render_block(volume.labels, pixels=2 * 360))
         file = m3.diffusion.model.bundled_directory(name) / "volume.png"
