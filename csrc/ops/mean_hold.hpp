@@ -49,8 +49,8 @@ struct MeanHold {
   }
   M3D_HD static float on_grid(float w) { return rintf(w * 4096.0f) / 4096.0f; }
 
-  Index counted() const { return (part[0] + every - 1) / every; } // slices
-  Index count() const { return counted() * part[1] * part[2]; }
+  M3D_HD Index counted() const { return (part[0] + every - 1) / every; } // slices
+  M3D_HD Index count() const { return counted() * part[1] * part[2]; }
   M3D_HD Index at(int role, Index volume, Index c, Index s, Index h, Index w) const {
     const Index* stride = field[role].stride;
     return volume * volume_stride[role] + c * stride[0] + s * stride[1] + h * stride[2] +
