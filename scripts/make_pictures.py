@@ -35,7 +35,7 @@ def main() -> None:
     """Make all pictures."""
     for name in m3.diffusion.BUNDLED:
         model = m3.load_model(name)
-        volume = m3.reconstruct(EDGE, model, seed=SEED, periodic=True)
+        volume = m3.reconstruct(EDGE, model, seed=SEED)
         picture = Image.fromarray(render_block(volume.labels, pixels=2 * 360))
         file = m3.diffusion.model.bundled_directory(name) / "volume.png"
         picture.resize((360, 360), Image.Resampling.LANCZOS).quantize(48).save(file, optimize=True)
