@@ -97,8 +97,9 @@ def test_ranks_make_the_volume_of_one(case, backend, ranks):
     phases, n, runtime, options = CASES[case]
     model = plain_model(phases)
     device = {"device": "cuda" if backend == "nccl" else "cpu"}
+    together = ranks(n, made, model, runtime, {**options, **device}, backend=backend)
     alone = made(model, runtime, {**options, **device})
-    for results in ranks(n, made, model, runtime, {**options, **device}, backend=backend):
+    for results in together:
         assert len(results) == len(alone) == options.get("n", 1)
         for (labels, raw, record), (labels_1, raw_1, record_1) in zip(results, alone, strict=True):
             np.testing.assert_array_equal(labels, labels_1)
