@@ -129,6 +129,8 @@ void mean_hold_sums(Object x, Object net, Object net_uncond, Object tilt, Object
 
 static void bind_hold_mean(py::module_& m) {
   m.attr("MEAN_HOLD_PARTIALS") = mean_hold_scratch;
+  m.attr("MEAN_HOLD_STEPS") = M::steps;
+  m.attr("MEAN_HOLD_GRID") = M::grid;
   m.def("hold_mean", &hold_mean, py::arg("x"), py::arg("net"), py::arg("net_uncond"),
         py::arg("mean"), py::arg("tilt"), py::arg("p"), py::arg("q"), py::arg("guidance"),
         py::arg("part"), py::arg("every"), py::arg("partials"), py::arg("stream"),

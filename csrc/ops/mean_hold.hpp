@@ -30,7 +30,7 @@ struct MeanHold {
   float p, q, guidance, unguided;
 
   static constexpr int steps = 4;
-  static constexpr float limit = 0.999f;
+  static constexpr float limit = 0.999f, grid = 4096.0f;
   M3D_HD float tilted(float x0, float t) const { return (x0 + t) / (1.0f + x0 * t); }
   M3D_HD float predicted(float x, float net, float uncond) const {
     if (field[Uncond].present())
@@ -47,7 +47,7 @@ struct MeanHold {
     const double step = (wanted_mean - sum / n) / (slope < 1e-3 ? 1e-3 : slope);
     return w + static_cast<float>(step < -0.5 ? -0.5 : step > 0.5 ? 0.5 : step);
   }
-  M3D_HD static float on_grid(float w) { return rintf(w * 4096.0f) / 4096.0f; }
+  M3D_HD static float on_grid(float w) { return rintf(w * grid) / grid; }
 
   M3D_HD Index counted() const { return (part[0] + every - 1) / every; } // slices
   M3D_HD Index count() const { return counted() * part[1] * part[2]; }

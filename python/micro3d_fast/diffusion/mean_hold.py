@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MeanHold"]
 
-_STEPS, _GRID = 4, 4096  # as in `ops.hold_mean`
 _BLOCKS = 64  # of CUDA that sum a slice
 _PART_VOXELS = 2**21  # at least as many are used to find w in large volumes
 
@@ -81,9 +80,10 @@ class MeanHold:
         counted = range(seen.start, seen.stop, every)
         shape = (*self.tilts.shape, len(counted), _BLOCKS if self.tilts.is_cuda else 1, 2)
         mine = self.tilts.new_empty(shape, dtype=torch.float64)
-        total = -(-slices // every) * h * w
-        for _ in range(_STEPS):
-            sums = mine.new_zeros(*self.tilts.shape, -(-slices // every), 2)
+        of_all = -(-slices // every)  # slices that count
+        total = of_all * h * w
+        for _ in range(ops.MEAN_HOLD_STEPS):
+            sums = mine.new_zeros(*self.tilts.shape, of_all, 2)
             if counted:
                 ops.mean_hold_sums(
                     *(each[:, seen.start : seen.stop] for each in field.volumes()),
@@ -100,4 +100,4 @@ class MeanHold:
             y, y2 = sums.sum(2).unbind(-1)
             slope = (1 - y2 / total).clamp(min=1e-3)
             self.tilts += ((field.mean - y / total) / slope).clamp(-0.5, 0.5).float()
-        self.tilts.mul_(_GRID).round_().div_(_GRID)
+        self.tilts.mul_(ops.MEAN_HOLD_GRID).round_().div_(ops.MEAN_HOLD_GRID)

@@ -27,7 +27,14 @@ from .device import (
     max_threads,
     require_cuda,
 )
-from .diffusion import MEAN_HOLD_PARTIALS, hold_mean, mean_hold_sums, reverse_step
+from .diffusion import (
+    MEAN_HOLD_GRID,
+    MEAN_HOLD_PARTIALS,
+    MEAN_HOLD_STEPS,
+    hold_mean,
+    mean_hold_sums,
+    reverse_step,
+)
 from .finite_elements import (
     HEX8_MODELS,
     HEX8_PARTIALS,
@@ -56,7 +63,9 @@ __all__ = [
     "HEX8_MODELS",
     "HEX8_PARTIALS",
     "MAX_THREADS",
+    "MEAN_HOLD_GRID",
     "MEAN_HOLD_PARTIALS",
+    "MEAN_HOLD_STEPS",
     "REDUCE_PARTIALS",
     "Hex8Model",
     "built_with_cuda",

@@ -12,10 +12,20 @@ from .._arrays import Array
 from .._checks import integer, real, refuse
 from .device import current_stream
 
-__all__ = ["MEAN_HOLD_PARTIALS", "hold_mean", "mean_hold_sums", "reverse_step"]
+__all__ = [
+    "MEAN_HOLD_GRID",
+    "MEAN_HOLD_PARTIALS",
+    "MEAN_HOLD_STEPS",
+    "hold_mean",
+    "mean_hold_sums",
+    "reverse_step",
+]
 
 #: float64 numbers of scratch memory per volume and channel that `hold_mean` needs on CUDA
 MEAN_HOLD_PARTIALS: int = _core.MEAN_HOLD_PARTIALS
+#: steps of Newton's method by which `hold_mean` finds w, and the inverse of the grid of w
+MEAN_HOLD_STEPS: int = _core.MEAN_HOLD_STEPS
+MEAN_HOLD_GRID: float = _core.MEAN_HOLD_GRID
 
 
 def reverse_step(
@@ -237,7 +247,7 @@ def mean_hold_sums(
 ) -> Array:
     r"""Sum y and :math:`y^2` of `hold_mean` over each slice, with w given.
 
-    With the sums of all slabs of a volume a step of Newton's method can be taken for the whole.
+    Added over all slabs of a volume, they give a step of Newton's method for the whole volume.
     The sum over the blocks of a slice depends on that slice alone.
 
     Parameters
