@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import micro3d_fast as m3
-from micro3d_fast import synthetic
+from micro3d_fast._demo import GENERATORS
 from micro3d_fast._planes import PLANES
 
 MODELS = Path(__file__).resolve().parents[1] / "python" / "micro3d_fast" / "models"
@@ -28,11 +28,6 @@ TRAINING_SEED = 2026  # of the volume to train on; the demo uses another
 JUDGE_SEED = 99  # of the volume that --judge compares with
 BLOCK = 64  # edge of the volumes and real blocks of --judge
 BLOCK_STARTS = ((0, 0, 0), (64, 64, 64), (128, 128, 128), (0, 128, 64))
-MATERIALS = {
-    "fibre-composite": synthetic.fibre_composite,
-    "separator": synthetic.separator,
-    "cathode": synthetic.cathode,
-}
 #: Metres: fibres of 7 µm, pores of half a µm, particles of 7 µm.
 VOXEL_SIZES = {"fibre-composite": 0.8e-6, "separator": 0.05e-6, "cathode": 0.5e-6}
 
@@ -40,7 +35,7 @@ VOXEL_SIZES = {"fibre-composite": 0.8e-6, "separator": 0.05e-6, "cathode": 0.5e-
 def main() -> None:
     """Train or judge the models named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="+", choices=list(MATERIALS))
+    parser.add_argument("names", nargs="+", choices=list(VOXEL_SIZES))
     parser.add_argument("--runs", type=Path, default=Path("runs/bundled"))
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--judge", action="store_true", help="measure the bundled models instead")
@@ -56,9 +51,14 @@ def main() -> None:
             train(name, arguments.runs / name)
 
 
+def specimen(name: str, seed: int) -> m3.Microstructure:
+    """Make a synthetic specimen of the material of a model."""
+    return GENERATORS[name](VOLUME_SHAPE, seed=seed, voxel_size=VOXEL_SIZES[name])
+
+
 def train(name: str, run_directory: Path) -> None:
     """Train and calibrate a model and save it in the package."""
-    volume = MATERIALS[name](VOLUME_SHAPE, seed=TRAINING_SEED, voxel_size=VOXEL_SIZES[name])
+    volume = specimen(name, TRAINING_SEED)
     micrographs = m3.Micrographs.from_volume(volume, images_per_plane=300, seed=0)
     model = m3.train(
         micrographs,
@@ -91,7 +91,7 @@ def judge(name: str) -> None:
 
     Per function the mean error of the curves of each plane is printed.
     """
-    fresh = MATERIALS[name](VOLUME_SHAPE, seed=JUDGE_SEED, voxel_size=VOXEL_SIZES[name])
+    fresh = specimen(name, JUDGE_SEED)
     model = m3.load_model(name)
     blocks = [
         fresh.labels[tuple(slice(start, start + BLOCK) for start in starts)]

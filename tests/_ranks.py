@@ -8,6 +8,7 @@ import datetime
 import itertools
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -17,6 +18,10 @@ import pytest
 
 SECONDS = 120  # after which a process that waits for another gives up
 MOST = 3  # processes
+
+#: Starts a command of micro3d in two processes.
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+TORCHRUN += ["--nproc-per-node", "2", "-m", "micro3d_fast"]
 
 #: For tests of both backends; more than one GPU is needed for NCCL.
 BACKENDS = ["gloo", pytest.param("nccl", marks=pytest.mark.cuda)]

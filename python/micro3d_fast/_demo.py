@@ -39,9 +39,9 @@ GENERATORS: dict[str, Callable[..., Microstructure]] = {
     "separator": synthetic.separator,
     "cathode": synthetic.cathode,
 }
-#: Axes along which volumes to homogenize are periodic, as properties assume; fibres that are not
-#: quite parallel to z cannot continue at the opposite face of a short box.
-HOMOGENIZED = {"fibre-composite": (False, True, True), "cathode": (True, True, True)}
+#: Axes along which volumes are periodic, as their properties assume; fibres that are not quite
+#: parallel to z cannot continue at the opposite face of a short box.
+PERIODIC = {"fibre-composite": (False, True, True), "cathode": (True, True, True)}
 FEWEST = 19  # passes if time is short; else those of the model
 PATCH, BATCH = 32, 16  # of the training shown: small, so that a minute shows progress
 TRAINING = "Training shown below"
@@ -131,7 +131,7 @@ def reconstruct(
             (edge,) * 3,
             model,
             passes=passes,
-            periodic=HOMOGENIZED.get(name, False),
+            periodic=PERIODIC.get(name, False),
             seed=demo.seed,
             device=demo.device,
             progress=progress,

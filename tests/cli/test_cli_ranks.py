@@ -6,18 +6,17 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 import micro3d_fast as m3
+from _ranks import TORCHRUN
 
 
 def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
-    start = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "micro3d_fast"]
     return subprocess.run(
-        [sys.executable, *start, "reconstruct", *map(str, arguments), "--device", "cpu"],
+        [*TORCHRUN, "reconstruct", *map(str, arguments), "--device", "cpu"],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

@@ -19,7 +19,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from _ranks import BACKENDS
+from _ranks import BACKENDS, TORCHRUN
 from _toy import TINY, tiny_model
 from micro3d_fast import Micrographs, load_model
 from micro3d_fast.diffusion import ResumeError, train
@@ -286,9 +286,8 @@ def test_sigterm_to_torchrun_leaves_a_checkpoint(tmp_path):
     """Rank 0 alone prints; the command that it names goes on."""
     labels = np.random.default_rng(0).integers(0, 2, (24, 24, 24)).astype(np.uint8)
     np.save(tmp_path / "volume.npy", labels)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", "2", "-m", "micro3d_fast", "train"]
-    command += ["--volume", str(tmp_path / "volume.npy"), "--out", str(tmp_path / "run")]
+    command = [*TORCHRUN, "train", "--volume", str(tmp_path / "volume.npy")]
+    command += ["--out", str(tmp_path / "run")]
     command += ["--patch", "16", "--batch-size", "2", "--device", "cpu", "--steps", "5000"]
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
