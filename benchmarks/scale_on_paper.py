@@ -26,6 +26,7 @@ from micro3d_fast import ops
 from micro3d_fast.diffusion.field import bytes_per_value
 from micro3d_fast.diffusion.labelling import match_fractions, smoothed
 from micro3d_fast.diffusion.network_pass import largest_batch
+from micro3d_fast.diffusion.process_group import ProcessGroup
 from micro3d_fast.diffusion.slabs import Slabs
 from micro3d_fast.diffusion.unet import PRESETS, UNet
 from micro3d_fast.diffusion.windows import cut
@@ -91,8 +92,7 @@ class Case:
     @cached_property
     def slab(self) -> int:
         """Voxels of the largest slab."""
-        slabs = Slabs()
-        slabs.ranks = self.ranks
+        slabs = Slabs(ProcessGroup(size=self.ranks))
         return self.side**2 * max(len(slabs.slices(self.side, r)) for r in range(self.ranks))
 
     @cached_property

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from .._device import torchrun_processes
 from .._errors import ArgumentError, ArgumentTypeError, rename_arguments
 from .._printable import printable
 
@@ -27,7 +28,6 @@ __all__ = [
     "fail",
     "guarded",
     "options_of",
-    "processes",
     "sentence",
     "to_stderr",
     "to_stdout",
@@ -45,11 +45,6 @@ class Stopped(KeyboardInterrupt):
     """Ctrl-C, with a message about what to do next."""
 
 
-def processes() -> int:
-    """Return the number of processes that torchrun has started."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
-
-
 def to_stderr(line: str) -> None:
     """Print lines to stderr, without control characters of file names and the like."""
     print("\n".join(map(printable, line.split("\n"))), file=sys.stderr, flush=True)
@@ -62,7 +57,7 @@ def to_stdout(*lines: object) -> None:
 
 def fail(message: str, code: int = BAD_INPUT) -> NoReturn:
     """Print one sentence and leave the command with an exit code."""
-    rank = f" (rank {os.environ['RANK']})" if processes() > 1 else ""
+    rank = f" (rank {os.environ['RANK']})" if torchrun_processes() > 1 else ""
     to_stderr(f"micro3d{rank}: {' '.join(message.split())}")
     raise typer.Exit(code)
 

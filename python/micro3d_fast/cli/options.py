@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
+from .._device import torchrun_processes
 from .._planes import AXIS_NAMES
-from .errors import fail, processes
+from .errors import fail
 
 __all__ = [
     "XY",
@@ -140,7 +141,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 def command_line() -> str:
     """Return the running command as it was typed, without ``--no-resume``."""
     program = ["micro3d"]
-    if processes() > 1:
+    if torchrun_processes() > 1:
         nodes, local = (os.environ.get(f"{what}_WORLD_SIZE", "1") for what in ("GROUP", "LOCAL"))
         several = ["--nnodes", nodes] if nodes != "1" else []
         program = ["torchrun", *several, "--nproc-per-node", local, "-m", "micro3d_fast"]

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import typer
 
-from .errors import FAILED, INTERRUPTED, processes
+from .._device import torchrun_processes
+from .errors import FAILED, INTERRUPTED
 
 __all__ = ["joined"]
 
@@ -22,7 +23,7 @@ def joined(device: str | None) -> Iterator[tuple[str | None, bool]]:
     The other ranks print nothing in the with block but the errors that leave it.  Without torchrun
     nothing is done.
     """
-    if processes() == 1:
+    if torchrun_processes() == 1:
         yield device, True
         return
     from ..diffusion.process_group import OtherProcessError, current_group, torchrun_group

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .errors import Stopped, fail, guarded, processes, to_stderr, to_stdout
+from .._device import torchrun_processes
+from .errors import Stopped, fail, guarded, to_stderr, to_stdout
 from .files import IMAGES, MicrographOptions, check_output
 from .options import (
     XY,
@@ -198,7 +199,7 @@ def _train(micrographs: Micrographs, out: Path, **options: Any) -> Model:
             return diffusion.train(micrographs, out, callback=show, progress=progress, **options)
         except KeyboardInterrupt as error:
             at = f" at step {last['step']} of {last['steps']}" if "step" in last else ""
-            if processes() > 1:  # they made a step more, to tell each other
+            if torchrun_processes() > 1:  # they made a step more, to tell each other
                 at = ""
             raise Stopped(
                 f"Stopped{at}; the state is saved in {out}. To resume: {command_line()}"

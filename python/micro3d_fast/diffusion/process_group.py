@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import _checks
-from .._device import find_device
+from .._device import find_device, torchrun_processes
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["OtherProcessError", "ProcessGroup", "current_group", "local_device", "torchrun_group"]
+__all__ = ["OtherProcessError", "ProcessGroup", "current_group", "share_of", "torchrun_group"]
 
 
 class OtherProcessError(RuntimeError):
@@ -38,6 +38,10 @@ class ProcessGroup:
     def first(self) -> bool:
         """Whether this is the process that prints and writes."""
         return self.rank == 0
+
+    def device(self, device: Any) -> torch.device:
+        """Check the device of this process; among others "cuda" is the GPU of its local rank."""
+        return find_device(device) if self.size == 1 else _local_device(device)
 
     def broadcast(self, value: Any) -> Any:
         """Return the value of rank 0, which JSON can hold (tuples become lists)."""
@@ -71,10 +75,6 @@ class ProcessGroup:
             wanted = "be the same on all ranks of the process group"
             raise _checks.refuse(names[len(names) - found], wanted, "different values")
 
-    def barrier(self) -> None:
-        """Wait for all processes."""
-        self.largest(0.0)
-
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """Wait for all processes at the end of the with block; raise if any of them failed in it.
@@ -100,7 +100,12 @@ def current_group() -> ProcessGroup:
     return ProcessGroup(distributed.get_rank(), distributed.get_world_size())
 
 
-def local_device(device: Any) -> torch.device:
+def share_of(n: int, k: int, count: int) -> range:
+    """Return the k-th of ``count`` nearly equal parts of n things."""
+    return range(n * k // count, n * (k + 1) // count)
+
+
+def _local_device(device: Any) -> torch.device:
     """Check the device of this process; None and "cuda" are the GPU of its local rank.
 
     The local rank is that of torchrun (``LOCAL_RANK``).  A process that sees one GPU takes it.
@@ -122,7 +127,7 @@ def torchrun_group(device: str | None) -> Iterator[str | None]:
 
     NCCL connects GPUs, gloo CPUs.  Without torchrun, or in a group already, nothing is done.
     """
-    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if torchrun_processes() == 1:
         yield device
         return
     import torch
@@ -130,7 +135,7 @@ def torchrun_group(device: str | None) -> Iterator[str | None]:
     if current_group().size > 1:
         yield device
         return
-    found = local_device(device)
+    found = _local_device(device)
     if found.type == "cuda":
         torch.cuda.set_device(found)
     torch.distributed.init_process_group("nccl" if found.type == "cuda" else "gloo")

@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _checks, ops
-from .._device import find_device
 from .._phases import phase_counts
 from .._planes import NORMAL
 from ..microstructure import Microstructure
@@ -40,7 +39,7 @@ from .labelling import (
 from .model import Model, check_model
 from .natural_fractions import draw_fractions, leave_room, natural_covariance
 from .network_pass import network_pass
-from .process_group import current_group, local_device
+from .process_group import current_group
 from .recipe import OMIT, Recipe, Record
 from .sampling import Callback, sample
 from .settings import Runtime, Sampler, SamplerSettings, resolve_sampler
@@ -139,8 +138,7 @@ class Reconstruction:
         put(volume_fractions=requested_fractions(self.volume_fractions, self.model, named))
         warn_of_unusual_fractions(self.volume_fractions, self.model, stacklevel=6)
         put(fraction_condition=self._fraction_condition())
-        together = current_group().size > 1  # each process on its own GPU
-        put(device=local_device(self.device) if together else find_device(self.device))
+        put(device=current_group().device(self.device))
         put(known=self._known_labels())
         put(remove_islands=_checks.boolean(self.remove_islands, name="remove_islands"))
         put(window=self._window_side())

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import _checks
-from .process_group import ProcessGroup, current_group
+from .process_group import ProcessGroup, current_group, share_of
 
 if TYPE_CHECKING:
     import torch
@@ -55,8 +55,7 @@ class Slabs:
 
     def slices(self, n: int, rank: int | None = None) -> range:
         """Return which of n slices belong to a rank, default this one."""
-        k = self.rank if rank is None else rank
-        return range(n * k // self.ranks, n * (k + 1) // self.ranks)
+        return share_of(n, self.rank if rank is None else rank, self.ranks)
 
     def exchange(
         self, source: Tensor, target: Tensor, sent: Sequence[int], received: Sequence[int]

@@ -129,7 +129,7 @@ class Learner:
         return rate
 
     def advance(self, stop: bool = False) -> None:
-        """Make one optimizer step; `losses` has its loss, and whether any process says to stop."""
+        """Make one optimizer step; `losses` holds its loss and whether a process asked to stop."""
         self._batches.prepare(self.step)
         rate = self.rate(self.step)
         # The average forgets its start: at step n it reaches back over about n / 10 steps.

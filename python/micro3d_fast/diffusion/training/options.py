@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ... import _checks
-from ..._device import find_device
 from ..model import Model
-from ..process_group import ProcessGroup, local_device
+from ..process_group import ProcessGroup
 from ..schedule import KINDS, PREDICTIONS, Schedule
 
 if TYPE_CHECKING:
@@ -117,8 +116,7 @@ class TrainingOptions:
         put("fraction_condition", _checks.boolean)
         put("save_every", _checks.integer, recipe.save_every, minimum=1)
         put("samples_every", _checks.integer, max(self.steps // 4, 1), minimum=0)
-        find = local_device if self.group.size > 1 else find_device
-        object.__setattr__(self, "device", find(self.device))
+        object.__setattr__(self, "device", self.group.device(self.device))
         object.__setattr__(self, "precision", compute_dtype(self.precision, self.device))
         object.__setattr__(self, "compile", should_compile(self.compile, self.device))
 

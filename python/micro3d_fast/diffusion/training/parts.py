@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..process_group import ProcessGroup
+from ..process_group import ProcessGroup, share_of
 
 __all__ = ["Part", "parts_of"]
 
@@ -22,9 +22,6 @@ class Part:
 def parts_of(batch_size: int, group: ProcessGroup, accumulate: int) -> list[Part]:
     """Return the parts of a process, of nearly the same number of rows."""
     count = group.size * accumulate
-    edges = [batch_size * k // count for k in range(count + 1)]
     own = range(group.rank * accumulate, (group.rank + 1) * accumulate)
-    return [
-        Part(slice(edges[k], edges[k + 1]), group.size * (edges[k + 1] - edges[k]) / batch_size)
-        for k in own
-    ]
+    shares = [share_of(batch_size, k, count) for k in own]
+    return [Part(slice(s.start, s.stop), group.size * len(s) / batch_size) for s in shares]

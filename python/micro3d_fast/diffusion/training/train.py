@@ -411,7 +411,7 @@ class _Run:
     ) -> None:
         """Judge, call back and save after a step.
 
-        In a group an error waits until the next step has told all processes: they stop together.
+        In a group an error is raised after the next step, which tells all processes to stop too.
         """
         if self.failure is not None:
             return
