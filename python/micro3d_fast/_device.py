@@ -1,11 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The ``device`` argument: None, "cpu", "cuda" or "cuda:N"; processes of torchrun; CUDA graphs."""
+"""The ``device`` argument: None, "cpu", "cuda" or "cuda:N"; CUDA graphs."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -55,11 +54,6 @@ def find_device(device: Any) -> torch.device:
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch_device(device_name(device))
-
-
-def torchrun_processes() -> int:
-    """Return the number of processes that torchrun has started; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
 
 def captured(

@@ -15,9 +15,9 @@ from typing import Any, NoReturn
 
 import typer
 
-from .._device import torchrun_processes
 from .._errors import ArgumentError, ArgumentTypeError, rename_arguments
 from .._printable import printable
+from .._torchrun import torchrun_processes
 
 __all__ = [
     "BAD_INPUT",

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .._device import torchrun_processes
 from .._planes import AXIS_NAMES
+from .._torchrun import torchrun_processes
 from .errors import fail
 
 __all__ = [

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import typer
 
-from .._device import torchrun_processes
+from .._torchrun import torchrun_processes
 from .errors import FAILED, INTERRUPTED
 
 __all__ = ["joined"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .._device import torchrun_processes
+from .._torchrun import torchrun_processes
 from .errors import Stopped, fail, guarded, to_stderr, to_stdout
 from .files import IMAGES, MicrographOptions, check_output
 from .options import (

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import _checks
-from .._device import find_device, torchrun_processes
+from .._device import find_device
+from .._torchrun import torchrun_processes
 
 if TYPE_CHECKING:
     import torch
