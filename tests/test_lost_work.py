@@ -21,7 +21,7 @@ import micro3d_fast as m3
 from _toy import tiny_model
 from micro3d_fast import _atomic, cli, io, report
 from micro3d_fast._errors import DiskFullError
-from micro3d_fast.diffusion.training.termination import Termination
+from micro3d_fast.diffusion.termination import Termination
 
 RNG = np.random.default_rng(0)
 VOLUME = m3.Microstructure(

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import time
 
 import numpy as np
 import pytest
@@ -43,3 +45,28 @@ def test_a_refusal_ends_both(tmp_path):
     wanted = "--shape must have a slice of each plane for each of the 2 ranks, got (1, 16, 16)"
     assert wanted in made.stderr
     assert not (tmp_path / "volume.npz").exists()
+    made = torchrun("--model", "separator", "--shape", "16,16,16", "--out", tmp_path / "volume.exe")
+    assert made.returncode != 0
+    assert "micro3d (rank 0): --out must end in" in made.stderr
+    assert "micro3d (rank 1)" not in made.stderr
+
+
+@pytest.mark.slow
+def test_sigterm_to_torchrun_ends_both(tmp_path):
+    """Both between two passes, and rank 0 alone prints."""
+    command = [*TORCHRUN, "reconstruct", "--model", "separator", "--device", "cpu"]
+    command += ["--shape", "32,32,32", "--sampler", "paper", "--out", str(tmp_path / "volume.npz")]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+        until = time.monotonic() + 120
+        while "reconstructing" not in (tmp_path / "log").read_text():
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) != 0
+    text = (tmp_path / "log").read_text()
+    assert text.count("micro3d (rank 0): Stopped; no volume was written") == 1, text
+    assert "(rank 1)" not in text

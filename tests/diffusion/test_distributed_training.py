@@ -251,16 +251,19 @@ def test_refusals(ranks, whole, tmp_path):
     assert list(tmp_path.iterdir()) == []
     (first, _), (other, _) = ranks(2, refused, whole, {"seed": 1})
     assert (first, other) == (ResumeError, OtherProcessError)
-    for error, message in ranks(2, mixed, tmp_path / "b"):
-        assert issubclass(error, ValueError)
-        assert "`seed` must be the same on all ranks" in message
+    # 3000 steps, and as many as prove good
+    others = {"seed": 1}, {"steps": None, "preset": "small"}, {"save_every": 2}
+    for options, name in zip(others, ("seed", "steps", "save_every"), strict=True):
+        for error, message in ranks(2, mixed, tmp_path / "b", options):
+            assert issubclass(error, ValueError)
+            assert f"`{name}` must be the same on all ranks" in message
     diverged = ranks(2, refused, tmp_path / "a", {"learning_rate": 1e30})
     assert [error for error, _ in diverged] == [DivergedError] * 2
     assert diverged[0] == diverged[1]
 
 
-def mixed(out: Path) -> tuple[type, str]:
-    return refused(out, {"seed": current_group().rank})
+def mixed(out: Path, of_rank_1: dict) -> tuple[type, str]:
+    return refused(out, {"steps": 3000, **(of_rank_1 if current_group().rank else {})})
 
 
 def apart(folder: Path) -> tuple[type, str]:

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,13 +16,16 @@ from torch import nn
 import micro3d_fast as m3
 from _ranks import BACKENDS
 from _toy import calm_model, field_and_network
-from micro3d_fast._planes import NORMAL
+from micro3d_fast._planes import NORMAL, PLANES
 from micro3d_fast.diffusion import Runtime, SamplerSettings
 from micro3d_fast.diffusion.labelling import UNKNOWN
 from micro3d_fast.diffusion.layers import Condition
 from micro3d_fast.diffusion.model import Model
+from micro3d_fast.diffusion.network_pass import NetworkPass
+from micro3d_fast.diffusion.process_group import OtherProcessError
 from micro3d_fast.diffusion.sampling import sample
 from micro3d_fast.diffusion.slabs import Slabs
+from micro3d_fast.statistics import FractionScatter, PlaneScatter
 
 SHAPE = (11, 14, 19)  # sampled as (12, 14, 20) with the stride of the toy network
 
@@ -50,8 +55,12 @@ class PlainNet(nn.Module):
         return x - gain[:, None, None, None] * y
 
 
-def plain_model(phases: int = 2) -> Model:
-    return dataclasses.replace(calm_model(phases), net=PlainNet())
+def plain_model(phases: int = 2, **changes) -> Model:
+    """A model of this network whose specimens scatter by .07 in their fractions."""
+    covariance = np.tile(0.02 * np.eye(phases - 1), (7, 7, 1, 1))
+    law = FractionScatter(dict.fromkeys(PLANES, PlaneScatter((64, 64), 100.0, covariance)))
+    changes = {"net": PlainNet(), "fraction_scatter": law, **changes}
+    return dataclasses.replace(calm_model(phases), **changes)
 
 
 def made(model: Model, runtime: dict, options: dict) -> list[tuple[np.ndarray, np.ndarray, dict]]:
@@ -85,6 +94,7 @@ CASES = {
     "known": (2, 3, {}, {"known": known(2)}),
     "periodic": (2, 2, {}, {"periodic": (True, False, True), "known": known(2)}),
     "windows": (2, 3, {"window": 8}, {"volume_shape": (16, 20, 24), "guidance": 0.5, "n": 2}),
+    "natural": (2, 2, {}, {"n": 2, "volume_fractions": "natural"}),
     "raw": (2, 2, {}, {"volume_fractions": None}),
     "thin": (2, 3, {}, {"volume_shape": (4, 20, 24), "periodic": True, "sampler": XY_LAST}),
     "a slab not requested": (2, 3, {}, {"volume_shape": (5, 20, 24), "sampler": XY_LAST}),
@@ -148,8 +158,9 @@ def test_a_network_on_other_batches_changes_few_voxels(ranks):
 
 def refused(options: dict, of_rank_1: dict) -> str:
     rank = torch.distributed.get_rank()
+    options = {"model": plain_model(), **options, **(of_rank_1 if rank else {})}
     with pytest.raises(ValueError, match="must") as error:
-        made(plain_model(), {}, {**options, **(of_rank_1 if rank else {})})
+        made(options.pop("model"), {}, options)
     return str(error.value)
 
 
@@ -158,6 +169,8 @@ def refused(options: dict, of_rank_1: dict) -> str:
     [
         ({}, {"seed": 6}, "`seed` must be the same on all ranks of the process group"),
         ({}, {"known": known(2)}, "`known` must be the same on all ranks"),
+        ({}, {"model": plain_model(patch=32)}, "`model` must be the same on all ranks"),
+        ({}, {"volume_fractions": "natural"}, "`volume_fractions` must be the same on all ranks"),
         ({"volume_shape": (1, 20, 24)}, {}, "`volume_shape` must have a slice of each plane for"),
     ],
 )
@@ -174,3 +187,53 @@ def events() -> int:
 
 def test_the_callback_is_that_of_the_first_rank(ranks):
     assert ranks(2, events) == [SamplerSettings(3, 2, 1.0).passes, 0]
+
+
+class Stop(Exception):
+    pass
+
+
+def failed(failing: int, interrupted: bool) -> list[str]:
+    """Return what this rank raises if one fails or is interrupted, and then makes."""
+    own, predict = torch.distributed.get_rank() == failing, NetworkPass.predict
+
+    def fail(self, t):
+        predict(self, t)
+        if own and interrupted:
+            signal.raise_signal(signal.SIGINT)
+        elif own:
+            raise Stop
+
+    found = []
+    try:
+        with mock.patch.object(NetworkPass, "predict", fail):
+            made(plain_model(), {}, {})
+    except (Stop, KeyboardInterrupt, OtherProcessError) as error:
+        found.append(type(error).__name__)
+    return [*found, *(str(labels.shape) for labels, *_ in made(plain_model(), {}, {}))]
+
+
+@pytest.mark.parametrize(
+    ("failing", "interrupted", "error"), [(1, False, "Stop"), (1, True, "KeyboardInterrupt")]
+)
+def test_an_error_of_one_rank_stops_all(failing, interrupted, error, ranks):
+    """They can then make another volume."""
+    wanted = [["OtherProcessError", str(SHAPE)]] * 3
+    wanted[failing] = [error, str(SHAPE)]
+    assert ranks(3, failed, failing, interrupted) == wanted
+
+
+def stopped() -> str:
+    def callback(event):
+        if event["pass_index"] == 2:
+            raise Stop
+
+    try:
+        made(plain_model(), {}, {"callback": callback})
+    except (Stop, OtherProcessError) as error:
+        return type(error).__name__
+    return "nothing"
+
+
+def test_an_error_of_the_callback_stops_all(ranks):
+    assert ranks(2, stopped) == ["Stop", "OtherProcessError"]

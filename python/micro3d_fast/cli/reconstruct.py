@@ -41,7 +41,7 @@ from .options import (
     read_window,
 )
 from .progress import CtrlC, Progress
-from .torchrun import joined
+from .torchrun import joined, together
 from .verdict import print_verdict
 
 if TYPE_CHECKING:
@@ -187,8 +187,9 @@ def reconstruct(
     }
     options |= {k: v for k, v in {"sampler": sampler, "quality": quality}.items() if v is not None}
     with joined(device) as (options["device"], first):
-        if first:
-            _check_outputs(out, report, count, math.prod(volume_shape) * count)
+        with together():
+            if first:
+                _check_outputs(out, report, count, math.prod(volume_shape) * count)
         options["known"] = None if known is None else load_volume(known, "known").labels
 
         from .. import diffusion
@@ -197,10 +198,12 @@ def reconstruct(
         if fractions is None and count > 1 and sampler != "paper" and loaded.fraction_scatter:
             options["volume_fractions"] = "natural"
         micrographs = None
-        if first:
-            micrographs = images.load(phase_names=loaded.phase_names, voxel_size=loaded.voxel_size)
-        if micrographs is not None and report is None:
-            fail("--report must be given where micrographs are given to compare with")
+        with together():
+            if first:
+                names, size = loaded.phase_names, loaded.voxel_size
+                micrographs = images.load(phase_names=names, voxel_size=size)
+            if micrographs is not None and report is None:
+                fail("--report must be given where micrographs are given to compare with")
         seeds = range(seed, seed + count)
         made, paths = _reconstruct(
             volume_shape, loaded, model, seeds, out if first else None, options, report is not None
@@ -245,11 +248,11 @@ def _reconstruct(
                     volume, provenance={"model_name": model_name, **volume.provenance}
                 )
                 kept += [made] if keep or not kept else []
-                if out is None:
-                    continue
-                name = out.stem if count == 1 else f"{out.stem}-{made.provenance['seed']}"
-                rescued(out.with_stem(name), dataclasses.replace(made, fields={}).save)
-                saved.append(out.with_stem(name))
+                with together():
+                    if out is not None:
+                        name = out.stem if count == 1 else f"{out.stem}-{made.provenance['seed']}"
+                        rescued(out.with_stem(name), dataclasses.replace(made, fields={}).save)
+                        saved.append(out.with_stem(name))
         except KeyboardInterrupt as error:
             done = "no volume was" if not saved else f"{len(saved)} of {count} volumes were"
             raise Stopped(

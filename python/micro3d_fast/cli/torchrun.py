@@ -7,13 +7,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import typer
 
 from .._torchrun import torchrun_processes
 from .errors import FAILED, INTERRUPTED
 
-__all__ = ["joined"]
+__all__ = ["joined", "together"]
 
 
 @contextlib.contextmanager
@@ -43,3 +44,12 @@ def joined(device: str | None) -> Iterator[tuple[str | None, bool]]:
             if first:
                 raise
             raise typer.Exit(INTERRUPTED) from None
+
+
+def together() -> AbstractContextManager[None]:
+    """Return a context that all processes leave together: if one fails in it, all fail."""
+    if torchrun_processes() == 1:
+        return contextlib.nullcontext()
+    from ..diffusion.process_group import current_group
+
+    return current_group().together()

@@ -36,7 +36,7 @@ from .options import (
     read_voxel_size,
 )
 from .progress import CtrlC, Progress
-from .torchrun import joined
+from .torchrun import joined, together
 from .verdict import COLOURS, print_training
 
 if TYPE_CHECKING:
@@ -139,8 +139,9 @@ def train(
     """
     images = MicrographOptions.of(locals())
     with joined(device) as (own_device, first):
-        if first:
-            check_output(out, folder=True)
+        with together():
+            if first:
+                check_output(out, folder=True)
         micrographs = images.load(
             phase_names=read_names(phase_names), voxel_size=read_voxel_size(voxel_size), seed=seed
         )

@@ -42,7 +42,13 @@ class ProcessGroup:
 
     def device(self, device: Any) -> torch.device:
         """Check the device of this process; among others "cuda" is the GPU of its local rank."""
-        return find_device(device) if self.size == 1 else _local_device(device)
+        if self.size == 1:
+            return find_device(device)
+        found = _local_device(device)
+        if found.type == "cpu" and _wire() != "cpu":
+            wanted = "be a CUDA device in a process group of NCCL"
+            raise _checks.refuse("device", wanted, str(found))
+        return found
 
     def broadcast(self, value: Any) -> Any:
         """Return the value of rank 0, which JSON can hold (tuples become lists)."""
@@ -150,4 +156,4 @@ def _wire() -> str:
     """Return the device whose tensors the group sends: NCCL sends those of GPUs alone."""
     import torch
 
-    return "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+    return str(_local_device(None)) if torch.distributed.get_backend() == "nccl" else "cpu"

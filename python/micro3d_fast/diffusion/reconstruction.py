@@ -44,6 +44,7 @@ from .recipe import OMIT, Recipe, Record
 from .sampling import Callback, sample
 from .settings import Runtime, Sampler, SamplerSettings, resolve_sampler
 from .slabs import Slabs
+from .termination import Termination
 
 __all__ = [
     "Reconstruction",
@@ -248,24 +249,17 @@ class Reconstruction:
             fractions = self.model.volume_fractions if given is None else tuple(given)
         models = [self.model] if self.against is None else [self.model, self.against]
         with computing(self.device, self.precision), ExitStack() as lent:
-            networks = [
-                lent.enter_context(borrowed(m, self.device, self.precision, self.compile))
-                for m in models
-            ]
-            field = Field(
-                self.volume_shape,
-                self.model,
-                self.device,
-                self.precision,
-                guidance=self.guidance,
-                periodic=self.periodic,
-                seeds=seeds,
-                fractions=self.volume_fractions if self.covariance is None else np.array(targets),
-                known=self.known,
-                slabs=slabs,
-            )
+            with slabs.group.together():
+                networks = [
+                    lent.enter_context(borrowed(m, self.device, self.precision, self.compile))
+                    for m in models
+                ]
+                field = self._field(seeds, np.array(targets), slabs)
             passes = network_pass(field, networks, window=self.window, fractions=fractions)
-            sample(field, passes, self.settings, callback if slabs.group.first else None)
+            if slabs.ranks > 1:
+                termination = lent.enter_context(Termination(interrupt=True))
+                callback = _interrupted(callback if slabs.group.first else None, termination)
+            sample(field, passes, self.settings, callback)
             fields = [field.result(i) for i in range(len(seeds))]  # (C, nz, ny, nx) on the host
             network_seconds = passes.seconds
             if slabs.ranks > 1:
@@ -290,6 +284,20 @@ class Reconstruction:
             )
             for seed, target, (raw, final, islands) in zip(seeds, targets, labels, strict=True)
         ]
+
+    def _field(self, seeds: Sequence[int], targets: np.ndarray, slabs: Slabs) -> Field:
+        return Field(
+            self.volume_shape,
+            self.model,
+            self.device,
+            self.precision,
+            guidance=self.guidance,
+            periodic=self.periodic,
+            seeds=seeds,
+            fractions=self.volume_fractions if self.covariance is None else targets,
+            known=self.known,
+            slabs=slabs,
+        )
 
     def _fractions(self, seed: int) -> np.ndarray | None:
         """Return the phase fractions to match in the volume of a seed; None for a raw one."""
@@ -353,13 +361,15 @@ class Reconstruction:
         same: dict[str, Any] = {
             f.name: getattr(self, f.name)
             for f in dataclasses.fields(self)
-            if f.init and f.name not in ("device", "compile", "keep_raw")
+            if f.init and f.name not in ("compile", "keep_raw")
         }
         for name in ("model", "against"):
-            same[name] = same[name] and same[name].hash
+            same[name] = same[name] and _identity(same[name])
         for name in ("known", "volume_fractions"):
             same[name] = None if same[name] is None else same[name].tobytes()
-        same |= {"sampler": self.settings, "seed": list(seeds)}
+        if self.covariance is not None:  # "natural"
+            same["volume_fractions"] += self.covariance.tobytes()
+        same |= {"sampler": self.settings, "seed": list(seeds), "device": self.device.type}
         return {k: hashlib.sha256(repr(v).encode()).hexdigest() for k, v in same.items()}
 
     def _provenance(
@@ -425,6 +435,12 @@ class Reconstruction:
         return Recipe(str(record.get("model_name", "MODEL")), (nz, ny, nx), arguments)
 
 
+def _identity(model: Model) -> list[Any]:
+    """Return what of a model decides the volume."""
+    others = ("config", "prediction", "phase_names", "volume_fractions", "patch", "voxel_size")
+    return [model.hash, model.schedule.record(), *(getattr(model, name) for name in others)]
+
+
 class _Labels(NamedTuple):
     """Labels of a volume before and after fractions are matched, and the removed islands."""
 
@@ -436,6 +452,17 @@ class _Labels(NamedTuple):
 def _at_once(work: Callable[..., _Labels], *arguments: Sequence[Any]) -> list[_Labels]:
     with ThreadPoolExecutor(min(len(arguments[0]), ops.max_threads())) as threads:
         return list(threads.map(work, *arguments))
+
+
+def _interrupted(callback: Callback | None, termination: Termination) -> Callback:
+    """Return a callback that also raises KeyboardInterrupt if a signal was received."""
+
+    def follow(event: dict[str, Any]) -> None:
+        termination.check()
+        if callback is not None:
+            callback(event)
+
+    return follow
 
 
 def check_runtime(runtime: Any) -> Runtime:

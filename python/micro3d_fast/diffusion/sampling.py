@@ -52,7 +52,8 @@ def sample(
             field.keep()  # h0 = x
         for repeat in range(repeats + 1):
             plane = field.plane
-            network.predict(t)
+            with field.slabs.group.together():
+                network.predict(t)
             if mean_hold is not None:
                 mean_hold.apply(mean.p, mean.q)
             if repeat == repeats:  # Eq. 5, 8, 9: x = y, in the slices of the next plane
@@ -91,14 +92,14 @@ class _Progress:
         if self.callback is None:
             return
         seconds = time.perf_counter() - self.started
-        self.callback(
-            {
-                "pass_index": self.done,
-                "passes": self.passes,
-                "t": t,
-                "plane": plane,
-                "seeds": self.field.seeds,
-                "seconds": seconds,
-                "eta": seconds / self.done * (self.passes - self.done),
-            }
-        )
+        event = {
+            "pass_index": self.done,
+            "passes": self.passes,
+            "t": t,
+            "plane": plane,
+            "seeds": self.field.seeds,
+            "seconds": seconds,
+            "eta": seconds / self.done * (self.passes - self.done),
+        }
+        with self.field.slabs.group.together():
+            self.callback(event)

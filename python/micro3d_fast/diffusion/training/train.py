@@ -27,6 +27,7 @@ from ..._progress import Shown, checked, following
 from ...typing import Device
 from ..model import Model, load_model
 from ..process_group import current_group
+from ..termination import Termination
 from .judgement import outcome_of, poor, recent_losses, verdict_record
 from .learner import DivergedError, Learner, State
 from .options import TrainingOptions
@@ -35,7 +36,6 @@ from .run_directory import Progress, RunDirectory, Writer
 from .sample_errors import GOOD_RATIO, sample_ratio
 from .shift import material_shift
 from .start import require_network, starting_model
-from .termination import Termination
 
 if TYPE_CHECKING:
     from ...micrographs import Micrographs
@@ -219,6 +219,8 @@ def train(
     if group.size > 1:
         settings = options.settings(micrographs)
         settings["micrographs"] = settings.pop("data")
+        settings |= {"save_every": options.save_every, "samples_every": options.samples_every}
+        settings |= {"steps": steps and options.steps, "device": options.device.type}
         group.require_same({name: json.dumps(value) for name, value in settings.items()})
     run = _run_until_good if steps is None and options.preset != "paper" else _run
     faster = _faster(options)
