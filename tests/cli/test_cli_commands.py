@@ -179,7 +179,8 @@ def test_calibrate_finds_what_reconstruct_takes(run, model, folder, tmp_path):
     assert ",".join(map(str, repeats)) == found
 
 
-def test_calibrate_keeps_what_it_finds(run, model, folder, tmp_path):
+def test_calibrate_keeps_what_it_finds(run, model, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("micro3d_fast.calibration._surface.TRIALS", 2)
     mine = tmp_path / "run"
     shutil.copytree(Path(model, "model"), mine / "model")
     weights = m3.load_model(mine).save(mine / "model", half=False)  # not to be rounded
@@ -191,8 +192,10 @@ def test_calibrate_keeps_what_it_finds(run, model, folder, tmp_path):
     assert "--harmonize" not in said
     assert {file.name for file in (mine / "model").iterdir()} == before
     best = next(line for line in said.splitlines() if "<- chosen" in line)
-    harmonize = m3.load_model(mine).harmonize
-    assert f"{sum(harmonize) + len(harmonize)} passes:" in best
+    kept = m3.load_model(mine)
+    passes = sum(kept.harmonize) + len(kept.harmonize)
+    coupling = " ".join(f"{j:.3f}" for j in kept.coupling)
+    assert f"{passes} passes, coupling {coupling}: " in best
     code, _, err = run("calibrate", "--model", "separator", *given)
     assert code == errors.BAD_INPUT
     assert "--model must be a directory where --save is given, got separator" in err
@@ -201,7 +204,7 @@ def test_calibrate_keeps_what_it_finds(run, model, folder, tmp_path):
 def test_calibrate_corrects_the_network(run, model, folder, tmp_path, monkeypatch):
     monkeypatch.setattr("micro3d_fast.calibration._loop.STEPS", 1)
     monkeypatch.setattr("micro3d_fast.calibration._loop.WEIGHTS", (1.0,))
-    monkeypatch.setattr("micro3d_fast.calibration._repeats.TRIALS", 1)
+    monkeypatch.setattr("micro3d_fast.calibration._surface.TRIALS", 1)
     given = ["--volume", folder / "v.tif", "--shape", "16,16,16", "--volumes", "1"]
     full = ["calibrate", "--model", model, *given, "--effort", "full"]
     code, said, err = run(*full, "--out", tmp_path / "c")

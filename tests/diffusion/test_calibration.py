@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Repeats of the sampler that are found from the micrographs alone."""
+"""Passes and coupling of the sampler that are found from the micrographs alone."""
 
 import dataclasses
 import json
@@ -11,7 +11,8 @@ import pytest
 import micro3d_fast as m3
 from _toy import tiny_model
 from micro3d_fast._planes import IMAGE_AXES
-from micro3d_fast.calibration._repeats import find_repeats, unlike_neighbours
+from micro3d_fast.calibration._surface import find_surface
+from micro3d_fast.diffusion.labelling import unlike_neighbours
 from micro3d_fast.diffusion.reconstruction import Reconstruction
 from micro3d_fast.diffusion.settings import scaled_repeats
 
@@ -46,30 +47,70 @@ def test_unlike_neighbours_are_counted_by_axis():
     )
 
 
-@pytest.mark.parametrize(("exponent", "root"), [(-0.35, 38), (-0.2, 20), (-0.6, 60)])
-def test_the_passes_with_the_surface_of_the_micrographs_are_found(micrographs, exponent, root):
+PATTERN = (1, 1, 2, 3, 4, 4, 3, 0)
+
+
+def find(micrographs, response):
+    """Find passes and coupling for volumes whose surface over the real one is the response."""
     real = unlike_neighbours(
         (i, IMAGE_AXES[plane]) for plane, of in micrographs.images.items() for i in of
     )
     asked = []
 
-    def make(repeats):  # volumes with that share of unlike neighbours along each axis
-        passes = sum(repeats) + len(repeats)
-        asked.append(passes)
-        return [_volume_of(real * (passes / root) ** exponent)]
+    def make(repeats, coupling):
+        asked.append((sum(repeats) + len(repeats), coupling))
+        return _volumes_of(real * response(asked[-1][0], np.array(coupling)))
 
-    trials = find_repeats((1, 1, 2, 3, 4, 4, 3, 0), micrographs, make)
-    assert len(trials) == len(asked) <= 5
-    assert trials[-1].passes == pytest.approx(root, rel=0.08)
-    assert trials[-1].ratio == pytest.approx(1, abs=0.03)
+    trials = find_surface(PATTERN, micrographs, make)
+    assert sorted((t.passes, t.coupling) for t in trials) == sorted(asked)
+    assert len(trials) <= 7
+    assert trials[-1].error == min(t.error for t in trials)
     assert set(trials[-1].surface) == {"z", "y", "x"}
+    return trials[-1]
 
 
-def _volume_of(shares):
-    """Return labels whose shares of unlike neighbours along z, y, x are the given ones, nearly."""
-    n = 101
-    z, y, x = (np.cumsum(np.arange(n) * s % 1 < s) % 2 for s in shares)
-    return (z[:, None, None] + y[:, None] + x) % 2
+@pytest.mark.parametrize("slope", [0.6, 0.9, 1.4])
+def test_coupling_gives_each_axis_the_surface_of_the_micrographs(micrographs, slope):
+    rough = np.array([1.05, 1.1, 1.22])
+    best = find(micrographs, lambda passes, j: rough * np.exp(-slope * j) * (passes / 20) ** -0.35)
+    assert best.passes == 20
+    np.testing.assert_allclose(best.coupling, np.log(rough) / slope, atol=0.01 / slope)
+    assert best.error < 0.02
+
+
+def test_passes_are_as_few_as_leave_volumes_a_little_rough(micrographs):
+    smooth = np.array([0.9, 0.95, 1.0])
+    best = find(micrographs, lambda passes, j: smooth * np.exp(-0.9 * j) * (passes / 20) ** -0.35)
+    assert best.passes == 14
+    assert min(best.coupling) > 0
+    assert best.error < 0.02
+
+
+def test_passes_are_as_many_as_leave_no_axis_too_rough(micrographs):
+    """As in a composite of fibres, whose surface along them falls with the passes alone."""
+
+    def wavy(passes, j):
+        along = 1 + np.exp((30 - passes) / 6)
+        return np.array([along, 1, 1]) * np.exp(-0.9 * j) * (passes / 40) ** -0.2
+
+    best = find(micrographs, wavy)
+    assert 36 <= best.passes <= 60
+    assert best.error < 0.02
+
+
+def test_an_axis_that_no_micrograph_shows_takes_the_mean_of_the_others(micrographs):
+    images = {"xy": micrographs.images["xy"]}
+    flat = dataclasses.replace(micrographs, images=images, borrowed={}, sources={})
+    best = find(flat, lambda passes, j: 1.2 * np.exp([-0.9 * j.mean()] * 3))
+    assert best.coupling[0] == pytest.approx(np.mean(best.coupling[1:]), abs=5e-3)
+    assert np.isnan(best.surface["z"])
+
+
+def _volumes_of(shares):
+    """Return a row of voxels along each of z, y, x with these shares of unlike neighbours."""
+    n = 2001
+    rows = [np.cumsum(np.arange(n) * share % 1 < share) % 2 for share in shares]
+    return [row.reshape([n if a == axis else 1 for a in range(3)]) for axis, row in enumerate(rows)]
 
 
 def test_quick_finds_repeats_for_the_model(micrographs):
@@ -77,24 +118,25 @@ def test_quick_finds_repeats_for_the_model(micrographs):
     found = m3.calibrate(
         model, micrographs, volume_shape=(16, 16, 16), callback=events.append, seed=3
     )
-    assert 1 <= len(found.trials) <= 5
+    assert 1 <= len(found.trials) <= 7
     best = found.trials[-1]
     assert found.harmonize == found.model.harmonize == best.harmonize
-    assert abs(np.log(best.ratio)) == min(abs(np.log(t.ratio)) for t in found.trials)
+    assert found.coupling == found.model.coupling == best.coupling
+    assert best.error == min(t.error for t in found.trials)
     assert best.passes == sum(best.harmonize) + 8
     assert [e["pass_index"] for e in events] == sorted(e["pass_index"] for e in events)
-    assert events[-1]["pass_index"] == 2 * sum(t.passes for t in found.trials)
-    assert {e["stage"] for e in events} == {"repeats"}
-    made = [m3.reconstruct((16, 16, 16), found.model, seed=3 + i, keep_raw=True) for i in range(2)]
+    assert events[-1]["pass_index"] == 4 * sum(t.passes for t in found.trials)
+    assert {e["stage"] for e in events} == {"surface"}
+    made = m3.reconstruct((16, 16, 16), found.model, seed=3, n=4)
     assert found.verdict == m3.compare(made, micrographs, splits=2, bootstrap=2).verdict
-    surface = unlike_neighbours((v.fields["raw_labels"], range(3)) for v in made)
+    surface = unlike_neighbours((v.labels, range(3)) for v in made)
     real = unlike_neighbours(
         (i, IMAGE_AXES[plane]) for plane, of in micrographs.images.items() for i in of
     )
     np.testing.assert_allclose(list(best.surface.values()), surface / real, rtol=1e-12)
     assert found.verdict.outcome == "different"  # the network is not trained
     assert str(found).startswith("Verdict: different: the ")
-    assert "No number of passes gives the surface" in str(found)
+    assert "No passes and coupling give the surface" in str(found)
     assert found.rounds == ()
 
 
@@ -102,7 +144,7 @@ def test_quick_finds_repeats_for_the_model(micrographs):
 def short_loop(monkeypatch):
     monkeypatch.setattr("micro3d_fast.calibration._loop.STEPS", 2)
     monkeypatch.setattr("micro3d_fast.calibration._loop.WEIGHTS", (0.5, 1.0))
-    monkeypatch.setattr("micro3d_fast.calibration._repeats.TRIALS", 1)
+    monkeypatch.setattr("micro3d_fast.calibration._surface.TRIALS", 1)
     monkeypatch.setattr("micro3d_fast.diffusion.settings.RISING", (1, 0))
 
 
@@ -123,7 +165,7 @@ def test_full_corrects_the_network_and_resumes(short_loop, micrographs, tmp_path
     assert found.model.details["calibration"]["rounds"][0]["weight"] == 1.0
     stages = list(dict.fromkeys(e["stage"] for e in events))
     assert stages == [
-        "repeats", "round-1/lessons", "round-1/copy", "round-1/guided-0.5", "round-1/guided-1",
+        "surface", "round-1/lessons", "round-1/copy", "round-1/guided-0.5", "round-1/guided-1",
         "round-1/student", "round-1/result",
     ]  # fmt: skip
     assert events[-1]["pass_index"] == events[-1]["passes"]

@@ -18,6 +18,8 @@ from micro3d_fast.diffusion.labelling import (
     labels_of,
     match_fractions,
     smoothed,
+    smoothing_widths,
+    unlike_neighbours,
 )
 
 OPEN = (False,) * 3
@@ -56,12 +58,36 @@ def test_matching_moves_surfaces_and_scatters_no_voxels(rng):
     x = np.full((1, 20, 20, 20), -1.0, dtype=np.float32)
     x[0, :, :10] = 1
     x += 0.05 * rng.standard_normal(x.shape).astype(np.float32)
-    labels = match_fractions(smoothed(x, (False,) * 3), np.array([0.4, 0.6]))
+    labels = match_fractions(smoothed(x, (False,) * 3, (2, 2, 2)), np.array([0.4, 0.6]))
     assert labels.mean() == 0.6
     changed = labels.astype(bool) & (x[0] < 0)
     near = binary_dilation(x[0] > 0, iterations=3)
     assert changed.sum() == 800
     assert not (changed & ~near).any()
+
+
+def test_widths_follow_the_lengths_of_the_phases(rng):
+    """Fibres along z, whose fraction is off: matching it leaves them straight."""
+    from scipy.ndimage import gaussian_filter
+
+    shape = (32, 32, 32)
+    noise = gaussian_filter(rng.standard_normal(shape), (12, 1.5, 1.5), mode="wrap")
+    x = np.sign(noise / noise.std() + 0.02 * rng.standard_normal(shape))[None].astype(np.float32)
+    x *= 1 + 0.02 * rng.standard_normal(x.shape)
+    raw = labels_of(x, 2)
+    z, y, x_width = widths = smoothing_widths(raw)
+    assert z > 5
+    assert max(y, x_width) < 1.6
+    target = np.array([0.5, 0.5]) + np.array([-0.02, 0.02]) + (raw.mean() - 0.5) * np.array([-1, 1])
+    along, equal = (
+        unlike_neighbours([(match_fractions(smoothed(x, OPEN, w), target), range(3))])[0]
+        for w in (widths, (2, 2, 2))
+    )
+    assert along < 0.8 * equal
+    assert smoothing_widths(raw * 0) == (2, 2, 2)
+    assert smoothing_widths(np.zeros((1, 4, 4), np.uint8)) == (2, 2, 2)
+    layers = np.indices((8, 8, 8))[0].astype(np.uint8) // 4
+    assert smoothing_widths(layers) == (0.5, 8, 8)
 
 
 def test_matching_keeps_the_arg_max_where_fractions_are_right(rng):
@@ -128,7 +154,7 @@ def test_without_islands_fractions_stay_exact(phases, rng):
     sown = rng.random(x.shape[1:]) < 0.01
     x[0][sown] *= -8
     target = np.array([0.6, 0.4] if phases == 2 else [0.5, 0.3, 0.2])
-    given = labels_of(x, phases), smoothed(x, OPEN), phases
+    given = labels_of(x, phases), smoothed(x, OPEN, (2, 2, 2)), phases
     with_them, none = final_labels(*given, target, periodic=OPEN)
     labels, removed = final_labels(*given, target, periodic=OPEN, remove_islands=True)
     assert none == 0

@@ -84,6 +84,7 @@ def known(phases: int) -> np.ndarray:
 
 
 XY_LAST = SamplerSettings(3, 0, 1.0)
+COUPLED = SamplerSettings(3, 2, 1.0, rotate=True, hold_mean=True, coupling=(0.2, -0.1, 0.4))
 #: name -> (phases, ranks, fields of Runtime, options)
 CASES = {
     "plain": (2, 2, {}, {}),
@@ -94,6 +95,7 @@ CASES = {
     "known": (2, 3, {}, {"known": known(2)}),
     "periodic": (2, 2, {}, {"periodic": (True, False, True), "known": known(2)}),
     "windows": (2, 3, {"window": 8}, {"volume_shape": (16, 20, 24), "guidance": 0.5, "n": 2}),
+    "coupled": (3, 3, {}, {"sampler": COUPLED, "periodic": (True, False, True), "n": 2}),
     "natural": (2, 2, {}, {"n": 2, "volume_fractions": "natural"}),
     "raw": (2, 2, {}, {"volume_fractions": None}),
     "thin": (2, 3, {}, {"volume_shape": (4, 20, 24), "periodic": True, "sampler": XY_LAST}),

@@ -3,6 +3,6 @@
 """Fit the sampler, and the network where it must be, to the micrographs of one model."""
 
 from ._calibrate import Calibration, calibrate
-from ._repeats import Trial
+from ._surface import Trial
 
 __all__ = ["Calibration", "Trial", "calibrate"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +22,15 @@ from ..diffusion.volumes import Options
 from ..micrographs import Micrographs
 from ..statistics import Verdict
 from ._loop import Round, close_loop
-from ._repeats import Trial
-from ._volumes import Volumes
+from ._surface import Trial
+from ._volumes import Volumes, with_trial
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 EFFORTS = ("quick", "full")
 _CHOSEN_HERE = (
+    "coupling",
     "guidance",
     "harmonize",
     "keep_raw",
@@ -48,43 +49,53 @@ class Calibration:
     Attributes
     ----------
     model : Model
-        To reconstruct with, or to save: with the repeats found as its default, and after
-        ``effort="full"`` with corrected weights, unless ``rounds`` say that nothing was changed.
-    harmonize : tuple of int
-        Harmonizing passes of each step.
+        To reconstruct with, or to save: with the passes and the coupling that were found as its
+        default (``model.harmonize``, ``model.coupling``), and after ``effort="full"`` with
+        corrected weights, unless ``rounds`` say that nothing was changed.
     verdict : Verdict
         On volumes of the model, together.
     trials : tuple of Trial
-        Numbers of passes that were tried for the model, the best last.
+        Passes and couplings that were tried for the model, the best last.
     rounds : tuple of Round
         What each round of ``effort="full"`` did.
     """
 
     model: Model
-    harmonize: tuple[int, ...]
     verdict: Verdict
     trials: tuple[Trial, ...]
     rounds: tuple[Round, ...] = ()
+
+    @property
+    def harmonize(self) -> tuple[int, ...]:
+        """Harmonizing passes of each step."""
+        return self.trials[-1].harmonize
+
+    @property
+    def coupling(self) -> tuple[float, float, float]:
+        """Coupling of neighbours along z, y and x."""
+        return self.trials[-1].coupling
 
     def __str__(self) -> str:
         return f"Verdict: {self.verdict}.\n{self.table()}"
 
     def table(self) -> str:
         """Return the trials and the rounds, one per line, and what limits the result."""
-        lines = ["Surface of the volumes over that of the micrographs (z, y, x), before matching:"]
+        lines = ["Surface of the volumes over that of the micrographs (z, y, x):"]
         for trial in self.trials:
-            chosen = "  <- chosen" if trial.harmonize == self.harmonize else ""
+            chosen = "  <- chosen" if trial is self.trials[-1] else ""
             axes = " ".join(f"{ratio:.3f}" for ratio in trial.surface.values())
+            coupling = " ".join(f"{j:.3f}" for j in trial.coupling)
             lines.append(
-                f"  {trial.passes} passes: {axes}, mean {trial.ratio:.3f}, "
+                f"  {trial.passes} passes, coupling {coupling}: {axes}, "
                 f"{trial.seconds:.1f} s per volume{chosen}"
             )
         lines += [str(one) for one in self.rounds]
         best = self.trials[-1]
-        if not 0.9 < best.ratio < 1.1:
+        if best.error > 0.1:
+            axes = ", ".join(f"{a} {ratio:.2f}" for a, ratio in best.surface.items())
             lines.append(
-                f"No number of passes gives the surface of the micrographs ({best.ratio:.2f} times "
-                "at best): train the model for more steps or on more images."
+                f"No passes and coupling give the surface of the micrographs (at best {axes} times "
+                "it): train the model for more steps or on more images."
             )
         elif self.verdict.outcome == "different" and not self.rounds:
             lines.append('`effort="full"` corrects the network itself, which takes longer.')
@@ -107,8 +118,9 @@ def calibrate(
 ) -> Calibration:
     r"""Fit a model's volumes to its micrographs, from these alone.
 
-    ``effort="quick"`` finds the number of harmonizing passes for which volumes have as many unlike
-    neighbours as the micrographs, within two minutes for a ``"small"`` model on two CPU cores.
+    ``effort="quick"`` finds the number of harmonizing passes and the coupling of neighbours for
+    which volumes have as many unlike neighbours as the micrographs along each axis, within two
+    minutes for a ``"small"`` model on two CPU cores.
 
     ``effort="full"`` then corrects the network: a copy of it is trained on slices of its volumes,
     which differ from the micrographs where the composition of three planes is at fault; volumes are
@@ -130,7 +142,7 @@ def calibrate(
     volume_shape : int or (nz, ny, nx), optional
         Shape of the volumes; default a cube of the model's training patch.
     volumes : int, optional
-        Volumes of each trial (default 2), and for ``"full"`` lessons of each round (default 16).
+        Volumes of each trial (default 4), and for ``"full"`` lessons of each round (default 16).
     rounds : int
         Most rounds of ``"full"``.  Another than the first is made only where the volumes are still
         different, with at most half of the weight.
@@ -174,7 +186,7 @@ def calibrate(
     shape = (model.patch,) * 3 if volume_shape is None else _checked_shape(volume_shape)
     full = effort == "full"
     if volumes is None:
-        volumes = 16 if full else 2
+        volumes = 16 if full else 4
     volumes = _checks.integer(volumes, name="volumes", minimum=1, maximum=10_000)
     if out is not None and not full:
         raise _checks.refuse("out", 'be None unless `effort` is "full"', repr(str(out)))
@@ -195,10 +207,9 @@ def calibrate(
             if out is not None:
                 found.model.save(Path(out) / "model")
             return found
-        trials = made.find_repeats(model, volumes)
-    harmonize = trials[-1].harmonize
-    chosen = replace(model, harmonize=harmonize)
-    return Calibration(chosen, harmonize, made.verdict(made.latest), tuple(trials))
+        trials = made.find_surface(model, volumes)
+    verdict = made.verdict(made.latest)
+    return Calibration(with_trial(model, trials[-1]), verdict, tuple(trials))
 
 
 @contextlib.contextmanager

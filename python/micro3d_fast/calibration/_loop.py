@@ -22,8 +22,8 @@ from ..diffusion.settings import default_repeats
 from ..diffusion.training import Teacher
 from ..microstructure import Microstructure
 from ..statistics import Verdict
-from ._repeats import Trial
-from ._volumes import Volumes
+from ._surface import Trial
+from ._volumes import Volumes, with_trial
 
 STEPS = 500  # of the copy, and of the student
 WEIGHTS = (0.5, 1.0, 1.5)
@@ -82,8 +82,8 @@ class Round:
 
 def close_loop(
     model: Model, made: Volumes, *, lessons: int, rounds: int
-) -> tuple[Model, tuple[int, ...], Verdict, tuple[Trial, ...], tuple[Round, ...]]:
-    """Return the corrected model, its repeats, the verdict, the trials and the rounds."""
+) -> tuple[Model, Verdict, tuple[Trial, ...], tuple[Round, ...]]:
+    """Return the corrected model, the verdict, the trials and the rounds."""
     made.open(
         {
             "model": model.hash,
@@ -96,8 +96,8 @@ def close_loop(
     )
     done: list[Round] = []
     made.expect(_work(model, made, lessons))
-    trials = made.find_repeats(model, 2)
-    model, volumes = replace(model, harmonize=trials[-1].harmonize), made.latest
+    trials = made.find_surface(model, min(TRIED, lessons))
+    model, volumes = with_trial(model, trials[-1]), made.latest
     for number in range(1, rounds + 1):
         found, result, tried, latest = _round(model, made, lessons, number)
         done.append(result)
@@ -107,12 +107,11 @@ def close_loop(
     kept = [one.record() for one in done]
     details: dict[str, Any] = {**model.details, "calibration": {"effort": "full", "rounds": kept}}
     model = replace(model, details=details)
-    assert model.harmonize is not None
-    return model, model.harmonize, made.verdict(volumes), tuple(trials), tuple(done)
+    return model, made.verdict(volumes), tuple(trials), tuple(done)
 
 
 def _work(model: Model, made: Volumes, lessons: int) -> float:
-    """Return the passes of one round (without its repeats)."""
+    """Return the passes of one round (without the search for its passes)."""
     pattern = default_repeats(model.schedule)
     passes = len(pattern) + sum(pattern)
     tried = min(TRIED, lessons)
@@ -154,8 +153,8 @@ def _round(
     teacher = Teacher(model, copy, weight)
     student = made.train(model, guided(weight, lessons), f"{name}/student", STEPS, teacher)
     student = replace(student, details=model.details)
-    trials = made.find_repeats(student, min(TRIED, lessons), first=judged_first)
-    student = replace(student, harmonize=trials[-1].harmonize)
+    trials = made.find_surface(student, min(TRIED, lessons), first=judged_first)
+    student = with_trial(student, trials[-1])
     first, count = judged_first + lessons, min(JUDGED, lessons)
     volumes = made.make(student, count, f"{name}/result", first=first, keep=True)
     after = deviation(made.verdict(volumes))

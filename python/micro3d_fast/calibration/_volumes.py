@@ -27,7 +27,7 @@ from ..diffusion.volumes import accept_former_keywords
 from ..micrographs import Micrographs
 from ..microstructure import Microstructure
 from ..statistics import Verdict, compare
-from ._repeats import Trial, find_repeats
+from ._surface import START, TRIALS, Coupling, Trial, find_surface
 
 RATE = 3e-4  # of the trainings
 _STEP = 3.0  # passes of the network that a training step of as many images costs
@@ -99,6 +99,7 @@ class Volumes:
         stage: str,
         *,
         harmonize: tuple[int, ...] | None = None,
+        coupling: Coupling | None = None,
         against: Model | None = None,
         weight: float = 0.0,
         first: int = 0,
@@ -109,9 +110,9 @@ class Volumes:
             self.shape,
             model,
             harmonize=harmonize,
+            coupling=coupling,
             against=against,
             guidance=1 + weight,
-            keep_raw=True,
             **self.options,
         )
         cost = request.settings.passes * (1 if against is None else 2)
@@ -140,23 +141,23 @@ class Volumes:
                     volume.save(file)
         return [found[k] for k in range(n)]
 
-    def find_repeats(self, model: Model, n: int, first: int = 0) -> list[Trial]:
-        """Find the repeats of a model; `latest` are the volumes of the best."""
-        pattern = default_repeats(model.schedule)
-        passes = len(pattern) + sum(pattern)
-        made: dict[tuple[int, ...], list[Microstructure]] = {}
-        expected = 3 * n * passes
+    def find_surface(self, model: Model, n: int, first: int = 0) -> list[Trial]:
+        """Find the passes and coupling of a model; `latest` are the volumes of the best."""
+        pattern, stage = default_repeats(model.schedule), "surface"
+        made: dict[Any, list[Microstructure]] = {}
+        expected = (TRIALS - 2) * n * START
         self.expect(expected)
         before = self.done
 
-        def raw_volumes(repeats: tuple[int, ...]) -> Sequence[np.ndarray]:
-            made[repeats] = self.make(model, n, "repeats", harmonize=repeats, first=first)
-            return [volume.fields["raw_labels"] for volume in made[repeats]]
+        def volumes(repeats: tuple[int, ...], coupling: Coupling) -> Sequence[np.ndarray]:
+            chosen: dict[str, Any] = {"harmonize": repeats, "coupling": coupling}
+            made[repeats, coupling] = self.make(model, n, stage, first=first, **chosen)
+            return [np.asarray(volume.labels) for volume in made[repeats, coupling]]
 
-        trials = find_repeats(pattern, self.micrographs, raw_volumes)
+        trials = find_surface(pattern, self.micrographs, volumes)
         self.total += self.done - before - expected
-        self._advance(0, "repeats")
-        self.latest = made[trials[-1].harmonize]
+        self._advance(0, stage)
+        self.latest = made[trials[-1].harmonize, trials[-1].coupling]
         return trials
 
     # ------------------------------------------------------------------------------- networks
@@ -229,6 +230,11 @@ class Volumes:
         self.directory.mkdir(parents=True, exist_ok=True)
         with atomic_write(file) as path:
             path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def with_trial(model: Model, trial: Trial) -> Model:
+    """Return the model with the passes and the coupling of a trial as its default."""
+    return replace(model, harmonize=trial.harmonize, coupling=trial.coupling)
 
 
 def slices_of(volumes: Sequence[Microstructure], like: Micrographs) -> Micrographs:

@@ -47,8 +47,8 @@ Effort = Annotated[
     str,
     typer.Option(
         metavar="[quick|full]",
-        help="quick: the number of harmonizing passes; full: also correct the network (20 minutes "
-        "for a small model on two cores).",
+        help="quick: the harmonizing passes and the coupling; full: also correct the network (20 "
+        "minutes for a small model on two cores).",
     ),
 ]
 Out = Annotated[
@@ -60,7 +60,7 @@ Out = Annotated[
 ]
 Volumes = Annotated[
     int | None,
-    typer.Option(help="Volumes of each trial (default 2), of each round of --effort full (16)."),
+    typer.Option(help="Volumes of each trial (default 4), of each round of --effort full (16)."),
 ]
 Rounds = Annotated[int, typer.Option(help="Most rounds of --effort full.")]
 Save = Annotated[bool, typer.Option("--save", help="Save the result in --model.")]
@@ -104,10 +104,10 @@ def calibrate(
 ) -> None:
     """Fit a model's volumes to its micrographs.
 
-    --effort quick finds the number of harmonizing passes for which small volumes have as much
-    surface as the micrographs. With --save it becomes the default of the model; without it, pass
-    the printed option to reconstruct. --effort full then corrects the network itself, from slices
-    of its own volumes.
+    --effort quick finds the harmonizing passes and the coupling for which small volumes have as
+    much surface as the micrographs. With --save they become the default of the model; without it,
+    pass the printed options to reconstruct. --effort full then corrects the network itself, from
+    slices of its own volumes.
 
     \b
     Examples:
@@ -120,7 +120,7 @@ def calibrate(
     per_axis = read_periodic(periodic)
 
     from .. import calibration, diffusion
-    from ..diffusion.model import keep_harmonize, model_directory
+    from ..diffusion.model import keep_calibration, model_directory
 
     loaded = diffusion.load_model(model)
     directory = model_directory(model)
@@ -157,9 +157,12 @@ def calibrate(
     if save and full:
         rescued(directory, result.model.save)
     elif save:
-        keep_harmonize(directory, result.harmonize)
+        keep_calibration(directory, result.harmonize, result.coupling)
     if save:
         to_stdout(f"Saved in {directory}.")
-    repeats = "" if save or full else "--harmonize " + ",".join(map(str, result.harmonize)) + " "
+    found = ""
+    if not save and not full:
+        repeats, coupling = (",".join(map(str, of)) for of in (result.harmonize, result.coupling))
+        found = f"--harmonize {repeats} --coupling={coupling} "
     name = shlex.quote(str(out) if full and not save else model)
-    to_stdout(f"Next: micro3d reconstruct --model {name} {repeats}--out volume.tif")
+    to_stdout(f"Next: micro3d reconstruct --model {name} {found}--out volume.tif")

@@ -36,6 +36,7 @@ from .options import (
     Threshold,
     read_fractions,
     read_harmonize,
+    read_numbers,
     read_periodic,
     read_shape,
     read_window,
@@ -73,6 +74,13 @@ Harmonize = Annotated[
     ),
 ]
 Gamma = Annotated[float | None, typer.Option(help="Weight of the harmonized sample, 0 to 1.")]
+Coupling = Annotated[
+    str | None,
+    typer.Option(
+        metavar="JZ,JY,JX",
+        help="How alike neighbours along each axis are; default: what calibrate found.",
+    ),
+]
 Guidance = Annotated[
     float, typer.Option(help="Classifier-free guidance; other than 1 takes twice the time.")
 ]
@@ -131,6 +139,7 @@ def reconstruct(
     passes: Passes = None,
     harmonize: Harmonize = None,
     gamma: Gamma = None,
+    coupling: Coupling = None,
     guidance: Guidance = 1.0,
     periodic: Periodic = None,
     fractions: Fractions = None,
@@ -177,6 +186,7 @@ def reconstruct(
         "passes": passes,
         "harmonize": read_harmonize(harmonize),
         "gamma": gamma,
+        "coupling": None if coupling is None else read_numbers(coupling, "--coupling"),
         "guidance": guidance,
         "periodic": read_periodic(periodic),
         "volume_fractions": read_fractions(fractions or "auto"),

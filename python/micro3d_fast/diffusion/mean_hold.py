@@ -12,7 +12,9 @@ from .._planes import SLICE_AXES
 if TYPE_CHECKING:
     from .field import Field
 
-__all__ = ["MeanHold"]
+__all__ = ["LIMIT", "MeanHold"]
+
+LIMIT = 0.999  # of the predicted x0, whose odds are tilted; that of the operator
 
 _BLOCKS = 64  # of CUDA that sum a slice
 _PART_VOXELS = 2**21  # at least as many are used to find w in large volumes

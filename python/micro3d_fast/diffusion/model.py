@@ -29,6 +29,7 @@ from .._planes import PLANES
 from ..statistics import FractionScatter
 from .model_record import FORMAT, ModelFileError, check_identity, read_record, read_weights
 from .schedule import PREDICTIONS, Schedule
+from .settings import check_coupling
 
 if TYPE_CHECKING:
     import torch
@@ -42,10 +43,11 @@ __all__ = [
     "Model",
     "ModelFileError",
     "bundled_directory",
+    "calibrated",
     "channel_count",
     "check_model",
     "encode",
-    "keep_harmonize",
+    "keep_calibration",
     "load_model",
     "mean_field",
     "model_directory",
@@ -78,6 +80,8 @@ class Model:
         Provenance: preset, steps, data fingerprint, seconds, versions.
     harmonize : tuple of int, optional
         Harmonizing passes of each step that `calibrate` found: the default of `reconstruct`.
+    coupling : (J_z, J_y, J_x), optional
+        Coupling of neighbours along each axis that `calibrate` found for these passes.
     fraction_scatter : FractionScatter, optional
         Scatter of the phase fractions between specimens, from the training images; needed for
         ``volume_fractions="natural"``.
@@ -94,12 +98,15 @@ class Model:
     details: dict[str, Any] = field(default_factory=dict)
     harmonize: tuple[int, ...] | None = None
     fraction_scatter: FractionScatter | None = None
+    coupling: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
         names = ("phase_names", "volume_fractions", "voxel_size", "patch")
         values = check_identity(*(getattr(self, name) for name in names))
         for name, value in zip(names, values, strict=True):
             object.__setattr__(self, name, value)
+        if self.coupling is not None:
+            object.__setattr__(self, "coupling", check_coupling(self.coupling))
         if self.harmonize is None:
             return
         repeats = _checks.repeats(self.harmonize, name="harmonize")
@@ -167,6 +174,7 @@ class Model:
                 if self.harmonize
                 else ""
             )
+            + (f", coupling {' '.join(f'{j:.3f}' for j in self.coupling)}" if self.coupling else "")
         )
 
     def save(self, directory: str | Path, *, half: bool | None = None) -> Path:
@@ -222,7 +230,7 @@ class Model:
             "patch": self.patch,
             "voxel_size": list(self.voxel_size),
             "details": self.details,
-            "harmonize": None if self.harmonize is None else list(self.harmonize),
+            **calibrated(self.harmonize, self.coupling),
             "fraction_scatter": (
                 None if self.fraction_scatter is None else self.fraction_scatter.to_record()
             ),
@@ -258,11 +266,21 @@ def model_directory(path_or_bundled_name: str | Path) -> Path:
     return directory
 
 
-def keep_harmonize(directory: Path, harmonize: tuple[int, ...]) -> None:
-    """Write the repeats that `calibrate` found into a model's record, not its weights."""
+def calibrated(
+    harmonize: Sequence[int] | None, coupling: Sequence[float] | None
+) -> dict[str, list[float] | None]:
+    """Return the members of model.json that `calibrate` finds."""
+    found: dict[str, Sequence[float] | None] = {"harmonize": harmonize, "coupling": coupling}
+    return {name: None if value is None else list(value) for name, value in found.items()}
+
+
+def keep_calibration(
+    directory: Path, harmonize: tuple[int, ...], coupling: tuple[float, float, float]
+) -> None:
+    """Write what `calibrate` found into a model's record, not its weights."""
     record = read_record(directory / "model.json")
     with atomic_write(directory / "model.json") as path:
-        text = json.dumps({**record, "harmonize": list(harmonize)}, indent=2)
+        text = json.dumps({**record, **calibrated(harmonize, coupling)}, indent=2)
         path.write_text(text + "\n", encoding="utf-8")
 
 
@@ -376,7 +394,8 @@ def _built(record: dict[str, Any], file: Path) -> Model:
         patch=int(record["patch"]),
         voxel_size=tuple(record["voxel_size"]),
         details=record["details"],
-        harmonize=record.get("harmonize"),  # absent in older files
+        harmonize=record.get("harmonize"),  # absent in older files, as is the coupling
+        coupling=record.get("coupling"),
         fraction_scatter=(
             FractionScatter.from_record(scatter, len(record["phase_names"])) if scatter else None
         ),

@@ -17,6 +17,7 @@ __all__ = [
     "Code",
     "Recipe",
     "Record",
+    "coupling",
     "fraction_condition",
     "known",
     "passes",
@@ -130,6 +131,11 @@ def setting(name: str) -> Callable[[Record], Any]:
         return tuple(value) if isinstance(value, list) else value
 
     return recorded
+
+
+def coupling(record: Record) -> Any:
+    value = setting("coupling")(record)
+    return value if value is not OMIT and any(value) else OMIT
 
 
 def periodic(record: Record) -> Any:

@@ -35,6 +35,7 @@ from .labelling import (
     left_to_give,
     prepare_labelling,
     smoothed,
+    smoothing_widths,
 )
 from .model import Model, check_model
 from .natural_fractions import draw_fractions, leave_room, natural_covariance
@@ -74,6 +75,7 @@ class Reconstruction:
     passes: int | None = _option(None, recipe.passes)
     harmonize: int | Sequence[int] | None = _option(None, recipe.setting("harmonize"))
     gamma: float | None = _option(None, recipe.setting("gamma"))
+    coupling: Sequence[float] | None = _option(None, recipe.coupling)
     guidance: float = _option(1.0, lambda record: record.get("guidance", OMIT))
     periodic: Any = _option(False, recipe.periodic)
     window: Any = _option("auto", lambda record: record.get("window") or OMIT)
@@ -127,6 +129,7 @@ class Reconstruction:
             passes=self.passes,
             harmonize=self.harmonize,
             gamma=self.gamma,
+            coupling=self.coupling,
         )
         put(named=named, settings=settings)
         put(guidance=_checks.real(self.guidance, name="guidance", minimum=0.0))
@@ -308,7 +311,8 @@ class Reconstruction:
 
     def _labels(self, x: np.ndarray, target: np.ndarray | None) -> _Labels:
         raw = labels_of(x, self.model.n_phases)
-        return self._final(raw, None if target is None else smoothed(x, self.periodic), target)
+        smooth = None if target is None else smoothed(x, self.periodic, smoothing_widths(raw))
+        return self._final(raw, smooth, target)
 
     def _final(
         self, raw: np.ndarray, smooth: np.ndarray | None, target: np.ndarray | None
@@ -339,7 +343,8 @@ class Reconstruction:
             smooth = None
             if target is not None:
                 wide, own = slabs.widened(x, owned, axis + 1, REACH, self.periodic[axis])
-                wide = smoothed(wide, self.periodic) if wide.size else wide
+                widths = slabs.group.broadcast(raws[-1] is not None and smoothing_widths(raws[-1]))
+                wide = smoothed(wide, self.periodic, widths) if wide.size else wide
                 own_slices = (slice(None),) * (axis + 1) + (own,)
                 smooth = slabs.collect(wide[own_slices], owned, axis + 1)
             smooths.append(smooth)

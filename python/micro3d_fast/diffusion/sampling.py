@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from .coupling import Coupling
 from .field import Field
 from .mean_hold import MeanHold
 from .network_pass import NetworkPass, PairPass
@@ -42,7 +43,11 @@ def sample(
     planes = itertools.cycle(field.planes)
     network.embed(times)
     field.start(next(planes), times[0], settings.true_terminal)
-    mean_hold = MeanHold(field) if settings.hold_mean else None
+    tilts: list[Coupling | MeanHold] = []
+    if any(settings.coupling):
+        tilts.append(Coupling(field, settings.coupling))
+    if settings.hold_mean:
+        tilts.append(MeanHold(field))
     progress = _Progress(field, settings.passes, callback)
     for k, (t, s) in enumerate(itertools.pairwise([*times, 0])):
         beta, sigma2 = schedule.beta(t, s), schedule.variance(t, s, kind)
@@ -54,8 +59,8 @@ def sample(
             plane = field.plane
             with field.slabs.group.together():
                 network.predict(t)
-            if mean_hold is not None:
-                mean_hold.apply(mean.p, mean.q)
+            for tilt in tilts:
+                tilt.apply(mean.p, mean.q)
             if repeat == repeats:  # Eq. 5, 8, 9: x = y, in the slices of the next plane
                 field.step(
                     mean,

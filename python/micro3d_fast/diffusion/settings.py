@@ -25,6 +25,7 @@ __all__ = [
     "Sampler",
     "SamplerSettings",
     "check_changes",
+    "check_coupling",
     "default_repeats",
     "fast_settings",
     "paper_settings",
@@ -33,6 +34,21 @@ __all__ = [
 ]
 
 Repeats = int | tuple[int, ...]
+
+
+MOST_COUPLING = 2.0
+
+
+def check_coupling(value: Any) -> tuple[float, float, float]:
+    """Check the coupling along z, y and x."""
+    wanted = f"be three numbers, for z, y and x, from -{MOST_COUPLING:g} to {MOST_COUPLING:g}"
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence) or len(value) != 3:
+        raise _checks.refuse("coupling", wanted, _checks.shown(value))
+    z, y, x = (
+        _checks.real(each, name="coupling", minimum=-MOST_COUPLING, maximum=MOST_COUPLING)
+        for each in value
+    )
+    return z, y, x
 
 
 @dataclass(frozen=True)
@@ -51,6 +67,7 @@ class SamplerSettings:
     temperature: float = 1.0  # scale of the noise drawn in a harmonizing pass
     gamma_end: float | None = None  # gamma at the last step, reached linearly; None: constant
     keep_variance: bool = False  # restore the noise variance that a blend (gamma < 1) loses
+    coupling: tuple[float, float, float] = (0.0, 0.0, 0.0)  # J of unlike neighbours along z, y, x
 
     def __post_init__(self) -> None:
         _checks.integer(self.steps, name="steps", minimum=1)
@@ -64,6 +81,7 @@ class SamplerSettings:
         _checks.real(self.temperature, name="temperature", minimum=0.0)
         if self.gamma_end is not None:
             _checks.real(self.gamma_end, name="gamma_end", minimum=0.0, maximum=1.0)
+        object.__setattr__(self, "coupling", check_coupling(self.coupling))
 
     def gamma_at(self, k: int) -> float:
         """Return the weight of Eq. 17 at outer step k."""
@@ -152,13 +170,15 @@ def fast_settings(
     passes: int | None = None,
     harmonize: Repeats | None = None,
     gamma: float = 1.0,
+    coupling: Sequence[float] | None = None,
     *,
     model: Model | None = None,
 ) -> SamplerSettings:
     """Return settings with few outer steps and several harmonizing passes in each.
 
-    The defaults, without ``passes`` and ``harmonize``, are the repeats that `calibrate` found for
-    the model, or else eight steps whose repeats rise as the noise falls (`default_repeats`).  For
+    The defaults, without ``passes`` and ``harmonize``, are the repeats and the coupling that
+    `calibrate` found for the model, or else no coupling and eight steps whose repeats rise as the
+    noise falls (`default_repeats`).  For
     another number of passes, each of eight steps is repeated up to five times, as the passes allow,
     and more passes are more steps.
 
@@ -168,6 +188,7 @@ def fast_settings(
     """
     if passes is None and harmonize is None and model is not None:
         harmonize = model.harmonize or default_repeats(model.schedule)
+        coupling = model.coupling if coupling is None else coupling
     passes = QUALITY["standard"] if passes is None else passes
     if harmonize is None:
         standard = passes == QUALITY["standard"]
@@ -186,6 +207,7 @@ def fast_settings(
         true_terminal=True,
         hold_mean=True,
         spacing=2.0,
+        coupling=(0.0, 0.0, 0.0) if coupling is None else check_coupling(coupling),
     )
 
 
@@ -209,7 +231,10 @@ def _quality(name: str) -> Sampler:
 #: The values of `sampler`.  A new sampler is one entry here.
 SAMPLERS = {
     "fast": Sampler(
-        "fast", "the default, few passes", fast_settings, ("passes", "harmonize", "gamma")
+        "fast",
+        "the default, few passes",
+        fast_settings,
+        ("passes", "harmonize", "gamma", "coupling"),
     ),
     "paper": Sampler(
         "paper", "the paper's, thousands of passes", paper_settings, matches_fractions=False
@@ -227,9 +252,10 @@ def resolve_sampler(
     passes: int | None = None,
     harmonize: int | Sequence[int] | None = None,
     gamma: float | None = None,
+    coupling: Sequence[float] | None = None,
 ) -> tuple[Sampler, SamplerSettings]:
     """Check the arguments that choose a sampler; return it and its settings for the model."""
-    given = {"passes": passes, "harmonize": harmonize, "gamma": gamma}
+    given = {"passes": passes, "harmonize": harmonize, "gamma": gamma, "coupling": coupling}
     given = {name: value for name, value in given.items() if value is not None}
     if isinstance(sampler, SamplerSettings):
         for name, value in given.items():
@@ -271,6 +297,8 @@ def check_changes(given: dict[str, Any], name: str, sampler: Sampler) -> dict[st
         checked["harmonize"] = _checks.integer(harmonize, name="harmonize", minimum=0)
     if "gamma" in given:
         checked["gamma"] = _checks.real(given["gamma"], name="gamma", minimum=0.0, maximum=1.0)
+    if "coupling" in given:
+        checked["coupling"] = check_coupling(given["coupling"])
     if "passes" in given:
         checked["passes"] = _checks.integer(given["passes"], name="passes", minimum=1)
     for key, value in checked.items():

@@ -34,6 +34,9 @@ __all__ = [
     "reconstruct_many",
 ]
 
+#: What a `SamplerSettings` gives instead.
+_OF_SAMPLER = ("passes", "harmonize", "gamma", "coupling")
+
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
@@ -56,6 +59,7 @@ class SamplerOptions(Options, total=False):
     sampler: str | SamplerSettings
     passes: int | None
     harmonize: int | Sequence[int] | None
+    coupling: Sequence[float] | None
     guidance: float
 
 
@@ -86,12 +90,12 @@ def accept_former_keywords(
             named = SAMPLERS[
                 _checks.choice(options.get("sampler", "fast"), SAMPLERS, name="sampler")
             ]
-            given = {name: options.get(name) for name in ("passes", "harmonize", "gamma")}
+            given = {name: options.get(name) for name in _OF_SAMPLER}
             check_changes(given, options.get("sampler", "fast"), named)  # overridden, but valid
             fractions = options.get("volume_fractions", "auto")
             if not named.matches_fractions and isinstance(fractions, str) and fractions == "auto":
                 options["volume_fractions"] = None
-            options.update(sampler=settings, passes=None, harmonize=None, gamma=None)
+            options.update(sampler=settings, **dict.fromkeys(_OF_SAMPLER))
         names = [f.name for f in dataclasses.fields(Runtime) if f.name in options]
         if names:
             runtime = check_runtime(options.get("runtime"))
@@ -137,6 +141,7 @@ def reconstruct(
     passes: int | None = None,
     harmonize: int | Sequence[int] | None = None,
     gamma: float | None = None,
+    coupling: Sequence[float] | None = None,
     guidance: float = 1.0,
     periodic: Periodic = False,
     volume_fractions: Fractions = "auto",
@@ -176,6 +181,10 @@ def reconstruct(
     gamma : float, optional
         Weight of the harmonized sample against the one before it (Eq. 17), in [0, 1]; default 0.5
         for ``"paper"``, 1 for ``"fast"``.
+    coupling : (J_z, J_y, J_x), optional
+        For ``"fast"``: how strongly neighbours along each axis are alike, from -2 to 2; positive
+        numbers make less surface.  Default: what `calibrate` found for the model
+        (``model.coupling``), with the passes and repeats that it found; 0 with others.
     guidance : float
         Classifier-free guidance weight (Eq. 9), >= 0; 1 costs one evaluation per pass, others two.
     periodic : bool or (bool, bool, bool)
@@ -228,7 +237,7 @@ def reconstruct(
     Notes
     -----
     The former keywords ``quality``, ``settings`` (values of ``sampler``; ``settings`` overrides
-    ``sampler``, ``passes``, ``harmonize`` and ``gamma``), ``window``,
+    ``sampler``, ``passes``, ``harmonize``, ``gamma`` and ``coupling``), ``window``,
     ``precision``, ``compile``, ``keep_raw`` and ``fraction_condition`` (fields of `Runtime`) are
     still accepted.
 

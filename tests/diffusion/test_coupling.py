@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: 2026 the micro3d-fast developers
+# SPDX-License-Identifier: MIT
+"""The coupling of neighbours: its definition, its effect along each axis, its arguments."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+import micro3d_fast as m3
+from _toy import tiny_model
+from micro3d_fast._planes import PLANES, SLICE_AXES
+from micro3d_fast.diffusion.coupling import Coupling, second_difference
+from micro3d_fast.diffusion.field import Field
+from micro3d_fast.diffusion.labelling import unlike_neighbours
+from micro3d_fast.diffusion.reconstruction import Reconstruction
+
+SHAPE = (8, 12, 16)
+
+
+def coupled(x0, strength, periodic):
+    """Return x0 under the coupling along the axes (rows, columns), voxel by voxel."""
+    out = np.empty_like(x0)
+    for at in np.ndindex(x0.shape):
+        w = 0.0
+        for axis, j in enumerate(strength):
+            for step in (-1, 1):
+                beside = list(at)
+                beside[axis] += step
+                if periodic[axis]:
+                    beside[axis] %= x0.shape[axis]
+                if 0 <= beside[axis] < x0.shape[axis]:
+                    w += j * (x0[tuple(beside)] - x0[at])
+        odds = (1 + x0[at]) / (1 - x0[at]) * np.exp(2 * w)
+        out[at] = (odds - 1) / (odds + 1)
+    return out
+
+
+@pytest.mark.parametrize("plane", PLANES)
+@pytest.mark.parametrize("guidance", [1.0, 1.5])
+def test_the_odds_change_by_the_second_differences(plane, guidance):
+    periodic = (False, True, False)
+    model = tiny_model()
+    options = {"guidance": guidance, "periodic": periodic, "seeds": (1, 2)}
+    field = Field(SHAPE, model, torch.device("cpu"), torch.float32, **options)
+    field.plane = plane
+    field._x.normal_(generator=torch.Generator().manual_seed(1))
+    for k, out in enumerate(field.net_outputs):
+        out.normal_(generator=torch.Generator().manual_seed(2 + k))
+    p, q, strength = 0.6, -0.7, (0.3, -0.2, 0.5)
+
+    def predicted():
+        x, net, *uncond = (each.flatten(0, 1).numpy() for each in field.volumes())
+        e = net if not uncond else guidance * net + (1 - guidance) * uncond[0]
+        return np.asarray(p * x + q * e, dtype=np.float64)
+
+    before = predicted()
+    Coupling(field, strength).apply(p, q)
+    inside = np.clip(before, -0.999, 0.999)
+    axes = SLICE_AXES[plane][1:]
+    own, wraps = ([of[axis] for axis in axes] for of in (strength, periodic))
+    wanted = np.stack([[coupled(im, own, wraps) for im in s] for s in inside])
+    np.testing.assert_allclose(predicted() - before, wanted - inside, atol=3e-5)
+
+
+def test_large_fields_are_coupled_in_parts(monkeypatch):
+    monkeypatch.setattr("micro3d_fast.diffusion.coupling._AT_ONCE", 300)
+    test_the_odds_change_by_the_second_differences("xz", 1.5)
+
+
+def test_a_plane_of_no_coupled_axis_is_left_alone():
+    field = Field(SHAPE, tiny_model(), torch.device("cpu"), torch.float32)
+    field.plane = "xy"
+    field._x.fill_(0.3)
+    field.net_outputs[0].normal_()
+    before = field.net_outputs[0].clone()
+    Coupling(field, (1.0, 0.0, 0.0)).apply(0.6, -0.7)
+    assert torch.equal(field.net_outputs[0], before)
+
+
+def test_second_differences_at_both_kinds_of_ends():
+    x = torch.tensor([1.0, 2.0, 4.0, 8.0])
+    assert second_difference(x, 0, False).tolist() == [1, 1, 2, -4]
+    assert second_difference(x, 0, True).tolist() == [8, 1, 2, -11]
+
+
+def test_surface_falls_along_the_coupled_axis_alone():
+    shape, sampler = (32, 32, 32), {"harmonize": (1, 1, 2, 2, 0), "seed": 4}
+
+    def rates(coupling):
+        made = m3.reconstruct(shape, "separator", coupling=coupling, **sampler)
+        return unlike_neighbours([(made.labels, range(3))])
+
+    free = rates((0, 0, 0))
+    assert rates(None).tolist() == free.tolist()  # not the model's: other repeats are given
+    fall = np.log(rates((0, 0.2, 0)) / free)
+    assert -0.3 < fall[1] < -0.1
+    assert np.abs(fall[[0, 2]]).max() < 0.04
+    assert np.log(rates((0, -0.1, 0)) / free)[1] > 0.04
+
+
+def test_the_default_is_the_model_s_where_its_passes_are(tmp_path):
+    coupling = (0.2, -0.1, 0.3)
+    model = dataclasses.replace(tiny_model(), harmonize=(1, 1, 0), coupling=coupling)
+    assert m3.load_model(model.save(tmp_path / "model")).coupling == coupling
+
+    def recorded(**options):
+        made = m3.reconstruct((16, 16, 16), model, **options)
+        return tuple(made.provenance["settings"]["coupling"])
+
+    assert recorded() == coupling
+    assert recorded(passes=5) == recorded(harmonize=1) == recorded(sampler="draft") == (0, 0, 0)
+    assert recorded(coupling=(0, 0, 0.5)) == (0, 0, 0.5)
+    assert recorded(harmonize=(1, 0), coupling=coupling) == coupling
+    made = m3.reconstruct((16, 16, 16), model, seed=3)
+    repeated = m3.reconstruct((16, 16, 16), model, seed=3, harmonize=(1, 1, 0), coupling=coupling)
+    assert np.array_equal(made.labels, repeated.labels)
+    made.save(tmp_path / "volume.tif")
+    record = m3.Microstructure.load(tmp_path / "volume.tif").provenance
+    recipe = Reconstruction.from_provenance(record, (16, 16, 16))
+    assert recipe.arguments["coupling"] == coupling
+    assert "--coupling 0.2,-0.1,0.3" in recipe.command()
+
+
+@pytest.mark.parametrize("coupling", [(1, 2), "a", 3, (0, 0, 3), (0, 0, float("nan")), (0, 0, "1")])
+def test_a_wrong_coupling_is_refused(coupling):
+    with pytest.raises((ValueError, TypeError), match="`coupling` must be"):
+        m3.reconstruct((16, 16, 16), tiny_model(), coupling=coupling)
+    with pytest.raises((ValueError, TypeError), match="`coupling` must be"):
+        m3.SamplerSettings(2, 1, 1.0, coupling=coupling)
+
+
+def test_only_the_fast_sampler_takes_a_coupling():
+    with pytest.raises(ValueError, match="`coupling` must be None for sampler 'paper'"):
+        m3.reconstruct((16, 16, 16), tiny_model(), sampler="paper", coupling=(0, 0, 0.1))
