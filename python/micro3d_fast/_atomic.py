@@ -78,10 +78,7 @@ def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.chmod(temporary, _mode(path, 0o777))
         with _full_disk(path, temporary):
             yield temporary
-            for folder, _, names in os.walk(temporary):
-                for name in names:
-                    fsync_file(Path(folder, name))
-                fsync_directory(Path(folder))
+            fsync_tree(temporary)
         if path.exists():
             old = _fresh_directory(path, _OLD)
             os.rename(path, old)  # over an empty directory
@@ -190,6 +187,14 @@ def fsync_file(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def fsync_tree(path: Path) -> None:
+    """Flush all files in a directory, and their names, to the disk."""
+    for folder, _, names in os.walk(path):
+        for name in names:
+            fsync_file(Path(folder, name))
+        fsync_directory(Path(folder))
 
 
 def fsync_directory(path: Path) -> None:

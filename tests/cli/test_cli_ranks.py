@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+import zarr
 
 import micro3d_fast as m3
 from _ranks import TORCHRUN
@@ -29,11 +30,13 @@ def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_two_processes_write_one_volume(tmp_path):
     options = ["--model", "separator", "--shape", "16,12,16", "--passes", "3", "--seed", "4"]
-    made = torchrun(*options, "--out", tmp_path / "volume.npz")
+    made = torchrun(*options, "--out", tmp_path / "volume.zarr")
     assert made.returncode == 0, made.stderr
     assert made.stdout.count("Volume in") == 1
-    volume = m3.Microstructure.load(tmp_path / "volume.npz")
+    volume = m3.Microstructure.load(tmp_path / "volume.zarr")
     assert volume.provenance["ranks"] == 2
+    assert volume.provenance["model_name"] == "separator"
+    assert zarr.open_array(tmp_path / "volume.zarr" / "labels").nchunks == 2
     alone = m3.reconstruct((16, 12, 16), "separator", passes=3, seed=4, device="cpu")
     assert np.mean(volume.labels == alone.labels) > 0.99
 

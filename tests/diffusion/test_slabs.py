@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
+import re
 import signal
 from unittest import mock
 
@@ -17,14 +20,20 @@ import micro3d_fast as m3
 from _ranks import BACKENDS
 from _toy import calm_model, field_and_network
 from micro3d_fast._planes import NORMAL, PLANES
-from micro3d_fast.diffusion import Runtime, SamplerSettings
-from micro3d_fast.diffusion.labelling import UNKNOWN
+from micro3d_fast.diffusion import Runtime, SamplerSettings, labelling, stored
+from micro3d_fast.diffusion.labelling import (
+    UNKNOWN,
+    final_labels,
+    labels_of,
+    smoothed,
+    smoothing_widths,
+)
 from micro3d_fast.diffusion.layers import Condition
 from micro3d_fast.diffusion.model import Model
 from micro3d_fast.diffusion.network_pass import NetworkPass
-from micro3d_fast.diffusion.process_group import OtherProcessError
+from micro3d_fast.diffusion.process_group import OtherProcessError, current_group
 from micro3d_fast.diffusion.sampling import sample
-from micro3d_fast.diffusion.slabs import Slabs
+from micro3d_fast.diffusion.slabs import Slab, Slabs, Whole
 from micro3d_fast.statistics import FractionScatter, PlaneScatter
 
 SHAPE = (11, 14, 19)  # sampled as (12, 14, 20) with the stride of the toy network
@@ -97,6 +106,7 @@ CASES = {
     "windows": (2, 3, {"window": 8}, {"volume_shape": (16, 20, 24), "guidance": 0.5, "n": 2}),
     "coupled": (3, 3, {}, {"sampler": COUPLED, "periodic": (True, False, True), "n": 2}),
     "natural": (2, 2, {}, {"n": 2, "volume_fractions": "natural"}),
+    "islands": (3, 2, {}, {"known": known(3), "remove_islands": True, "periodic": True}),
     "raw": (2, 2, {}, {"volume_fractions": None}),
     "thin": (2, 3, {}, {"volume_shape": (4, 20, 24), "periodic": True, "sampler": XY_LAST}),
     "a slab not requested": (2, 3, {}, {"volume_shape": (5, 20, 24), "sampler": XY_LAST}),
@@ -189,6 +199,113 @@ def events() -> int:
 
 def test_the_callback_is_that_of_the_first_rank(ranks):
     assert ranks(2, events) == [SamplerSettings(3, 2, 1.0).passes, 0]
+
+
+def labels_of_rank(x, phases: int, axis: int, options: dict) -> tuple[np.ndarray, int]:
+    """Label a field, of which this rank holds slices along an axis, on few samples."""
+    shape, group = x.shape[1:], current_group()
+    slab = Whole()
+    if group.size > 1:
+        owned = [range(7), range(7, 7), range(7, shape[axis])]  # the second has none
+        slab = Slab(Slabs(group, torch.device("cpu")), shape, axis, owned)
+    x, known = x[(slice(None), *np.index_exp[slab.index])], options["known"]
+    known = None if known is None else known[slab.index]
+    raw = labels_of(x, phases)
+    smooth = smoothed(x, options["periodic"], smoothing_widths(raw, slab), slab)
+    with mock.patch.object(labelling, "_SAMPLE", 2**9):
+        found, removed = final_labels(raw, smooth, phases, **{**options, "known": known}, slab=slab)
+    return slab.whole(found), removed
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("phases", [2, 3])
+def test_labels_of_slabs(phases, axis, ranks, rng):
+    """Fractions are matched, and islands removed, as in one process, also where many are equal."""
+    x = rng.standard_normal((1 if phases == 2 else phases, 12, 13, 14)).astype(np.float32)
+    x = np.sign(x).cumsum(3 - axis if axis else 1).clip(-1, 1)
+    field = np.full(x.shape[1:], UNKNOWN, np.uint8)
+    field[:, 4] = rng.integers(0, phases, (12, 14))
+    target = np.array([0.62, 0.38] if phases == 2 else [0.2, 0.5, 0.3])
+    for known, periodic, remove in (
+        (None, False, True),
+        (field, True, False),
+        (field, False, True),
+    ):
+        options = {"known": known, "periodic": (periodic,) * 3, "target": target}
+        options["remove_islands"] = remove
+        want = labels_of_rank(x, phases, axis, options)
+        for found, removed in ranks(3, labels_of_rank, x, phases, axis, options):
+            np.testing.assert_array_equal(found, want[0])
+            assert removed == want[1]
+            assert (removed > 0) == remove
+
+
+def written(out: str, options: dict) -> list[tuple[bool, np.ndarray, dict]]:
+    """Write volumes; return whether they are in memory, and their labels and provenances."""
+    volumes = m3.reconstruct(SHAPE, plain_model(3), out=out, device="cpu", n=2, **options)
+    return [(isinstance(v.labels, np.ndarray), np.array(v), v.provenance) for v in volumes]
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_each_rank_writes_its_slices(n, ranks, tmp_path):
+    """Loading compares the digest of all labels, and misses no chunk of zeros."""
+    zeros = np.zeros(SHAPE, np.uint8)
+    zeros[-4:, -4:, -4:] = UNKNOWN
+    options = {"passes": 4, "keep_raw": True, "known": zeros, "volume_fractions": None}
+    alone = m3.reconstruct(SHAPE, plain_model(3), device="cpu", n=2, **options)
+    results = ranks(n, written, str(tmp_path / "made-{seed}.zarr"), options)
+    for seed, want in enumerate(alone):
+        loaded = m3.Microstructure.load(tmp_path / f"made-{seed}.zarr")
+        np.testing.assert_array_equal(loaded.labels, want.labels)
+        np.testing.assert_array_equal(loaded.fields["raw_labels"], want.fields["raw_labels"])
+        assert loaded.phase_names == want.phase_names
+        assert loaded.voxel_size == want.voxel_size
+        for result in results:
+            in_memory, labels, provenance = result[seed]
+            assert not in_memory
+            np.testing.assert_array_equal(labels, want.labels)
+            assert provenance == loaded.provenance
+            assert provenance["volume_fractions"] == want.provenance["volume_fractions"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made-0.zarr", "made-1.zarr"]
+
+
+def not_written(out: str, failing: int) -> str:
+    """Return the error where one rank cannot write."""
+    full = OSError(errno.ENOSPC, "no space")
+    fails = mock.patch.object(stored, "write_slices", side_effect=full)
+    try:
+        with fails if current_group().rank == failing else contextlib.nullcontext():
+            m3.reconstruct(SHAPE, plain_model(), out=out, device="cpu", passes=4, keep_raw=False)
+    except (OSError, OtherProcessError) as error:
+        return type(error).__name__
+    return ""
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_rank_that_cannot_write_leaves_the_former_volume(failing, ranks, tmp_path):
+    out = tmp_path / "volume.zarr"
+    before = m3.Microstructure(known(2))
+    before.save(out)
+    found = ranks(2, not_written, str(out), failing)
+    assert found[failing] in ("OSError", "DiskFullError")
+    assert found[1 - failing] == "OtherProcessError"
+    np.testing.assert_array_equal(m3.Microstructure.load(out), before.labels)
+    assert [path.name for path in tmp_path.iterdir()] == ["volume.zarr"]
+
+
+@pytest.mark.parametrize(
+    ("out", "error", "message"),
+    [
+        ("volume.npz", ValueError, "`out` must end in .zarr"),
+        ("nowhere/volume.zarr", FileNotFoundError, "`out` must lie in an existing directory"),
+        ("volume.zarr", ValueError, "`out` must contain {seed} for several volumes"),
+        (3, TypeError, "`out` must be"),
+    ],
+)
+def test_refusals_of_out(out, error, message, tmp_path):
+    out = tmp_path / out if isinstance(out, str) else out
+    with pytest.raises(error, match=re.escape(message)):
+        m3.reconstruct(SHAPE, plain_model(), out=out, n=2)
 
 
 class Stop(Exception):

@@ -34,6 +34,7 @@ _CHOSEN_HERE = (
     "guidance",
     "harmonize",
     "keep_raw",
+    "out",  # a directory there
     "passes",
     "quality",
     "sampler",

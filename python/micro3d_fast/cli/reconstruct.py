@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .._atomic import rescued
+from .._torchrun import torchrun_processes
 from .errors import Stopped, fail, guarded, to_stdout
 from .files import IMAGES, OF_MODEL, MicrographOptions, check_output, load_volume
 from .options import (
@@ -46,7 +47,6 @@ from .torchrun import joined, together
 from .verdict import print_verdict
 
 if TYPE_CHECKING:
-    from ..diffusion import Model
     from ..micrographs import Micrographs
     from ..microstructure import Microstructure
 
@@ -214,10 +214,12 @@ def reconstruct(
                 micrographs = images.load(phase_names=names, voxel_size=size)
             if micrographs is not None and report is None:
                 fail("--report must be given where micrographs are given to compare with")
-        seeds = range(seed, seed + count)
-        made, paths = _reconstruct(
-            volume_shape, loaded, model, seeds, out if first else None, options, report is not None
-        )
+        path = out if count == 1 else out.with_stem(f"{out.stem}-{{seed}}")
+        if torchrun_processes() > 1 and out.suffix.lower() == ".zarr" and report is None:
+            options["out"] = path  # each process writes its slices
+        seeds, save = range(seed, seed + count), first and "out" not in options
+        keep = report is not None
+        made, paths = _reconstruct(volume_shape, model, seeds, options, path, save, keep)
         to_stdout(*(made if count == 1 else []), *(f"Volume in {path}." for path in paths))
         if first and report is not None:
             to_stdout(f"Report in {_compare_and_report(report, made, micrographs, model)}.")
@@ -233,38 +235,35 @@ def _check_outputs(out: Path, report: Path | None, count: int, voxels: int) -> N
 
 def _reconstruct(
     volume_shape: Sequence[int],
-    model: Model,
-    model_name: str,
+    model: str,
     seeds: range,
-    out: Path | None,
     options: dict[str, Any],
+    path: Path,
+    save: bool,
     keep: bool,
 ) -> tuple[list[Microstructure], list[Path]]:
     """Reconstruct one volume per seed; return those to ``keep``, or one, and the files.
 
-    They are saved unless ``out`` is None, as in all processes but the first.
+    ``{seed}`` in the path stands for the seed; without ``save`` another writes the files.
     """
     from .. import diffusion
 
-    count = len(seeds)
     kept: list[Microstructure] = []
     saved: list[Path] = []
     with CtrlC() as ctrl_c, Progress("reconstructing", ctrl_c.check) as progress:
         try:
-            for volume in diffusion.reconstruct_many(
+            volumes = diffusion.reconstruct_many(
                 volume_shape, model, seeds, progress=progress, **options
-            ):
-                made = dataclasses.replace(
-                    volume, provenance={"model_name": model_name, **volume.provenance}
-                )
-                kept += [made] if keep or not kept else []
+            )
+            for seed, volume in zip(seeds, volumes, strict=True):
+                kept += [volume] if keep or not kept else []
+                file = path.with_stem(path.stem.replace("{seed}", str(seed)))
                 with together():
-                    if out is not None:
-                        name = out.stem if count == 1 else f"{out.stem}-{made.provenance['seed']}"
-                        rescued(out.with_stem(name), dataclasses.replace(made, fields={}).save)
-                        saved.append(out.with_stem(name))
+                    if save:
+                        rescued(file, dataclasses.replace(volume, fields={}).save)
+                saved.append(file)
         except KeyboardInterrupt as error:
-            done = "no volume was" if not saved else f"{len(saved)} of {count} volumes were"
+            done = "no volume was" if not saved else f"{len(saved)} of {len(seeds)} volumes were"
             raise Stopped(
                 f"Stopped; {done} written. Rerun the same command to start again."
             ) from error

@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import _checks
 from .._phases import phase_counts
+from .slabs import Whole
 
 __all__ = [
-    "REACH",
     "UNKNOWN",
     "face_mismatch",
     "final_labels",
@@ -34,7 +34,6 @@ UNKNOWN = 255  # in an array of known labels
 
 _WIDTH, _WIDTHS = 2.0, (0.5, 8.0)  # voxels: of the smoothing, its mean and its limits by axis
 _TRUNCATED = 2.0  # widths to each side that are averaged over
-REACH = math.ceil(_WIDTHS[1] * _TRUNCATED)  # voxels to each side, at most
 
 _SAMPLE = 2**21  # voxels that the weights of `match_fractions` are found on, at most
 
@@ -51,23 +50,33 @@ def unlike_neighbours(images: Iterable[tuple[np.ndarray, Sequence[int]]]) -> np.
 
     ``images`` are label arrays with the axes of the volume that theirs are.
     """
-    unlike, pairs = np.zeros(3), np.zeros(3)
+    counts = np.zeros((2, 3))
     for image, axes in images:
         for own, axis in enumerate(axes):
-            along = np.moveaxis(image, own, 0)
-            unlike[axis] += np.count_nonzero(along[1:] != along[:-1])
-            pairs[axis] += along[1:].size
+            counts[:, axis] += _unlike(image, own)
+    return _rates(*counts)
+
+
+def _unlike(image: np.ndarray, axis: int) -> np.ndarray:
+    """Return how many neighbours along an axis are of another phase, and how many there are."""
+    along = np.moveaxis(image, axis, 0)
+    return np.array([np.count_nonzero(along[1:] != along[:-1]), along[1:].size])
+
+
+def _rates(unlike: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     return np.divide(unlike, pairs, out=np.full(3, np.nan), where=pairs > 0)
 
 
-def smoothing_widths(raw: np.ndarray) -> tuple[float, float, float]:
+def smoothing_widths(raw: np.ndarray, slab: Whole | None = None) -> tuple[float, float, float]:
     """Return the widths of `smoothed` along z, y and x: longer where phases are longer.
 
     They are two voxels in the geometric mean, and in the proportions of the mean distances between
     surfaces.  Equal widths roughen long phases: on a composite of fibres, whose fraction was
     matched by .4 %, they made 12 % more surface along the fibres, these 3 %.
     """
-    rates = unlike_neighbours([(raw, range(3))])
+    slab = slab or Whole()
+    counts = [_unlike(slab.with_next(raw, axis), axis) for axis in range(3)]
+    rates = _rates(*slab.total(np.transpose(counts)))
     if not (rates > 0).any():
         return _WIDTH, _WIDTH, _WIDTH
     rates = np.maximum(np.nan_to_num(rates, nan=np.nanmax(rates)), 1e-9)
@@ -75,7 +84,12 @@ def smoothing_widths(raw: np.ndarray) -> tuple[float, float, float]:
     return float(z), float(y), float(x)
 
 
-def smoothed(x: np.ndarray, periodic: Sequence[bool], widths: Sequence[float]) -> np.ndarray:
+def smoothed(
+    x: np.ndarray,
+    periodic: Sequence[bool],
+    widths: Sequence[float],
+    slab: Whole | None = None,
+) -> np.ndarray:
     """Return the clipped field plus its average over a neighbourhood (Gaussian, of these widths).
 
     The final field is near -1 or +1 almost everywhere, and the order of the voxels inside a phase
@@ -84,9 +98,13 @@ def smoothed(x: np.ndarray, periodic: Sequence[bool], widths: Sequence[float]) -
     """
     from scipy.ndimage import gaussian_filter  # imported by `prepare_labelling`
 
-    x = np.clip(x, -1, 1)
+    reach = [math.ceil(_TRUNCATED * width) for width in widths]
+    wide, own = (slab or Whole()).widened(np.clip(x, -1, 1), reach, periodic)
+    if not wide.size:
+        return wide
     mode = ["wrap" if p else "nearest" for p in periodic]
-    return np.stack([c + gaussian_filter(c, widths, mode=mode, truncate=_TRUNCATED) for c in x])
+    smooth = [c + gaussian_filter(c, widths, mode=mode, truncate=_TRUNCATED) for c in wide]
+    return np.stack([c[own] for c in smooth])
 
 
 def prepare_labelling() -> None:
@@ -95,7 +113,10 @@ def prepare_labelling() -> None:
 
 
 def match_fractions(
-    x: np.ndarray, fractions: np.ndarray, known: np.ndarray | None = None
+    x: np.ndarray,
+    fractions: np.ndarray,
+    known: np.ndarray | None = None,
+    slab: Whole | None = None,
 ) -> np.ndarray:
     """Return labels of a field with the given phase fractions, to one voxel.
 
@@ -110,6 +131,8 @@ def match_fractions(
         Of the whole volume, known voxels included.
     known : array of uint8, shape (...), optional
         Given labels, `UNKNOWN` elsewhere; the other voxels compensate for them.
+    slab : Whole, optional
+        Which voxels of the volume these are; default all.
 
     Returns
     -------
@@ -120,27 +143,29 @@ def match_fractions(
     ValueError
         The known voxels alone exceed the fraction of a phase.
     """
-    shape = x.shape[1:]
+    slab = slab or Whole()
     values = x.reshape(len(x), -1)
     if known is None:
-        return _match(values, whole_counts(fractions, values.shape[1])).reshape(shape)
-    labels = known.ravel().copy()
-    free = labels == UNKNOWN
-    counts = left_to_give(fractions, labels)
+        counts = whole_counts(fractions, int(slab.total(values.shape[1])))
+        return _match(values, counts, slab).reshape(x.shape[1:])
+    labels = known.flatten()
+    counts = left_to_give(fractions, labels, slab)
     if counts.min() < 0:
         raise _checks.refuse(
             "known",
             "hold no more voxels of a phase than its fraction allows",
             f"{-counts.min()} too many of phase {counts.argmin()}",
         )
-    labels[free] = _match(values[:, free], counts)
-    return labels.reshape(shape)
+    free = np.flatnonzero(labels == UNKNOWN)
+    labels[free] = _match(values, counts, slab, free)
+    return labels.reshape(x.shape[1:])
 
 
-def left_to_give(fractions: np.ndarray, known: np.ndarray) -> np.ndarray:
+def left_to_give(fractions: np.ndarray, known: np.ndarray, slab: Whole | None = None) -> np.ndarray:
     """Return how many of the unknown voxels go to each phase; negative if too many are known."""
-    given = known[known != UNKNOWN]
-    return whole_counts(fractions, known.size) - phase_counts(given, len(fractions))
+    slab, given = slab or Whole(), phase_counts(known, len(fractions))
+    left: np.ndarray = whole_counts(fractions, int(slab.total(known.size))) - slab.total(given)
+    return left
 
 
 def whole_counts(fractions: np.ndarray, n: int) -> np.ndarray:
@@ -152,45 +177,104 @@ def whole_counts(fractions: np.ndarray, n: int) -> np.ndarray:
     return counts
 
 
-def _match(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return labels (n,) of a field (C, n) with the given counts of each phase."""
-    n = x.shape[1]
-    if n == 0:
-        return np.empty(0, dtype=np.uint8)
+def _match(
+    values: np.ndarray, counts: np.ndarray, slab: Whole, free: np.ndarray | None = None
+) -> np.ndarray:
+    """Return labels with the given counts of each phase.
+
+    ``free`` are those of the values (C, n) that are labelled; default all.
+    """
+    x, n = values if free is None else values[:, free], int(counts.sum())
+
+    def smallest(of: np.ndarray, here: np.ndarray | slice, count: int) -> np.ndarray:
+        """Return which are the smallest, of one value for each voxel ``here``."""
+
+        def places(chosen: np.ndarray) -> np.ndarray:
+            at = chosen if isinstance(here, slice) else here[chosen]
+            return slab.places(at if free is None else free[at])
+
+        return _smallest(of, count, slab, places)
+
     if len(counts) == 2:
-        order = np.argpartition(x[0], n - counts[1]) if 0 < counts[1] < n else None
-        flat = np.full(n, int(counts[1] == n), dtype=np.uint8)
-        if order is not None:
-            flat[order[n - counts[1] :]] = 1
-        return flat
+        return 1 - smallest(x[0], slice(None), int(counts[0])).astype(np.uint8)
     present = np.flatnonzero(counts)
     wanted = counts[present]
-    if n <= _SAMPLE:
-        scores = x[present].astype(np.float64)
-        weights = _weights(scores, wanted)
-    else:
-        at = _spread(n)
-        weights = _weights(x[present[:, None], at].astype(np.float64), _share(wanted, len(at)))
-        scores = x[present].astype(np.float32, copy=False)
+    weights = _weights(_sample(values, slab, free)[present].astype(np.float64), wanted)
+    scores: np.ndarray = x[present].astype(np.float64 if n <= _SAMPLE else np.float32)
     scores += weights[:, None]
-    flat = scores.argmax(axis=0).astype(np.uint8)
+    flat = scores.argmax(axis=0).astype(np.uint8) if n else np.empty(0, np.uint8)
     # Ties and unfinished iterations leave a remainder: move the voxels that lose least.
-    won = np.bincount(flat, minlength=len(present))
+    won = slab.total(np.bincount(flat, minlength=len(present)))
     while (won != wanted).any():
         to, source = int(np.argmax(wanted - won)), int(np.argmax(won - wanted))
         k = min(wanted[to] - won[to], won[source] - wanted[source])
         here = np.flatnonzero(flat == source)
         loss = scores[source, here] - scores[to, here]
-        moved = here[np.argpartition(loss, k - 1)[:k]]
-        flat[moved] = to
-        won = np.bincount(flat, minlength=len(present))
+        flat[here[smallest(loss, here, int(k))]] = to
+        won = slab.total(np.bincount(flat, minlength=len(present)))
     return present.astype(np.uint8)[flat]
 
 
+def _sample(values: np.ndarray, slab: Whole, free: np.ndarray | None) -> np.ndarray:
+    """Return at most `_SAMPLE` of the values (C, n) of all ranks, always the same."""
+    at = _spread(int(slab.total(values.shape[1])))
+    found = slab.sampled(values, at)
+    if free is None:
+        return found
+    mask = np.zeros(values.shape[1], np.uint8)
+    mask[free] = 1
+    return found[:, slab.sampled(mask, at) == 1]
+
+
+def _smallest(
+    values: np.ndarray, count: int, slab: Whole, places: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Return which values are the ``count`` smallest of all ranks.
+
+    Of equal ones they are the first in the volume, where ``places`` finds them.
+    """
+    if count == 0:
+        return np.zeros(values.shape, dtype=bool)
+    keys = _sortable(values)
+    cut, left = _kth(keys, count, slab)
+    chosen = keys < cut
+    equal = np.flatnonzero(keys == cut)
+    where = places(equal).astype(np.uint64)
+    chosen[equal[where <= _kth(where, left, slab)[0]]] = True
+    return chosen
+
+
+def _sortable(values: np.ndarray) -> np.ndarray:
+    """Return unsigned integers in the order of numbers of floating point."""
+    bits = (values + 0).view(f"u{values.itemsize}")  # -0 becomes 0
+    top = bits.dtype.type(1 << (8 * values.itemsize - 1))
+    return np.where(bits < top, bits | top, ~bits)
+
+
+def _kth(keys: np.ndarray, k: int, slab: Whole) -> tuple[Any, int]:
+    """Return the k-th smallest of the keys of all ranks, and the how manieth of its equals it is.
+
+    Each round counts one more byte of the keys that begin with those found.
+    """
+    value, kind = 0, keys.dtype.type
+    for shift in range(8 * keys.itemsize - 8, -8, -8):
+        digits = (keys >> kind(shift)).astype(np.uint8)
+        ends = np.cumsum(slab.total(phase_counts(digits, 256)))
+        digit = int(np.searchsorted(ends, k))
+        k -= int(ends[digit - 1]) if digit else 0
+        keys, value = keys[digits == digit], value << 8 | digit
+    return kind(value), k
+
+
 def _weights(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return w (P,) for which the arg max of values + w, values (P, n), nears the wanted counts."""
+    """Return w (P,) for which the arg max of values + w, values (P, n), nears the wanted counts.
+
+    Of a part of all voxels the counts are in the same proportion.
+    """
     n = values.shape[1]
     weights = np.zeros(len(wanted))
+    if n != wanted.sum():
+        wanted = _share(wanted, n)
     for _ in range(200):  # each weight in turn takes the value that gives its phase its count
         for p in range(len(wanted)):
             others = np.delete(values + weights[:, None], p, axis=0).max(axis=0, initial=-np.inf)
@@ -259,6 +343,7 @@ def final_labels(
     periodic: Sequence[bool],
     known: np.ndarray | None = None,
     remove_islands: bool = False,
+    slab: Whole | None = None,
 ) -> tuple[np.ndarray, int]:
     """Return the labels of the final field, and the number of single-voxel islands removed.
 
@@ -279,16 +364,19 @@ def final_labels(
     known : array of uint8, shape (nz, ny, nx), optional
         Voxels that keep their label, `UNKNOWN` elsewhere.
     remove_islands : bool
+    slab : Whole, optional
+        Which voxels of the volume all these are; default all.
 
     Returns
     -------
     labels : array of uint8, shape (nz, ny, nx)
     removed : int
     """
+    slab = slab or Whole()
 
     def labelled(fixed: np.ndarray | None) -> np.ndarray:
         if smooth is not None and target is not None:
-            return match_fractions(smooth, target, fixed)
+            return match_fractions(smooth, target, fixed, slab)
         return raw.copy() if fixed is None else np.where(fixed == UNKNOWN, raw, fixed)
 
     labels, removed = labelled(known), 0
@@ -296,18 +384,20 @@ def final_labels(
         return labels, removed
     fixed = np.full(labels.shape, UNKNOWN, dtype=np.uint8) if known is None else known.copy()
     for _ in range(8):
-        alone = islands(labels, periodic)
+        wide, own = slab.widened(labels, (1, 1, 1), periodic)
+        alone: np.ndarray = islands(wide, periodic)[own]
         if known is not None:
             alone &= known == UNKNOWN
-        if not alone.any():
+        count = int(slab.total(alone.sum()))
+        if not count:
             break
-        neighbours = _neighbours(labels, periodic)[:, alone]
+        neighbours = _neighbours(wide, periodic)[(slice(None), *own)][:, alone]
         counts = np.stack([(neighbours == phase).sum(axis=0) for phase in range(n_phases)])
         fixed[alone] = counts.argmax(axis=0)
-        if target is not None and left_to_give(target, fixed).min() < 0:
+        if target is not None and left_to_give(target, fixed, slab).min() < 0:
             break
         labels = labelled(fixed)
-        removed += int(alone.sum())
+        removed += count
     return labels, removed
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import math
 import threading
@@ -28,7 +29,6 @@ from ..microstructure import Microstructure
 from . import recipe
 from .field import Field, working_shape
 from .labelling import (
-    REACH,
     UNKNOWN,
     final_labels,
     labels_of,
@@ -40,11 +40,12 @@ from .labelling import (
 from .model import Model, check_model
 from .natural_fractions import draw_fractions, leave_room, natural_covariance
 from .network_pass import network_pass
-from .process_group import current_group
+from .process_group import ProcessGroup, current_group
 from .recipe import OMIT, Recipe, Record
 from .sampling import Callback, sample
 from .settings import Runtime, Sampler, SamplerSettings, resolve_sampler
-from .slabs import Slabs
+from .slabs import Slab, Slabs, Whole
+from .stored import SEED, check_out, store
 from .termination import Termination
 
 __all__ = [
@@ -85,6 +86,7 @@ class Reconstruction:
     known: Any = _option(None, recipe.known)
     volume_fractions: Any = _option("auto", recipe.volume_fractions)
     fraction_condition: Any = _option("auto", recipe.fraction_condition)
+    out: Any = None  # checked: a str, with "{seed}" for several volumes
     device: Any = None  # checked: a torch.device
     precision: Any = "auto"  # checked: a torch.dtype
     compile: Any = "auto"
@@ -144,6 +146,7 @@ class Reconstruction:
         put(fraction_condition=self._fraction_condition())
         put(device=current_group().device(self.device))
         put(known=self._known_labels())
+        put(out=None if self.out is None else check_out(self.out))
         put(remove_islands=_checks.boolean(self.remove_islands, name="remove_islands"))
         put(window=self._window_side())
         put(precision=compute_dtype(self.precision, self.device))
@@ -265,28 +268,41 @@ class Reconstruction:
             sample(field, passes, self.settings, callback)
             fields = [field.result(i) for i in range(len(seeds))]  # (C, nz, ny, nx) on the host
             network_seconds = passes.seconds
-            if slabs.ranks > 1:
-                labels = self._labels_of_slabs(field, fields, targets)
         if slabs.ranks == 1:
-            labels = _at_once(self._labels, fields, targets)
+            slab = Whole()
+            labels = _at_once(functools.partial(self._labels, slab), fields, targets)
+        else:
+            owned = [field.requested_slices(rank) for rank in range(slabs.ranks)]
+            slab = Slab(slabs, self.volume_shape, NORMAL[field.plane], owned)
+            labels = [self._labels(slab, *each) for each in zip(fields, targets, strict=True)]
         times = {
             "seconds": round((time.perf_counter() - started) / len(seeds), 3),
             "network_seconds": round(network_seconds / len(seeds), 3),
+            **({} if slabs.ranks == 1 else {"ranks": slabs.ranks}),
         }
         return [
-            Microstructure(
-                final,
-                voxel_size=self.model.voxel_size,
-                phase_names=self.model.phase_names,
-                fields={"raw_labels": raw} if self.keep_raw else {},
-                provenance={
-                    **self._provenance(seed, target, raw, final, islands, len(seeds)),
-                    **({} if slabs.ranks == 1 else {"ranks": slabs.ranks}),
-                    **times,
-                },
+            self._volume(
+                made, slab, slabs.group, self._provenance(seed, target, made, len(seeds)) | times
             )
-            for seed, target, (raw, final, islands) in zip(seeds, targets, labels, strict=True)
+            for seed, target, made in zip(seeds, targets, labels, strict=True)
         ]
+
+    def _volume(
+        self, made: _Labels, slab: Whole, group: ProcessGroup, provenance: dict[str, Any]
+    ) -> Microstructure:
+        """Return a volume that is in memory on all ranks, or that all have written."""
+        raw = {"raw_labels": made.raw} if self.keep_raw else {}
+        about: dict[str, Any] = {
+            "voxel_size": self.model.voxel_size,
+            "phase_names": self.model.phase_names,
+            "provenance": provenance,
+        }
+        if self.out is not None:
+            out = Path(self.out.replace(SEED, str(provenance["seed"])))
+            arrays = {"labels": made.final} | {f"fields/{n}": a for n, a in raw.items()}
+            return store(out, self.volume_shape, arrays, slab, group, about)
+        fields = {name: slab.whole(array) for name, array in raw.items()}
+        return Microstructure(slab.whole(made.final), fields=fields, **about)
 
     def _field(self, seeds: Sequence[int], targets: np.ndarray, slabs: Slabs) -> Field:
         return Field(
@@ -309,64 +325,32 @@ class Reconstruction:
         drawn = draw_fractions(self.volume_fractions, self.covariance, seed)
         return drawn if self.known is None else leave_room(drawn, self.known)
 
-    def _labels(self, x: np.ndarray, target: np.ndarray | None) -> _Labels:
-        raw = labels_of(x, self.model.n_phases)
-        smooth = None if target is None else smoothed(x, self.periodic, smoothing_widths(raw))
-        return self._final(raw, smooth, target)
-
-    def _final(
-        self, raw: np.ndarray, smooth: np.ndarray | None, target: np.ndarray | None
-    ) -> _Labels:
+    def _labels(self, slab: Whole, x: np.ndarray, target: np.ndarray | None) -> _Labels:
+        """Return the labels of a field, of the voxels that are held here."""
+        phases, smooth = self.model.n_phases, None
+        raw = labels_of(x, phases)
+        if target is not None:
+            smooth = smoothed(x, self.periodic, smoothing_widths(raw, slab), slab)
         final, islands = final_labels(
             raw,
             smooth,
-            self.model.n_phases,
+            phases,
             target,
             periodic=self.periodic,
-            known=self.known,
+            known=None if self.known is None else self.known[slab.index],
             remove_islands=self.remove_islands,
+            slab=slab,
         )
-        return _Labels(raw, final, islands)
-
-    def _labels_of_slabs(
-        self, field: Field, fields: Sequence[np.ndarray], targets: Sequence[np.ndarray | None]
-    ) -> list[_Labels]:
-        """Return the labels of volumes of which each rank has a slab of the field.
-
-        Each rank smooths its slab; rank 0 matches the fractions and gives the labels to the others.
-        """
-        slabs, axis = field.slabs, NORMAL[field.plane]
-        owned = [field.requested_slices(rank) for rank in range(slabs.ranks)]
-        raws, smooths = [], []
-        for x, target in zip(fields, targets, strict=True):
-            raws.append(slabs.collect(labels_of(x, self.model.n_phases), owned, axis))
-            smooth = None
-            if target is not None:
-                wide, own = slabs.widened(x, owned, axis + 1, REACH, self.periodic[axis])
-                widths = slabs.group.broadcast(raws[-1] is not None and smoothing_widths(raws[-1]))
-                wide = smoothed(wide, self.periodic, widths) if wide.size else wide
-                own_slices = (slice(None),) * (axis + 1) + (own,)
-                smooth = slabs.collect(wide[own_slices], owned, axis + 1)
-            smooths.append(smooth)
-        labels: list[_Labels] = []
-        with slabs.group.together():
-            if slabs.group.first:
-                labels = _at_once(self._final, raws, smooths, targets)
-        islands = slabs.group.broadcast([each.islands for each in labels])
-        if not slabs.group.first:
-            shape = self.volume_shape
-            labels = [_Labels(np.empty(shape, "u1"), np.empty(shape, "u1"), n) for n in islands]
-        for each in labels:
-            slabs.share(each.raw)
-            slabs.share(each.final)
-        return labels
+        counts = [slab.total(phase_counts(each, phases)) for each in (raw, final)]
+        before, after = ([float(n / each.sum()) for n in each] for each in counts)
+        return _Labels(raw, final, islands, before, after)
 
     def _digests(self, seeds: Sequence[int]) -> dict[str, str]:
         """Return what must be the same on all ranks, by the name of the argument."""
         same: dict[str, Any] = {
             f.name: getattr(self, f.name)
             for f in dataclasses.fields(self)
-            if f.init and f.name not in ("compile", "keep_raw")
+            if f.init and f.name != "compile"
         }
         for name in ("model", "against"):
             same[name] = same[name] and _identity(same[name])
@@ -378,22 +362,13 @@ class Reconstruction:
         return {k: hashlib.sha256(repr(v).encode()).hexdigest() for k, v in same.items()}
 
     def _provenance(
-        self,
-        seed: int,
-        target: np.ndarray | None,
-        raw: np.ndarray,
-        final: np.ndarray,
-        islands: int,
-        volumes: int,
+        self, seed: int, target: np.ndarray | None, made: _Labels, volumes: int
     ) -> dict[str, Any]:
         """Return the record of a volume."""
         model, known = self.model, None
         if self.known is not None:
             digest = hashlib.sha256(self.known.tobytes()).hexdigest()[:16]
             known = {"voxels": int((self.known != UNKNOWN).sum()), "sha256": digest}
-
-        def fractions(labels: np.ndarray) -> list[float]:
-            return [float(f) for f in phase_counts(labels, model.n_phases) / labels.size]
 
         return {
             "made_by": "micro3d_fast.reconstruct",
@@ -415,12 +390,12 @@ class Reconstruction:
             "precision": str(self.precision).removeprefix("torch."),
             "compiled": self.compile,
             "fraction_condition": self.fraction_condition,
-            "raw_volume_fractions": fractions(raw),
+            "raw_volume_fractions": made.raw_fractions,
             "asked_volume_fractions": None if target is None else [float(f) for f in target],
             "natural_volume_fractions": self.covariance is not None,
             "model_volume_fractions": [float(f) for f in model.volume_fractions],
-            "volume_fractions": fractions(final),
-            "islands_removed": islands if self.remove_islands else None,
+            "volume_fractions": made.fractions,
+            "islands_removed": made.islands if self.remove_islands else None,
             "volumes_at_once": volumes,
         }
 
@@ -447,11 +422,13 @@ def _identity(model: Model) -> list[Any]:
 
 
 class _Labels(NamedTuple):
-    """Labels of a volume before and after fractions are matched, and the removed islands."""
+    """Labels before and after fractions are matched; of the whole volume islands and fractions."""
 
     raw: np.ndarray
     final: np.ndarray
     islands: int
+    raw_fractions: list[float]
+    fractions: list[float]
 
 
 def _at_once(work: Callable[..., _Labels], *arguments: Sequence[Any]) -> list[_Labels]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = ["Slabs"]
+__all__ = ["Slab", "Slabs", "Whole"]
 
 _PART = 2**26  # bytes of labels that are sent at once
 
@@ -66,72 +66,160 @@ class Slabs:
 
         dist.all_reduce(sums)
 
-    def widened(
-        self, part: np.ndarray, owned: Sequence[range], axis: int, reach: int, wraps: bool
-    ) -> tuple[np.ndarray, slice]:
-        """Return this rank's slices with ``reach`` more on both sides, and where its own are.
 
-        Parameters
-        ----------
-        part : array
-        owned : sequence of range
-            The slices of each rank, along the axis.
-        axis : int
-        reach : int
-        wraps : bool
-            Whether the first slice is beside the last; if not, there are no slices beyond them.
+class Whole:
+    """The voxels of a volume on the host, all of them in this process."""
+
+    #: Where they lie in the volume.
+    index: Any = ...
+
+    def total(self, values: Any) -> Any:
+        """Return the sum of an array, or of a number, over all ranks."""
+        return values
+
+    def places(self, at: np.ndarray) -> np.ndarray:
+        """Return the places in the volume, flattened, of voxels by their places here."""
+        return at
+
+    def sampled(self, values: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Return the values (..., voxels here) at places in the volume, on all ranks."""
+        out: np.ndarray = values[..., at]
+        return out
+
+    def widened(
+        self, part: np.ndarray, reach: Sequence[int], periodic: Sequence[bool]
+    ) -> tuple[np.ndarray, Any]:
+        """Return an array (..., z, y, x) with the slices that others have within ``reach`` of it.
+
+        And its own voxels, as an index.
+        """
+        return part, (...,)
+
+    def with_next(self, part: np.ndarray, axis: int) -> np.ndarray:
+        """Return an array (z, y, x), with the slice behind it along an axis if others have it."""
+        return part
+
+    def whole(self, part: np.ndarray) -> np.ndarray:
+        """Return the labels of the volume, on all ranks."""
+        return part
+
+    def chunked(self, part: np.ndarray, most: int) -> tuple[Sequence[int], Any, np.ndarray]:
+        """Return extents of chunks, and voxels that fill those of this rank, with their index.
+
+        No chunk belongs to two ranks, and none is longer than ``most``.
+        """
+        return (most,) * 3, self.index, part
+
+
+class Slab(Whole):
+    """The slices of a volume, along one axis, that this rank holds on the host.
+
+    Parameters
+    ----------
+    slabs : Slabs
+    shape : (nz, ny, nx)
+        Of the volume.
+    axis : int
+    owned : sequence of range
+        The slices of each rank.
+    """
+
+    def __init__(
+        self, slabs: Slabs, shape: tuple[int, int, int], axis: int, owned: Sequence[range]
+    ) -> None:
+        self.slabs, self.shape, self.owned, self.own = slabs, shape, owned, owned[slabs.rank]
+        self.axis, self.n, self._inner = axis, shape[axis], math.prod(shape[axis + 1 :])
+        self.index = self._index(self.own)
+
+    def _index(self, slices: range) -> tuple[slice, ...]:
+        return (*(slice(None) for _ in range(self.axis)), slice(slices.start, slices.stop))
+
+    def total(self, values: Any) -> Any:
+        import torch
+
+        sums = torch.from_numpy(np.array(values)).to(self.slabs.device)
+        self.slabs.add(sums)
+        return sums.cpu().numpy()
+
+    def places(self, at: np.ndarray) -> np.ndarray:
+        rows, inner = np.divmod(at, self._inner)
+        outer, slices = np.divmod(rows, max(len(self.own), 1))
+        out: np.ndarray = (outer * self.n + self.own.start + slices) * self._inner + inner
+        return out
+
+    def sampled(self, values: np.ndarray, at: np.ndarray) -> np.ndarray:
+        rows, inner = np.divmod(at, self._inner)
+        outer, slices = np.divmod(rows, self.n)
+        here = (slices >= self.own.start) & (slices < self.own.stop)
+        found = (outer * len(self.own) + slices - self.own.start) * self._inner + inner
+        out = np.zeros((*values.shape[:-1], len(at)), values.dtype)
+        out[..., here] = values[..., found[here]]
+        sums: np.ndarray = self.total(out)
+        return sums
+
+    def widened(
+        self, part: np.ndarray, reach: Sequence[int], periodic: Sequence[bool]
+    ) -> tuple[np.ndarray, Any]:
+        wraps, far = periodic[self.axis], reach[self.axis]
+
+        def needed(of: range) -> list[int]:
+            wide = range(of.start - far, of.stop + far) if of else range(0)
+            return [k % self.n if wraps else k for k in wide if wraps or 0 <= k < self.n]
+
+        start = far if wraps else min(self.own.start, far)
+        own = (..., slice(start, start + len(self.own)), *[slice(None)] * (2 - self.axis))
+        return self.moved(part, [needed(each) for each in self.owned]), own
+
+    def with_next(self, part: np.ndarray, axis: int) -> np.ndarray:
+        if axis != self.axis:
+            return part
+        return self.moved(
+            part, [range(o.start, min(o.stop + len(o[:1]), self.n)) for o in self.owned]
+        )
+
+    def moved(self, part: np.ndarray, wanted: Sequence[Sequence[int]]) -> np.ndarray:
+        """Return the slices that this rank wants, of an array (..., z, y, x) of its own.
+
+        ``wanted`` holds those of each rank.
         """
         import torch
 
-        n, own = owned[-1].stop, owned[self.rank]
-        slices = np.moveaxis(part, axis, 0)
-
-        def needed(of: range) -> list[int]:
-            wide = range(of.start - reach, of.stop + reach) if of else range(0)
-            return [k % n for k in wide] if wraps else [k for k in wide if 0 <= k < n]
-
-        sent = [[k - own.start for k in needed(each) if k in own] for each in owned]
-        wanted = needed(own)
-        places = [[at for at, k in enumerate(wanted) if k in each] for each in owned]
-        source = torch.from_numpy(slices[_joined(sent)]).to(self.device)
-        target = source.new_empty((len(wanted), *slices.shape[1:]))
+        slices = np.moveaxis(part, self.axis - 3, 0)
+        mine = wanted[self.slabs.rank]
+        sent = [[k - self.own.start for k in each if k in self.own] for each in wanted]
+        places = [[at for at, k in enumerate(mine) if k in each] for each in self.owned]
+        source = torch.from_numpy(slices[_joined(sent)]).to(self.slabs.device)
+        target = source.new_empty((len(mine), *slices.shape[1:]))
         size = math.prod(slices.shape[1:])
         to, come = ([len(each) * size for each in lists] for lists in (sent, places))
-        self.exchange(source.view(-1), target.view(-1), to, come)
-        wide = np.empty(target.shape, part.dtype)
-        wide[_joined(places)] = target.cpu().numpy()
-        start = reach if wraps else min(own.start, reach)
-        return np.moveaxis(wide, 0, axis), slice(start, start + len(own))
+        self.slabs.exchange(source.view(-1), target.view(-1), to, come)
+        out = np.empty(target.shape, part.dtype)
+        out[_joined(places)] = target.cpu().numpy()
+        return np.moveaxis(out, 0, self.axis - 3)
 
-    def collect(self, part: np.ndarray, owned: Sequence[range], axis: int) -> np.ndarray | None:
-        """Return the slices of all ranks along an axis on rank 0, None on the others."""
+    def whole(self, part: np.ndarray) -> np.ndarray:
         import torch
         import torch.distributed as dist
 
-        if self.rank > 0:
-            if part.size:
-                dist.send(torch.from_numpy(np.ascontiguousarray(part)).to(self.device), 0)
-            return None
-        whole = np.empty((*part.shape[:axis], owned[-1].stop, *part.shape[axis + 1 :]), part.dtype)
-        for rank, slices in enumerate(owned):
-            place = whole[(slice(None),) * axis + (slice(slices.start, slices.stop),)]
-            if rank == 0:
+        out = np.empty(self.shape, part.dtype)
+        for rank, slices in enumerate(self.owned):
+            place = out[self._index(slices)]
+            if rank == self.slabs.rank:
                 place[:] = part
-            elif place.size:
-                received = torch.from_numpy(np.empty(place.shape, part.dtype)).to(self.device)
-                dist.recv(received, rank)
-                place[:] = received.cpu().numpy()
-        return whole
+            labels = np.ascontiguousarray(place)
+            for piece in torch.from_numpy(labels.reshape(-1)).split(_PART):
+                sent = piece.to(self.slabs.device)
+                dist.broadcast(sent, rank)
+                piece.copy_(sent)
+            place[:] = labels
+        return out
 
-    def share(self, labels: np.ndarray) -> None:
-        """Overwrite a contiguous array of uint8 by that of rank 0."""
-        import torch
-        import torch.distributed as dist
-
-        for part in torch.from_numpy(labels.reshape(-1)).split(_PART):
-            sent = part.to(self.device)
-            dist.broadcast(sent, 0)
-            part.copy_(sent)
+    def chunked(self, part: np.ndarray, most: int) -> tuple[Sequence[int], Any, np.ndarray]:
+        ranks, chunks = self.slabs.ranks, [most] * 3
+        size = chunks[self.axis] = max(1, min(most, self.n // ranks))
+        shares = [share_of(-(-self.n // size), rank, ranks) for rank in range(ranks)]
+        slices = [range(each.start * size, min(each.stop * size, self.n)) for each in shares]
+        return chunks, self._index(slices[self.slabs.rank]), self.moved(part, slices)
 
 
 def _joined(lists: Sequence[Sequence[int]]) -> list[int]:

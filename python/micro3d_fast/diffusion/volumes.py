@@ -22,6 +22,7 @@ from .progress import as_one_job
 from .reconstruction import Reconstruction, check_runtime
 from .sampling import Callback
 from .settings import QUALITY, SAMPLERS, Runtime, SamplerSettings, check_changes
+from .stored import SEED
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -61,6 +62,7 @@ class SamplerOptions(Options, total=False):
     harmonize: int | Sequence[int] | None
     coupling: Sequence[float] | None
     guidance: float
+    out: str | Path | None
 
 
 def accept_former_keywords(
@@ -149,6 +151,7 @@ def reconstruct(
     remove_islands: bool = False,
     n: int | None = None,
     seed: int = 0,
+    out: str | Path | None = None,
     device: Device = None,
     callback: Callback | None = None,
     progress: Shown = None,
@@ -212,6 +215,10 @@ def reconstruct(
         `reconstruct_many` yields them one after the other instead.
     seed : int
         0 ... 2^64 - 1.  The noise of a voxel is a function of (seed, draw, voxel) alone.
+    out : path, optional
+        A .zarr to write.  The volume that is returned is opened from it and is not in memory (see
+        `Microstructure.open`); in a process group each rank writes its own slices.  ``{seed}`` in
+        the path stands for the seed of each of several volumes.
     device : str, optional
         ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; default: CUDA if it is available.
     callback : callable, optional
@@ -316,6 +323,9 @@ def reconstruct_many(
         batch = _checks.integer(batch, name="batch", minimum=1)
     if isinstance(seeds, str | bytes) or not isinstance(seeds, Iterable):
         raise _checks.refuse_type("seeds", "be an iterable of integers", type(seeds).__name__)
+    several = not isinstance(seeds, Sized) or len(seeds) > 1
+    if several and request.out is not None and SEED not in request.out:
+        raise _checks.refuse("out", f"contain {SEED} for several volumes", repr(request.out))
     if batch is None or request.one_by_one:
         batch = request.volumes_at_once
     return _batches(request, seeds, batch, callback, checked(progress))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..microstructure import Microstructure
 
 _VERSION = 1
+_SLICES = 128  # that are read at once
 
 
 class Content(NamedTuple):
@@ -138,20 +139,17 @@ def changed_arrays(content: Content) -> list[str]:
     return [n for n in stated if n not in arrays or _digest(arrays[n]) != stated[n]]
 
 
-def _digest(array: np.ndarray) -> str:
+def _digest(array: Any) -> str:
     """Return the SHA-256 of an array with its shape and type, the same from every format.
 
     One component counts as none, bool as uint8, and float16 as float32, which VTK knows.
     """
-    if array.ndim == 4 and array.shape[3] == 1:
-        array = array[..., 0]
-    if array.dtype == np.bool_:
-        array = array.view(np.uint8)
-    if array.dtype == np.float16:
-        array = array.astype(np.float32)
-    plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    found = hashlib.sha256(f"{plain.dtype.str} {plain.shape}\n".encode())
-    found.update(plain.data)
+    shape = array.shape[:3] if array.ndim == 4 and array.shape[3] == 1 else array.shape
+    kinds: dict[Any, Any] = {np.dtype(bool): np.dtype("u1"), np.dtype("f2"): np.dtype("f4")}
+    plain = kinds.get(array.dtype, array.dtype).newbyteorder("<")
+    found = hashlib.sha256(f"{plain.str} {tuple(shape)}\n".encode())
+    for start in range(0, len(array), _SLICES):  # of an array that is not in memory, too
+        found.update(np.ascontiguousarray(array[start : start + _SLICES], dtype=plain).data)
     return found.hexdigest()
 
 

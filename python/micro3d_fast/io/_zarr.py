@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from .._files import DEFLATE, ZSTD, regular_size, require_fit, require_inflated
 from .._pixel_size import PixelSize, metres
 from .._plain_data import load_json
 from .._planes import AXIS_NAMES
-from .._stored import Stored
+from .._stored import Stored, StoredLabels
+from ..microstructure import Microstructure
 from ._format import (
     Content,
     Format,
@@ -30,16 +32,16 @@ from ._format import (
     spatial_shape,
 )
 
-if TYPE_CHECKING:
-    from ..microstructure import Microstructure
+CHUNK = 128  # voxels along an axis, at most
 
+_EVERY_CHUNK = {"write_empty_chunks": True}
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _DEEPEST = 16  # folders inside each other
 _GZIP = (b"\x1f\x8b", b"\x78")  # of gzip and of zlib
 _MOST_INFLATED = 1 << 27  # bytes; chunks that may inflate to more are looked at before
 
 
-def _zarr() -> Any:
+def import_zarr() -> Any:
     """Import zarr."""
     try:
         import zarr
@@ -56,22 +58,62 @@ def _require_free(path: Path) -> None:
 
 
 def _write_zarr(path: Path, volume: Microstructure) -> None:
-    zarr = _zarr()
+    zarr = import_zarr()
     _require_free(path)
     with atomic_directory(path) as temporary:
         group = zarr.open_group(str(temporary), mode="w")
         arrays = {"labels": volume.labels, **{f"fields/{n}": a for n, a in volume.fields.items()}}
         for name, array in arrays.items():
-            made = group.create_array(
-                name,
-                shape=array.shape,
-                dtype=array.dtype,
-                chunks=tuple(min(n, 128) for n in array.shape),
-                compressors=zarr.codecs.ZstdCodec(checksum=True),
-                config={"write_empty_chunks": True},
-            )
-            made[...] = array
+            _create(group, name, array, (CHUNK,) * array.ndim)[...] = array
         group.attrs.update(metadata(volume, fields=True))
+
+
+def _create(group: Any, name: str, array: np.ndarray, chunks: Sequence[int]) -> Any:
+    """Create an array of the shape and type of another."""
+    return group.create_array(
+        name,
+        shape=array.shape,
+        dtype=array.dtype,
+        chunks=tuple(map(min, array.shape, chunks)),
+        compressors=import_zarr().codecs.ZstdCodec(checksum=True),
+        config=_EVERY_CHUNK,
+    )
+
+
+@contextlib.contextmanager
+def parted_zarr(
+    path: Path,
+    names: Sequence[str],
+    shape: Sequence[int],
+    chunks: Sequence[int],
+    phase_names: Sequence[str],
+    **about: Any,
+) -> Iterator[Path]:
+    """Yield a temporary directory of arrays of uint8, which the block fills by `write_slices`.
+
+    At the end the metadata of a volume are added, and the directory is renamed.
+    """
+    _require_free(path)
+    with atomic_directory(path) as temporary:
+        root = import_zarr().open_group(str(temporary), mode="w")
+        for name in names:
+            _create(root, name, np.broadcast_to(np.uint8(0), shape), chunks)
+        yield temporary
+        fields = dict(root["fields"].arrays()) if "fields" in root else {}
+        volume = Microstructure(
+            StoredLabels(root["labels"], n_phases=len(phase_names)),
+            phase_names=phase_names,
+            fields={name: Stored(array) for name, array in fields.items()},
+            **about,
+        )
+        root.attrs.update(metadata(volume, fields=True))
+
+
+def write_slices(path: Path, name: str, index: Any, labels: np.ndarray) -> None:
+    """Write whole chunks of an array; other processes may write others at the same time."""
+    zarr = import_zarr()
+    with zarr.config.set({f"array.{key}": value for key, value in _EVERY_CHUNK.items()}):
+        zarr.open_array(str(path / name), mode="r+")[index] = labels
 
 
 def _read_zarr(path: Path, name: str | None = None) -> Content:
@@ -84,7 +126,7 @@ def _open_zarr(path: Path, name: str | None = None) -> Content:
 
 def _content(path: Path, name: str | None, take: Callable[..., Any]) -> Content:
     """Return the content of a directory, with ``take(array, lead, axes)`` of its arrays."""
-    zarr = _zarr()
+    zarr = import_zarr()
     stored = _checked_files(path)
     root = zarr.open(str(path), mode="r")
     if hasattr(root, "shape"):
@@ -234,7 +276,7 @@ ZARR = Format(
     "a directory; needs the zarr package",
     is_directory=True,
     open=_open_zarr,
-    requires=_zarr,
+    requires=import_zarr,
     require_free=_require_free,
     read_options=("name",),
 )
