@@ -22,7 +22,7 @@ def test_a_case_by_hand(import_benchmark):
     assert near.network == pytest.approx(8 * far.network)
     assert 1.2 < near.windowed < (9 / 8) ** 2  # eight or nine windows of 64
     assert far.calls == pytest.approx(2 * 64 * 1e-5)
-    assert far.labels == pytest.approx(512**3 * (2e-8 / 64 + 1e-8))
+    assert far.labels == pytest.approx(512**3 / 64 * (2e-8 + 1e-8))
     assert near.network_bytes > far.network_bytes > 0
 
 
