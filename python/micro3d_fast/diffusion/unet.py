@@ -324,7 +324,8 @@ class UNet(nn.Module):
             else self.stem[0](x)
         )
         skips: list[Tensor] = []
-        for level in cast(Iterable[_Level], self.downs):
+        # types are quoted: torch 2.6 cannot trace them, and would compile the network in pieces
+        for level in cast("Iterable[_Level]", self.downs):
             for i, block in enumerate(level.blocks):
                 x = block(x, cond)
                 if i > 0:
@@ -337,7 +338,7 @@ class UNet(nn.Module):
         if self.mid_attention is not None:
             x = self.mid_attention(x, cond)
         x = self.mid2(x, cond)
-        for level in cast(Iterable[_Level], self.ups):
+        for level in cast("Iterable[_Level]", self.ups):
             for block in level.blocks:
                 x = block(joined(x, skips.pop() * 2**-0.5), cond)
             if level.attention is not None:
