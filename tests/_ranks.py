@@ -73,6 +73,8 @@ def _on_rank(
 ) -> Any:
     import torch
 
+    from micro3d_fast.diffusion.process_group import leave_group
+
     torch.set_num_threads(1)
     os.environ["LOCAL_RANK"] = str(rank)
     if backend == "nccl":
@@ -87,4 +89,4 @@ def _on_rank(
     try:
         return work(*arguments)
     finally:
-        torch.distributed.destroy_process_group()
+        leave_group()

@@ -18,7 +18,16 @@ from .._torchrun import torchrun_processes
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["OtherProcessError", "ProcessGroup", "current_group", "share_of", "torchrun_group"]
+__all__ = [
+    "OtherProcessError",
+    "ProcessGroup",
+    "current_group",
+    "leave_group",
+    "share_of",
+    "torchrun_group",
+]
+
+_left: list[Any] = []  # the group that was left last
 
 
 class OtherProcessError(RuntimeError):
@@ -149,7 +158,19 @@ def torchrun_group(device: str | None) -> Iterator[str | None]:
     try:
         yield str(found)
     finally:
-        torch.distributed.destroy_process_group()
+        leave_group()
+
+
+def leave_group() -> None:
+    """Leave torch's default group, but keep it until the next is left or Python ends.
+
+    Torch before 2.8 frees a group of gloo while it holds the interpreter's lock and waits for the
+    group's threads, one of which may be waiting for that lock to free what it sent: a deadlock.
+    """
+    import torch
+
+    _left[:] = [torch.distributed.group.WORLD]
+    torch.distributed.destroy_process_group()
 
 
 def _wire() -> str:
