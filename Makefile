@@ -53,8 +53,8 @@ fuzz: $(VENV)/.installed      ## damaged files of every format: about a minute e
 	$(BIN)/python tests/io/fuzz_files.py --count $(FUZZ_COUNT) --seed $(FUZZ_SEED)
 
 KILLS ?= 24
-kills: $(VENV)/.installed     ## trainings and reconstructions, killed and repeated
-	$(BIN)/python tests/diffusion/kill_training.py --kills $(KILLS) --seed $(FUZZ_SEED)
+kills: $(VENV)/.installed     ## trainings, calibrations, studies and reconstructions, killed and repeated
+	$(BIN)/python tests/kill_work.py --kills $(KILLS) --seed $(FUZZ_SEED)
 
 lint: $(VENV)/.dev            ## ruff, clang-format, mypy
 	$(BIN)/ruff check .
