@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,8 +12,10 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import micro3d_fast as m3
 from micro3d_fast.studies import _pool
 from micro3d_fast.studies._plan import Plan, Task
 
@@ -105,29 +108,70 @@ def test_a_study_killed_again_and_again_ends_with_the_same_numbers(
     assert [*out.rglob("*.tmp*")] == []
 
 
-def test_a_cluster_whose_worker_is_killed_loses_nothing(blocks, run_study):
+@contextlib.contextmanager
+def cluster_of(workers: int):
+    """A client of so many Dask workers, and a function that kills one that works."""
     distributed = pytest.importorskip("dask.distributed")
-    from micro3d_fast.studies._cluster import client_of, run_on_cluster
+    from micro3d_fast.studies._cluster import client_of
 
-    found, plan, tasks = blocks
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Dask, when a worker dies
         with (
             distributed.LocalCluster(
-                n_workers=2, threads_per_worker=1, dashboard_address=None
+                n_workers=workers, threads_per_worker=1, dashboard_address=None
             ) as cluster,
             client_of(cluster.scheduler_address) as client,
         ):
-            outcomes = []
-            for outcome in run_on_cluster(client, plan.folder, tasks, lambda: None):
-                outcomes.append(outcome)
-                if len(outcomes) == 1:
-                    first = next(iter(cluster.workers.values()))
-                    os.kill(first.pid, signal.SIGKILL)
+            client.wait_for_workers(workers, timeout=60)
+            processes = client.run(os.getpid)
+            assert len(processes) == workers
+
+            def kill() -> None:
+                busy = [address for address, tasks in client.processing().items() if tasks]
+                os.kill(processes[busy[0]], signal.SIGKILL)
+
+            yield client, kill
+
+
+def test_a_cluster_whose_worker_is_killed_loses_nothing(blocks, run_study):
+    pytest.importorskip("dask.distributed")
+    from micro3d_fast.studies._cluster import run_on_cluster
+
+    found, plan, tasks = blocks
+    with cluster_of(2) as (client, kill):
+        outcomes = []
+        for outcome in run_on_cluster(client, plan.folder, tasks, lambda: None):
+            outcomes.append(outcome)
+            if len(outcomes) == 1:
+                kill()
     assert sorted(outcome.task.number for outcome in outcomes) == list(range(8))
     assert [outcome.error for outcome in outcomes] == [""] * 8
     again = run_study(plan.folder, count=1, blocks=8)
     assert again.quantities == found.quantities
+
+
+@pytest.mark.slow
+def test_a_study_on_three_workers_of_which_one_is_killed(run_study, tmp_path):
+    """Its volumes and numbers are those of one process."""
+    once, events = run_study(tmp_path / "once", count=8), []
+    with cluster_of(3) as (client, kill):
+
+        def follow(event):
+            events.append(event)
+            if len(events) == 3:
+                kill()
+
+        options = {"scheduler": client, "workers": None, "callback": follow}
+        again = run_study(tmp_path / "again", count=8, **options)
+    assert len(events) > 3
+    assert again.quantities == once.quantities
+    assert again.tests == once.tests
+    files = sorted((tmp_path / "once" / "volumes").rglob("*.npz"))
+    assert len(files) == 8
+    for file in files:
+        volume = m3.Microstructure.load(file)
+        other = m3.Microstructure.load(tmp_path / "again" / file.relative_to(tmp_path / "once"))
+        np.testing.assert_array_equal(volume.labels, other.labels)
 
 
 def test_a_worker_that_cannot_see_the_folder_says_so(tmp_path):
