@@ -269,7 +269,6 @@ def model_html(model: Any) -> str:
         ["training steps", str(details.get("steps", ""))],
         ["preset", str(details.get("preset") or "")],
         ["harmonizing passes", " ".join(map(str, model.harmonize or ()))],
-        ["coupling along z, y, x", " ".join(f"{j:.3f}" for j in model.coupling or ())],
         ["condition", "phase fractions" if model.fraction_condition else ""],
     ]
     return card(

@@ -56,7 +56,7 @@ def test_the_odds_change_by_the_second_differences(plane, guidance):
         return np.asarray(p * x + q * e, dtype=np.float64)
 
     before = predicted()
-    Coupling(field, strength).apply(p, q)
+    Coupling(field, [strength]).apply(p, q)
     inside = np.clip(before, -0.999, 0.999)
     axes = SLICE_AXES[plane][1:]
     own, wraps = ([of[axis] for axis in axes] for of in (strength, periodic))
@@ -75,7 +75,7 @@ def test_a_plane_of_no_coupled_axis_is_left_alone():
     field._x.fill_(0.3)
     field.net_outputs[0].normal_()
     before = field.net_outputs[0].clone()
-    Coupling(field, (1.0, 0.0, 0.0)).apply(0.6, -0.7)
+    Coupling(field, [(1.0, 0.0, 0.0)]).apply(0.6, -0.7)
     assert torch.equal(field.net_outputs[0], before)
 
 
@@ -101,18 +101,18 @@ def test_surface_falls_along_the_coupled_axis_alone():
 
 
 def test_the_default_is_the_model_s_where_its_passes_are(tmp_path):
-    coupling = (0.2, -0.1, 0.3)
+    coupling = ((0.2, -0.1, 0.3),)
     model = dataclasses.replace(tiny_model(), harmonize=(1, 1, 0), coupling=coupling)
     assert m3.load_model(model.save(tmp_path / "model")).coupling == coupling
 
     def recorded(**options):
         made = m3.reconstruct((16, 16, 16), model, **options)
-        return tuple(made.provenance["settings"]["coupling"])
+        return made.provenance["settings"]["coupling"]
 
-    assert recorded() == coupling
-    assert recorded(passes=5) == recorded(harmonize=1) == recorded(sampler="draft") == (0, 0, 0)
-    assert recorded(coupling=(0, 0, 0.5)) == (0, 0, 0.5)
-    assert recorded(harmonize=(1, 0), coupling=coupling) == coupling
+    assert recorded() == [[0.2, -0.1, 0.3]]
+    assert recorded(passes=5) == recorded(harmonize=1) == recorded(sampler="draft") == [[0, 0, 0]]
+    assert recorded(coupling=(0, 0, 0.5)) == [[0, 0, 0.5]]
+    assert recorded(harmonize=(1, 0), coupling=coupling) == [[0.2, -0.1, 0.3]]
     made = m3.reconstruct((16, 16, 16), model, seed=3)
     repeated = m3.reconstruct((16, 16, 16), model, seed=3, harmonize=(1, 1, 0), coupling=coupling)
     assert np.array_equal(made.labels, repeated.labels)
@@ -123,7 +123,30 @@ def test_the_default_is_the_model_s_where_its_passes_are(tmp_path):
     assert "--coupling 0.2,-0.1,0.3" in recipe.command()
 
 
-@pytest.mark.parametrize("coupling", [(1, 2), "a", 3, (0, 0, 3), (0, 0, float("nan")), (0, 0, "1")])
+def test_each_phase_has_its_own_coupling(tmp_path):
+    rows = ((0.1, 0.2, 0.3), (0.0, 0.0, 0.0), (0.4, 0.0, -0.1))
+    model = tiny_model(phases=3)
+    field = Field(SHAPE, model, torch.device("cpu"), torch.float32)
+    field.plane = "xy"
+    field._x.normal_()
+    net = field.net_outputs[0].zero_()
+    Coupling(field, rows).apply(1.0, 1.0)
+    changes = field.slices(net, "xy", 0, channels_last=True).abs().amax(dim=(0, 2, 3))
+    assert [bool(change > 0) for change in changes] == [True, False, True]
+    model = dataclasses.replace(model, coupling=rows)
+    assert m3.load_model(model.save(tmp_path / "model")).coupling == rows
+    record = m3.reconstruct((16, 16, 16), model, harmonize=(1, 0), coupling=rows).provenance
+    recipe = Reconstruction.from_provenance(record, (16, 16, 16))
+    assert recipe.arguments["coupling"] == rows
+    assert "--coupling '0.1,0.2,0.3;0.0,0.0,0.0;0.4,0.0,-0.1'" in recipe.command()
+    with pytest.raises(ValueError, match="`coupling` must be three numbers"):
+        m3.reconstruct((16, 16, 16), tiny_model(), coupling=rows)
+
+
+WRONG = [(1, 2), "a", 3, (0, 0, 3), (0, 0, float("nan")), (0, 0, "1"), ((0, 0, 1), 1), ((0, 0),)]
+
+
+@pytest.mark.parametrize("coupling", WRONG)
 def test_a_wrong_coupling_is_refused(coupling):
     with pytest.raises((ValueError, TypeError), match="`coupling` must be"):
         m3.reconstruct((16, 16, 16), tiny_model(), coupling=coupling)

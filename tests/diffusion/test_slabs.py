@@ -93,7 +93,7 @@ def known(phases: int) -> np.ndarray:
 
 
 XY_LAST = SamplerSettings(3, 0, 1.0)
-COUPLED = SamplerSettings(3, 2, 1.0, rotate=True, hold_mean=True, coupling=(0.2, -0.1, 0.4))
+COUPLED = SamplerSettings(3, 2, 1.0, rotate=True, hold_mean=True, coupling=[(0.2, -0.1, 0.4)])
 #: name -> (phases, ranks, fields of Runtime, options)
 CASES = {
     "plain": (2, 2, {}, {}),

@@ -18,6 +18,7 @@ from .._progress import Shown, following
 from ..diffusion import Model
 from ..diffusion.model import check_model
 from ..diffusion.reconstruction import Reconstruction
+from ..diffusion.settings import Coupling, rows_text
 from ..diffusion.volumes import Options
 from ..micrographs import Micrographs
 from ..statistics import Verdict
@@ -72,8 +73,8 @@ class Calibration:
         return self.trials[-1].harmonize
 
     @property
-    def coupling(self) -> tuple[float, float, float]:
-        """Coupling of neighbours along z, y and x."""
+    def coupling(self) -> Coupling:
+        """Coupling of neighbours: (J_z, J_y, J_x) of each phase, a single one for two phases."""
         return self.trials[-1].coupling
 
     def __str__(self) -> str:
@@ -81,22 +82,22 @@ class Calibration:
 
     def table(self) -> str:
         """Return the trials and the rounds, one per line, and what limits the result."""
-        lines = ["Surface of the volumes over that of the micrographs (z, y, x):"]
+        each = "" if len(self.coupling) == 1 else "; of one phase after the other"
+        lines = [f"Surface of the volumes over that of the micrographs (z, y, x{each}):"]
         for trial in self.trials:
             chosen = "  <- chosen" if trial is self.trials[-1] else ""
-            axes = " ".join(f"{ratio:.3f}" for ratio in trial.surface.values())
-            coupling = " ".join(f"{j:.3f}" for j in trial.coupling)
+            surface, coupling = rows_text(trial.surface), rows_text(trial.coupling)
             lines.append(
-                f"  {trial.passes} passes, coupling {coupling}: {axes}, "
+                f"  {trial.passes} passes, coupling {coupling}: {surface}, "
                 f"{trial.seconds:.1f} s per volume{chosen}"
             )
         lines += [str(one) for one in self.rounds]
         best = self.trials[-1]
         if best.error > 0.1:
-            axes = ", ".join(f"{a} {ratio:.2f}" for a, ratio in best.surface.items())
             lines.append(
-                f"No passes and coupling give the surface of the micrographs (at best {axes} times "
-                "it): train the model for more steps or on more images."
+                "No passes and coupling give the surface of the micrographs (at best "
+                f"{rows_text(best.surface)} times it along z, y, x): train the model for more "
+                "steps or on more images."
             )
         elif self.verdict.outcome == "different" and not self.rounds:
             lines.append('`effort="full"` corrects the network itself, which takes longer.')

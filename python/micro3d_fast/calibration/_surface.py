@@ -6,8 +6,8 @@ The error of the lineal path is least where the share of unlike neighbours is th
 micrographs, along each axis (docs/study.md).  Harmonizing passes act on it like a temperature: more
 of them make a volume smoother along all axes.  A coupling of neighbours acts on one axis, and
 costs nothing.  But it acts on neighbours alone: it cannot make fibres straight that a few passes
-leave wavy, and a negative one makes single voxels.  So the passes are those that leave a volume a
-little rough along each axis, and the coupling does the rest.
+leave wavy, and a negative one makes single voxels.  So the passes are those that leave the right
+surface along the smoothest axis, and the coupling does the rest.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from .._planes import AXIS_NAMES, IMAGE_AXES
+from .._planes import IMAGE_AXES
 from ..diffusion.labelling import unlike_neighbours
-from ..diffusion.settings import scaled_repeats
+from ..diffusion.settings import Coupling, scaled_repeats
 from ..micrographs import Micrographs
 
 START, FEWEST, MOST = 20, 12, 60  # passes that are tried
 TRIALS = 7  # at most
 CLOSE = 0.01  # relative difference of the surface along each axis at which the search ends
-_ROUGH = (1.03, 1.25)  # wanted surface without coupling: least and most along an axis
-_SLOPE = -0.35  # of log surface against log passes, where only one number has been tried
+_MOST_ROUGH = 1.25  # surface without coupling along an axis
+_STRAIGHT = 1.05  # the same where the surface falls steeply with the passes
+_SLOPE, _STEEP = -0.35, -0.8  # of log surface against log passes: usual; steep
 _RESPONSE = (0.4, 0.9, 2.0)  # fall of log surface with the coupling: least, usual, most
 _MOST_COUPLING = 1.0
-
-Coupling = tuple[float, float, float]
+_LEAST_GAIN = 0.9  # of the error from trial to trial, or the search ends
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Trial:
     ----------
     harmonize : tuple of int
         Harmonizing passes of each step.
-    coupling : (J_z, J_y, J_x)
+    coupling : tuple of (J_z, J_y, J_x)
+        One for each phase; a single one for two phases.
     passes : int
-    surface : dict of str to float
-        Share of unlike neighbours along each axis, over that of the micrographs.
-    ratio : float
-        Geometric mean of ``surface``.
+    surface : tuple of (z, y, x)
+        Share of unlike neighbours of each phase (of both, for two) along each axis, over that of
+        the micrographs.
     seconds : float
         Per volume.
     """
@@ -56,8 +56,7 @@ class Trial:
     harmonize: tuple[int, ...]
     coupling: Coupling
     passes: int
-    surface: dict[str, float]
-    ratio: float
+    surface: tuple[tuple[float, ...], ...]
     seconds: float
 
     @property
@@ -66,9 +65,8 @@ class Trial:
         return float(np.abs(self.logarithms()).max())
 
     def logarithms(self) -> np.ndarray:
-        """Return the logarithm of the surface along z, y, x; the mean where it is not known."""
-        surface = np.array(list(self.surface.values()))
-        logs = np.log(np.clip(surface, 1e-3, 1e3))
+        """Return the logarithm of ``surface``; the mean where it is not known."""
+        logs = np.log(np.clip(self.surface, 1e-3, 1e3))
         known = np.isfinite(logs)
         return np.where(known, logs, logs[known].mean() if known.any() else 0.0)
 
@@ -88,59 +86,64 @@ def find_surface(
     make : callable
         Makes volumes with given repeats and coupling.
     """
+    n_phases = micrographs.n_phases
     real = unlike_neighbours(
-        (image, IMAGE_AXES[plane])
-        for plane, images in micrographs.images.items()
-        for image in images
+        (
+            (image, IMAGE_AXES[plane])
+            for plane, images in micrographs.images.items()
+            for image in images
+        ),
+        n_phases,
     )
 
-    def attempt(passes: int, coupling: np.ndarray) -> Trial:
+    def attempt(passes: int, table: np.ndarray) -> Trial:
         repeats, started = scaled_repeats(pattern, passes), time.perf_counter()
-        z, y, x = map(float, coupling)
-        volumes = make(repeats, (z, y, x))
+        coupling = tuple(tuple(map(float, row)) for row in table)
+        volumes = make(repeats, coupling)
         seconds = (time.perf_counter() - started) / len(volumes)
-        surface = unlike_neighbours((v, range(3)) for v in volumes) / real
-        by_axis = dict(zip(AXIS_NAMES, map(float, surface), strict=True))
-        trial = Trial(repeats, (z, y, x), passes, by_axis, 1.0, seconds)
-        return replace(trial, ratio=float(np.exp(trial.logarithms().mean())))
+        made = unlike_neighbours(((v, range(3)) for v in volumes), n_phases)
+        surface = tuple(tuple(map(float, row)) for row in np.atleast_2d(made / real))
+        return Trial(repeats, coupling, passes, surface, seconds)
 
-    trials = [attempt(START, np.zeros(3))]
+    free = np.zeros_like(np.atleast_2d(real))
+    trials = [attempt(START, free)]
     while len(trials) < TRIALS // 2:
         passes = _passes(trials)
         if passes in [trial.passes for trial in trials]:
             break
-        trials.append(attempt(passes, np.zeros(3)))
+        trials.append(attempt(passes, free))
     tried = trials[-1:]
     while len(trials) < TRIALS and tried[-1].error > CLOSE:
         trials.append(attempt(tried[-1].passes, _coupling(tried)))
         tried.append(trials[-1])
+        if tried[-1].error > _LEAST_GAIN * tried[-2].error:
+            break
     return sorted(trials, key=lambda trial: -trial.error)
 
 
 def _passes(tried: Sequence[Trial]) -> int:
-    """Return the number of passes that leaves a volume without coupling a little rough.
+    """Return the number of passes that leaves the right surface along the smoothest axis.
 
-    Along no axis should it be too rough, and then along none too smooth.
+    The roughest axis limits it.  A surface that falls steeply with the passes is that of long
+    phases which are not straight yet, and no coupling helps there.
     """
-    last, logs = tried[-1], tried[-1].logarithms()
-    highest = logs.max()
-    least, most = (math.log(rough) for rough in _ROUGH)
-    change = most - highest
-    if change > 0:
-        change = min(max(least - logs.min(), 0.0), change)
-    slope = _SLOPE
+    last, slope = tried[-1], _SLOPE
+    by_axis = [trial.logarithms().mean(axis=0) for trial in tried[-2:]]
+    highest, lowest = by_axis[-1].max(), by_axis[-1].min()
     if len(tried) > 1:
-        rise = highest - tried[-2].logarithms().max()
+        rise = highest - by_axis[0].max()
         slope = min(rise / math.log(last.passes / tried[-2].passes), _SLOPE)
+    most = math.log(_STRAIGHT if slope < _STEEP else _MOST_ROUGH)
+    change = min(-lowest, most - highest)
     factor = min(max(math.exp(change / slope), 0.5), 2.0)
     passes = min(max(round(last.passes * factor), FEWEST), MOST)
     return passes if abs(passes - last.passes) > 0.1 * last.passes else last.passes
 
 
 def _coupling(tried: Sequence[Trial]) -> np.ndarray:
-    """Return the coupling for which the secant through the last trials gives 1 along each axis."""
+    """Return the coupling for which the secants through the last trials give a surface of 1."""
     last, least = tried[-1], _RESPONSE[0]
-    response = np.full(3, _RESPONSE[1])
+    response = np.full(np.shape(last.coupling), _RESPONSE[1])
     if len(tried) > 1:
         change = np.subtract(last.coupling, tried[-2].coupling)
         fall = tried[-2].logarithms() - last.logarithms()

@@ -21,13 +21,13 @@ from .._plain_data import load_json_object
 from .._planes import NORMAL
 from ..diffusion import Model
 from ..diffusion.reconstruction import Reconstruction
-from ..diffusion.settings import Runtime, default_repeats
+from ..diffusion.settings import Coupling, Runtime, default_repeats
 from ..diffusion.training import Teacher, fine_tune
 from ..diffusion.volumes import accept_former_keywords
 from ..micrographs import Micrographs
 from ..microstructure import Microstructure
 from ..statistics import Verdict, compare
-from ._surface import START, TRIALS, Coupling, Trial, find_surface
+from ._surface import START, TRIALS, Trial, find_surface
 
 RATE = 3e-4  # of the trainings
 _STEP = 3.0  # passes of the network that a training step of as many images costs

@@ -121,6 +121,7 @@ def calibrate(
 
     from .. import calibration, diffusion
     from ..diffusion.model import keep_calibration, model_directory
+    from ..diffusion.recipe import as_option
 
     loaded = diffusion.load_model(model)
     directory = model_directory(model)
@@ -162,7 +163,7 @@ def calibrate(
         to_stdout(f"Saved in {directory}.")
     found = ""
     if not save and not full:
-        repeats, coupling = (",".join(map(str, of)) for of in (result.harmonize, result.coupling))
-        found = f"--harmonize {repeats} --coupling={coupling} "
+        options = {"harmonize": result.harmonize, "coupling": result.coupling}
+        found = "".join(f"{as_option(name, value)} " for name, value in options.items())
     name = shlex.quote(str(out) if full and not save else model)
     to_stdout(f"Next: micro3d reconstruct --model {name} {found}--out volume.tif")

@@ -39,6 +39,7 @@ __all__ = [
     "VolumeFile",
     "VoxelSize",
     "command_line",
+    "read_coupling",
     "read_crop",
     "read_fractions",
     "read_harmonize",
@@ -265,6 +266,11 @@ def read_harmonize(text: str | None) -> int | list[int] | None:
         return None
     numbers = read_numbers(text, "--harmonize", int)
     return numbers[0] if len(numbers) == 1 else numbers
+
+
+def read_coupling(text: str | None) -> list[list[float]] | None:
+    """Return ``"0.1,0,0;0.2,0,0"`` as rows of numbers."""
+    return None if text is None else [read_numbers(row, "--coupling") for row in text.split(";")]
 
 
 def read_names(text: str | None) -> list[str] | None:

@@ -35,9 +35,9 @@ from .options import (
     RawType,
     Seed,
     Threshold,
+    read_coupling,
     read_fractions,
     read_harmonize,
-    read_numbers,
     read_periodic,
     read_shape,
     read_window,
@@ -77,8 +77,9 @@ Gamma = Annotated[float | None, typer.Option(help="Weight of the harmonized samp
 Coupling = Annotated[
     str | None,
     typer.Option(
-        metavar="JZ,JY,JX",
-        help="How alike neighbours along each axis are; default: what calibrate found.",
+        metavar="JZ,JY,JX[;...]",
+        help="How alike neighbours along each axis are, of all phases or of each; default: what "
+        "calibrate found.",
     ),
 ]
 Guidance = Annotated[
@@ -186,7 +187,7 @@ def reconstruct(
         "passes": passes,
         "harmonize": read_harmonize(harmonize),
         "gamma": gamma,
-        "coupling": None if coupling is None else read_numbers(coupling, "--coupling"),
+        "coupling": read_coupling(coupling),
         "guidance": guidance,
         "periodic": read_periodic(periodic),
         "volume_fractions": read_fractions(fractions or "auto"),

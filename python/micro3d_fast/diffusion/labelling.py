@@ -45,16 +45,23 @@ def labels_of(x: np.ndarray, n_phases: int) -> np.ndarray:
     return x.argmax(axis=0).astype(np.uint8)
 
 
-def unlike_neighbours(images: Iterable[tuple[np.ndarray, Sequence[int]]]) -> np.ndarray:
+def unlike_neighbours(
+    images: Iterable[tuple[np.ndarray, Sequence[int]]], n_phases: int = 1
+) -> np.ndarray:
     """Return the share of neighbours of another phase along the axes z, y, x; nan without pairs.
 
-    ``images`` are label arrays with the axes of the volume that theirs are.
+    ``images`` are label arrays with the axes of the volume that theirs are.  Of more than two
+    phases the result has a row for each: the share of neighbours one of which alone is the phase.
     """
-    counts = np.zeros((2, 3))
+    own_phases = range(n_phases) if n_phases > 2 else (None,)
+    counts = np.zeros((len(own_phases), 2, 3))
     for image, axes in images:
-        for own, axis in enumerate(axes):
-            counts[:, axis] += _unlike(image, own)
-    return _rates(*counts)
+        for row, phase in zip(counts, own_phases, strict=True):
+            seen = image if phase is None else image == phase
+            for own, axis in enumerate(axes):
+                row[:, axis] += _unlike(seen, own)
+    shares = _rates(counts[:, 0], counts[:, 1])
+    return shares if n_phases > 2 else shares[0]
 
 
 def _unlike(image: np.ndarray, axis: int) -> np.ndarray:
@@ -64,7 +71,7 @@ def _unlike(image: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _rates(unlike: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    return np.divide(unlike, pairs, out=np.full(3, np.nan), where=pairs > 0)
+    return np.divide(unlike, pairs, out=np.full(unlike.shape, np.nan), where=pairs > 0)
 
 
 def smoothing_widths(raw: np.ndarray, slab: Whole | None = None) -> tuple[float, float, float]:

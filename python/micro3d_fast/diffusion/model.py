@@ -29,7 +29,7 @@ from .._planes import PLANES
 from ..statistics import FractionScatter
 from .model_record import FORMAT, ModelFileError, check_identity, read_record, read_weights
 from .schedule import PREDICTIONS, Schedule
-from .settings import check_coupling
+from .settings import Coupling, check_coupling, rows_text
 
 if TYPE_CHECKING:
     import torch
@@ -80,8 +80,9 @@ class Model:
         Provenance: preset, steps, data fingerprint, seconds, versions.
     harmonize : tuple of int, optional
         Harmonizing passes of each step that `calibrate` found: the default of `reconstruct`.
-    coupling : (J_z, J_y, J_x), optional
-        Coupling of neighbours along each axis that `calibrate` found for these passes.
+    coupling : tuple of (J_z, J_y, J_x), optional
+        Coupling of neighbours along each axis that `calibrate` found for these passes: one row, or
+        one for each phase.
     fraction_scatter : FractionScatter, optional
         Scatter of the phase fractions between specimens, from the training images; needed for
         ``volume_fractions="natural"``.
@@ -98,7 +99,7 @@ class Model:
     details: dict[str, Any] = field(default_factory=dict)
     harmonize: tuple[int, ...] | None = None
     fraction_scatter: FractionScatter | None = None
-    coupling: tuple[float, float, float] | None = None
+    coupling: Coupling | None = None
 
     def __post_init__(self) -> None:
         names = ("phase_names", "volume_fractions", "voxel_size", "patch")
@@ -106,7 +107,8 @@ class Model:
         for name, value in zip(names, values, strict=True):
             object.__setattr__(self, name, value)
         if self.coupling is not None:
-            object.__setattr__(self, "coupling", check_coupling(self.coupling))
+            coupling = check_coupling(self.coupling, self.n_phases)
+            object.__setattr__(self, "coupling", coupling)
         if self.harmonize is None:
             return
         repeats = _checks.repeats(self.harmonize, name="harmonize")
@@ -174,7 +176,7 @@ class Model:
                 if self.harmonize
                 else ""
             )
-            + (f", coupling {' '.join(f'{j:.3f}' for j in self.coupling)}" if self.coupling else "")
+            + (f", coupling {rows_text(self.coupling)}" if self.coupling else "")
         )
 
     def save(self, directory: str | Path, *, half: bool | None = None) -> Path:
@@ -266,17 +268,12 @@ def model_directory(path_or_bundled_name: str | Path) -> Path:
     return directory
 
 
-def calibrated(
-    harmonize: Sequence[int] | None, coupling: Sequence[float] | None
-) -> dict[str, list[float] | None]:
+def calibrated(harmonize: tuple[int, ...] | None, coupling: Coupling | None) -> dict[str, Any]:
     """Return the members of model.json that `calibrate` finds."""
-    found: dict[str, Sequence[float] | None] = {"harmonize": harmonize, "coupling": coupling}
-    return {name: None if value is None else list(value) for name, value in found.items()}
+    return {"harmonize": harmonize, "coupling": coupling}
 
 
-def keep_calibration(
-    directory: Path, harmonize: tuple[int, ...], coupling: tuple[float, float, float]
-) -> None:
+def keep_calibration(directory: Path, harmonize: tuple[int, ...], coupling: Coupling) -> None:
     """Write what `calibrate` found into a model's record, not its weights."""
     record = read_record(directory / "model.json")
     with atomic_write(directory / "model.json") as path:

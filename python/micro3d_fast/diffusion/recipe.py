@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._planes import AXIS_NAMES
-from .settings import SAMPLERS, Sampler
+from .settings import SAMPLERS, Sampler, rows_text
 
 __all__ = [
     "OMIT",
     "Code",
     "Recipe",
     "Record",
+    "as_option",
     "coupling",
     "fraction_condition",
     "known",
@@ -55,7 +56,7 @@ class Recipe:
             return None
         shape = ",".join(map(str, self.volume_shape))
         first = f"micro3d reconstruct --model {shlex.quote(self.model)} --shape {shape}"
-        options = " ".join(_option(name, value) for name, value in self.arguments.items())
+        options = " ".join(as_option(name, value) for name, value in self.arguments.items())
         return " \\\n    ".join([first, options, "--out volume.tif"])
 
     def program(self) -> str:
@@ -69,13 +70,15 @@ class Recipe:
         )
 
 
-def _option(name: str, value: Any) -> str:
+def as_option(name: str, value: Any) -> str:
     """Return an argument as the command's option."""
     flag = "--" + _OPTION_NAMES.get(name, name).replace("_", "-")
     if isinstance(value, bool):
         return flag if value else flag.replace("--", "--no-", 1)
     if name == "periodic":
         return f"{flag} " + "".join(a for a, p in zip(AXIS_NAMES, value, strict=True) if p)
+    if name == "coupling":
+        return f"{flag} " + shlex.quote(rows_text(value, repr, ",", ";"))
     if isinstance(value, list | tuple):
         return f"{flag} " + shlex.quote(",".join(map(repr, value)))
     if isinstance(value, Code):
@@ -135,7 +138,7 @@ def setting(name: str) -> Callable[[Record], Any]:
 
 def coupling(record: Record) -> Any:
     value = setting("coupling")(record)
-    return value if value is not OMIT and any(value) else OMIT
+    return OMIT if value is OMIT or not any(map(any, value)) else tuple(map(tuple, value))
 
 
 def periodic(record: Record) -> Any:

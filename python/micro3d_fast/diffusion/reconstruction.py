@@ -76,7 +76,7 @@ class Reconstruction:
     passes: int | None = _option(None, recipe.passes)
     harmonize: int | Sequence[int] | None = _option(None, recipe.setting("harmonize"))
     gamma: float | None = _option(None, recipe.setting("gamma"))
-    coupling: Sequence[float] | None = _option(None, recipe.coupling)
+    coupling: Sequence[Any] | None = _option(None, recipe.coupling)
     guidance: float = _option(1.0, lambda record: record.get("guidance", OMIT))
     periodic: Any = _option(False, recipe.periodic)
     window: Any = _option("auto", lambda record: record.get("window") or OMIT)

@@ -44,7 +44,7 @@ def sample(
     network.embed(times)
     field.start(next(planes), times[0], settings.true_terminal)
     tilts: list[Coupling | MeanHold] = []
-    if any(settings.coupling):
+    if any(map(any, settings.coupling)):
         tilts.append(Coupling(field, settings.coupling))
     if settings.hold_mean:
         tilts.append(MeanHold(field))

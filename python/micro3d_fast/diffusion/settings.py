@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from .schedule import Schedule
 
 __all__ = [
+    "NO_COUPLING",
     "QUALITY",
     "RISING",
     "SAMPLERS",
+    "Coupling",
     "Repeats",
     "Runtime",
     "Sampler",
@@ -30,25 +32,46 @@ __all__ = [
     "fast_settings",
     "paper_settings",
     "resolve_sampler",
+    "rows_text",
     "scaled_repeats",
 ]
 
 Repeats = int | tuple[int, ...]
+Coupling = tuple[tuple[float, ...], ...]  # J along z, y, x: one row, or one for each phase
+NO_COUPLING = ((0.0, 0.0, 0.0),)
 
 
 MOST_COUPLING = 2.0
 
 
-def check_coupling(value: Any) -> tuple[float, float, float]:
-    """Check the coupling along z, y and x."""
-    wanted = f"be three numbers, for z, y and x, from -{MOST_COUPLING:g} to {MOST_COUPLING:g}"
-    if isinstance(value, str | bytes) or not isinstance(value, Sequence) or len(value) != 3:
+def check_coupling(value: Any, n_phases: int | None = None) -> Coupling:
+    """Check the coupling along z, y and x: of all phases, or one after the other."""
+    wanted = "be three numbers, for z, y and x, or three for each phase"
+    if n_phases == 2:
+        wanted = "be three numbers, for z, y and x"
+    rows = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else ()
+    if not any(isinstance(row, Sequence) and not isinstance(row, str | bytes) for row in rows):
+        rows = (rows,)
+    own = n_phases is None or len(rows) == 1 or len(rows) == n_phases > 2
+    if not own or not all(isinstance(row, Sequence) and len(row) == 3 for row in rows):
         raise _checks.refuse("coupling", wanted, _checks.shown(value))
-    z, y, x = (
-        _checks.real(each, name="coupling", minimum=-MOST_COUPLING, maximum=MOST_COUPLING)
-        for each in value
+    return tuple(
+        tuple(
+            _checks.real(j, name="coupling", minimum=-MOST_COUPLING, maximum=MOST_COUPLING)
+            for j in row
+        )
+        for row in rows
     )
-    return z, y, x
+
+
+def rows_text(
+    rows: Sequence[Sequence[float]],
+    number: Callable[[float], str] = "{:.3f}".format,
+    between: str = " ",
+    after: str = "; ",
+) -> str:
+    """Return rows of numbers as text, such as a coupling."""
+    return after.join(between.join(map(number, row)) for row in rows)
 
 
 @dataclass(frozen=True)
@@ -67,7 +90,7 @@ class SamplerSettings:
     temperature: float = 1.0  # scale of the noise drawn in a harmonizing pass
     gamma_end: float | None = None  # gamma at the last step, reached linearly; None: constant
     keep_variance: bool = False  # restore the noise variance that a blend (gamma < 1) loses
-    coupling: tuple[float, float, float] = (0.0, 0.0, 0.0)  # J of unlike neighbours along z, y, x
+    coupling: Coupling = NO_COUPLING  # J of unlike neighbours, see `reconstruct`
 
     def __post_init__(self) -> None:
         _checks.integer(self.steps, name="steps", minimum=1)
@@ -170,7 +193,7 @@ def fast_settings(
     passes: int | None = None,
     harmonize: Repeats | None = None,
     gamma: float = 1.0,
-    coupling: Sequence[float] | None = None,
+    coupling: Sequence[Any] | None = None,
     *,
     model: Model | None = None,
 ) -> SamplerSettings:
@@ -207,7 +230,7 @@ def fast_settings(
         true_terminal=True,
         hold_mean=True,
         spacing=2.0,
-        coupling=(0.0, 0.0, 0.0) if coupling is None else check_coupling(coupling),
+        coupling=NO_COUPLING if coupling is None else check_coupling(coupling),
     )
 
 
@@ -252,7 +275,7 @@ def resolve_sampler(
     passes: int | None = None,
     harmonize: int | Sequence[int] | None = None,
     gamma: float | None = None,
-    coupling: Sequence[float] | None = None,
+    coupling: Sequence[Any] | None = None,
 ) -> tuple[Sampler, SamplerSettings]:
     """Check the arguments that choose a sampler; return it and its settings for the model."""
     given = {"passes": passes, "harmonize": harmonize, "gamma": gamma, "coupling": coupling}
@@ -272,6 +295,7 @@ def resolve_sampler(
                 "no repeats",
                 str(n_h),
             )
+    check_coupling(settings.coupling, model.n_phases)
     if settings.steps > model.schedule.steps:
         raise _checks.refuse(
             "passes",

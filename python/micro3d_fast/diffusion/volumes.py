@@ -60,7 +60,7 @@ class SamplerOptions(Options, total=False):
     sampler: str | SamplerSettings
     passes: int | None
     harmonize: int | Sequence[int] | None
-    coupling: Sequence[float] | None
+    coupling: Sequence[float] | Sequence[Sequence[float]] | None
     guidance: float
     out: str | Path | None
 
@@ -143,7 +143,7 @@ def reconstruct(
     passes: int | None = None,
     harmonize: int | Sequence[int] | None = None,
     gamma: float | None = None,
-    coupling: Sequence[float] | None = None,
+    coupling: Sequence[float] | Sequence[Sequence[float]] | None = None,
     guidance: float = 1.0,
     periodic: Periodic = False,
     volume_fractions: Fractions = "auto",
@@ -184,10 +184,11 @@ def reconstruct(
     gamma : float, optional
         Weight of the harmonized sample against the one before it (Eq. 17), in [0, 1]; default 0.5
         for ``"paper"``, 1 for ``"fast"``.
-    coupling : (J_z, J_y, J_x), optional
-        For ``"fast"``: how strongly neighbours along each axis are alike, from -2 to 2; positive
-        numbers make less surface.  Default: what `calibrate` found for the model
-        (``model.coupling``), with the passes and repeats that it found; 0 with others.
+    coupling : (J_z, J_y, J_x) or sequence of them, optional
+        For ``"fast"``: how strongly neighbours along each axis are alike, from -2 to 2, of all
+        phases or of one after the other; positive numbers make less surface.  Default: what
+        `calibrate` found for the model (``model.coupling``), with the passes and repeats that it
+        found; 0 with others.
     guidance : float
         Classifier-free guidance weight (Eq. 9), >= 0; 1 costs one evaluation per pass, others two.
     periodic : bool or (bool, bool, bool)
