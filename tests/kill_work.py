@@ -33,7 +33,7 @@ import torch  # noqa: F401, once, before the processes that are killed
 import micro3d_fast as m3
 from _toy import tiny_model
 from micro3d_fast import io
-from micro3d_fast.calibration import _loop, _repeats
+from micro3d_fast.calibration import _loop, _surface
 from micro3d_fast.diffusion import settings
 
 SHAPE = (16, 16, 16)
@@ -50,7 +50,7 @@ def train(out: Path) -> None:
 def calibrate(out: Path) -> None:
     """Correct a tiny network by a loop of few steps that judges every change to be better."""
     _loop.STEPS, _loop.WEIGHTS = 4, (0.5, 1.0)  # in this process, which does nothing else
-    _repeats.TRIALS, settings.RISING = 1, (1, 0)
+    _surface.TRIALS, settings.RISING = 1, (1, 0)
     better = iter((3.0, 2.5, 2.0, 1.5))
     _loop.deviation = lambda _: next(better)
     micrographs = m3.Micrographs.from_volume(LABELS, 6, seed=0)
