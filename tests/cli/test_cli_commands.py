@@ -163,7 +163,8 @@ def test_the_fraction_condition_is_trained_and_used(run, model, folder, tmp_path
     assert "--fraction-condition must be 'auto' or False for a model that was trained with" in err
 
 
-def test_calibrate_finds_what_reconstruct_takes(run, model, folder, tmp_path):
+def test_calibrate_finds_what_reconstruct_takes(run, model, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("micro3d_fast.calibration._surface.TRIALS", 3)
     given = ["--volume", folder / "v.tif", "--images-per-plane", "8"]
     sizes = ["--shape", "8,8,8"]
     code, said, followed = run("calibrate", "--model", model, *given, *sizes, "--volumes", "1")
