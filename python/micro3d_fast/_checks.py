@@ -130,6 +130,15 @@ def real(
     return number
 
 
+def rows(value: Any, columns: int, *, name: str, wanted: str) -> tuple[tuple[float, ...], ...]:
+    """Return at least one row of so many finite numbers."""
+    found = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else ()
+    for row in found or [None]:
+        if isinstance(row, str | bytes) or not isinstance(row, Sequence) or len(row) != columns:
+            raise refuse(name, wanted, shown(value))
+    return tuple(tuple(real(number, name=name) for number in row) for row in found)
+
+
 def boolean(value: Any, *, name: str) -> bool:
     """Return a plain ``bool``; numbers and strings are refused."""
     if not isinstance(value, bool | np.bool_):

@@ -195,6 +195,7 @@ def test_calibrate_keeps_what_it_finds(run, model, folder, tmp_path, monkeypatch
     best = next(line for line in said.splitlines() if "<- chosen" in line)
     kept = m3.load_model(mine)
     passes = sum(kept.harmonize) + len(kept.harmonize)
+    assert kept.island_rates is not None
     coupling = " ".join(f"{j:.3f}" for j in kept.coupling[0])
     assert f"{passes} passes, coupling {coupling}: " in best
     code, _, err = run("calibrate", "--model", "separator", *given)

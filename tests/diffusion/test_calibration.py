@@ -11,7 +11,7 @@ import pytest
 import micro3d_fast as m3
 from _toy import tiny_model
 from micro3d_fast._planes import IMAGE_AXES
-from micro3d_fast.calibration._surface import find_surface
+from micro3d_fast.calibration._surface import find_surface, island_rates
 from micro3d_fast.diffusion.labelling import unlike_neighbours
 from micro3d_fast.diffusion.reconstruction import Reconstruction
 from micro3d_fast.diffusion.settings import scaled_repeats
@@ -128,6 +128,7 @@ def test_quick_finds_repeats_for_the_model(micrographs, monkeypatch):
     best = found.trials[-1]
     assert found.harmonize == found.model.harmonize == best.harmonize
     assert found.coupling == found.model.coupling == best.coupling
+    assert found.model.island_rates == island_rates(micrographs)
     assert best.error == min(t.error for t in found.trials)
     assert best.passes == sum(best.harmonize) + 8
     assert [e["pass_index"] for e in events] == sorted(e["pass_index"] for e in events)

@@ -133,8 +133,12 @@ def test_each_phase_has_its_own_coupling(tmp_path):
     Coupling(field, rows).apply(1.0, 1.0)
     changes = field.slices(net, "xy", 0, channels_last=True).abs().amax(dim=(0, 2, 3))
     assert [bool(change > 0) for change in changes] == [True, False, True]
-    model = dataclasses.replace(model, coupling=rows)
-    assert m3.load_model(model.save(tmp_path / "model")).coupling == rows
+    rates = ((0.1, 0.0, 0.2),) * 3
+    model = dataclasses.replace(model, coupling=rows, island_rates=rates)
+    loaded = m3.load_model(model.save(tmp_path / "model"))
+    assert (loaded.coupling, loaded.island_rates) == (rows, rates)
+    with pytest.raises(ValueError, match="`island_rates` must be 3 numbers from 0 to 1 for each"):
+        dataclasses.replace(model, island_rates=((0.1, 0, 2),) * 3)
     record = m3.reconstruct((16, 16, 16), model, harmonize=(1, 0), coupling=rows).provenance
     recipe = Reconstruction.from_provenance(record, (16, 16, 16))
     assert recipe.arguments["coupling"] == rows

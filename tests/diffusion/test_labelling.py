@@ -7,6 +7,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import micro3d_fast as m3
+from micro3d_fast.calibration._surface import island_rates
 from micro3d_fast.diffusion import (
     labelling,
 )
@@ -143,6 +145,34 @@ def test_islands_are_voxels_alone():
     flat = np.zeros((1, 5, 5), dtype=np.uint8)
     flat[0, 2, 2] = 2
     assert islands(flat, OPEN).sum() == 1
+
+
+@pytest.mark.parametrize("phases", [2, 3])
+def test_islands_are_left_as_often_as_in_the_micrographs(phases, rng):
+    shape = (40, 40, 40)
+    labels = np.repeat(np.arange(phases, dtype=np.uint8), 40 // phases + 1)[:40]
+    labels = np.tile(labels, (40, 40, 1))
+    speckled = labels.copy()
+    sown = rng.random(shape) < 0.004
+    speckled[sown] = (speckled[sown] + 1) % phases
+
+    def rates_of(volume):
+        return island_rates(m3.Micrographs.from_volume(volume, images_per_plane=40, seed=0))
+
+    rates = rates_of(speckled)
+    assert np.shape(rates) == (3, phases)
+    assert np.sum(rates[0]) == pytest.approx(0.004, rel=0.3)
+    few = tuple(tuple(rate / 4 for rate in row) for row in rates)
+    found = {}
+    for name, asked in {"few": few, "all": rates, "none": ((0.0,) * phases,) * 3}.items():
+        final, removed = final_labels(
+            speckled, None, phases, None, periodic=OPEN, remove_islands=asked
+        )
+        found[name] = np.sum(rates_of(final), axis=1)
+        assert (removed == 0) == (name == "all")
+    np.testing.assert_allclose(found["few"], np.sum(few, axis=1), rtol=0.35)
+    np.testing.assert_array_equal(found["all"], np.sum(rates, axis=1))
+    assert not found["none"].any()
 
 
 @pytest.mark.parametrize("phases", [2, 3])

@@ -65,10 +65,11 @@ class PlainNet(nn.Module):
 
 
 def plain_model(phases: int = 2, **changes) -> Model:
-    """A model of this network whose specimens scatter by .07 in their fractions."""
+    """A model of this network with few islands whose specimens' fractions scatter by .07."""
     covariance = np.tile(0.02 * np.eye(phases - 1), (7, 7, 1, 1))
     law = FractionScatter(dict.fromkeys(PLANES, PlaneScatter((64, 64), 100.0, covariance)))
-    changes = {"net": PlainNet(), "fraction_scatter": law, **changes}
+    rates = ((0.001,) * phases,) * len(PLANES)
+    changes = {"net": PlainNet(), "fraction_scatter": law, "island_rates": rates, **changes}
     return dataclasses.replace(calm_model(phases), **changes)
 
 

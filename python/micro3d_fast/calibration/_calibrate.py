@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from ..diffusion.volumes import Options
 from ..micrographs import Micrographs
 from ..statistics import Verdict
 from ._loop import Round, close_loop
-from ._surface import Trial
+from ._surface import Trial, island_rates
 from ._volumes import Volumes, with_trial
 
 if TYPE_CHECKING:
@@ -192,6 +192,7 @@ def calibrate(
     volumes = _checks.integer(volumes, name="volumes", minimum=1, maximum=10_000)
     if out is not None and not full:
         raise _checks.refuse("out", 'be None unless `effort` is "full"', repr(str(out)))
+    model = replace(model, island_rates=island_rates(micrographs))
     device = find_device(options.get("device"))
     faster = [
         *(["a GPU"] if device.type == "cpu" else []),

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._planes import IMAGE_AXES
-from ..diffusion.labelling import unlike_neighbours
+from .._phases import phase_counts
+from .._planes import IMAGE_AXES, PLANES
+from ..diffusion.labelling import IslandRates, islands, unlike_neighbours
 from ..diffusion.settings import Coupling, scaled_repeats
 from ..micrographs import Micrographs
 
@@ -69,6 +70,23 @@ class Trial:
         logs = np.log(np.clip(self.surface, 1e-3, 1e3))
         known = np.isfinite(logs)
         return np.where(known, logs, logs[known].mean() if known.any() else 0.0)
+
+
+def island_rates(micrographs: Micrographs) -> IslandRates:
+    """Return the islands per pixel of each phase (P,) in the images of xy, xz and yz.
+
+    An island is a pixel whose four neighbours are of other phases.  A plane without images takes
+    the most of the others.
+    """
+    counts, pixels = np.zeros((len(PLANES), micrographs.n_phases)), np.zeros((len(PLANES), 1))
+    for plane, images in micrographs.images.items():
+        k = PLANES.index(plane)
+        for image in images:
+            counts[k] += phase_counts(image[islands(image, (False, False))], micrographs.n_phases)
+            pixels[k] += image.size
+    rates = np.divide(counts, pixels, out=np.full_like(counts, -1), where=pixels > 0)
+    rates = np.where(rates < 0, rates.max(axis=0), rates)
+    return tuple(tuple(map(float, row)) for row in rates)
 
 
 def find_surface(

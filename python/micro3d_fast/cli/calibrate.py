@@ -158,7 +158,7 @@ def calibrate(
     if save and full:
         rescued(directory, result.model.save)
     elif save:
-        keep_calibration(directory, result.harmonize, result.coupling)
+        keep_calibration(directory, result.model)
     if save:
         to_stdout(f"Saved in {directory}.")
     found = ""

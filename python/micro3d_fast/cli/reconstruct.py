@@ -107,7 +107,12 @@ Known = Annotated[
     typer.Option(help="A volume of --shape whose voxels are kept; 255 marks unknown voxels."),
 ]
 RemoveIslands = Annotated[
-    bool, typer.Option("--remove-islands", help="Remove single-voxel islands.")
+    bool | None,
+    typer.Option(
+        "--remove-islands/--no-remove-islands",
+        help="Remove all single-voxel islands, or none; default: those in slices beyond as many as "
+        "the micrographs that calibrate was given have.",
+    ),
 ]
 Window = Annotated[
     str,
@@ -146,7 +151,7 @@ def reconstruct(
     fractions: Fractions = None,
     fraction_condition: FractionCondition = None,
     known: Known = None,
-    remove_islands: RemoveIslands = False,
+    remove_islands: RemoveIslands = None,
     window: Window = "auto",
     device: Device = None,
     report: Report = None,
@@ -192,7 +197,7 @@ def reconstruct(
         "periodic": read_periodic(periodic),
         "volume_fractions": read_fractions(fractions or "auto"),
         "fraction_condition": "auto" if fraction_condition is None else fraction_condition,
-        "remove_islands": remove_islands,
+        "remove_islands": "auto" if remove_islands is None else remove_islands,
         "window": read_window(window),
         "keep_raw": report is not None and count == 1,
     }

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""From the final field to labels: exact phase fractions, known voxels, no single-voxel islands."""
+"""From the final field to labels: exact phase fractions, known voxels, no single voxels."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ import numpy as np
 
 from .. import _checks
 from .._phases import phase_counts
+from .._planes import NORMAL, PLANES
 from .slabs import Whole
 
 __all__ = [
     "UNKNOWN",
+    "IslandRates",
+    "check_island_rates",
     "face_mismatch",
     "final_labels",
     "islands",
@@ -29,6 +32,8 @@ __all__ = [
     "unlike_neighbours",
     "whole_counts",
 ]
+
+IslandRates = tuple[tuple[float, ...], ...]  # of each phase, in the slices of xy, xz and yz
 
 UNKNOWN = 255  # in an array of known labels
 
@@ -315,13 +320,13 @@ def _share(counts: np.ndarray, n: int) -> np.ndarray:
 # ------------------------------------------------------------------------------------- islands
 
 
-def _neighbours(labels: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
-    """Return the labels of the face neighbours, one array each.
+def _neighbours(labels: np.ndarray, periodic: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labels of the face neighbours, one array each, and the axis of each.
 
     Beyond a face that is not periodic a voxel has its own label as neighbour, so that it is no
     island: it may continue outside.  An axis of one voxel has no neighbours.
     """
-    out = []
+    out, axes = [], []
     for axis, n in enumerate(labels.shape):
         for step in (1, -1) if n > 1 else ():
             neighbours = np.roll(labels, step, axis)
@@ -330,15 +335,60 @@ def _neighbours(labels: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
                 here = tuple(edge if a == axis else slice(None) for a in range(labels.ndim))
                 neighbours[here] = labels[here]
             out.append(neighbours)
-    return np.stack(out) if out else np.empty((0, *labels.shape), dtype=labels.dtype)
+            axes.append(axis)
+    stacked = np.stack(out) if out else np.empty((0, *labels.shape), dtype=labels.dtype)
+    return stacked, np.array(axes, dtype=int)
+
+
+def _alone(labels: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
+    """Return a mask of the voxels whose neighbours, of which there are some, all differ."""
+    if not len(neighbours):
+        return np.zeros(labels.shape, dtype=bool)
+    found: np.ndarray = (neighbours != labels).all(axis=0)
+    return found
 
 
 def islands(labels: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
     """Return a mask of the voxels whose face neighbours are all of other phases."""
-    neighbours = _neighbours(labels, periodic)
-    if not len(neighbours):
-        return np.zeros(labels.shape, dtype=bool)
-    return (neighbours != labels).all(axis=0)
+    return _alone(labels, _neighbours(labels, periodic)[0])
+
+
+def check_island_rates(value: Any, n_phases: int) -> IslandRates:
+    """Check the islands per pixel of the slices of xy, xz and yz."""
+    wanted = f"be {n_phases} numbers from 0 to 1 for each of {', '.join(PLANES)}"
+    rates = _checks.rows(value, n_phases, name="island_rates", wanted=wanted)
+    if len(rates) != len(PLANES) or not all(0 <= rate <= 1 for row in rates for rate in row):
+        raise _checks.refuse("island_rates", wanted, _checks.shown(value))
+    return rates
+
+
+def _too_many(
+    labels: np.ndarray,
+    neighbours: np.ndarray,
+    axes: np.ndarray,
+    rates: IslandRates,
+    slab: Whole,
+) -> np.ndarray:
+    """Return a mask of as many islands in slices as exceed the rates, at places that are random.
+
+    They depend on the place alone, so that the order of the voxels does not matter.
+    """
+    voxels = int(slab.total(labels.size))
+    out = np.zeros(labels.shape, dtype=bool)
+    for plane, row in zip(PLANES, rates, strict=True):
+        alone = _alone(labels, neighbours[axes != NORMAL[plane]])
+        for phase, rate in enumerate(row):
+            at = np.flatnonzero(alone & (labels == phase))
+            found = int(slab.total(len(at)))
+            share = 1 - rate * voxels / max(found, 1)
+            out.ravel()[at[_chance(slab.places(at)) < share]] = True
+    return out
+
+
+def _chance(places: np.ndarray) -> np.ndarray:
+    """Return a number from 0 to 1 for each place, always the same."""
+    mixed = places.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio
+    return (mixed >> np.uint64(40)) / 2**24
 
 
 def final_labels(
@@ -349,14 +399,14 @@ def final_labels(
     *,
     periodic: Sequence[bool],
     known: np.ndarray | None = None,
-    remove_islands: bool = False,
+    remove_islands: bool | IslandRates = False,
     slab: Whole | None = None,
 ) -> tuple[np.ndarray, int]:
-    """Return the labels of the final field, and the number of single-voxel islands removed.
+    """Return the labels of the final field, and the number of islands removed.
 
     An island goes to the phase of most of its neighbours.  Matched fractions are then matched again
-    over the other voxels, until no island is left (a few rounds suffice; after the eighth the rest
-    stays).
+    over the other voxels, until no island is left to remove (a few rounds suffice; after the eighth
+    the rest stays).
 
     Parameters
     ----------
@@ -370,7 +420,8 @@ def final_labels(
     periodic : (bool, bool, bool)
     known : array of uint8, shape (nz, ny, nx), optional
         Voxels that keep their label, `UNKNOWN` elsewhere.
-    remove_islands : bool
+    remove_islands : bool or sequence of sequence of float
+        All single voxels, none, or single pixels in slices beyond these rates of islands per pixel.
     slab : Whole, optional
         Which voxels of the volume all these are; default all.
 
@@ -387,19 +438,24 @@ def final_labels(
         return raw.copy() if fixed is None else np.where(fixed == UNKNOWN, raw, fixed)
 
     labels, removed = labelled(known), 0
-    if not remove_islands:
+    if remove_islands is False:
         return labels, removed
     fixed = np.full(labels.shape, UNKNOWN, dtype=np.uint8) if known is None else known.copy()
     for _ in range(8):
         wide, own = slab.widened(labels, (1, 1, 1), periodic)
-        alone: np.ndarray = islands(wide, periodic)[own]
+        neighbours, axes = _neighbours(wide, periodic)
+        neighbours = neighbours[(slice(None), *own)]
+        if remove_islands is True:
+            alone = _alone(labels, neighbours)
+        else:
+            alone = _too_many(labels, neighbours, axes, remove_islands, slab)
         if known is not None:
             alone &= known == UNKNOWN
         count = int(slab.total(alone.sum()))
         if not count:
             break
-        neighbours = _neighbours(wide, periodic)[(slice(None), *own)][:, alone]
-        counts = np.stack([(neighbours == phase).sum(axis=0) for phase in range(n_phases)])
+        around = neighbours[:, alone]
+        counts = np.stack([(around == phase).sum(axis=0) for phase in range(n_phases)])
         fixed[alone] = counts.argmax(axis=0)
         if target is not None and left_to_give(target, fixed, slab).min() < 0:
             break

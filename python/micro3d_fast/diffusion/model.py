@@ -27,6 +27,7 @@ from .._atomic import atomic_write
 from .._files import first_line
 from .._planes import PLANES
 from ..statistics import FractionScatter
+from .labelling import IslandRates, check_island_rates
 from .model_record import FORMAT, ModelFileError, check_identity, read_record, read_weights
 from .schedule import PREDICTIONS, Schedule
 from .settings import Coupling, check_coupling, rows_text
@@ -43,7 +44,6 @@ __all__ = [
     "Model",
     "ModelFileError",
     "bundled_directory",
-    "calibrated",
     "channel_count",
     "check_model",
     "encode",
@@ -53,6 +53,7 @@ __all__ = [
     "model_directory",
 ]
 
+_CALIBRATED = ("harmonize", "coupling", "island_rates")  # members of model.json and of Model
 BUNDLED = ("fibre-composite", "separator", "cathode")
 
 
@@ -83,6 +84,9 @@ class Model:
     coupling : tuple of (J_z, J_y, J_x), optional
         Coupling of neighbours along each axis that `calibrate` found for these passes: one row, or
         one for each phase.
+    island_rates : tuple of tuple of float, optional
+        Single-pixel islands of each phase per pixel of the micrographs of xy, xz and yz, from
+        `calibrate`; `reconstruct` removes those of a volume beyond them.
     fraction_scatter : FractionScatter, optional
         Scatter of the phase fractions between specimens, from the training images; needed for
         ``volume_fractions="natural"``.
@@ -100,6 +104,7 @@ class Model:
     harmonize: tuple[int, ...] | None = None
     fraction_scatter: FractionScatter | None = None
     coupling: Coupling | None = None
+    island_rates: IslandRates | None = None
 
     def __post_init__(self) -> None:
         names = ("phase_names", "volume_fractions", "voxel_size", "patch")
@@ -109,6 +114,9 @@ class Model:
         if self.coupling is not None:
             coupling = check_coupling(self.coupling, self.n_phases)
             object.__setattr__(self, "coupling", coupling)
+        if self.island_rates is not None:
+            rates = check_island_rates(self.island_rates, self.n_phases)
+            object.__setattr__(self, "island_rates", rates)
         if self.harmonize is None:
             return
         repeats = _checks.repeats(self.harmonize, name="harmonize")
@@ -232,7 +240,7 @@ class Model:
             "patch": self.patch,
             "voxel_size": list(self.voxel_size),
             "details": self.details,
-            **calibrated(self.harmonize, self.coupling),
+            **{name: getattr(self, name) for name in _CALIBRATED},
             "fraction_scatter": (
                 None if self.fraction_scatter is None else self.fraction_scatter.to_record()
             ),
@@ -268,17 +276,12 @@ def model_directory(path_or_bundled_name: str | Path) -> Path:
     return directory
 
 
-def calibrated(harmonize: tuple[int, ...] | None, coupling: Coupling | None) -> dict[str, Any]:
-    """Return the members of model.json that `calibrate` finds."""
-    return {"harmonize": harmonize, "coupling": coupling}
-
-
-def keep_calibration(directory: Path, harmonize: tuple[int, ...], coupling: Coupling) -> None:
+def keep_calibration(directory: Path, model: Model) -> None:
     """Write what `calibrate` found into a model's record, not its weights."""
     record = read_record(directory / "model.json")
+    record |= {name: getattr(model, name) for name in _CALIBRATED}
     with atomic_write(directory / "model.json") as path:
-        text = json.dumps({**record, **calibrated(harmonize, coupling)}, indent=2)
-        path.write_text(text + "\n", encoding="utf-8")
+        path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def load_model(path_or_bundled_name: str | Path) -> Model:
@@ -391,8 +394,7 @@ def _built(record: dict[str, Any], file: Path) -> Model:
         patch=int(record["patch"]),
         voxel_size=tuple(record["voxel_size"]),
         details=record["details"],
-        harmonize=record.get("harmonize"),  # absent in older files, as is the coupling
-        coupling=record.get("coupling"),
+        **{name: record.get(name) for name in _CALIBRATED},  # absent in older files
         fraction_scatter=(
             FractionScatter.from_record(scatter, len(record["phase_names"])) if scatter else None
         ),

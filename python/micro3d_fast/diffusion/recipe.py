@@ -23,6 +23,7 @@ __all__ = [
     "known",
     "passes",
     "periodic",
+    "remove_islands",
     "sampler",
     "setting",
     "volume_fractions",
@@ -153,6 +154,12 @@ def volume_fractions(record: Record) -> Any:
         return None if matches else OMIT
     own = matches and requested == record.get("model_volume_fractions")
     return OMIT if own else [float(f) for f in requested]
+
+
+def remove_islands(record: Record) -> Any:
+    former = True if record.get("islands_removed") is not None else "auto"
+    value = record.get("remove_islands", former)
+    return OMIT if value == "auto" else value
 
 
 def fraction_condition(record: Record) -> Any:

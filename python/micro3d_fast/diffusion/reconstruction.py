@@ -30,6 +30,7 @@ from . import recipe
 from .field import Field, working_shape
 from .labelling import (
     UNKNOWN,
+    IslandRates,
     final_labels,
     labels_of,
     left_to_give,
@@ -80,9 +81,7 @@ class Reconstruction:
     guidance: float = _option(1.0, lambda record: record.get("guidance", OMIT))
     periodic: Any = _option(False, recipe.periodic)
     window: Any = _option("auto", lambda record: record.get("window") or OMIT)
-    remove_islands: bool = _option(
-        False, lambda record: OMIT if record.get("islands_removed") is None else True
-    )
+    remove_islands: bool | str = _option("auto", recipe.remove_islands)
     known: Any = _option(None, recipe.known)
     volume_fractions: Any = _option("auto", recipe.volume_fractions)
     fraction_condition: Any = _option("auto", recipe.fraction_condition)
@@ -147,7 +146,7 @@ class Reconstruction:
         put(device=current_group().device(self.device))
         put(known=self._known_labels())
         put(out=None if self.out is None else check_out(self.out))
-        put(remove_islands=_checks.boolean(self.remove_islands, name="remove_islands"))
+        put(remove_islands=self._islands_to_remove())
         put(window=self._window_side())
         put(precision=compute_dtype(self.precision, self.device))
         put(compile=should_compile(self.compile, self.device, self._network_seconds))
@@ -172,6 +171,22 @@ class Reconstruction:
                 "True",
             )
         return value
+
+    def _islands_to_remove(self) -> bool | str:
+        """Check which islands are removed."""
+        value, wanted = self.remove_islands, "be 'auto', True or False"
+        if isinstance(value, str) and value != "auto":
+            raise _checks.refuse("remove_islands", wanted, repr(value))
+        if not isinstance(value, bool | str):
+            raise _checks.refuse_type("remove_islands", wanted, type(value).__name__)
+        return value
+
+    @property
+    def _removed(self) -> bool | IslandRates:
+        """All islands, none, or those beyond the rates of the micrographs."""
+        if isinstance(self.remove_islands, bool):
+            return self.remove_islands
+        return self.model.island_rates or False
 
     def _known_labels(self) -> np.ndarray | None:
         """Check hard data: uint8, `UNKNOWN` where nothing is known; None without any."""
@@ -338,7 +353,7 @@ class Reconstruction:
             target,
             periodic=self.periodic,
             known=None if self.known is None else self.known[slab.index],
-            remove_islands=self.remove_islands,
+            remove_islands=self._removed,
             slab=slab,
         )
         counts = [slab.total(phase_counts(each, phases)) for each in (raw, final)]
@@ -395,7 +410,8 @@ class Reconstruction:
             "natural_volume_fractions": self.covariance is not None,
             "model_volume_fractions": [float(f) for f in model.volume_fractions],
             "volume_fractions": made.fractions,
-            "islands_removed": made.islands if self.remove_islands else None,
+            "remove_islands": self.remove_islands,
+            "islands_removed": None if self._removed is False else made.islands,
             "volumes_at_once": volumes,
         }
 
@@ -417,8 +433,9 @@ class Reconstruction:
 
 def _identity(model: Model) -> list[Any]:
     """Return what of a model decides the volume."""
-    others = ("config", "prediction", "phase_names", "volume_fractions", "patch", "voxel_size")
-    return [model.hash, model.schedule.record(), *(getattr(model, name) for name in others)]
+    material = (model.phase_names, model.volume_fractions, model.voxel_size, model.island_rates)
+    network = (model.config, model.prediction, model.patch)
+    return [model.hash, model.schedule.record(), *network, *material]
 
 
 class _Labels(NamedTuple):

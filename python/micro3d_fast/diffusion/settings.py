@@ -49,19 +49,14 @@ def check_coupling(value: Any, n_phases: int | None = None) -> Coupling:
     wanted = "be three numbers, for z, y and x, or three for each phase"
     if n_phases == 2:
         wanted = "be three numbers, for z, y and x"
-    rows = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else ()
-    if not any(isinstance(row, Sequence) and not isinstance(row, str | bytes) for row in rows):
-        rows = (rows,)
-    own = n_phases is None or len(rows) == 1 or len(rows) == n_phases > 2
-    if not own or not all(isinstance(row, Sequence) and len(row) == 3 for row in rows):
+    flat = isinstance(value, Sequence) and not any(isinstance(j, Sequence) for j in value)
+    rows = _checks.rows([value] if flat else value, 3, name="coupling", wanted=wanted)
+    if n_phases is not None and len(rows) > 1 and not len(rows) == n_phases > 2:
         raise _checks.refuse("coupling", wanted, _checks.shown(value))
-    return tuple(
-        tuple(
+    for row in rows:
+        for j in row:
             _checks.real(j, name="coupling", minimum=-MOST_COUPLING, maximum=MOST_COUPLING)
-            for j in row
-        )
-        for row in rows
-    )
+    return rows
 
 
 def rows_text(

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypedDict, TypeVar, overload
 
 from .. import _checks
 from .._progress import Progress, Shown, checked, following
@@ -49,7 +49,7 @@ class Options(TypedDict, total=False):
     periodic: Periodic
     volume_fractions: Fractions
     known: Labels | None
-    remove_islands: bool
+    remove_islands: bool | Literal["auto"]
     device: Device
     runtime: Runtime | None
 
@@ -148,7 +148,7 @@ def reconstruct(
     periodic: Periodic = False,
     volume_fractions: Fractions = "auto",
     known: Labels | None = None,
-    remove_islands: bool = False,
+    remove_islands: bool | Literal["auto"] = "auto",
     n: int | None = None,
     seed: int = 0,
     out: str | Path | None = None,
@@ -207,10 +207,12 @@ def reconstruct(
         Hard data: the labels of voxels or slices that were measured, 255 where nothing is known.
         They are returned exactly, the voxels around are made to agree with them, and the fractions
         are those of the whole volume.
-    remove_islands : bool
+    remove_islands : bool or "auto"
         Give single voxels that share a face with no voxel of their phase to the phase around them;
         their number is in the provenance.  Matched fractions stay exact.  A voxel at a face of the
-        volume that is not periodic is not an island: it may continue outside.
+        volume that is not periodic is not an island: it may continue outside.  ``"auto"`` removes
+        single pixels in the slices, of each plane and phase, until they are as many as in the
+        micrographs that `calibrate` was given; none for a model without calibration.
     n : int, optional
         Make n volumes, of the seeds ``seed`` ... ``seed + n - 1``, and return them in a list.
         `reconstruct_many` yields them one after the other instead.

@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class SamplerOptions(TypedDict, total=False):
     guidance: float
     periodic: Periodic
     volume_fractions: Fractions
-    remove_islands: bool
+    remove_islands: bool | Literal["auto"]
 
 
 def study(
