@@ -22,9 +22,9 @@ from safetensors import safe_open
 from _ranks import BACKENDS, TORCHRUN
 from _toy import TINY, tiny_model
 from micro3d_fast import Micrographs, load_model
-from micro3d_fast.diffusion import ResumeError, train
+from micro3d_fast.diffusion import ResumeError, process_group, train
 from micro3d_fast.diffusion.process_group import OtherProcessError, ProcessGroup, current_group
-from micro3d_fast.diffusion.training import CHECKPOINT, DivergedError, learner, run_directory
+from micro3d_fast.diffusion.training import CHECKPOINT, DivergedError, learner
 from micro3d_fast.diffusion.training.options import RECIPES
 from micro3d_fast.diffusion.training.parts import parts_of
 from micro3d_fast.diffusion.unet import PRESETS
@@ -267,7 +267,7 @@ def mixed(out: Path, of_rank_1: dict) -> tuple[type, str]:
 
 
 def apart(folder: Path) -> tuple[type, str]:
-    with mock.patch.object(run_directory, "_PATIENCE", 0.0):
+    with mock.patch.object(process_group, "_PATIENCE", 0.0):
         return refused(folder / str(current_group().rank), {})
 
 
@@ -275,7 +275,7 @@ def test_a_directory_that_only_rank_0_sees_is_refused(ranks, tmp_path):
     (first, _), (other, message) = ranks(2, apart, tmp_path)
     assert first is OtherProcessError
     assert issubclass(other, ValueError)
-    assert "`out` must be a directory that all processes share" in message
+    assert "`out` must be in a directory that all processes share" in message
 
 
 def test_accumulate_of_one_process_is_checked(tmp_path):

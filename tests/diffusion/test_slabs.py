@@ -79,7 +79,7 @@ def made(model: Model, runtime: dict, options: dict) -> list[tuple[np.ndarray, n
     volumes = m3.reconstruct(
         model=model,
         device=options.pop("device", "cpu"),
-        runtime=Runtime(precision="float32", keep_raw=True, **runtime),
+        runtime=Runtime(**{"precision": "float32", "keep_raw": True, **runtime}),
         **{"volume_shape": SHAPE, "n": 1, "seed": 5, **options},
     )
     return [(v.labels, v.fields["raw_labels"], v.provenance) for v in volumes]
@@ -108,6 +108,21 @@ CASES = {
     "coupled": (3, 3, {}, {"sampler": COUPLED, "periodic": (True, False, True), "n": 2}),
     "natural": (2, 2, {}, {"n": 2, "volume_fractions": "natural"}),
     "islands": (3, 2, {}, {"known": known(3), "remove_islands": True, "periodic": True}),
+    "all together": (
+        3,
+        3,
+        {"window": 8, "precision": "bfloat16"},
+        {
+            "volume_shape": (16, 20, 25),
+            "periodic": (False, True, False),
+            "guidance": 1.5,
+            "volume_fractions": "natural",
+            "n": 2,
+            "sampler": SamplerSettings(
+                4, 2, 0.7, rotate=True, hold_mean=True, coupling=(0.1, 0, 0.3)
+            ),
+        },
+    ),
     "raw": (2, 2, {}, {"volume_fractions": None}),
     "thin": (2, 3, {}, {"volume_shape": (4, 20, 24), "periodic": True, "sampler": XY_LAST}),
     "a slab not requested": (2, 3, {}, {"volume_shape": (5, 20, 24), "sampler": XY_LAST}),

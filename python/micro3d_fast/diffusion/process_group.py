@@ -7,9 +7,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import _checks
 from .._device import find_device
@@ -24,10 +26,14 @@ __all__ = [
     "current_group",
     "leave_group",
     "share_of",
+    "shared",
     "torchrun_group",
 ]
 
+T = TypeVar("T")
+
 _left: list[Any] = []  # the group that was left last
+_PATIENCE = 60.0  # seconds after which a network file system shows what another host has written
 
 
 class OtherProcessError(RuntimeError):
@@ -119,6 +125,19 @@ def current_group() -> ProcessGroup:
 def share_of(n: int, k: int, count: int) -> range:
     """Return the k-th of ``count`` nearly equal parts of n things."""
     return range(n * k // count, n * (k + 1) // count)
+
+
+def shared(look: Callable[[], T | None], out: Path) -> T:
+    """Return what another process has written in ``out``, once this one sees it.
+
+    ``look`` returns None as long as it does not.
+    """
+    until = time.monotonic() + _PATIENCE
+    while (found := look()) is None:
+        if time.monotonic() > until:
+            raise _checks.refuse("out", "be in a directory that all processes share", str(out))
+        time.sleep(0.1)
+    return found
 
 
 def _local_device(device: Any) -> torch.device:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,12 @@ from .. import _checks
 from .._atomic import fsync_tree
 from ..io._zarr import CHUNK, import_zarr, parted_zarr, write_slices
 from ..microstructure import Microstructure, plain_json
-from .process_group import ProcessGroup
+from .process_group import ProcessGroup, shared
 from .slabs import Whole
 
 __all__ = ["SEED", "check_out", "store"]
 
 SEED = "{seed}"  # in a path, stands for the seed of each volume
-
-_PATIENCE = 60.0  # seconds after which a network file system shows what another host has written
 
 
 def check_out(out: Any) -> str:
@@ -73,8 +70,7 @@ def store(
                 folder = stack.enter_context(parted_zarr(out, list(parts), shape, chunks, **about))
         folder = Path(group.broadcast(str(folder)))
         with group.together():
-            if not folder.is_dir():
-                raise _not_shared(out)
+            shared(lambda: folder.is_dir() or None, out)
             for name, (_, index, part) in parts.items():
                 if part.size:
                     write_slices(folder, name, index, part)
@@ -82,22 +78,11 @@ def store(
             fsync_tree(folder)
         with group.together():
             stack.close()
-    return _opened(out, about["provenance"])
 
-
-def _opened(out: Path, provenance: Mapping[str, Any]) -> Microstructure:
-    """Open a volume that was just written, once this host sees it."""
-    until = time.monotonic() + _PATIENCE
-    while True:
+    def written() -> Microstructure | None:
         with contextlib.suppress(FileNotFoundError):
             volume = Microstructure.open(out)
-            if volume.provenance == provenance:
-                return volume
-        if time.monotonic() > until:
-            raise _not_shared(out)
-        time.sleep(0.1)
+            return volume if volume.provenance == about["provenance"] else None
+        return None
 
-
-def _not_shared(out: Path) -> Exception:
-    wanted = "lie in a directory that all ranks of the process group share"
-    return _checks.refuse("out", wanted, str(out))
+    return shared(written, out)

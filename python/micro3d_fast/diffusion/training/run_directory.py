@@ -13,7 +13,6 @@ import csv
 import hashlib
 import json
 import math
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from ... import _checks
 from ..._atomic import atomic_write, locked, rescued, sweep
 from ..._printable import csv_text
+from ..process_group import shared
 from .learner import Learner, State
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ SETTINGS = "settings.json"
 HISTORY = "history.csv"
 VERDICTS = "verdicts.csv"
 
-
-_PATIENCE = 60.0  # seconds after which a network file system shows what another host has written
 
 # Settings with which a run may go on otherwise than it began.
 _FREE = ("steps", "precision")
@@ -239,16 +237,14 @@ class RunDirectory:
 
     def restore_same(self, learner: Learner, step: int, seconds: float) -> Progress:
         """Restore the checkpoint that another process has restored, of this step and time."""
-        until = time.monotonic() + _PATIENCE
-        while True:
-            if (self.out / SETTINGS).exists():
-                progress = self.restore(learner)
-                if (learner.step, progress.seconds) == (step, seconds):
-                    return progress
-            if time.monotonic() > until:
-                wanted = f"be a directory that all processes share, with a run at step {step}"
-                raise _checks.refuse("out", wanted, f"{self.out}, at step {learner.step}")
-            time.sleep(0.1)
+
+        def restored() -> Progress | None:
+            if not (self.out / SETTINGS).exists():
+                return None
+            progress = self.restore(learner)
+            return progress if (learner.step, progress.seconds) == (step, seconds) else None
+
+        return shared(restored, self.out)
 
 
 def _digest(tensors: dict[str, torch.Tensor]) -> str:

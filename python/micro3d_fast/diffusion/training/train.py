@@ -26,7 +26,7 @@ from ... import _checks
 from ..._progress import Shown, checked, following
 from ...typing import Device
 from ..model import Model, load_model
-from ..process_group import current_group
+from ..process_group import ProcessGroup, current_group, shared
 from ..termination import Termination
 from .judgement import outcome_of, poor, recent_losses, verdict_record
 from .learner import DivergedError, Learner, State
@@ -227,11 +227,24 @@ def train(
     shown = progress if group.first else False
     with following(shown, "training", on=str(options.device), faster=faster) as bar:
         run(micrographs, out, options, resume, bar.beside(callback))
-    model = load_model(Path(out) / "model")  # exactly what is on disk
+    model = _written(Path(out), group)
     recorded = "training" in model.details  # older versions did not
     if group.first and recorded and poor(model.details):
         warnings.warn(f"the model may be poor: {model.details['training']}", stacklevel=2)
     return model
+
+
+def _written(out: Path, group: ProcessGroup) -> Model:
+    """Return the model of a run, exactly as it is on disk, and the same in all processes."""
+    model = load_model(out / "model") if group.first else None
+    of_first = group.broadcast(model and model.hash)
+
+    def found() -> Model | None:
+        own = model or load_model(out / "model")
+        return own if own.hash == of_first else None
+
+    with group.together():
+        return shared(found, out)
 
 
 def _faster(options: TrainingOptions) -> list[str]:
