@@ -4,8 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+from collections.abc import Iterator
 from dataclasses import replace
 
+import pytest
 import torch
 from torch import nn
 
@@ -15,6 +19,7 @@ from micro3d_fast.diffusion.layers import Condition
 from micro3d_fast.diffusion.model import Model
 from micro3d_fast.diffusion.network_pass import NetworkPass
 from micro3d_fast.diffusion.schedule import Schedule
+from micro3d_fast.diffusion.training import pictures
 from micro3d_fast.diffusion.unet import PRESETS, UNet, UNetConfig
 
 GAIN = {0: 0.8, 1: 0.5, 2: 0.3, 3: 0.6}  # of the linear network, by plane (3: none)
@@ -98,6 +103,15 @@ def calm_model(phases: int = 2, fractions=None) -> Model:
     model = tiny_model(phases, fractions)
     model.net.head.weight.data.mul_(0.2)
     return model
+
+
+@contextlib.contextmanager
+def quick_samples() -> Iterator[None]:
+    """Draw the 2D samples of trainings in 2 passes, not 32: they take most of a short training."""
+    with pytest.MonkeyPatch.context() as patch:
+        quick = functools.partial(pictures.sample_slices, steps=2)
+        patch.setattr(pictures, "sample_slices", quick)
+        yield
 
 
 def field_and_network(

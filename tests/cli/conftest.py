@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 from PIL import Image
 
 import micro3d_fast as m3
+from _toy import quick_samples
 from micro3d_fast import cli
 from volumes import blobs
 
@@ -42,25 +41,14 @@ def model(folder) -> str:
     for plane in ("xy", "xz", "yz"):
         arguments += [f"--{plane}", str(folder / f"{plane}-*.png")]
     arguments += ["--phases", "0:0,255:1", "--voxel-size", "1e-6", "--phase-names", "pore,solid"]
-    with few_passes():
+    with quick_samples():
         assert cli.main(arguments) == 0
     return str(out)
 
 
-@contextlib.contextmanager
-def few_passes() -> Iterator[None]:
-    """Draw the 2D samples of trainings in 2 passes, not 32: they take most of a short training."""
-    from micro3d_fast.diffusion.training import pictures
-
-    with pytest.MonkeyPatch.context() as patch:
-        quick = functools.partial(pictures.sample_slices, steps=2)
-        patch.setattr(pictures, "sample_slices", quick)
-        yield
-
-
 @pytest.fixture(autouse=True)
-def _few_passes() -> Iterator[None]:
-    with few_passes():
+def _quick_samples() -> Iterator[None]:
+    with quick_samples():
         yield
 
 
