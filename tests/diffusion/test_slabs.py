@@ -315,10 +315,12 @@ def test_a_rank_that_cannot_write_leaves_the_former_volume(failing, ranks, tmp_p
         ("volume.npz", ValueError, "`out` must end in .zarr"),
         ("nowhere/volume.zarr", FileNotFoundError, "`out` must lie in an existing directory"),
         ("volume.zarr", ValueError, "`out` must contain {seed} for several volumes"),
+        ("other.zarr", ValueError, "`out` must be a zarr directory, or free, got the file"),
         (3, TypeError, "`out` must be"),
     ],
 )
 def test_refusals_of_out(out, error, message, tmp_path):
+    (tmp_path / "other.zarr").touch()
     out = tmp_path / out if isinstance(out, str) else out
     with pytest.raises(error, match=re.escape(message)):
         m3.reconstruct(SHAPE, plain_model(), out=out, n=2)

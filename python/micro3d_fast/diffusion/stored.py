@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
-from .._atomic import fsync_tree
-from ..io._zarr import CHUNK, import_zarr, parted_zarr, write_slices
+from .._atomic import fsync_tree, try_write
+from ..io._zarr import CHUNK, import_zarr, parted_zarr, require_free, write_slices
 from ..microstructure import Microstructure, plain_json
 from .process_group import ProcessGroup, shared
 from .slabs import Whole
@@ -31,6 +31,8 @@ def check_out(out: Any) -> str:
     import_zarr()
     if not path.parent.is_dir():
         raise FileNotFoundError(f"`out` must lie in an existing directory, got {path}")
+    require_free(path, "out")
+    try_write(path)  # before hours of work
     return str(path)
 
 

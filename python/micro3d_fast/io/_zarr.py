@@ -52,14 +52,18 @@ def import_zarr() -> Any:
     return zarr
 
 
-def _require_free(path: Path) -> None:
+def require_free(path: Path, name: str = "path") -> None:
+    """Refuse a path that holds something else than a .zarr."""
+    wanted = "be a zarr directory, or free"
+    if path.exists() and not path.is_dir():
+        raise refuse(name, wanted, f"the file {path}")
     if path.is_dir() and any(path.iterdir()) and not any((path / n).exists() for n in _METADATA):
-        raise refuse("path", "be a zarr directory, or free", f"{path}, which holds other files")
+        raise refuse(name, wanted, f"{path}, which holds other files")
 
 
 def _write_zarr(path: Path, volume: Microstructure) -> None:
     zarr = import_zarr()
-    _require_free(path)
+    require_free(path)
     with atomic_directory(path) as temporary:
         group = zarr.open_group(str(temporary), mode="w")
         arrays = {"labels": volume.labels, **{f"fields/{n}": a for n, a in volume.fields.items()}}
@@ -93,7 +97,7 @@ def parted_zarr(
 
     At the end the metadata of a volume are added, and the directory is renamed.
     """
-    _require_free(path)
+    require_free(path)
     with atomic_directory(path) as temporary:
         root = import_zarr().open_group(str(temporary), mode="w")
         for name in names:
@@ -277,6 +281,6 @@ ZARR = Format(
     is_directory=True,
     open=_open_zarr,
     requires=import_zarr,
-    require_free=_require_free,
+    require_free=require_free,
     read_options=("name",),
 )
