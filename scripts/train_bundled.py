@@ -4,10 +4,12 @@
 
     python scripts/train_bundled.py fibre-composite separator cathode --runs runs/bundled
 
+    python scripts/train_bundled.py separator --calibrate
     python scripts/train_bundled.py separator --judge
 
-An interrupted run resumes.  The script writes the calibrated model, its settings (model.json) and
-its loss curve (history.csv) to python/micro3d_fast/models/NAME/.
+``--calibrate`` finds the passes and the coupling of the bundled network again.  An interrupted run
+resumes.  The script writes the calibrated model, its settings (model.json) and its loss curve
+(history.csv) to python/micro3d_fast/models/NAME/.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ def main() -> None:
     parser.add_argument("names", nargs="+", choices=list(VOXEL_SIZES))
     parser.add_argument("--runs", type=Path, default=Path("runs/bundled"))
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--calibrate", action="store_true", help="keep the bundled networks")
     parser.add_argument("--judge", action="store_true", help="measure the bundled models instead")
     arguments = parser.parse_args()
     if arguments.threads:
@@ -47,6 +50,8 @@ def main() -> None:
     for name in arguments.names:
         if arguments.judge:
             judge(name)
+        elif arguments.calibrate:
+            report(name, m3.calibrate(name, micrographs_of(name)))
         else:
             train(name, arguments.runs / name)
 
@@ -56,10 +61,15 @@ def specimen(name: str, seed: int) -> m3.Microstructure:
     return GENERATORS[name](VOLUME_SHAPE, seed=seed, voxel_size=VOXEL_SIZES[name])
 
 
+def micrographs_of(name: str) -> m3.Micrographs:
+    """Return the micrographs that a model is trained on."""
+    volume = specimen(name, TRAINING_SEED)
+    return m3.Micrographs.from_volume(volume, images_per_plane=300, seed=0)
+
+
 def train(name: str, run_directory: Path) -> None:
     """Train and calibrate a model and save it in the package."""
-    volume = specimen(name, TRAINING_SEED)
-    micrographs = m3.Micrographs.from_volume(volume, images_per_plane=300, seed=0)
+    micrographs = micrographs_of(name)
     model = m3.train(
         micrographs,
         run_directory,
@@ -67,8 +77,13 @@ def train(name: str, run_directory: Path) -> None:
         callback=progress_printer(name),
     )
     calibration = m3.calibrate(model, micrographs, effort="full", out=run_directory / "calibration")
-    calibration.model.save(MODELS / name)
+    report(name, calibration)
     shutil.copyfile(run_directory / "history.csv", MODELS / name / "history.csv")
+
+
+def report(name: str, calibration: m3.Calibration) -> None:
+    """Save a calibrated model in the package and print what was found."""
+    calibration.model.save(MODELS / name)
     print(f"{name}: {calibration.model}\n{calibration}", flush=True)
 
 
