@@ -155,7 +155,7 @@ def _passes(tried: Sequence[Trial]) -> int:
     change = min(-lowest, most - highest)
     factor = min(max(math.exp(change / slope), 0.5), 2.0)
     passes = min(max(round(last.passes * factor), FEWEST), MOST)
-    return passes if abs(passes - last.passes) > 0.1 * last.passes else last.passes
+    return passes if abs(passes - last.passes) > 0.05 * last.passes else last.passes
 
 
 def _coupling(tried: Sequence[Trial]) -> np.ndarray:
