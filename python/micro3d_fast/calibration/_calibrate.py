@@ -18,7 +18,7 @@ from .._progress import Shown, following
 from ..diffusion import Model
 from ..diffusion.model import check_model
 from ..diffusion.reconstruction import Reconstruction
-from ..diffusion.settings import Coupling, rows_text
+from ..diffusion.settings import CouplingTable, rows_text
 from ..diffusion.volumes import Options
 from ..micrographs import Micrographs
 from ..statistics import Verdict
@@ -73,7 +73,7 @@ class Calibration:
         return self.trials[-1].harmonize
 
     @property
-    def coupling(self) -> Coupling:
+    def coupling(self) -> CouplingTable:
         """Coupling of neighbours: (J_z, J_y, J_x) of each phase, a single one for two phases."""
         return self.trials[-1].coupling
 

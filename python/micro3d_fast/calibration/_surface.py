@@ -22,7 +22,7 @@ import numpy as np
 from .._phases import phase_counts
 from .._planes import IMAGE_AXES, PLANES
 from ..diffusion.labelling import IslandRates, islands, unlike_neighbours
-from ..diffusion.settings import Coupling, scaled_repeats
+from ..diffusion.settings import CouplingTable, scaled_repeats
 from ..micrographs import Micrographs
 
 START, FEWEST, MOST = 20, 12, 60  # passes that are tried
@@ -55,7 +55,7 @@ class Trial:
     """
 
     harmonize: tuple[int, ...]
-    coupling: Coupling
+    coupling: CouplingTable
     passes: int
     surface: tuple[tuple[float, ...], ...]
     seconds: float
@@ -92,7 +92,7 @@ def island_rates(micrographs: Micrographs) -> IslandRates:
 def find_surface(
     pattern: tuple[int, ...],
     micrographs: Micrographs,
-    make: Callable[[tuple[int, ...], Coupling], Sequence[np.ndarray]],
+    make: Callable[[tuple[int, ...], CouplingTable], Sequence[np.ndarray]],
 ) -> list[Trial]:
     """Try passes and couplings until the surface is that of the micrographs; the best is last.
 

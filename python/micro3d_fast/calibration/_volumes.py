@@ -21,7 +21,7 @@ from .._plain_data import load_json_object
 from .._planes import NORMAL
 from ..diffusion import Model
 from ..diffusion.reconstruction import Reconstruction
-from ..diffusion.settings import Coupling, Runtime, default_repeats
+from ..diffusion.settings import CouplingTable, Runtime, default_repeats
 from ..diffusion.training import Teacher, fine_tune
 from ..diffusion.volumes import accept_former_keywords
 from ..micrographs import Micrographs
@@ -99,7 +99,7 @@ class Volumes:
         stage: str,
         *,
         harmonize: tuple[int, ...] | None = None,
-        coupling: Coupling | None = None,
+        coupling: CouplingTable | None = None,
         against: Model | None = None,
         weight: float = 0.0,
         first: int = 0,
@@ -149,7 +149,7 @@ class Volumes:
         self.expect(expected)
         before = self.done
 
-        def volumes(repeats: tuple[int, ...], coupling: Coupling) -> Sequence[np.ndarray]:
+        def volumes(repeats: tuple[int, ...], coupling: CouplingTable) -> Sequence[np.ndarray]:
             chosen: dict[str, Any] = {"harmonize": repeats, "coupling": coupling}
             made[repeats, coupling] = self.make(model, n, stage, first=first, **chosen)
             return [np.asarray(volume.labels) for volume in made[repeats, coupling]]

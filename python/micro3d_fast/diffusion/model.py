@@ -30,7 +30,7 @@ from ..statistics import FractionScatter
 from .labelling import IslandRates, check_island_rates
 from .model_record import FORMAT, ModelFileError, check_identity, read_record, read_weights
 from .schedule import PREDICTIONS, Schedule
-from .settings import Coupling, check_coupling, rows_text
+from .settings import CouplingTable, check_coupling, rows_text
 
 if TYPE_CHECKING:
     import torch
@@ -103,7 +103,7 @@ class Model:
     details: dict[str, Any] = field(default_factory=dict)
     harmonize: tuple[int, ...] | None = None
     fraction_scatter: FractionScatter | None = None
-    coupling: Coupling | None = None
+    coupling: CouplingTable | None = None
     island_rates: IslandRates | None = None
 
     def __post_init__(self) -> None:

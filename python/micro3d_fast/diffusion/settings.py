@@ -21,7 +21,7 @@ __all__ = [
     "QUALITY",
     "RISING",
     "SAMPLERS",
-    "Coupling",
+    "CouplingTable",
     "Repeats",
     "Runtime",
     "Sampler",
@@ -37,14 +37,14 @@ __all__ = [
 ]
 
 Repeats = int | tuple[int, ...]
-Coupling = tuple[tuple[float, ...], ...]  # J along z, y, x: one row, or one for each phase
+CouplingTable = tuple[tuple[float, ...], ...]  # J along z, y, x: one row, or one for each phase
 NO_COUPLING = ((0.0, 0.0, 0.0),)
 
 
 MOST_COUPLING = 2.0
 
 
-def check_coupling(value: Any, n_phases: int | None = None) -> Coupling:
+def check_coupling(value: Any, n_phases: int | None = None) -> CouplingTable:
     """Check the coupling along z, y and x: of all phases, or one after the other."""
     wanted = "be three numbers, for z, y and x, or three for each phase"
     if n_phases == 2:
@@ -85,7 +85,7 @@ class SamplerSettings:
     temperature: float = 1.0  # scale of the noise drawn in a harmonizing pass
     gamma_end: float | None = None  # gamma at the last step, reached linearly; None: constant
     keep_variance: bool = False  # restore the noise variance that a blend (gamma < 1) loses
-    coupling: Coupling = NO_COUPLING  # J of unlike neighbours, see `reconstruct`
+    coupling: CouplingTable = NO_COUPLING  # J of unlike neighbours, see `reconstruct`
 
     def __post_init__(self) -> None:
         _checks.integer(self.steps, name="steps", minimum=1)
