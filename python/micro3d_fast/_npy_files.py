@@ -1,18 +1,19 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""NumPy's .npy and .npz, read without pickle and only if the sizes of header and file agree."""
+"""NumPy's .npy and .npz without pickle, read only if the sizes of header and file agree."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from ._atomic import atomic_write
 from ._checks import refuse_content
 from ._files import DEFLATE, first_line, regular_size, require_fit
 
@@ -74,6 +75,20 @@ def open_npz(path: Path) -> Iterator[NpzArrays]:
     regular_size(path)
     with zipfile.ZipFile(path) as archive:
         yield NpzArrays(archive, str(path))
+
+
+def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a compressed .npz file.
+
+    `numpy.savez_compressed` before numpy 2.3 does not close an archive that meets a full disk.
+    """
+    with (
+        atomic_write(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def _header(file: IO[bytes], size: int, source: str) -> _Header:

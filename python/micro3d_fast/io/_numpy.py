@@ -11,7 +11,7 @@ import numpy as np
 
 from .._atomic import atomic_write
 from .._checks import refuse_content
-from .._npy_files import NpzArrays, open_npz, read_npy
+from .._npy_files import NpzArrays, open_npz, read_npy, write_npz
 from ._format import Content, Format, metadata_json, parse_metadata, pick_array, require_field_shape
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def _write_npz(path: Path, volume: Microstructure) -> None:
     arrays["micro3d_fast"] = np.array(metadata_json(volume, fields=True))
     arrays["voxel_size"] = np.array(volume.voxel_size)  # for other readers; the JSON above decides
     arrays["phase_names"] = np.array(volume.phase_names)
-    with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **arrays)
+    write_npz(path, arrays)
 
 
 def _read_npz(path: Path, name: str | None = None) -> Content:

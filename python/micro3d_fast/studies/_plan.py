@@ -28,6 +28,7 @@ import numpy as np
 from .._atomic import atomic_write
 from .._blocks import spread_evenly
 from .._checks import refuse, refuse_content
+from .._npy_files import write_npz
 from .._plain_data import load_json_object
 from ..diffusion import Model, load_model
 from ..diffusion.settings import SamplerSettings
@@ -255,9 +256,8 @@ def save_micrographs(micrographs: Micrographs, file: Path) -> None:
     names = ("n_phases", "phase_names", "voxel_size", "borrowed", "sources", "voxel_size_source")
     record = {name: getattr(micrographs, name) for name in names}
     text = json.dumps(plain_json(record, name="micrographs"))
-    with atomic_write(file) as path, open(path, "wb") as stream:
-        record_bytes = np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
-        np.savez_compressed(stream, allow_pickle=False, record=record_bytes, **arrays)
+    arrays["record"] = np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
+    write_npz(file, arrays)
 
 
 def load_micrographs(file: Path) -> Micrographs:
