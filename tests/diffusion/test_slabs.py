@@ -341,6 +341,7 @@ def failed(failing: int, interrupted: bool) -> list[str]:
         elif own:
             raise Stop
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
     found = []
     try:
         with mock.patch.object(NetworkPass, "predict", fail):
