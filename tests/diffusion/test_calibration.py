@@ -11,7 +11,7 @@ import pytest
 import micro3d_fast as m3
 from _toy import tiny_model
 from micro3d_fast._planes import IMAGE_AXES
-from micro3d_fast.calibration._surface import find_surface, island_rates
+from micro3d_fast.calibration._surface import Trial, _coupling, find_surface, island_rates
 from micro3d_fast.diffusion.labelling import unlike_neighbours
 from micro3d_fast.diffusion.reconstruction import Reconstruction
 from micro3d_fast.diffusion.settings import scaled_repeats
@@ -100,6 +100,21 @@ def test_passes_are_as_many_as_leave_no_axis_too_rough(micrographs):
     best = find(micrographs, wavy)
     assert 36 <= best.passes <= 60
     assert best.error < 0.02
+
+
+def test_couplings_of_phases_that_act_on_each_other_are_found():
+    response = np.array([[0.9, 0.1, 0.3], [0.2, 0.7, 0.3], [0.6, 0.4, 0.9]])
+    rough = np.array([[1.2, 1.1, 1.1], [1.0, 1.1, 1.0], [1.1, 1.2, 1.1]])
+    trials = []
+
+    def attempt(coupling):
+        surface = rough * np.exp(-response @ coupling)
+        trials.append(Trial((1, 0), coupling.tolist(), 3, surface.tolist(), 0.0))
+
+    attempt(np.zeros((3, 3)))
+    while trials[-1].error > 0.01:
+        attempt(_coupling(trials))
+    assert len(trials) <= 6
 
 
 def test_an_axis_that_no_micrograph_shows_takes_the_mean_of_the_others(micrographs):

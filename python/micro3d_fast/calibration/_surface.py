@@ -16,6 +16,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -31,9 +32,8 @@ CLOSE = 0.01  # relative difference of the surface along each axis at which the 
 _MOST_ROUGH = 1.25  # surface without coupling along an axis
 _STRAIGHT = 1.05  # the same where the surface falls steeply with the passes
 _SLOPE, _STEEP = -0.35, -0.8  # of log surface against log passes: usual; steep
-_RESPONSE = (0.4, 0.9, 2.0)  # fall of log surface with the coupling: least, usual, most
-_MOST_COUPLING = 1.0
-_LEAST_GAIN = 0.9  # of the error from trial to trial, or the search ends
+_RESPONSE = 0.9  # fall of log surface with the coupling, before it is measured
+_LONGEST_STEP, _MOST_COUPLING = 0.4, 1.0
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,8 @@ def find_surface(
     while len(trials) < TRIALS and tried[-1].error > CLOSE:
         trials.append(attempt(tried[-1].passes, _coupling(tried)))
         tried.append(trials[-1])
-        if tried[-1].error > _LEAST_GAIN * tried[-2].error:
-            break
+        if len(tried) > 3 and min(t.error for t in tried[-2:]) > min(t.error for t in tried[:-2]):
+            break  # two trials were no better
     return sorted(trials, key=lambda trial: -trial.error)
 
 
@@ -159,12 +159,16 @@ def _passes(tried: Sequence[Trial]) -> int:
 
 
 def _coupling(tried: Sequence[Trial]) -> np.ndarray:
-    """Return the coupling for which the secants through the last trials give a surface of 1."""
-    last, least = tried[-1], _RESPONSE[0]
-    response = np.full(np.shape(last.coupling), _RESPONSE[1])
-    if len(tried) > 1:
-        change = np.subtract(last.coupling, tried[-2].coupling)
-        fall = tried[-2].logarithms() - last.logarithms()
-        far = np.abs(change) > 0.02  # else it is noise
-        response[far] = np.clip(fall[far] / change[far], least, _RESPONSE[2])
-    return np.clip(last.coupling + last.logarithms() / response, -_MOST_COUPLING, _MOST_COUPLING)
+    """Return the coupling of the next step of Broyden's method towards a surface of 1.
+
+    The couplings of the phases act on the surface of each other.
+    """
+    points = [np.ravel(trial.coupling) for trial in tried]
+    logs = [trial.logarithms().ravel() for trial in tried]
+    slope = -_RESPONSE * np.eye(len(points[0]))
+    for (before, x), (f_before, f) in zip(pairwise(points), pairwise(logs), strict=True):
+        if (step := x - before).any():
+            slope += np.outer(f - f_before - slope @ step, step) / (step @ step)
+    step = np.clip(-np.linalg.lstsq(slope, logs[-1])[0], -_LONGEST_STEP, _LONGEST_STEP)
+    found = np.clip(points[-1] + step, -_MOST_COUPLING, _MOST_COUPLING)
+    return found.reshape(np.shape(tried[-1].coupling))
