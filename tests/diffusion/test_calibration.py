@@ -117,6 +117,14 @@ def test_couplings_of_phases_that_act_on_each_other_are_found():
     assert len(trials) <= 6
 
 
+def test_axes_along_which_micrographs_have_no_surface_are_left_out():
+    layers = np.indices((24, 24, 24))[0].astype(np.uint8) // 3 % 2
+    micrographs = m3.Micrographs.from_volume(layers, images_per_plane=8, seed=0)
+    trials = find_surface(PATTERN, micrographs, lambda *_: [np.moveaxis(layers, 0, 1) ^ layers])
+    assert np.isnan(trials[-1].surface[0][1:]).all()
+    assert trials[-1].surface[0][0] == pytest.approx(1, abs=0.1)
+
+
 def test_an_axis_that_no_micrograph_shows_takes_the_mean_of_the_others(micrographs):
     images = {"xy": micrographs.images["xy"]}
     flat = dataclasses.replace(micrographs, images=images, borrowed={}, sources={})

@@ -49,7 +49,7 @@ class Trial:
     passes : int
     surface : tuple of (z, y, x)
         Share of unlike neighbours of each phase (of both, for two) along each axis, over that of
-        the micrographs.
+        the micrographs; nan where these show none.
     seconds : float
         Per volume.
     """
@@ -105,25 +105,24 @@ def find_surface(
         Makes volumes with given repeats and coupling.
     """
     n_phases = micrographs.n_phases
-    real = unlike_neighbours(
-        (
-            (image, IMAGE_AXES[plane])
-            for plane, images in micrographs.images.items()
-            for image in images
-        ),
-        n_phases,
+    shown = (
+        (image, IMAGE_AXES[plane])
+        for plane, images in micrographs.images.items()
+        for image in images
     )
+    real = np.atleast_2d(unlike_neighbours(shown, n_phases))
 
     def attempt(passes: int, table: np.ndarray) -> Trial:
         repeats, started = scaled_repeats(pattern, passes), time.perf_counter()
         coupling = tuple(tuple(map(float, row)) for row in table)
         volumes = make(repeats, coupling)
         seconds = (time.perf_counter() - started) / len(volumes)
-        made = unlike_neighbours(((v, range(3)) for v in volumes), n_phases)
-        surface = tuple(tuple(map(float, row)) for row in np.atleast_2d(made / real))
+        made = np.atleast_2d(unlike_neighbours(((v, range(3)) for v in volumes), n_phases))
+        ratio = np.divide(made, real, out=np.full_like(made, np.nan), where=real > 0)
+        surface = tuple(tuple(map(float, row)) for row in ratio)
         return Trial(repeats, coupling, passes, surface, seconds)
 
-    free = np.zeros_like(np.atleast_2d(real))
+    free = np.zeros_like(real)
     trials = [attempt(START, free)]
     while len(trials) < TRIALS // 2:
         passes = _passes(trials)
