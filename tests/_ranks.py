@@ -8,7 +8,10 @@ import datetime
 import itertools
 import multiprocessing
 import os
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -25,6 +28,22 @@ TORCHRUN += ["--nproc-per-node", "2", "-m", "micro3d_fast"]
 
 #: For tests of both backends; more than one GPU is needed for NCCL.
 BACKENDS = ["gloo", pytest.param("nccl", marks=pytest.mark.cuda)]
+
+
+def terminated(command: list[str], file: Path, ready: Callable[[], bool], *, within: float) -> str:
+    """Start a command, send SIGTERM once it is ready, and return what it printed, into ``file``."""
+    with file.open("w") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+        until = time.monotonic() + SECONDS
+        while not ready():
+            assert process.poll() is None, file.read_text()
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(within) != 0
+    return file.read_text()
 
 
 class Ranks:

@@ -5,16 +5,14 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import time
 
 import numpy as np
 import pytest
 import zarr
 
 import micro3d_fast as m3
-from _ranks import TORCHRUN
+from _ranks import TORCHRUN, terminated
 
 
 def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -59,17 +57,7 @@ def test_sigterm_to_torchrun_ends_both(tmp_path):
     """Both between two passes, and rank 0 alone prints."""
     command = [*TORCHRUN, "reconstruct", "--model", "separator", "--device", "cpu"]
     command += ["--shape", "32,32,32", "--sampler", "paper", "--out", str(tmp_path / "volume.npz")]
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
-        )
-        until = time.monotonic() + 120
-        while "reconstructing" not in (tmp_path / "log").read_text():
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            assert time.monotonic() < until
-            time.sleep(0.1)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) != 0
-    text = (tmp_path / "log").read_text()
+    log = tmp_path / "log"
+    text = terminated(command, log, lambda: "reconstructing" in log.read_text(), within=60)
     assert text.count("micro3d (rank 0): Stopped; no volume was written") == 1, text
     assert "(rank 1)" not in text

@@ -6,10 +6,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -19,7 +16,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from _ranks import BACKENDS, TORCHRUN
+from _ranks import BACKENDS, TORCHRUN, terminated
 from _toy import TINY, tiny_model
 from micro3d_fast import Micrographs, load_model
 from micro3d_fast.diffusion import ResumeError, process_group, train
@@ -292,18 +289,8 @@ def test_sigterm_to_torchrun_leaves_a_checkpoint(tmp_path):
     command = [*TORCHRUN, "train", "--volume", str(tmp_path / "volume.npy")]
     command += ["--out", str(tmp_path / "run")]
     command += ["--patch", "16", "--batch-size", "2", "--device", "cpu", "--steps", "5000"]
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
-        )
-        until = time.monotonic() + 120
-        while not (tmp_path / "run" / "settings.json").exists():
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            assert time.monotonic() < until
-            time.sleep(0.1)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(120) != 0
-    text = (tmp_path / "log").read_text()
+    settings = tmp_path / "run" / "settings.json"
+    text = terminated(command, tmp_path / "log", settings.exists, within=120)
     assert text.count("micro3d (rank 0): Stopped; the state is saved in") == 1, text
     assert "To resume: torchrun --nproc-per-node 2 -m micro3d_fast train --volume" in text
     assert "(rank 1)" not in text
