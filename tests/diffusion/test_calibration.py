@@ -185,12 +185,12 @@ def calibrate_fully(micrographs, out, **options):
 
 
 def test_full_corrects_the_network_and_resumes(short_loop, micrographs, tmp_path, monkeypatch):
-    values = iter([3.0, 2.5, 2.0, 1.5])
+    values = iter([3.0, 2.8, 2.5, 2.0, 1.5])
     monkeypatch.setattr("micro3d_fast.calibration._loop.deviation", lambda _: next(values))
     events = []
     found = calibrate_fully(micrographs, tmp_path, callback=events.append)
     assert [(r.before, r.weights, r.weight, r.after, r.accepted) for r in found.rounds] == [
-        (3.0, {0.5: 2.5, 1.0: 2.0}, 1.0, 1.5, True)
+        (3.0, {0.0: 2.8, 0.5: 2.5, 1.0: 2.0}, 1.0, 1.5, True)
     ]
     assert found.model.hash != tiny_model().hash
     assert found.model.details["calibration"]["rounds"][0]["weight"] == 1.0
@@ -206,7 +206,7 @@ def test_full_corrects_the_network_and_resumes(short_loop, micrographs, tmp_path
 
     made = {f: f.stat().st_mtime_ns for f in (tmp_path / "round-1").rglob("*.npz")}
     assert len(made) == 2 + 2 + 2 + 2  # lessons, guided by two weights, the result
-    values = iter([3.0, 2.5, 2.0, 1.5])
+    values = iter([3.0, 2.8, 2.5, 2.0, 1.5])
     again = calibrate_fully(micrographs, tmp_path)
     assert again.model.hash == found.model.hash
     assert {f: f.stat().st_mtime_ns for f in made} == made
@@ -217,7 +217,13 @@ def test_full_corrects_the_network_and_resumes(short_loop, micrographs, tmp_path
 def test_full_changes_nothing_that_it_cannot_improve(
     short_loop, micrographs, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("micro3d_fast.calibration._loop.deviation", lambda _: 1.0)
+    judged = []
+
+    def deviation(verdict):
+        judged.append(verdict)
+        return 9.0 if len(judged) == 1 else 1.0  # all lessons; then a few volumes of each weight
+
+    monkeypatch.setattr("micro3d_fast.calibration._loop.deviation", deviation)
     found = calibrate_fully(micrographs, tmp_path)
     assert found.model.hash == tiny_model().hash
     assert [r.accepted for r in found.rounds] == [False]

@@ -45,7 +45,7 @@ class Round:
     before : float
         Mean deviation of the volumes before it, in deviations of real specimens (1 is best).
     weights : dict of float to float
-        The same for each weight of the guidance.
+        The same for each weight of the guidance, 0 for none; of fewer volumes, so smaller.
     weight : float or None
         That of the least deviation; None if the network was not corrected.
     after : float or None
@@ -143,17 +143,20 @@ def _round(
             model, count, stage, first=guided_first, keep=True, against=copy, weight=weight
         )
 
-    weights = {
-        weight: deviation(made.verdict(guided(weight, min(TRIED, lessons))))
+    # The scatter of volumes that are judged together falls with their number, so the ratio to it
+    # grows: only as many volumes can be compared.
+    tried = min(TRIED, lessons)
+    weights = {0.0: deviation(made.verdict(taught[:tried]))} | {
+        weight: deviation(made.verdict(guided(weight, tried)))
         for weight in (WEIGHTS if number == 1 else LATER_WEIGHTS)
     }
     weight = min(weights, key=weights.__getitem__)
-    if weights[weight] >= before:
+    if weight == 0:
         return model, Round(together.outcome, before, weights, weight, None, False), [], []
     teacher = Teacher(model, copy, weight)
     student = made.train(model, guided(weight, lessons), f"{name}/student", STEPS, teacher)
     student = replace(student, details=model.details)
-    trials = made.find_surface(student, min(TRIED, lessons), first=judged_first)
+    trials = made.find_surface(student, tried, first=judged_first)
     student = with_trial(student, trials[-1])
     first, count = judged_first + lessons, min(JUDGED, lessons)
     volumes = made.make(student, count, f"{name}/result", first=first, keep=True)
