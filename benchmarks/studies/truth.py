@@ -36,6 +36,7 @@ from .judging import Table
 from .materials import MATERIALS, Material, real_blocks, training_progress
 
 BLOCKS = 24  # real blocks, at most
+IMAGES = 300  # per plane, at most
 KINDS = ("trained", "quick", "full", "natural")
 SEED = 500  # of the first volume; calibrations use others
 DEFAULT = (
@@ -57,9 +58,11 @@ class Case:
         self.name, self.arguments = name, arguments
         self.material: Material = MATERIALS[name]
         self.truth = self.material.truth(arguments.data)
-        self.folder: Path = arguments.runs / name
+        few = "" if arguments.images == IMAGES else f"-of-{arguments.images}"
+        self.row = f"{name}{few}"
+        self.folder: Path = arguments.runs / self.row
         self.micrographs = m3.Micrographs.from_volume(
-            self.truth, images_per_plane=300, seed=0, phase_names=self.material.names
+            self.truth, images_per_plane=arguments.images, seed=0, phase_names=self.material.names
         )
 
     def model(self, kind: str) -> tuple[m3.Model, float]:
@@ -265,6 +268,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--count", type=int, default=8)
+    parser.add_argument("--images", type=int, default=IMAGES, help="micrographs per plane")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--table", action="store_true", help="print what is there, make nothing")
     parser.add_argument("--picture", type=Path, help="also draw sections of --materials here")
@@ -281,8 +285,8 @@ def main() -> None:
         for kind in arguments.kinds:
             row = judge(case, kind, arguments.count, blocks)
             rest = {k: v for k, v in blocks.items() if k != "curves"}
-            table.put(f"{name} {kind}", {**row, **rest})
-            print(line(name, kind, table.rows[f"{name} {kind}"]), flush=True)
+            table.put(f"{case.row} {kind}", {**row, **rest})
+            print(line(case.row, kind, table.rows[f"{case.row} {kind}"]), flush=True)
     if arguments.picture:
         cases = [Case(name, arguments) for name in arguments.materials]
         picture(cases, arguments.count).savefig(arguments.picture, dpi=130)

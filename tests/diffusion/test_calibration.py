@@ -11,7 +11,13 @@ import pytest
 import micro3d_fast as m3
 from _toy import tiny_model
 from micro3d_fast._planes import IMAGE_AXES
-from micro3d_fast.calibration._surface import Trial, _coupling, find_surface, island_rates
+from micro3d_fast.calibration._surface import (
+    Trial,
+    _coupling,
+    enough_volumes,
+    find_surface,
+    island_rates,
+)
 from micro3d_fast.diffusion.labelling import unlike_neighbours
 from micro3d_fast.diffusion.reconstruction import Reconstruction
 from micro3d_fast.diffusion.settings import scaled_repeats
@@ -141,12 +147,16 @@ def _volumes_of(shares):
     return [row.reshape([n if a == axis else 1 for a in range(3)]) for axis, row in enumerate(rows)]
 
 
+@pytest.mark.parametrize(("edge", "count"), [(16, 8), (48, 5), (64, 2), (128, 2)])
+def test_trials_have_as_many_voxels(edge, count):
+    assert enough_volumes((edge,) * 3) == count
+
+
 def test_quick_finds_repeats_for_the_model(micrographs, monkeypatch):
-    monkeypatch.setattr("micro3d_fast.calibration._surface.TRIALS", 4)  # of 7
+    monkeypatch.setattr("micro3d_fast.calibration._surface.TRIALS", 4)  # of 6
     model, events = tiny_model(), []
-    found = m3.calibrate(
-        model, micrographs, volume_shape=(16, 16, 16), callback=events.append, seed=3
-    )
+    options = {"volume_shape": (16, 16, 16), "volumes": 4, "seed": 3}
+    found = m3.calibrate(model, micrographs, callback=events.append, **options)
     assert 1 <= len(found.trials) <= 4
     best = found.trials[-1]
     assert found.harmonize == found.model.harmonize == best.harmonize

@@ -23,7 +23,7 @@ from ..diffusion.volumes import Options
 from ..micrographs import Micrographs
 from ..statistics import Verdict
 from ._loop import Round, close_loop
-from ._surface import Trial, island_rates
+from ._surface import Trial, enough_volumes, island_rates
 from ._volumes import Volumes, with_trial
 
 if TYPE_CHECKING:
@@ -121,15 +121,15 @@ def calibrate(
     r"""Fit a model's volumes to its micrographs, from these alone.
 
     ``effort="quick"`` finds the number of harmonizing passes and the coupling of neighbours for
-    which volumes have as many unlike neighbours as the micrographs along each axis, within two
-    minutes for a ``"small"`` model on two CPU cores.
-
+    which volumes have as many unlike neighbours as the micrographs along each axis.  It takes as
+    long as twelve volumes of 64\ :sup:`3` voxels at most: for a ``"small"`` model about two minutes
+    on two CPU cores that multiply bfloat16, five on others.
     ``effort="full"`` then corrects the network: a copy of it is trained on slices of its volumes,
     which differ from the micrographs where the composition of three planes is at fault; volumes are
     made by network + w (network - copy), with the weight w whose volumes deviate least; and the
     network is trained to predict what the pair predicts for noised slices of them, so that the
     corrected model costs no more than before.  It takes about 20 minutes for a ``"small"`` model
-    and 64\ :sup:`3` voxels on two CPU cores.  A model whose volumes are consistent with the
+    and 64\ :sup:`3` voxels on two such cores.  A model whose volumes are consistent with the
     micrographs, or that a correction does not improve, stays as it is.
 
     Parameters
@@ -144,7 +144,8 @@ def calibrate(
     volume_shape : int or (nz, ny, nx), optional
         Shape of the volumes; default a cube of the model's training patch.
     volumes : int, optional
-        Volumes of each trial (default 4), and for ``"full"`` lessons of each round (default 16).
+        Volumes of each trial (default 2 to 8, of 2 × 64\ :sup:`3` voxels in all), and for
+        ``"full"`` lessons of each round (default 16).
     rounds : int
         Most rounds of ``"full"``.  Another than the first is made only where the volumes are still
         different, with at most half of the weight.
@@ -188,7 +189,7 @@ def calibrate(
     shape = (model.patch,) * 3 if volume_shape is None else _checked_shape(volume_shape)
     full = effort == "full"
     if volumes is None:
-        volumes = 16 if full else 4
+        volumes = 16 if full else enough_volumes(shape)
     volumes = _checks.integer(volumes, name="volumes", minimum=1, maximum=10_000)
     if out is not None and not full:
         raise _checks.refuse("out", 'be None unless `effort` is "full"', repr(str(out)))

@@ -22,7 +22,7 @@ from ..diffusion.settings import default_repeats
 from ..diffusion.training import Teacher
 from ..microstructure import Microstructure
 from ..statistics import Verdict
-from ._surface import Trial
+from ._surface import Trial, enough_volumes
 from ._volumes import Volumes, with_trial
 
 STEPS = 500  # of the copy, and of the student
@@ -96,7 +96,7 @@ def close_loop(
     )
     done: list[Round] = []
     made.expect(_work(model, made, lessons))
-    trials = made.find_surface(model, min(TRIED, lessons))
+    trials = made.find_surface(model, _of_a_trial(made, lessons))
     model, volumes = with_trial(model, trials[-1]), made.latest
     for number in range(1, rounds + 1):
         found, result, tried, latest = _round(model, made, lessons, number)
@@ -118,6 +118,10 @@ def _work(model: Model, made: Volumes, lessons: int) -> float:
     guided = 2 * (len(WEIGHTS) * tried + lessons - tried)
     steps = STEPS * (made.cost_of_step(model) + made.cost_of_step(model, taught=True))
     return passes * (lessons + guided + min(JUDGED, lessons)) + steps
+
+
+def _of_a_trial(made: Volumes, lessons: int) -> int:
+    return min(max(TRIED, enough_volumes(made.shape)), lessons)
 
 
 def _round(
@@ -156,7 +160,7 @@ def _round(
     teacher = Teacher(model, copy, weight)
     student = made.train(model, guided(weight, lessons), f"{name}/student", STEPS, teacher)
     student = replace(student, details=model.details)
-    trials = made.find_surface(student, tried, first=judged_first)
+    trials = made.find_surface(student, _of_a_trial(made, lessons), first=judged_first)
     student = with_trial(student, trials[-1])
     first, count = judged_first + lessons, min(JUDGED, lessons)
     volumes = made.make(student, count, f"{name}/result", first=first, keep=True)

@@ -27,8 +27,10 @@ from ..diffusion.settings import CouplingTable, scaled_repeats
 from ..micrographs import Micrographs
 
 START, FEWEST, MOST = 20, 12, 60  # passes that are tried
-TRIALS = 7  # at most
-CLOSE = 0.01  # relative difference of the surface along each axis at which the search ends
+TRIALS = 6  # at most
+CLOSE = 0.015  # relative difference of the surface along each axis at which the search ends
+_VOXELS = 2 * 64**3  # of a trial: their surface scatters by about CLOSE
+_FEWEST_VOLUMES, _MOST_VOLUMES = 2, 8
 _MOST_ROUGH = 1.25  # surface without coupling along an axis
 _STRAIGHT = 1.05  # the same where the surface falls steeply with the passes
 _SLOPE, _STEEP = -0.35, -0.8  # of log surface against log passes: usual; steep
@@ -87,6 +89,11 @@ def island_rates(micrographs: Micrographs) -> IslandRates:
     rates = np.divide(counts, pixels, out=np.full_like(counts, -1), where=pixels > 0)
     rates = np.where(rates < 0, rates.max(axis=0), rates)
     return tuple(tuple(map(float, row)) for row in rates)
+
+
+def enough_volumes(shape: Sequence[int]) -> int:
+    """Return how many volumes of a shape (nz, ny, nx) a trial needs."""
+    return min(max(math.ceil(_VOXELS / math.prod(shape)), _FEWEST_VOLUMES), _MOST_VOLUMES)
 
 
 def find_surface(
