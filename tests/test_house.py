@@ -200,6 +200,7 @@ def test_every_public_name_resolves():
     for name in m3.__all__:
         assert getattr(m3, name) is not None, name
     assert set(m3.__all__) <= set(dir(m3))
+    assert not {"Any", "TYPE_CHECKING", "annotations", "importlib"} & set(dir(m3))
 
 
 def test_unknown_name_is_an_attribute_error():

@@ -173,4 +173,5 @@ if not TYPE_CHECKING:  # type checkers report names that do not exist
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC, *_MODULES})
+    hidden = {"Any", "TYPE_CHECKING", "annotations", "importlib"}
+    return sorted({*globals(), *_PUBLIC, *_MODULES} - hidden)

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from . import _checks
-from ._checks import refuse, refuse_content, refuse_type, shown
+from ._checks import refuse, refuse_content, refuse_type, shown, shown_with_type
 from ._grey_images import LOSSY, GreyImage, unique, without_palettes
 from ._otsu import otsu_thresholds
 from ._phases import phase_counts
 
 #: Number of phases, and the function from an image to its labels.
 LabelRule = tuple[int, Callable[[GreyImage], np.ndarray]]
+_EXAMPLE = "such as {0: 0, 255: 1}"
 _NEARLY_EMPTY = 0.005  # share of a class that an automatic threshold should not leave unsaid
 
 
@@ -41,7 +42,9 @@ def label_images(
             )
         count, to_labels = 2, lambda image: image.values.astype(np.uint8)
     elif isinstance(phases, str):
-        _checks.choice(phases, ("labels",), name="phases")
+        if phases != "labels":
+            wanted = "be a map of grey value to phase or 'labels'"
+            raise refuse("phases", wanted, shown(phases), _EXAMPLE)
         count, to_labels = _labels_rule(everything)
     else:
         count, to_labels = _map_rule(phases)
@@ -90,7 +93,7 @@ def _map_rule(phases: Any) -> LabelRule:
     """Return the rule of a map from grey value to phase."""
     if not isinstance(phases, Mapping):
         wanted = "be a map of grey value to phase or 'labels'"
-        raise refuse_type("phases", wanted, type(phases).__name__)
+        raise refuse_type("phases", wanted, type(phases).__name__, _EXAMPLE)
     table, count = _phase_table(phases)
     keys = np.array(sorted(table), dtype=np.float64)
     targets = np.array([table[key] for key in sorted(table)], dtype=np.uint8)
@@ -135,6 +138,10 @@ def _phase_table(phases: Mapping[Any, Any]) -> tuple[dict[float, int], int]:
     for key, phase in phases.items():
         is_bool = isinstance(key, bool | np.bool_)
         value = float(key) if is_bool else _checks.real(key, name="key of phases")
+        if isinstance(phase, str):
+            wanted = "be the number of a phase, from 0"
+            hint = "`phase_names` gives the phases their names"
+            raise refuse_type(f"phases[{key!r}]", wanted, shown_with_type(phase), hint)
         table[value] = _checks.phase_number(phase, name=f"phases[{key!r}]")
     used = set(table.values())
     if used != set(range(len(used))):
@@ -152,6 +159,9 @@ def _threshold_rule(
     """Return the rule of thresholds: class = number of thresholds that a value exceeds."""
     if isinstance(threshold, str):
         cuts = _otsu(everything, threshold, n_phases)
+    elif isinstance(threshold, Mapping):
+        wanted = "be one rule for all planes: numbers, 'otsu' or 'multi-otsu'"
+        raise refuse_type("threshold", wanted, "a map")
     else:
         given = threshold if _is_sequence(threshold) else [threshold]
         cuts = np.array([_checks.real(cut, name="threshold") for cut in given])
@@ -193,7 +203,8 @@ def _class_phases(phases: Any, classes: int) -> np.ndarray:
     table, _ = _phase_table(phases)
     if set(table) != set(range(classes)):
         wanted = f"map the classes 0 ... {classes - 1}, darkest first, where `threshold` is given"
-        raise refuse("phases", wanted, _list(sorted(table)))
+        hint = "leave `phases` out for labels by brightness"
+        raise refuse("phases", wanted, _list(sorted(table)), hint)
     return np.array([table[c] for c in range(classes)], dtype=np.uint8)
 
 

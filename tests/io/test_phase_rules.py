@@ -136,7 +136,8 @@ def test_unknown_grey_values_are_refused_by_name(tmp_path):
         ({"phases": {0: 0, 255: 300}}, ValueError, r"`phases\[255\]` must be an integer 0 ... 255"),
         ({"phases": {"0": 0}}, TypeError, "`key of phases` must be a finite number"),
         ({"phases": [0, 255]}, TypeError, "`phases` must be a map of grey value to phase or 'lab"),
-        ({"phases": "grey"}, ValueError, "`phases` must be 'labels', got 'grey'"),
+        ({"phases": "0:0,255:1"}, ValueError, r"or 'labels', got '0:0,255:1': such as \{0: 0, 255"),
+        ({"phases": {0: "pore"}}, TypeError, "number of a phase, from 0, .*: `phase_names` gives"),
         (
             {"phases": "labels"},
             ValueError,
@@ -176,6 +177,7 @@ def test_unknown_grey_values_are_refused_by_name(tmp_path):
             "2 for `threshold`='otsu', got 3",
         ),
         ({"threshold": 9, "phases": MAP}, ValueError, "map the classes 0 ... 1, darkest first"),
+        ({"threshold": {"yz": "otsu"}}, TypeError, "one rule for all planes: numbers, 'otsu' or"),
         ({"threshold": 9, "phases": "labels"}, TypeError, "must be a map of class"),
     ],
     ids=lambda x: str(x)[:40],

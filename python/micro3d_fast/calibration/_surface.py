@@ -121,7 +121,7 @@ def find_surface(
 
     def attempt(passes: int, table: np.ndarray) -> Trial:
         repeats, started = scaled_repeats(pattern, passes), time.perf_counter()
-        coupling = tuple(tuple(map(float, row)) for row in table)
+        coupling = tuple(tuple(map(float, row)) for row in table.round(4))
         volumes = make(repeats, coupling)
         seconds = (time.perf_counter() - started) / len(volumes)
         made = np.atleast_2d(unlike_neighbours(((v, range(3)) for v in volumes), n_phases))

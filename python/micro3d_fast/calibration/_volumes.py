@@ -27,7 +27,7 @@ from ..diffusion.volumes import accept_former_keywords
 from ..micrographs import Micrographs
 from ..microstructure import Microstructure
 from ..statistics import Verdict, compare
-from ._surface import START, TRIALS, Trial, find_surface
+from ._surface import TRIALS, Trial, find_surface
 
 RATE = 3e-4  # of the trainings
 _STEP = 3.0  # passes of the network that a training step of as many images costs
@@ -145,17 +145,17 @@ class Volumes:
         """Find the passes and coupling of a model; `latest` are the volumes of the best."""
         pattern, stage = default_repeats(model.schedule), "surface"
         made: dict[Any, list[Microstructure]] = {}
-        expected = (TRIALS - 2) * n * START
-        self.expect(expected)
-        before = self.done
+        others, before = self.total, self.done
 
         def volumes(repeats: tuple[int, ...], coupling: CouplingTable) -> Sequence[np.ndarray]:
             chosen: dict[str, Any] = {"harmonize": repeats, "coupling": coupling}
+            left = (TRIALS - len(made)) * n * (len(repeats) + sum(repeats))  # at most
+            self.total = others + self.done - before + left
             made[repeats, coupling] = self.make(model, n, stage, first=first, **chosen)
             return [np.asarray(volume.labels) for volume in made[repeats, coupling]]
 
         trials = find_surface(pattern, self.micrographs, volumes)
-        self.total += self.done - before - expected
+        self.total = others + self.done - before
         self._advance(0, stage)
         self.latest = made[trials[-1].harmonize, trials[-1].coupling]
         return trials

@@ -45,7 +45,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(short_help="Train a model on micrographs.")(train)
-app.command(short_help="Choose the harmonizing passes of a model.")(calibrate)
+app.command(short_help="Fit the volumes of a model to its micrographs.")(calibrate)
 app.command(short_help="Reconstruct volumes with a model.")(reconstruct)
 app.command(short_help="Measure the statistics of a volume.")(characterize)
 app.command("report", short_help="Another name of characterize.")(characterize)

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import math
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,16 +28,23 @@ from .options import (
     Periodic,
     PerPlane,
     PhaseCount,
+    PhaseNames,
     Phases,
     RawShape,
     RawType,
     Seed,
     Threshold,
+    VoxelSize,
+    read_names,
     read_periodic,
     read_shape,
+    read_voxel_size,
 )
 from .progress import CtrlC, Progress
 from .verdict import print_verdict
+
+if TYPE_CHECKING:
+    from ..diffusion import Model
 
 __all__ = ["calibrate"]
 
@@ -60,7 +69,10 @@ Out = Annotated[
 ]
 Volumes = Annotated[
     int | None,
-    typer.Option(help="Volumes of each trial (default 4), of each round of --effort full (16)."),
+    typer.Option(
+        help="Volumes of each trial (default 2 of 64³, up to 8 smaller ones), of each round of "
+        "--effort full (16)."
+    ),
 ]
 Rounds = Annotated[int, typer.Option(help="Most rounds of --effort full.")]
 Save = Annotated[bool, typer.Option("--save", help="Save the result in --model.")]
@@ -95,6 +107,8 @@ def calibrate(
     phases: Phases = None,
     threshold: Threshold = None,
     n_phases: PhaseCount = None,
+    phase_names: PhaseNames = None,
+    voxel_size: VoxelSize = None,
     raw_shape: RawShape = None,
     raw_type: RawType = None,
     array: ArrayName = None,
@@ -124,6 +138,7 @@ def calibrate(
     from ..diffusion.recipe import as_option
 
     loaded = diffusion.load_model(model)
+    _require_details(loaded, read_names(phase_names), read_voxel_size(voxel_size))
     directory = model_directory(model)
     if save and not Path(model).exists():
         fail(f"--model must be a directory where --save is given, got {model}")
@@ -167,3 +182,21 @@ def calibrate(
         found = "".join(f"{as_option(name, value)} " for name, value in options.items())
     name = shlex.quote(str(out) if full and not save else model)
     to_stdout(f"Next: micro3d reconstruct --model {name} {found}--out volume.tif")
+
+
+def _require_details(
+    model: Model, names: Sequence[str] | None, voxel_size: float | tuple[float, ...] | None
+) -> None:
+    """Refuse phase names and a voxel size that are not those of the model."""
+    if names is not None and tuple(names) != model.phase_names:
+        own = ",".join(model.phase_names)
+        fail(f"--phase-names must be those of --model, {own}, got {','.join(names)}")
+    if voxel_size is not None:
+        from .._checks import voxel_size3
+
+        given = voxel_size3(voxel_size)
+        pairs = zip(given, model.voxel_size, strict=True)
+        if not all(math.isclose(mine, own, rel_tol=1e-6) for mine, own in pairs):
+            own = ",".join(f"{size:g}" for size in model.voxel_size)
+            got = ",".join(f"{size:g}" for size in given)
+            fail(f"--voxel-size must be that of --model, {own}, got {got}")

@@ -163,6 +163,8 @@ def read_phases(text: str | None) -> dict[float, int] | str | None:
             key = int(number) if number.is_integer() else number
             if key in phases:
                 fail(f"--phases must name each value once, got {text!r}")
+            if phase.strip().isidentifier():
+                fail(f"--phases must give phases by number, got {text!r}: --phase-names names them")
             phases[key] = int(phase)
         except ValueError:
             fail(f"--phases must be VALUE:PHASE pairs such as 0:0,255:1, or 'labels', got {text!r}")

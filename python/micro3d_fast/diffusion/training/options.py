@@ -40,6 +40,7 @@ RECIPES = {
     "base": Recipe(20_000, 3e-4, "v", "shifted", 0.9995, 500, True, 1000),
     "small": Recipe(3_000, 6e-3, "v", "shifted", 0.998, 100, True, 250),
 }
+PICTURES_APART = 100  # steps at least, by default: a picture takes as long as some steps
 # Of a run that starts from a trained network, which is to keep what it knows.
 FINE_TUNING = {
     name: replace(
@@ -115,7 +116,7 @@ class TrainingOptions:
         put("condition_dropout", _checks.real, minimum=0.0, maximum=1.0)
         put("fraction_condition", _checks.boolean)
         put("save_every", _checks.integer, recipe.save_every, minimum=1)
-        put("samples_every", _checks.integer, max(self.steps // 4, 1), minimum=0)
+        put("samples_every", _checks.integer, max(self.steps // 4, PICTURES_APART), minimum=0)
         object.__setattr__(self, "device", self.group.device(self.device))
         object.__setattr__(self, "precision", compute_dtype(self.precision, self.device))
         object.__setattr__(self, "compile", should_compile(self.compile, self.device))

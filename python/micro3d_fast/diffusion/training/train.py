@@ -130,7 +130,7 @@ def train(
         probability one half, so that the model can be used with and without it (see Notes).
     save_every, samples_every : int, optional
         Steps between checkpoints, and between pictures of 2D samples, which are also judged against
-        the micrographs (default: a quarter of the run; 0 for none).
+        the micrographs (default: a quarter of the run, at least 100; 0 for none).
     precision : {"auto", "bfloat16", "float32"}
         Of the network's arithmetic (weights stay float32).  ``"auto"``: bfloat16 if the
         processor supports it natively.
