@@ -1,14 +1,12 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""Train the universal networks, from which `train(init="universal")` starts.
+"""Train the universal network, from which `train(init="universal")` starts.
 
-    python scripts/train_universal.py --phases 2 --out runs/universal-2 --save
+    python scripts/train_universal.py --out runs/universal --save
 
-    python scripts/train_universal.py --phases 3 --out runs/universal-3 --save
-
-One network per number of phases (1 or 3 channels; more phases start from that of three) learns the
-slices of several hundred random materials.  An interrupted run resumes.  With --save the model goes
-to python/micro3d_fast/models/universal/.
+It learns the slices of several hundred random materials of two phases; a material of more phases
+starts from it too (`diffusion/training/start.py`).  An interrupted run resumes.  With --save the
+model goes to python/micro3d_fast/models/universal/.
 
 A plane has no common meaning in materials whose axes are permuted at random.  The planes are
 nevertheless given, and dropped as often as in any training: so the network learns to do the same
@@ -32,8 +30,9 @@ import numpy as np
 import micro3d_fast as m3
 from micro3d_fast import synthetic
 from micro3d_fast._planes import NORMAL, PLANES
+from micro3d_fast.diffusion.model import bundled_directory
 
-MODELS = Path(__file__).resolve().parents[1] / "python" / "micro3d_fast" / "models" / "universal"
+UNIVERSAL = bundled_directory("universal")
 FIRST_SEED = 1_000_000  # of the materials: small seeds are left for tests and studies
 FEW_IMAGES = 100  # per plane
 
@@ -45,17 +44,17 @@ class RandomMaterials(m3.Micrographs):
     volumes: tuple[np.ndarray, ...] = ()
 
     @classmethod
-    def draw(cls, count: int, n_phases: int, edge: int) -> RandomMaterials:
+    def draw(cls, count: int, edge: int) -> RandomMaterials:
         """Make the materials: 0.9 MB and about 0.4 s each at an edge of 96 voxels."""
         shape, seeds = (edge,) * 3, range(FIRST_SEED, FIRST_SEED + count)
-        volumes = tuple(synthetic.random_material(seed, shape, n_phases).labels for seed in seeds)
+        volumes = tuple(synthetic.random_material(seed, shape).labels for seed in seeds)
         few = volumes[:FEW_IMAGES]
         return cls(
             images={
                 plane: [v.take(edge // 2, axis=NORMAL[plane]) for v in few] for plane in PLANES
             },
-            n_phases=n_phases,
-            phase_names=tuple(f"phase {phase}" for phase in range(n_phases)),
+            n_phases=2,
+            phase_names=("phase 0", "phase 1"),
             voxel_size=(1.0, 1.0, 1.0),
             borrowed={},
             sources={
@@ -91,7 +90,7 @@ class RandomMaterials(m3.Micrographs):
 
     @functools.cached_property
     def _fingerprint(self) -> str:
-        digest = hashlib.sha256(f"random materials 1 phases {self.n_phases}".encode())
+        digest = hashlib.sha256(b"random materials 1 phases 2")
         for volume in self.volumes:
             digest.update(volume)
         return digest.hexdigest()
@@ -100,9 +99,8 @@ class RandomMaterials(m3.Micrographs):
 def main(words: Sequence[str] | None = None) -> None:
     """Train the network that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--phases", type=int, choices=(2, 3), default=2)
     parser.add_argument("--out", type=Path, required=True, help="directory of the run")
-    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--patch", type=int, default=64)
     parser.add_argument("--materials", type=int, default=500)
@@ -112,7 +110,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--save", action="store_true", help="make it the bundled model")
     arguments = parser.parse_args(words)
     started = time.monotonic()
-    materials = RandomMaterials.draw(arguments.materials, arguments.phases, arguments.edge)
+    materials = RandomMaterials.draw(arguments.materials, arguments.edge)
     print(f"{arguments.materials} materials in {time.monotonic() - started:.0f} s", flush=True)
     model = m3.train(
         materials,
@@ -129,7 +127,7 @@ def main(words: Sequence[str] | None = None) -> None:
     )
     print(model)
     if arguments.save:
-        model.save(MODELS / f"{arguments.phases}-phases")
+        model.save(UNIVERSAL)
 
 
 def print_progress(event: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ __all__ = ["UNIVERSAL", "initialize", "origin", "require_network", "starting_mod
 UNIVERSAL = "universal"
 
 
-def starting_model(init: Any, n_phases: int) -> Model | None:
+def starting_model(init: Any) -> Model | None:
     """Return the model that ``init`` of `train` stands for; None without one."""
     if init is None or isinstance(init, Model):
         return init
@@ -31,10 +31,7 @@ def starting_model(init: Any, n_phases: int) -> Model | None:
     if not isinstance(init, str | Path):
         raise _checks.refuse_type("init", wanted, _checks.shown_with_type(init))
     if str(init) == UNIVERSAL and not Path(init).exists():
-        directory = bundled_directory(UNIVERSAL) / f"{min(max(n_phases, 2), 3)}-phases"
-        if not (directory / "model.json").exists():
-            hint = "scripts/train_universal.py trains it"
-            raise _checks.refuse("init", wanted, f"{UNIVERSAL!r}, which is not installed", hint)
+        directory = bundled_directory(UNIVERSAL)
     else:
         directory = _checks.path(init, name="init")
     try:

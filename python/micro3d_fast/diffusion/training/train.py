@@ -140,7 +140,7 @@ def train(
         Start from the weights of this model instead of random ones, with the optimizer as new:
         by default in a fifth of the steps, at a third of the peak learning rate and warm-up.  Its
         network must be that of the preset; it may be of other phases, planes and voxels.
-        ``"universal"`` is a network of many random materials
+        ``"universal"`` is one of many random two-phase materials
         (:func:`micro3d_fast.synthetic.random_material`).
     accumulate : int
         Parts of a batch that are computed one after the other, in as much less memory; the
@@ -201,7 +201,7 @@ def train(
     if not hasattr(micrographs, "sample") or not hasattr(micrographs, "fingerprint"):
         raise _checks.refuse_type("micrographs", "be a Micrographs", type(micrographs).__name__)
     group = arguments["group"] = current_group()
-    arguments["init"] = starting_model(init, micrographs.n_phases)
+    arguments["init"] = starting_model(init)
     if shift is None:
         arguments["shift"] = functools.partial(material_shift, micrographs)
     fields = TrainingOptions.__dataclass_fields__
