@@ -221,6 +221,9 @@ def test_universal_is_installed(tmp_path, phases):
     model = train(micrographs(phases), tmp_path, steps=1, init="universal", **QUICK)
     assert model.details["init"]["source"] == "universal"
     assert start.starting_model("universal").n_phases == 2
+    options = learner(micrographs(phases), init=start.starting_model("universal")).options
+    assert options.recipe.steps == RECIPES["small"].steps // 2
+    assert options.recipe.learning_rate == RECIPES["small"].learning_rate
 
 
 def test_the_start_lowers_the_loss(tmp_path):

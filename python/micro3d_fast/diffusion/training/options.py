@@ -12,6 +12,7 @@ from ... import _checks
 from ..model import Model
 from ..process_group import ProcessGroup
 from ..schedule import KINDS, PREDICTIONS, Schedule
+from .start import UNIVERSAL
 
 if TYPE_CHECKING:
     from ...micrographs import Micrographs
@@ -41,7 +42,7 @@ RECIPES = {
     "small": Recipe(3_000, 6e-3, "v", "shifted", 0.998, 100, True, 250),
 }
 PICTURES_APART = 100  # steps at least, by default: a picture takes as long as some steps
-# Of a run that starts from a trained network, which is to keep what it knows.
+# Of a run that starts from the network of a material, which is to keep what it knows.
 FINE_TUNING = {
     name: replace(
         recipe,
@@ -80,7 +81,12 @@ class TrainingOptions:
 
     @property
     def recipe(self) -> Recipe:
-        return (RECIPES if self.init is None else FINE_TUNING)[self.preset]
+        recipe = RECIPES[self.preset]
+        if self.init is None:
+            return recipe
+        if self.init.details.get("source") == UNIVERSAL:  # it knows no material's coarse structure
+            return replace(recipe, steps=recipe.steps // 2)
+        return FINE_TUNING[self.preset]
 
     def __post_init__(self) -> None:
         from ..device import compute_dtype, should_compile

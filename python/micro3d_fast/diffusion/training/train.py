@@ -138,10 +138,10 @@ def train(
         Compile the network (torch.compile), which takes about a minute; ``"auto"`` does not.
     init : Model, path, "universal" or the name of a bundled model, optional
         Start from the weights of this model instead of random ones, with the optimizer as new:
-        by default in a fifth of the steps, at a third of the peak learning rate and warm-up.  Its
-        network must be that of the preset; it may be of other phases, planes and voxels.
-        ``"universal"`` is one of many random two-phase materials
-        (:func:`micro3d_fast.synthetic.random_material`).
+        by default in a fifth of the steps, at a third of the peak learning rate and warm-up, or
+        from ``"universal"`` in half of the steps.  Its network must be that of the preset; it may
+        be of other phases, planes and voxels.  ``"universal"`` is one of many random two-phase
+        materials (:func:`micro3d_fast.synthetic.random_material`).
     accumulate : int
         Parts of a batch that are computed one after the other, in as much less memory; the
         gradient is the same within rounding.
