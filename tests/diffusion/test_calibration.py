@@ -108,6 +108,15 @@ def test_passes_are_as_many_as_leave_no_axis_too_rough(micrographs):
     assert best.error < 0.02
 
 
+def test_fewer_passes_that_are_too_rough_are_taken_back(micrographs):
+    def lamellae(passes, j):
+        return np.array([1.02 * (20 / passes) ** 1.1, 0.93, 1]) * np.exp(-0.9 * j)
+
+    best = find(micrographs, lamellae)
+    assert best.passes == 20
+    assert best.error < 0.02
+
+
 def test_couplings_of_phases_that_act_on_each_other_are_found():
     response = np.array([[0.9, 0.1, 0.3], [0.2, 0.7, 0.3], [0.6, 0.4, 0.9]])
     rough = np.array([[1.2, 1.1, 1.1], [1.0, 1.1, 1.0], [1.1, 1.2, 1.1]])

@@ -33,6 +33,7 @@ _VOXELS = 2 * 64**3  # of a trial: their surface scatters by about CLOSE
 _FEWEST_VOLUMES, _MOST_VOLUMES = 2, 8
 _MOST_ROUGH = 1.25  # surface without coupling along an axis
 _STRAIGHT = 1.05  # the same where the surface falls steeply with the passes
+_ALIKE = 0.05  # relative difference of passes that is not tried
 _SLOPE, _STEEP = -0.35, -0.8  # of log surface against log passes: usual; steep
 _RESPONSE = 0.9  # fall of log surface with the coupling, before it is measured
 _LONGEST_STEP, _MOST_COUPLING = 0.4, 1.0
@@ -130,13 +131,14 @@ def find_surface(
         return Trial(repeats, coupling, passes, surface, seconds)
 
     free = np.zeros_like(real)
-    trials = [attempt(START, free)]
+    trials, tried = [attempt(START, free)], list[Trial]()
     while len(trials) < TRIALS // 2:
         passes = _passes(trials)
-        if passes in [trial.passes for trial in trials]:
+        tried = [t for t in trials if abs(t.passes - passes) <= _ALIKE * t.passes]
+        if tried:  # also an earlier one, from which the last went too far
             break
         trials.append(attempt(passes, free))
-    tried = trials[-1:]
+    tried = tried[:1] or trials[-1:]
     while len(trials) < TRIALS and tried[-1].error > CLOSE:
         trials.append(attempt(tried[-1].passes, _coupling(tried)))
         tried.append(trials[-1])
@@ -160,8 +162,7 @@ def _passes(tried: Sequence[Trial]) -> int:
     most = math.log(_STRAIGHT if slope < _STEEP else _MOST_ROUGH)
     change = min(-lowest, most - highest)
     factor = min(max(math.exp(change / slope), 0.5), 2.0)
-    passes = min(max(round(last.passes * factor), FEWEST), MOST)
-    return passes if abs(passes - last.passes) > 0.05 * last.passes else last.passes
+    return min(max(round(last.passes * factor), FEWEST), MOST)
 
 
 def _coupling(tried: Sequence[Trial]) -> np.ndarray:
