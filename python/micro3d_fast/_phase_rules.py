@@ -18,6 +18,7 @@ from ._phases import phase_counts
 
 #: Number of phases, and the function from an image to its labels.
 LabelRule = tuple[int, Callable[[GreyImage], np.ndarray]]
+_MAP = "be a map of grey value to phase or 'labels'"
 _EXAMPLE = "such as {0: 0, 255: 1}"
 _NEARLY_EMPTY = 0.005  # share of a class that an automatic threshold should not leave unsaid
 
@@ -43,8 +44,7 @@ def label_images(
         count, to_labels = 2, lambda image: image.values.astype(np.uint8)
     elif isinstance(phases, str):
         if phases != "labels":
-            wanted = "be a map of grey value to phase or 'labels'"
-            raise refuse("phases", wanted, shown(phases), _EXAMPLE)
+            raise refuse("phases", _MAP, shown(phases), _EXAMPLE)
         count, to_labels = _labels_rule(everything)
     else:
         count, to_labels = _map_rule(phases)
@@ -92,8 +92,7 @@ def _labels_rule(everything: Sequence[GreyImage]) -> LabelRule:
 def _map_rule(phases: Any) -> LabelRule:
     """Return the rule of a map from grey value to phase."""
     if not isinstance(phases, Mapping):
-        wanted = "be a map of grey value to phase or 'labels'"
-        raise refuse_type("phases", wanted, type(phases).__name__, _EXAMPLE)
+        raise refuse_type("phases", _MAP, type(phases).__name__, _EXAMPLE)
     table, count = _phase_table(phases)
     keys = np.array(sorted(table), dtype=np.float64)
     targets = np.array([table[key] for key in sorted(table)], dtype=np.uint8)

@@ -124,6 +124,7 @@ def calibrate(
     which volumes have as many unlike neighbours as the micrographs along each axis.  It takes as
     long as twelve volumes of 64\ :sup:`3` voxels at most: for a ``"small"`` model about two minutes
     on two CPU cores that multiply bfloat16, five on others.
+
     ``effort="full"`` then corrects the network: a copy of it is trained on slices of its volumes,
     which differ from the micrographs where the composition of three planes is at fault; volumes are
     made by network + w (network - copy), with the weight w whose volumes deviate least; and the

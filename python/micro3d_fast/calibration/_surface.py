@@ -131,14 +131,17 @@ def find_surface(
         return Trial(repeats, coupling, passes, surface, seconds)
 
     free = np.zeros_like(real)
-    trials, tried = [attempt(START, free)], list[Trial]()
+    base = attempt(START, free)
+    trials = [base]
     while len(trials) < TRIALS // 2:
         passes = _passes(trials)
-        tried = [t for t in trials if abs(t.passes - passes) <= _ALIKE * t.passes]
-        if tried:  # also an earlier one, from which the last went too far
+        known = [t for t in trials if abs(t.passes - passes) <= _ALIKE * t.passes]
+        if known:  # the last, or an earlier one from which the last went too far
+            base = known[0]
             break
-        trials.append(attempt(passes, free))
-    tried = tried[:1] or trials[-1:]
+        base = attempt(passes, free)
+        trials.append(base)
+    tried = [base]
     while len(trials) < TRIALS and tried[-1].error > CLOSE:
         trials.append(attempt(tried[-1].passes, _coupling(tried)))
         tried.append(trials[-1])
