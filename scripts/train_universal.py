@@ -19,7 +19,7 @@ import argparse
 import functools
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -65,7 +65,11 @@ class RandomMaterials(m3.Micrographs):
         )
 
     def sample(
-        self, rng: np.random.Generator, batch_size: int, patch: int
+        self,
+        rng: np.random.Generator,
+        batch_size: int,
+        patch: int,
+        mirrored: Collection[str] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw patches of all slices: flipped, rows for columns, phases for each other."""
         plane = rng.integers(0, len(PLANES), size=batch_size)
@@ -79,6 +83,11 @@ class RandomMaterials(m3.Micrographs):
             crop = crop.T if rng.random() < 0.5 else crop
             labels[b] = rng.permutation(self.n_phases)[crop]
         return labels, plane
+
+    @property
+    def mirrored(self) -> tuple[str, ...]:
+        """Return all planes: patches are flipped at random."""
+        return PLANES
 
     def check(self, patch: int | None = None) -> Any:
         """Compare nothing: planes of many materials need not agree."""

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import hashlib
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from ..microstructure import (
 from ..typing import Images, Labels, VoxelSize
 from ._borrowing import complete_planes
 from ._check import check
+from ._mirror import mirror_symmetric
 from ._patch import measure_patch
 from ._pixel_sizes import voxel_size_of
 from ._report import MicrographReport, describe_sizes
@@ -308,13 +309,31 @@ class Micrographs:
 
     # ---------------------------------------------------------------------------------- sampling
 
+    @functools.cached_property
+    def mirrored(self) -> tuple[str, ...]:
+        """Planes whose images have the law of their mirror images, as far as S2 can tell.
+
+        Where the structure is tilted against the axes they have not.  A plane that is borrowed is
+        taken to be symmetric.
+        """
+        return tuple(
+            plane
+            for plane in PLANES
+            if plane in self.borrowed or mirror_symmetric(self.images[plane], self.n_phases)
+        )
+
     def sample(
-        self, rng: np.random.Generator, batch_size: int, patch: int
+        self,
+        rng: np.random.Generator,
+        batch_size: int,
+        patch: int,
+        mirrored: Collection[str] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw training patches: random plane, image, crop and flips; never rotated.
+        """Draw training patches: random plane, image, crop and flips; never rotated by 90 degrees.
 
         Planes are equally likely; an image of the plane is drawn with probability proportional to
-        its area; every crop of it is equally likely; each axis is flipped with probability 1/2.
+        its area; every crop of it is equally likely.  Each axis is flipped with probability 1/2,
+        in planes that are not mirrored both or none.
 
         Parameters
         ----------
@@ -324,6 +343,8 @@ class Micrographs:
             Number of patches B.
         patch : int
             Side of the square patches in pixels, at most ``min_side``.
+        mirrored : collection of str, optional
+            Planes whose patches may be mirror images; default: those of the attribute.
 
         Returns
         -------
@@ -337,6 +358,7 @@ class Micrographs:
         side = _checks.integer(patch, name="patch", minimum=1)
         if side > self.min_side:
             self._refuse_patch(side)
+        mirrored = self.mirrored if mirrored is None else mirrored
         plane = rng.integers(0, 3, size=count)
         draw = rng.random((count, 5))  # image, row, column, flip, flip
         out = np.empty((count, side, side), dtype=np.uint8)
@@ -348,7 +370,8 @@ class Micrographs:
                 int(u * (n - side + 1)) for u, n in zip(draw[b, 1:3], image.shape, strict=True)
             )
             crop = image[row : row + side, column : column + side]
-            flip = [slice(None, None, -1) if u < 0.5 else slice(None) for u in draw[b, 3:5]]
+            chosen = draw[b, [3, 4 if name in mirrored else 3]]
+            flip = [slice(None, None, -1) if u < 0.5 else slice(None) for u in chosen]
             out[b] = crop[flip[0], flip[1]]
         return out, plane.astype(np.int64, copy=False)
 

@@ -56,7 +56,7 @@ def make_batch(micrographs: Micrographs, options: TrainingOptions, step: int) ->
 
     schedule, device, phases = options.schedule, options.device, micrographs.n_phases
     rng = np.random.default_rng([options.seed, step])
-    labels, plane = micrographs.sample(rng, options.batch_size, options.patch)
+    labels, plane = micrographs.sample(rng, options.batch_size, options.patch, options.mirrored)
     plane = np.where(rng.random(len(plane)) < options.condition_dropout, NO_PLANE, plane)
     # Stratified over the batch: the same uniform law of t with less scatter of the loss.
     n = len(plane)

@@ -53,6 +53,8 @@ class DeviceBatches:
         self._labels = self._labels.to(device)
         self._ends = torch.from_numpy(ends).to(device)
         self._start, self._rows, self._columns = torch.from_numpy(tables).to(device).unbind()
+        mirrored = [plane in options.mirrored for plane in PLANES]
+        self._mirrored = torch.tensor(mirrored, device=device)
         self._bar = torch.from_numpy(options.schedule.alpha_bar).float().to(device)
         self._time = torch.from_numpy(options.schedule.network_time).float().to(device)
 
@@ -75,7 +77,8 @@ class DeviceBatches:
         number = number.gather(0, plane[None])[0]
         columns = self._columns[plane, number]
         row = self._along(draw[2], draw[4], self._rows[plane, number])
-        column = self._along(draw[3], draw[5], columns)
+        flip = torch.where(self._mirrored[plane], draw[5], draw[4])
+        column = self._along(draw[3], flip, columns)
         row = self._start[plane, number][:, None] + row * columns[:, None]
         return self._labels[row[:, :, None] + column[:, None, :]], plane
 

@@ -276,7 +276,7 @@ class Learner:
         m, settings = self.micrographs, self.options.settings(self.micrographs)
         recorded = ("batch_size", "learning_rate", "condition_dropout", "fraction_condition")
         details: dict[str, Any] = {"preset": settings["preset"], "steps": step}
-        details |= {name: settings[name] for name in (*recorded, "seed")}
+        details |= {name: settings[name] for name in (*recorded, "mirrored", "seed")}
         details |= {
             "loss": round(loss, 6),
             "training_seconds": round(seconds, 1),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ... import _checks
+from ..._planes import PLANES
 from ..model import Model
 from ..process_group import ProcessGroup
 from ..schedule import KINDS, PREDICTIONS, Schedule
@@ -77,6 +78,7 @@ class TrainingOptions:
     init: Model | None = None  # whose weights the run starts from
     teacher: Teacher | None = None  # whose predictions are the target
     accumulate: int = 1  # parts of a batch, computed in turn
+    mirrored: tuple[str, ...] = PLANES  # planes whose crops may be mirror images
     group: Any = None  # checked: the ProcessGroup that shares each batch
 
     @property
@@ -165,6 +167,7 @@ class TrainingOptions:
             "learning_rate": self.learning_rate,
             "condition_dropout": self.condition_dropout,
             "fraction_condition": self.fraction_condition,
+            "mirrored": list(self.mirrored),
             "precision": str(self.precision).removeprefix("torch."),
             "voxel_size": list(micrographs.voxel_size),
             "phase_names": list(micrographs.phase_names),

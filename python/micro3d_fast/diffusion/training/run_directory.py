@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import _checks
 from ..._atomic import atomic_write, locked, rescued, sweep
+from ..._planes import PLANES
 from ..._printable import csv_text
 from ..process_group import shared
 from .learner import Learner, State
@@ -130,7 +131,7 @@ class RunDirectory:
         if not isinstance(found, dict):
             raise ResumeError(f"{file} must be JSON written by train, got {found!r}")
         # runs older than these settings
-        found = {"fraction_condition": False, "init": None, **found}
+        found = {"fraction_condition": False, "init": None, "mirrored": list(PLANES), **found}
         other = [k for k in settings if found.get(k) != settings[k]]
         if set(other) <= set(_FREE):
             if "precision" in other:

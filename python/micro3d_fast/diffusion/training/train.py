@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ... import _checks
+from ..._planes import PLANES
 from ..._progress import Shown, checked, following
 from ...typing import Device
 from ..model import Model, load_model
@@ -182,7 +183,8 @@ def train(
     like, as far as crops vary (of 32 x 32 pixels by .03 to .07 in a material whose slices of
     96 x 96 vary by .01 to .02).  Requested fractions should lie in that range.
 
-    Crops are flipped vertically and horizontally, never rotated (paper, Section 2.5).  On one
+    Crops are flipped vertically and horizontally, never rotated (paper, Section 2.5); in planes
+    where the micrographs show tilted structure (`Micrographs.mirrored`) both or none.  On one
     device and number of threads a run repeats bit for bit, also if it was killed and resumed; on
     CUDA as far as the kernels of attention repeat their sums.
 
@@ -202,6 +204,7 @@ def train(
         raise _checks.refuse_type("micrographs", "be a Micrographs", type(micrographs).__name__)
     group = arguments["group"] = current_group()
     arguments["init"] = starting_model(init)
+    arguments["mirrored"] = micrographs.mirrored
     if shift is None:
         arguments["shift"] = functools.partial(material_shift, micrographs)
     fields = TrainingOptions.__dataclass_fields__
@@ -289,6 +292,7 @@ def fine_tune(
         learning_rate=learning_rate,
         condition_dropout=details.get("condition_dropout", 0.1),
         fraction_condition=model.fraction_condition,
+        mirrored=tuple(details.get("mirrored", PLANES)),
         save_every=None,
         samples_every=0,
         precision=precision,
