@@ -34,7 +34,7 @@ from .materials import MATERIALS, tomogram
 BENCH = "verdict"
 COUNTS = (3, 20, 100)  # micrographs per plane
 STEPS = (60, 100)  # of the networks that are far too short
-FAULTS = ("speckle", "dilated", "turned", "independent slices")
+FAULTS = ("speckle", "dilated", "turned", "mirrored", "independent slices")
 FAULT_TRIES = 5  # per fault and set of micrographs; of a network, its two volumes
 BUNDLED = ("fibre-composite", "separator", "cathode")
 BUNDLED_IMAGES, BUNDLED_VOLUMES = 40, 6
@@ -91,6 +91,8 @@ def faulty(fault: str, block: np.ndarray, truth: np.ndarray, rng: np.random.Gene
         return np.where(ndimage.binary_dilation(block == 1), 1, block).astype(np.uint8)
     if fault == "turned":  # the planes are mistaken for each other
         return np.ascontiguousarray(block.transpose(2, 0, 1))
+    if fault == "mirrored":  # which is wrong only where the structure is tilted
+        return np.ascontiguousarray(block[:, ::-1])
     edge = len(block)  # perfect xy slices that do not agree with each other
     return np.stack([block_of(truth, edge, rng)[rng.integers(edge)] for _ in range(edge)])
 
@@ -205,6 +207,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("verdicts"))
     parser.add_argument("--tries", type=int, default=20, help="real specimens per set of images")
     parser.add_argument("--materials", nargs="*", help="only these")
+    parser.add_argument("--cases", nargs="*", help="only these, such as real or mirrored")
     parser.add_argument("--bundled", action="store_true", help="the bundled models instead")
     options = parser.parse_args()
     if options.bundled:
@@ -218,7 +221,7 @@ def main() -> None:
         if options.materials and name not in options.materials:
             continue
         for key, judge in judgements(name, edge, truth, fresh, options.tries, options.out):
-            if key in done:
+            if key in done or (options.cases and key[3] not in options.cases):
                 continue
             verdict = judge()
             worst = verdict.worst

@@ -26,7 +26,8 @@ SHAPES = {"xy": [(8, 9), (11, 30), (16, 8)], "xz": [(10, 12)], "yz": [(9, 9), (1
 def options(**changes):
     keys = {"batch_size": COUNT, "patch": PATCH, "seed": 3, "device": torch.device("cpu")}
     keys |= {"schedule": Schedule(), "prediction": "v", "condition_dropout": 0.1}
-    return types.SimpleNamespace(**keys | {"fraction_condition": True} | changes)
+    keys |= {"fraction_condition": True, "mirrored": PLANES}
+    return types.SimpleNamespace(**keys | changes)
 
 
 def numbered() -> Micrographs:
@@ -41,8 +42,8 @@ def numbered() -> Micrographs:
     return Micrographs(images, 256, ("",) * 256, (1.0,) * 3, {}, {})
 
 
-def drawn(micrographs, step=0):
-    batches = DeviceBatches(micrographs, options())
+def drawn(micrographs, step=0, **changes):
+    batches = DeviceBatches(micrographs, options(**changes))
     batches.prepare(step)
     labels, plane = batches.crops()
     return labels.numpy(), plane.numpy()
@@ -66,7 +67,7 @@ def test_crops_follow_the_law_of_the_micrographs():
     """Planes, images by area, every place, flips: as often as by the law and as on the host."""
     data = numbered()
     device = drawn(data)
-    host = data.sample(np.random.default_rng(0), COUNT, PATCH)
+    host = data.sample(np.random.default_rng(0), COUNT, PATCH, PLANES)
     for labels, plane in (device, host):
         assert np.abs(np.bincount(plane, minlength=3) / COUNT - 1 / 3).max() < 0.015
         place = places(labels, plane, data)  # all are crops of images of their planes
@@ -84,6 +85,18 @@ def test_crops_follow_the_law_of_the_micrographs():
                     assert np.abs(share - 1 / n).max() < 5 * np.sqrt(1 / n / len(at))
         flips = np.bincount(place[:, 3], minlength=4) / COUNT
         assert np.abs(flips - 0.25).max() < 0.015
+
+
+def test_planes_that_are_not_mirrored_are_turned():
+    data = numbered()
+    device = drawn(data, mirrored=("xz",))
+    host = data.sample(np.random.default_rng(0), COUNT, PATCH, ("xz",))
+    for labels, plane in (device, host):
+        flips = places(labels, plane, data)[:, 3]
+        for p, name in enumerate(PLANES):
+            got = np.bincount(flips[plane == p], minlength=4) / (plane == p).sum()
+            law = [0.25] * 4 if name == "xz" else [0.5, 0, 0, 0.5]
+            assert np.abs(got - law).max() < 0.03
 
 
 def test_planes_that_borrow_share_memory():

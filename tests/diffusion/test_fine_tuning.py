@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 import torch
 
+from _tilted import tilted
 from _toy import tiny_model
 from micro3d_fast import Micrographs, load_model, train
 from micro3d_fast.diffusion import ResumeError
 from micro3d_fast.diffusion.model import Model, channel_count
 from micro3d_fast.diffusion.training import start
+from micro3d_fast.diffusion.training.batches import make_batch
 from micro3d_fast.diffusion.training.learner import Learner
 from micro3d_fast.diffusion.training.options import FINE_TUNING, RECIPES, TrainingOptions
+from micro3d_fast.diffusion.training.train import fine_tune
 from micro3d_fast.diffusion.unet import PRESETS, UNet
 
 QUICK = {
@@ -195,11 +198,26 @@ def test_an_interrupted_run_does_not_start_again(model, tmp_path):
     assert resumed.hash == whole.hash
 
 
+def test_crops_of_tilted_planes_are_not_mirrored(tmp_path):
+    """The model knows, and so do the copies that learn from slices of its volumes."""
+    data = Micrographs.from_volume(tilted(48, 1), images_per_plane=10)
+    model = train(data, tmp_path / "run", steps=1, **QUICK)
+    assert model.details["mirrored"] == ["xy", "xz"]
+    copy = fine_tune(model, micrographs(), tmp_path / "copy", steps=1, learning_rate=1e-3)
+    assert copy.details["mirrored"] == ["xy", "xz"]
+    same, other = (
+        [make_batch(data, learner(data, mirrored=planes).options, k).x_t for k in range(8)]
+        for planes in (("xy", "xz", "yz"), ())
+    )
+    assert not all(torch.equal(a, b) for a, b in zip(same, other, strict=True))
+
+
 def test_runs_older_than_this_setting_resume(tmp_path):
     train(micrographs(), tmp_path, steps=2, **QUICK)
     file = tmp_path / "settings.json"
     settings = json.loads(file.read_text())
     assert settings.pop("init", "absent") is None
+    assert settings.pop("mirrored") == ["xy", "xz", "yz"]
     file.write_text(json.dumps(settings))
     train(micrographs(), tmp_path, steps=2, **QUICK)
 

@@ -204,7 +204,7 @@ def test_verdict_prints_and_is_json():
     assert plain["outcome"] == "consistent"
     assert plain["p_value"] == verdict.p_value
     ratios = {d.quantity for d in verdict.deviations}
-    assert ratios == {"S2", "L", "autocovariance", "surface", "islands"}
+    assert ratios == {"S2", "L", "autocovariance", "surface", "tilt", "islands"}
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ def _plane_report(micrographs: Micrographs, plane: str) -> PlaneReport:
         noise=find_noise(images) if repeats else None,
         bars=bars,
         gradients=find_gradients(images, plane, n_phases, independent, lengths) if repeats else (),
+        tilted=plane not in micrographs.mirrored,
     )
 
 

@@ -22,8 +22,9 @@ from ._repeats import Repeats
 class PlaneReport:
     """One plane: number and sizes of its images, volume fractions and their standard error.
 
-    ``lengths`` are the correlation lengths (1/e) along rows' and columns' axis in pixels.  What
-    concerns single images is None or empty for a plane that is borrowed.
+    ``lengths`` are the correlation lengths (1/e) along rows' and columns' axis in pixels;
+    ``tilted`` says that the images differ from their mirror images.  What concerns single images is
+    None or empty for a plane that is borrowed.
     """
 
     plane: str
@@ -37,6 +38,7 @@ class PlaneReport:
     noise: Noise | None = None
     bars: tuple[Bar, ...] = ()
     gradients: tuple[Gradient, ...] = ()
+    tilted: bool = False
 
     @property
     def independent(self) -> float:
@@ -69,6 +71,8 @@ class PlaneReport:
             f"{names[g.phase]} changes by {g.change:+.3f} ± {g.standard_error:.3f} along {g.axis}"
             for g in self.gradients
         ]
+        if self.tilted:
+            parts.append("tilted against the axes, so crops are not mirrored")
         yield f"      {'; '.join(parts)}"
 
 

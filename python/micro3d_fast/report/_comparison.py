@@ -25,7 +25,7 @@ _NAMES = {
 }
 _SYMBOLS = {"S2": "S₂", "L": "L", "autocovariance": "autocov."}
 #: Quantities of one of two phases that follow from those of the other.
-SHARED = ("S2", "autocovariance", "surface")
+SHARED = ("S2", "autocovariance", "surface", "tilt")
 _ROLES = {"S2": "first", "L": "second", "autocovariance": "third"}  # styles of the lines
 
 

@@ -43,7 +43,7 @@ from ._deviation_law import Material, Place
 from ._judge import judge
 from ._resampling import bootstrap_interval, curves, error_of_parts
 from ._samples import Counts, Sample, sample_of
-from ._specimen_law import Quantities, sparse_lags
+from ._specimen_law import Quantities, sparse_lags, tilt_lags
 from .comparison import FUNCTIONS, Comparison, Curve
 from .measures import relative_error
 from .verdict import Verdict
@@ -276,11 +276,12 @@ def _judged(
     for plane in theirs.planes:  # planes of the reference alone show the normals of others
         for axis in IMAGE_AXES[plane]:
             longest.setdefault(axis, min(longest.values()))
+    size = ours.extents.rescaled(scale.factors)
+    tilted = tilt_lags(min([*size.least.values(), *theirs.extents.least.values()]))
     quantities = {
-        axis: Quantities(request.phases, sparse_lags(lag), scale.reference[axis])
+        axis: Quantities(request.phases, sparse_lags(lag), scale.reference[axis], tilted)
         for axis, lag in longest.items()
     }
-    size = ours.extents.rescaled(scale.factors)
     material = Material(theirs, size, quantities)
     laws = {place: material.law(size, *place) for place in pairs}
     chosen, scatter = {}, {}

@@ -13,11 +13,11 @@ import numpy as np
 from .._planes import IMAGE_AXES, NORMAL
 from ._dependence import stack_correlations
 from ._samples import Extents, ImageSample, Sample, VolumeSample, some_slices
-from ._specimen_law import Quantities, RowLaw, island_map, row_law
+from ._specimen_law import Quantities, RowLaw, island_map, row_law, tilt_map
 from ._volume import Flags3, LabelVolume
 
 SLICES = 64  # of a volume that serve as images of its law
-ISLAND_PIXELS = 1 << 22  # examined for islands, per plane
+EXAMINED_PIXELS = 1 << 22  # for islands and tilt, per plane
 _NEIGHBOURS = 48  # images whose correlation is measured
 _FAR = 1e9  # distance of independent images
 _SERIAL = 0.1  # correlation of neighbouring images that counts as dependence
@@ -82,6 +82,10 @@ class Material:
         self.of_volume = isinstance(reference, VolumeSample)
         self.rows: dict[Place, RowLaw] = {}
         self.islands = {p: islands_of(reference, p, self.phases) for p in reference.planes}
+        self.pixels = {
+            plane: np.append(self._tilt(reference, plane), islands.rate)
+            for plane, islands in self.islands.items()
+        }
         stacks = {plane: _stack(reference, plane) for plane in reference.planes}
         for plane, stack in stacks.items():
             images = stack.images if isinstance(stack, Stack) else stack
@@ -97,6 +101,25 @@ class Material:
             plane: stack if isinstance(stack, Stack) else self._placed(stack, plane)
             for plane, stack in stacks.items()
         }
+
+    def of_plane(self, side: Sample, plane: str) -> np.ndarray:
+        """Return tilt and island rate of each phase in the images of a plane, or in slices."""
+        return np.append(self._tilt(side, plane), islands_of(side, plane, self.phases).rate)
+
+    def _tilt(self, side: Sample, plane: str) -> np.ndarray:
+        """Return the tilt of each phase in the images of a plane, or in slices of the volumes."""
+        lags = next(iter(self.quantities.values())).tilt_lags
+        if not lags:
+            return np.zeros(len(self.phases))
+        if isinstance(side, ImageSample):
+            images = side.images[plane]
+            stacks = [image[None] for image in images[:: _every(images)]]
+        else:
+            most = max(1, EXAMINED_PIXELS // sum(v[0].size for v in side.volumes))
+            stacks = [np.stack(some_slices(v, NORMAL[plane], most)) for v in side.volumes]
+        maps = [tilt_map(stack, self.phases, lags) for stack in stacks]
+        total = np.sum([found.sum((1, 2, 3), dtype=float) for found in maps], axis=0)
+        return total / sum(found[0].size for found in maps)
 
     def independent_images(self, plane: str) -> float:
         """Return the number of independent images that the images of a plane amount to."""
@@ -120,7 +143,9 @@ class Material:
         normal = normal / generated.count[plane]
         of_specimen = self._of_images(plane, axis, size, lost) * normal
         groups = quantities.of_feature
-        variance = _MARGIN * (own.variance + beside.variance) / 2 / (1 - lost[groups])
+        rows = (own.variance + beside.variance) / 2
+        rows[quantities.tilts] = own.variance[quantities.tilts]  # each plane has a tilt of its own
+        variance = _MARGIN * rows / (1 - lost[groups])
         specimen, spread = variance * of_specimen[groups], variance * of_reference[groups]
         # Islands are at least as scattered as independent ones.
         islands, last = self.islands[plane], -len(self.phases)
@@ -212,15 +237,19 @@ def islands_of(side: Sample, plane: str, phases: tuple[int, ...]) -> Islands:
 
     if isinstance(side, ImageSample):
         images = side.images[plane]
-        step = -(-len(images) * images[0].size // ISLAND_PIXELS)
         normal = 0
-        volumes = [LabelVolume(image[None], None, 2) for image in images[::step]]
+        volumes = [LabelVolume(image[None], None, 2) for image in images[:: _every(images)]]
     else:
         volumes = [LabelVolume(volume, None, 3) for volume in side.volumes]
     y, x = IMAGE_AXES[plane]
     halo = 2 * (0 in (y, x)), 2 * (1 in (y, x)), 2 * (2 in (y, x))
     total = np.sum([volume.total(measure, halo=halo) for volume in volumes], axis=0)
     return Islands(total[:-1], int(total[-1]))
+
+
+def _every(images: list[np.ndarray]) -> int:
+    """Return which images are examined: every second, third, ..."""
+    return -(-len(images) * images[0].size // EXAMINED_PIXELS)
 
 
 def _stack(reference: Sample, plane: str) -> Stack | list[np.ndarray]:

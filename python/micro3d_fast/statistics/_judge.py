@@ -23,9 +23,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._planes import AXIS_NAMES, IMAGE_AXES
-from ._deviation_law import DeviationLaw, Islands, Material, Place, islands_of
+from ._deviation_law import DeviationLaw, Material, Place
 from ._samples import Sample
-from ._specimen_law import Quantities, surface
+from ._specimen_law import OF_PLANE, Quantities, surface
 from .verdict import Deviation, Verdict
 
 DRAWS = 1000
@@ -73,19 +73,19 @@ def judge(
     raw : array (P,), optional
         Volume fractions before they were matched.
     same_pixels : bool
-        The pixels of both sides have the same size; otherwise their islands are not comparable.
+        The pixels of both sides have the same size; otherwise islands and tilt are not comparable.
     seed : int
         Of the draws.
     """
     rng = np.random.default_rng([seed, DRAWS])
     judged: list[Judged] = []
     for plane in dict.fromkeys(plane for plane, _ in curves):
-        islands = islands_of(generated, plane, material.phases), material.islands[plane]
+        of_plane = material.of_plane(generated, plane), material.pixels[plane]
         for axis in IMAGE_AXES[plane]:
             pair, law = curves[plane, axis], laws[plane, axis]
             quantities = material.quantities[axis]
-            found = _judge_axis((plane, axis), pair, islands, law, quantities, names, rng)
-            judged += [j for j in found if same_pixels or j.deviation.quantity != "islands"]
+            found = _judge_axis((plane, axis), pair, of_plane, law, quantities, names, rng)
+            judged += [j for j in found if same_pixels or j.deviation.quantity not in OF_PLANE]
     if raw is not None:
         judged += _judge_fractions(raw, curves, laws, material, names, rng)
     independent = {plane: material.independent_images(plane) for plane, _ in curves}
@@ -96,36 +96,39 @@ def judge(
 def _judge_axis(
     place: Place,
     pair: tuple[np.ndarray, np.ndarray],
-    islands: tuple[Islands, Islands],
+    of_plane: tuple[np.ndarray, np.ndarray],
     law: DeviationLaw,
     quantities: Quantities,
     names: Sequence[str],
     rng: np.random.Generator,
 ) -> Iterator[Judged]:
-    """Yield the quantities along one axis of a plane; the islands with its second axis."""
+    """Yield the quantities along one axis of a plane; those of the plane with its second axis."""
     plane, axis = place
     made, real = (
-        _features(c[..., quantities.lags], i.rate) for c, i in zip(pair, islands, strict=True)
+        _features(c[..., quantities.lags], r) for c, r in zip(pair, of_plane, strict=True)
     )
     variance = law.specimen + law.reference + (_TOLERANCE * real) ** 2
     drawn = quantities.sums(np.abs(_draws(law, rng) * np.sqrt(variance)))
     observed = quantities.sums(np.abs(made - real))
     examined = quantities.sums(np.abs(real))
-    sides = [_sums(c, i.rate) for c, i in zip(pair, islands, strict=True)]  # over all lags
-    apart = _sums(pair[0] - pair[1], islands[0].rate - islands[1].rate)
+    sides = [_sums(c, r) for c, r in zip(pair, of_plane, strict=True)]  # over all lags
+    apart = np.abs(_sums(pair[0] - pair[1], of_plane[0] - of_plane[1]))
+    phi = pair[1][0, :, 0]
+    spread = dict(zip(quantities.phases, phi - phi**2, strict=True))
     shares = quantities.sums(law.reference) / np.maximum(quantities.sums(variance), 1e-300)
     for k, (name, phase) in enumerate(quantities.names):
-        direction = AXIS_NAMES[axis]
-        if name == "islands":
-            if axis != IMAGE_AXES[plane][1]:
-                continue
-            direction = ""
+        if name in OF_PLANE and axis != IMAGE_AXES[plane][1]:
+            continue
+        direction = "" if name in OF_PLANE else AXIS_NAMES[axis]
+        given, seen = sides[1][k], examined[k]
+        if name == "tilt":  # which may be 0
+            given = seen = spread[phase]
         yield _judged(
             (name, phase, names[phase], plane, direction, float(sides[0][k]), float(sides[1][k])),
-            _ratio(float(apart[k]), float(sides[1][k])),
+            _ratio(float(apart[k]), float(given)),
             float(observed[k]),
             drawn[:, k],
-            float(examined[k]),
+            float(seen),
             float(shares[k]),
         )
 
@@ -159,15 +162,14 @@ def _judge_fractions(
         )
 
 
-def _sums(curves: np.ndarray, islands: np.ndarray) -> np.ndarray:
-    """Return the absolute sums over all lags, one per quantity, of curves and island rates."""
-    edges = surface(curves[0])
-    return np.abs(np.concatenate([np.abs(curves).sum(-1).ravel(), edges, islands]))
+def _sums(curves: np.ndarray, of_plane: np.ndarray) -> np.ndarray:
+    """Return the absolute sums over all lags of curves, and the other quantities."""
+    return np.concatenate([np.abs(curves).sum(-1).ravel(), surface(curves[0]), of_plane])
 
 
-def _features(curves: np.ndarray, islands: np.ndarray) -> np.ndarray:
-    """Return the features of curves (3, P, lags) and of island rates (P,)."""
-    return np.concatenate([curves.ravel(), surface(curves[0]), islands])
+def _features(curves: np.ndarray, of_plane: np.ndarray) -> np.ndarray:
+    """Return the features of curves (3, P, lags), and those of the plane (2 P,)."""
+    return np.concatenate([curves.ravel(), surface(curves[0]), of_plane])
 
 
 def _draws(law: DeviationLaw, rng: np.random.Generator) -> np.ndarray:

@@ -21,6 +21,7 @@ rows the sum over a noisy tail of ρ is replaced by that of Geyer [2]_, up to it
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,9 +31,11 @@ from .._blocks import spread_evenly
 from ._samples import count_lines
 
 FUNCTIONS = ("S2", "L", "autocovariance")  # curves among the quantities of a row
+OF_PLANE = ("tilt", "islands")  # quantities that no direction belongs to
 MAX_ROWS = 6144  # rows examined per direction
 MAX_POSITIONS = 128  # rows of an image examined
 _SHORT_LAGS = 8  # all lags up to this one are examined, then fewer and fewer
+_TILT_LAGS = (1, 2, 4, 8)
 _GOLDEN = 0.618  # spreads windows over the rows of large images
 _FEWEST = 24  # windows that show the dependence between the quantities
 _IMAGES = 14  # examined at least, rather than several windows of each image
@@ -54,6 +57,7 @@ class Quantities:
     phases: tuple[int, ...]
     lags: np.ndarray  # examined, in steps
     step: int = 1  # voxels of the reference
+    tilt_lags: tuple[int, ...] = ()
 
     @property
     def voxels(self) -> np.ndarray:
@@ -63,7 +67,7 @@ class Quantities:
     @property
     def names(self) -> list[tuple[str, int]]:
         """Name and phase of each quantity."""
-        return [(name, p) for name in (*FUNCTIONS, "surface", "islands") for p in self.phases]
+        return [(name, p) for name in (*FUNCTIONS, "surface", *OF_PLANE) for p in self.phases]
 
     @property
     def of_feature(self) -> np.ndarray:
@@ -83,14 +87,21 @@ class Quantities:
         of_curve = np.diff(edges)
         return np.concatenate([of_curve if n in FUNCTIONS else np.ones(1) for n, _ in self.names])
 
-    def persistent(self, share: np.ndarray) -> np.ndarray:
-        """Return shares per quantity where those of islands are at least those of the surface.
+    @property
+    def tilts(self) -> slice:
+        """Features, and quantities, of the tilt, counted from the end."""
+        return slice(-2 * len(self.phases), -len(self.phases))
 
-        A plane does not show how far its islands reach along its normal; the surface does.
+    def persistent(self, share: np.ndarray) -> np.ndarray:
+        """Return shares per quantity with least values for those of a plane.
+
+        A plane does not show how far its islands and its tilt reach along its normal; the surface
+        does, and S2.
         """
         count = len(self.phases)
         out = share.copy()
-        out[-count:] = np.maximum(share[-count:], share[-2 * count : -count])
+        out[-count:] = np.maximum(share[-count:], share[-3 * count : -2 * count])
+        out[self.tilts] = np.maximum(share[self.tilts], share[:count])
         return out
 
     def sums(self, features: np.ndarray) -> np.ndarray:
@@ -98,8 +109,10 @@ class Quantities:
         starts = np.flatnonzero(np.diff(self.of_feature, prepend=-1))
         return np.add.reduceat(features * self.weights, starts, axis=-1)
 
-    def features(self, s2: np.ndarray, path: np.ndarray, islands: np.ndarray) -> np.ndarray:
-        """Return features (..., F) of S2 and L (..., P, lags) and islands (..., P).
+    def features(
+        self, s2: np.ndarray, path: np.ndarray, tilt: np.ndarray, islands: np.ndarray
+    ) -> np.ndarray:
+        """Return features (..., F) of S2 and L (..., P, lags), tilt and islands (..., P).
 
         The autocovariance is linearized about the mean, so that the mean over rows is a statistic
         of the whole.
@@ -111,7 +124,7 @@ class Quantities:
         slope = 2 * phi + scaled * (1 - 2 * phi)
         autocovariance = (s2 - slope * s2[..., :1]) / spread
         flat = [x.reshape(*x.shape[:-2], -1) for x in (s2, path, autocovariance)]
-        return np.concatenate([*flat, surface(s2), islands], axis=-1)
+        return np.concatenate([*flat, surface(s2), tilt, islands], axis=-1)
 
 
 def surface(s2: np.ndarray) -> np.ndarray:
@@ -131,6 +144,32 @@ def island_map(images: np.ndarray, phases: Sequence[int]) -> np.ndarray:
     ):
         alone &= inner != near
     return np.stack([alone & (inner == p) for p in phases])
+
+
+def tilt_lags(least: float) -> tuple[int, ...]:
+    """Return the lags whose tilt is examined in images of such extents; none in tiny ones."""
+    return tuple(lag for lag in _TILT_LAGS if 8 * lag <= least) if least >= 16 else ()
+
+
+def tilt_map(images: np.ndarray, phases: Sequence[int], lags: Sequence[int]) -> np.ndarray:
+    """Return S2(k, l) - S2(k, -l), mean over the lags k and l, of each pixel of images.
+
+    Where structure is tilted against the axes its mean is not 0.  Shape (P, ..., rows, columns),
+    less the longest lag.
+    """
+    longest = lags[-1]
+    rows, columns = (n - longest for n in images.shape[-2:])
+    out = np.zeros((len(phases), *images.shape[:-2], rows, columns), dtype=np.int8)
+    for found, phase in zip(out, phases, strict=True):
+        inside = (images == phase).view(np.int8)
+        corner = {
+            (k, m): inside[..., k : k + rows, m : m + columns]
+            for k, m in itertools.product((0, *lags), repeat=2)
+        }
+        for k, m in itertools.product(lags, repeat=2):
+            found += corner[0, 0] & corner[k, m]
+            found -= corner[0, m] & corner[k, 0]
+    return out / np.float32(len(lags) ** 2)
 
 
 @dataclass(frozen=True)
@@ -176,7 +215,12 @@ def row_law(
     if min(t, length) > 2:
         inner = np.moveaxis(island_map(stack, quantities.phases).mean(-1), 0, -1)
         islands = np.pad(inner, ((0, 0), (0, 0), (1, 1), (0, 0)), mode="edge")
-    x = quantities.features(values[..., 0, :, :], values[..., 1, :, :], islands).astype(np.float32)
+    tilt = np.zeros_like(islands)
+    if tilt_lags := quantities.tilt_lags:
+        inner = np.moveaxis(tilt_map(stack, quantities.phases, tilt_lags).mean(-1), 0, -1)
+        tilt = np.pad(inner, ((0, 0), (0, 0), (0, tilt_lags[-1]), (0, 0)), mode="edge")
+    s2, path = values[..., 0, :, :], values[..., 1, :, :]
+    x = quantities.features(s2, path, tilt, islands).astype(np.float32)
     mean = x.mean((0, 1, 2), dtype=float)
     x -= mean.astype(np.float32)
     return RowLaw(

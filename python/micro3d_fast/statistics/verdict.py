@@ -17,6 +17,7 @@ QUANTITIES = {
     "L": "lineal path",
     "autocovariance": "autocovariance",
     "surface": "specific surface",
+    "tilt": "tilt against the axes",
     "islands": "number of single-pixel islands",
     "fraction": "volume fraction before matching",
 }
@@ -30,8 +31,9 @@ class Deviation:
     ----------
     quantity : str
         ``"S2"``, ``"L"``, ``"autocovariance"`` (curves); ``"surface"`` (unlike neighbours per
-        pixel pair), ``"islands"`` (single-pixel islands per pixel), ``"fraction"`` (before the
-        fractions were matched).
+        pixel pair), ``"tilt"`` (S2 along one diagonal less that along the other, mean over some
+        lags), ``"islands"`` (single-pixel islands per pixel), ``"fraction"`` (before the fractions
+        were matched).
     phase : int
     phase_name : str
     plane : str
@@ -41,7 +43,8 @@ class Deviation:
     generated, reference : float
         The two values; of a curve, the sums over its lags.
     error : float
-        Absolute deviation over the reference's value; of a curve ``Σ |Δ| / Σ reference``.
+        Absolute deviation over the reference's value; of a curve ``Σ |Δ| / Σ reference``; of the
+        tilt over φ - φ², where φ is the volume fraction.
     expected : float
         Mean of ``error`` of a real specimen of the same size against this reference.
     ratio : float
@@ -65,7 +68,7 @@ class Deviation:
     def __str__(self) -> str:
         where = f" in {self.plane}" if self.plane else ""
         along = f" along {self.direction}" if self.direction else ""
-        if self.reference == 0 and self.quantity != "islands":
+        if self.reference == 0 and self.quantity not in ("islands", "tilt"):
             return f"the reference shows no {self.phase_name}{where}, the generated side does"
         times = f"{self.ratio:.2g}" if self.ratio < 10 else f"{min(self.ratio, 9999):.0f}"
         return (
