@@ -164,7 +164,7 @@ class TestPage:
             d
             for d in compared.verdict.deviations
             if d.phase == 1
-            or d.quantity not in ("S2", "autocovariance", "surface")
+            or d.quantity not in ("S2", "autocovariance", "surface", "tilt")
             or d == compared.verdict.worst
         ]
         assert ratios == [d.ratio for d in shown]
