@@ -132,11 +132,19 @@ def real(
 
 def rows(value: Any, columns: int, *, name: str, wanted: str) -> tuple[tuple[float, ...], ...]:
     """Return at least one row of so many finite numbers."""
+    value = value.tolist() if isinstance(value, np.ndarray) else value
     found = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else ()
     for row in found or [None]:
         if isinstance(row, str | bytes) or not isinstance(row, Sequence) or len(row) != columns:
             raise refuse(name, wanted, shown(value))
     return tuple(tuple(real(number, name=name) for number in row) for row in found)
+
+
+def voxel_size_of_model(found: Sequence[float], own: Sequence[float], *, name: str) -> None:
+    """Refuse another voxel size than the model's, where both are known."""
+    in_voxels = (1.0, 1.0, 1.0) in (tuple(found), tuple(own))
+    if not in_voxels and not np.allclose(found, own, rtol=1e-3, atol=0.0):
+        raise refuse(name, f"have the voxel size of the model, {own}", str(found))
 
 
 def boolean(value: Any, *, name: str) -> bool:

@@ -255,9 +255,10 @@ def test_reconstruct_reports(run, model, folder, tmp_path):
 def test_reconstruct_reports_several_volumes(run, model, folder, tmp_path):
     code, said, err = run(
         "reconstruct", "--model", model, "--shape", 16, "--passes", 5, "--count", 3, "--seed", 4,
-        "--out", tmp_path / "v.npz", "--volume", folder / "v.tif", "--report", tmp_path / "r",
+        "--out", tmp_path / "v{seed}.npz", "--volume", folder / "v.tif", "--report", tmp_path / "r",
     )  # fmt: skip
     assert code == 0, err
+    assert sorted(f.name for f in tmp_path.glob("*.npz")) == ["v4.npz", "v5.npz", "v6.npz"]
     assert "\nVerdict: different: the " in said
     record = json.loads((tmp_path / "r" / "report.json").read_text(encoding="utf-8"))
     assert record["comparison"]["full"]["generated"].startswith("3 volumes of 16")

@@ -11,6 +11,7 @@ import pytest
 import micro3d_fast as m3
 from _toy import tiny_model
 from micro3d_fast._planes import IMAGE_AXES
+from micro3d_fast.calibration._loop import _shown
 from micro3d_fast.calibration._surface import (
     Trial,
     _coupling,
@@ -216,9 +217,12 @@ def test_full_corrects_the_network_and_resumes(short_loop, micrographs, tmp_path
     stages = list(dict.fromkeys(e["stage"] for e in events))
     assert stages == [
         "surface", "round-1/lessons", "round-1/copy", "round-1/guided-0.5", "round-1/guided-1",
-        "round-1/student", "round-1/result",
+        "round-1/student", "round-1/result", "finished",
     ]  # fmt: skip
     assert events[-1]["pass_index"] == events[-1]["passes"]
+    assert found.model.island_rates == island_rates(micrographs)
+    for name in ("phase_names", "volume_fractions", "patch", "voxel_size", "fraction_scatter"):
+        assert getattr(found.model, name) == getattr(tiny_model(), name)
     saved = m3.load_model(tmp_path)
     assert saved.harmonize == found.harmonize
     assert saved.details == found.model.details
@@ -226,11 +230,40 @@ def test_full_corrects_the_network_and_resumes(short_loop, micrographs, tmp_path
     made = {f: f.stat().st_mtime_ns for f in (tmp_path / "round-1").rglob("*.npz")}
     assert len(made) == 2 + 2 + 2 + 2  # lessons, guided by two weights, the result
     values = iter([3.0, 2.8, 2.5, 2.0, 1.5])
+    monkeypatch.setattr("micro3d_fast.calibration._surface.START", 6)  # as a later version may
     again = calibrate_fully(micrographs, tmp_path)
     assert again.model.hash == found.model.hash
+    assert again.trials == found.trials
+    assert again.verdict == found.verdict
     assert {f: f.stat().st_mtime_ns for f in made} == made
-    with pytest.raises(ValueError, match="`out` must be empty or hold a calibration of the same"):
-        calibrate_fully(micrographs, tmp_path, seed=1)
+    for other in ({"seed": 1}, {"known": np.full((16, 16, 16), 255, np.uint8)}):
+        with pytest.raises(
+            ValueError, match="`out` must be empty or hold a calibration of the sam"
+        ):
+            calibrate_fully(micrographs, tmp_path, **other)
+
+
+def test_options_that_are_arrays_are_told_apart():
+    first = np.full((16, 16, 16), 255, np.uint8)
+    other = first.copy()
+    other[8, 8, 8] = 1
+    assert repr(first) == repr(other)  # which numpy shortens
+    assert _shown(first) != _shown(other)
+    assert _shown(first) == _shown(first.copy())
+
+
+def test_a_trial_is_read_as_it_was_written():
+    trial = Trial((1, 0), ((0.1, 0.0, -0.2),), 3, ((1.5, np.nan, 1.0),), 2.0)
+    read = Trial.of(json.loads(json.dumps(trial.record())))
+    assert repr(read) == repr(trial)
+
+
+def test_other_files_are_not_overwritten(micrographs, tmp_path):
+    tiny_model().save(tmp_path / "model")
+    before = m3.load_model(tmp_path).hash
+    with pytest.raises(ValueError, match="`out` must be empty or hold a calibration, got "):
+        calibrate_fully(micrographs, tmp_path)
+    assert m3.load_model(tmp_path).hash == before
 
 
 def test_full_changes_nothing_that_it_cannot_improve(
@@ -243,7 +276,9 @@ def test_full_changes_nothing_that_it_cannot_improve(
         return 9.0 if len(judged) == 1 else 1.0  # all lessons; then a few volumes of each weight
 
     monkeypatch.setattr("micro3d_fast.calibration._loop.deviation", deviation)
-    found = calibrate_fully(micrographs, tmp_path)
+    events = []
+    found = calibrate_fully(micrographs, tmp_path, callback=events.append, runtime=None)
+    assert events[-1]["pass_index"] == events[-1]["passes"]
     assert found.model.hash == tiny_model().hash
     assert [r.accepted for r in found.rounds] == [False]
     assert found.rounds[0].after is None
@@ -317,6 +352,17 @@ def test_a_damaged_record_of_it_is_refused(tmp_path, wrong):
     file.write_text(json.dumps({**record, "harmonize": json.loads(wrong)}))
     with pytest.raises(ValueError, match="failed: `harmonize` must be one number per step"):
         m3.load_model(tmp_path)
+
+
+def test_micrographs_of_another_scale_or_of_other_phases_are_refused(micrographs):
+    model = dataclasses.replace(tiny_model(), voxel_size=(1e-6,) * 3, phase_names=("a", "b"))
+    for changes, words in (
+        ({"voxel_size": (2e-6, 1e-6, 1e-6)}, "have the voxel size of the model"),
+        ({"phase_names": ("b", "a")}, "have the phases of the model, a, b, got b, a"),
+    ):
+        other = dataclasses.replace(micrographs, **changes)
+        with pytest.raises(ValueError, match=f"`micrographs` must {words}"):
+            m3.calibrate(model, other)
 
 
 @pytest.mark.parametrize(

@@ -244,6 +244,13 @@ def test_universal_is_installed(tmp_path, phases):
     assert options.recipe.learning_rate == RECIPES["small"].learning_rate
 
 
+def test_a_directory_called_universal_is_a_model_of_a_material(model, tmp_path, monkeypatch):
+    model.save(tmp_path / "universal")
+    monkeypatch.chdir(tmp_path)
+    options = learner(micrographs(), init=start.starting_model("universal")).options
+    assert options.recipe == FINE_TUNING["small"]
+
+
 def test_the_start_lowers_the_loss(tmp_path):
     """Of a trained network on the crops of its own material."""
     from micro3d_fast import synthetic

@@ -175,6 +175,17 @@ def test_islands_are_left_as_often_as_in_the_micrographs(phases, rng):
     assert not found["none"].any()
 
 
+@pytest.mark.parametrize("shape", [(1, 40, 40), (40, 1, 40), (40, 40, 1), (1, 1, 40), (1, 40, 1)])
+def test_a_row_of_voxels_has_no_islands(shape, rng):
+    """A slice of one row shows no islands of the plane: its wisps are cuts through layers."""
+    labels = (rng.random(shape) < 0.5).astype(np.uint8)
+    some = ((0.02,) * 2,) * 3
+    final, removed = final_labels(labels, None, 2, None, periodic=OPEN, remove_islands=some)
+    two_axes = sum(n > 1 for n in shape) == 2
+    assert 0 < removed < 0.05 * labels.size if two_axes else removed == 0
+    assert (final != labels).sum() == removed
+
+
 @pytest.mark.parametrize("phases", [2, 3])
 def test_without_islands_fractions_stay_exact(phases, rng):
     from scipy.ndimage import gaussian_filter

@@ -175,6 +175,14 @@ def test_too_few_images_leave_it_undecided():
     assert "would decide" in str(verdict)
 
 
+@pytest.mark.parametrize("edge", [1, 2, 3])
+def test_pieces_of_a_few_voxels_leave_it_undecided(edge):
+    verdict = m3.compare(cubes((edge,) * 3, 1), micrographs(16, 5)).verdict
+    assert verdict.outcome == "undecided"
+    assert verdict.images_needed is None
+    assert str(verdict) == f"undecided: {edge**3} voxels show too little of the material"
+
+
 def test_a_set_of_volumes_is_judged_more_strictly():
     images = micrographs(60, 5)
     made = [cubes((24,) * 3, 400 + k, fraction=0.43) for k in range(12)]

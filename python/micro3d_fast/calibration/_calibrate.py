@@ -21,6 +21,7 @@ from ..diffusion.reconstruction import Reconstruction
 from ..diffusion.settings import CouplingTable, rows_text
 from ..diffusion.volumes import Options
 from ..micrographs import Micrographs
+from ..microstructure import phase_names_for
 from ..statistics import Verdict
 from ._loop import Round, close_loop
 from ._surface import Trial, enough_volumes, island_rates
@@ -186,7 +187,7 @@ def calibrate(
     _check_micrographs(micrographs, model)
     _checks.callback(callback)
     rounds = _checks.integer(rounds, name="rounds", minimum=1, maximum=100)
-    seed = _checks.integer(seed, name="seed", minimum=0, maximum=2**63)
+    seed = _checks.integer(seed, name="seed", minimum=0, maximum=2**62)
     shape = (model.patch,) * 3 if volume_shape is None else _checked_shape(volume_shape)
     full = effort == "full"
     if volumes is None:
@@ -239,6 +240,11 @@ def _check_micrographs(micrographs: Any, model: Model) -> None:
     if micrographs.n_phases != model.n_phases:
         wanted = f"have the {model.n_phases} phases of the model"
         raise _checks.refuse("micrographs", wanted, str(micrographs.n_phases))
+    unnamed = phase_names_for(model.n_phases, None)
+    if len({model.phase_names, micrographs.phase_names} - {unnamed}) > 1:
+        wanted = f"have the phases of the model, {', '.join(model.phase_names)}"
+        raise _checks.refuse("micrographs", wanted, ", ".join(micrographs.phase_names))
+    _checks.voxel_size_of_model(micrographs.voxel_size, model.voxel_size, name="micrographs")
     for plane, images in micrographs.images.items():
         for phase, name in enumerate(model.phase_names):
             if not any((image == phase).any() for image in images):

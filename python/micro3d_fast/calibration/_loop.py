@@ -12,6 +12,7 @@ self-improving diffusion with synthetic data (Alemohammad et al. 2024).
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from ..diffusion.settings import default_repeats
 from ..diffusion.training import Teacher
 from ..microstructure import Microstructure
 from ..statistics import Verdict
-from ._surface import Trial, enough_volumes
+from ._surface import TRIALS, Trial, enough_volumes
 from ._volumes import Volumes, with_trial
 
 STEPS = 500  # of the copy, and of the student
@@ -87,11 +88,12 @@ def close_loop(
     made.open(
         {
             "model": model.hash,
+            "volume_fractions": list(model.volume_fractions),
             "micrographs": made.micrographs.fingerprint(),
             "volume_shape": list(made.shape),
             "seed": made.seed,
             "lessons": lessons,
-            "options": {name: repr(value) for name, value in sorted(made.options.items())},
+            "options": {name: _shown(value) for name, value in sorted(made.options.items())},
         }
     )
     done: list[Round] = []
@@ -104,20 +106,38 @@ def close_loop(
         if not result.accepted:
             break
         model, trials, volumes = found, tried, latest
+    made.finish()
     kept = [one.record() for one in done]
     details: dict[str, Any] = {**model.details, "calibration": {"effort": "full", "rounds": kept}}
     model = replace(model, details=details)
     return model, made.verdict(volumes), tuple(trials), tuple(done)
 
 
-def _work(model: Model, made: Volumes, lessons: int) -> float:
-    """Return the passes of one round (without the search for its passes)."""
+def _shown(value: Any) -> str:
+    """Return a text that differs where options do."""
+    if hasattr(value, "__array__"):
+        array = np.ascontiguousarray(value)
+        return f"{array.dtype} {array.shape} {hashlib.sha256(array).hexdigest()}"
+    return repr(value)
+
+
+def _passes(model: Model) -> int:
     pattern = default_repeats(model.schedule)
-    passes = len(pattern) + sum(pattern)
+    return len(pattern) + sum(pattern)
+
+
+def _search(model: Model, made: Volumes, lessons: int) -> float:
+    """Return the passes that a search for the surface takes at most."""
+    return TRIALS * _of_a_trial(made, lessons) * _passes(model)
+
+
+def _work(model: Model, made: Volumes, lessons: int) -> float:
+    """Return the passes of one round."""
     tried = min(TRIED, lessons)
     guided = 2 * (len(WEIGHTS) * tried + lessons - tried)
     steps = STEPS * (made.cost_of_step(model) + made.cost_of_step(model, taught=True))
-    return passes * (lessons + guided + min(JUDGED, lessons)) + steps
+    volumes = lessons + guided + min(JUDGED, lessons)
+    return _passes(model) * volumes + steps + _search(model, made, lessons)
 
 
 def _of_a_trial(made: Volumes, lessons: int) -> int:
@@ -159,7 +179,8 @@ def _round(
         return model, Round(together.outcome, before, weights, weight, None, False), [], []
     teacher = Teacher(model, copy, weight)
     student = made.train(model, guided(weight, lessons), f"{name}/student", STEPS, teacher)
-    student = replace(student, details=model.details)
+    student = replace(model, net=student.net)  # what else a model knows stays as it is
+    made.expect(-_search(model, made, lessons))  # the search adds what it takes
     trials = made.find_surface(student, _of_a_trial(made, lessons), first=judged_first)
     student = with_trial(student, trials[-1])
     first, count = judged_first + lessons, min(JUDGED, lessons)

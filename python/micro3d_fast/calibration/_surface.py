@@ -15,8 +15,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -67,6 +68,19 @@ class Trial:
     def error(self) -> float:
         """Largest difference of the logarithm of the surface along an axis."""
         return float(np.abs(self.logarithms()).max())
+
+    def record(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        known = [[None if math.isnan(s) else s for s in row] for row in self.surface]
+        return {**asdict(self), "surface": known}
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Trial:
+        """Return the trial of such a record."""
+        surface = [[math.nan if s is None else s for s in row] for row in record["surface"]]
+        coupling = tuple(map(tuple, record["coupling"]))
+        rows = {"coupling": coupling, "surface": tuple(map(tuple, surface))}
+        return cls(**record | rows | {"harmonize": tuple(record["harmonize"])})
 
     def logarithms(self) -> np.ndarray:
         """Return the logarithm of ``surface``; the mean where it is not known."""

@@ -87,6 +87,11 @@ class Volumes:
             }
         )
 
+    def finish(self) -> None:
+        """Say that no work is left."""
+        self.total = self.done
+        self._advance(0, "finished")
+
     def _passed(self, passes: float, stage: str, _: dict[str, Any]) -> None:
         self._advance(passes, stage)
 
@@ -142,8 +147,20 @@ class Volumes:
         return [found[k] for k in range(n)]
 
     def find_surface(self, model: Model, n: int, first: int = 0) -> list[Trial]:
-        """Find the passes and coupling of a model; `latest` are the volumes of the best."""
+        """Find the passes and coupling of a model; `latest` are the volumes of the best.
+
+        A directory keeps what was found: its volumes are those of these passes and couplings.
+        """
         pattern, stage = default_repeats(model.schedule), "surface"
+        file = None if self.directory is None else self.directory / f"{stage}-{first}.json"
+        if file is not None and file.exists():
+            found = load_json_object(file.read_text(encoding="utf-8"), file)
+            trials = [Trial.of(record) for record in found["trials"]]
+            repeats, coupling = trials[-1].harmonize, trials[-1].coupling
+            self.latest = self.make(
+                model, n, stage, first=first, harmonize=repeats, coupling=coupling
+            )
+            return trials
         made: dict[Any, list[Microstructure]] = {}
         others, before = self.total, self.done
 
@@ -158,6 +175,8 @@ class Volumes:
         self.total = others + self.done - before
         self._advance(0, stage)
         self.latest = made[trials[-1].harmonize, trials[-1].coupling]
+        if file is not None:
+            _write_json(file, {"trials": [trial.record() for trial in trials]})
         return trials
 
     # ------------------------------------------------------------------------------- networks
@@ -182,7 +201,8 @@ class Volumes:
             step = event["step"]
             self._advance(cost, stage)
 
-        precision = self.options.get("precision", self.options.get("runtime", Runtime()).precision)
+        runtime = self.options.get("runtime") or Runtime()
+        precision = self.options.get("precision", runtime.precision)
         trained = fine_tune(
             model,
             slices_of(volumes, self.micrographs),
@@ -220,7 +240,7 @@ class Volumes:
         if file.exists():
             found = load_json_object(file.read_text(encoding="utf-8"), file)
             for name, value in settings.items():
-                if found.get(name) != value:
+                if found.get(name, value) != value:  # older ones lack some
                     raise refuse(
                         "out",
                         "be empty or hold a calibration of the same model, micrographs and options",
@@ -228,8 +248,15 @@ class Volumes:
                     )
             return
         self.directory.mkdir(parents=True, exist_ok=True)
-        with atomic_write(file) as path:
-            path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        if any(self.directory.iterdir()):
+            wanted = "be empty or hold a calibration"
+            raise refuse("out", wanted, f"{self.directory}, which holds other files")
+        _write_json(file, settings)
+
+
+def _write_json(file: Path, content: dict[str, Any]) -> None:
+    with atomic_write(file) as path:
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def with_trial(model: Model, trial: Trial) -> Model:

@@ -220,7 +220,8 @@ def reconstruct(
                 micrographs = images.load(phase_names=names, voxel_size=size)
             if micrographs is not None and report is None:
                 fail("--report must be given where micrographs are given to compare with")
-        path = out if count == 1 else out.with_stem(f"{out.stem}-{{seed}}")
+        named = count == 1 or "{seed}" in out.stem
+        path = out if named else out.with_stem(f"{out.stem}-{{seed}}")
         if torchrun_processes() > 1 and out.suffix.lower() == ".zarr" and report is None:
             options["out"] = path  # each process writes its slices
         seeds, save = range(seed, seed + count), first and "out" not in options

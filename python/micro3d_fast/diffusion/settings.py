@@ -49,6 +49,7 @@ def check_coupling(value: Any, n_phases: int | None = None) -> CouplingTable:
     wanted = "be three numbers, for z, y and x, or three for each phase"
     if n_phases == 2:
         wanted = "be three numbers, for z, y and x"
+    value = value.tolist() if hasattr(value, "tolist") else value
     flat = isinstance(value, Sequence) and not any(isinstance(j, Sequence) for j in value)
     rows = _checks.rows([value] if flat else value, 3, name="coupling", wanted=wanted)
     if n_phases is not None and len(rows) > 1 and not len(rows) == n_phases > 2:

@@ -31,6 +31,7 @@ from .verdict import Deviation, Verdict
 DRAWS = 1000
 DIFFERENT, DOUBTFUL = 0.05, 0.10  # levels of the outcomes
 RESOLUTION = 0.5  # nothing is decided if a relative error larger than this could pass unnoticed
+FEWEST = 64  # voxels of the generated side, below which nothing is decided
 _NAMED = 0.01  # level of a quantity alone at which it is named as a reason
 _QUANTILE = 0.95  # of its own law that a deviation is divided by
 _TOLERANCE = 1e-3  # relative standard deviation that is never undercut
@@ -90,7 +91,7 @@ def judge(
         judged += _judge_fractions(raw, curves, laws, material, names, rng)
     independent = {plane: material.independent_images(plane) for plane, _ in curves}
     freedom = float(np.median([law.freedom for law in laws.values()]))
-    return _verdict(judged, independent, freedom, material)
+    return _verdict(judged, independent, freedom, material, generated.voxels)
 
 
 def _judge_axis(
@@ -209,7 +210,11 @@ def _ratio(a: float, b: float) -> float:
 
 
 def _verdict(
-    judged: list[Judged], independent: dict[str, float], freedom: float, material: Material
+    judged: list[Judged],
+    independent: dict[str, float],
+    freedom: float,
+    material: Material,
+    voxels: int,
 ) -> Verdict:
     """Return the verdict on all quantities together."""
     order = sorted(judged, key=lambda j: j.observed, reverse=True)
@@ -220,7 +225,10 @@ def _verdict(
     errors = [j.quantile for j in curves if math.isfinite(j.quantile)]
     unnoticed = critical * float(np.median(errors)) if errors else math.inf
     needed, limits = None, _dependence(independent, material)
-    if p <= DIFFERENT:
+    if voxels < FEWEST:
+        outcome = "undecided"
+        limits = [f"{voxels} voxels show too little of the material", *limits]
+    elif p <= DIFFERENT:
         outcome = "different"
     elif p <= DOUBTFUL:
         outcome = "doubtful"

@@ -98,6 +98,11 @@ class VolumeSample:
         return 1 + max(int(v.max()) for v in self.volumes)
 
     @property
+    def voxels(self) -> int:
+        """Number of voxels."""
+        return sum(v.size for v in self.volumes)
+
+    @property
     def text(self) -> str:
         """Number and size of the volumes."""
         return _number_and_size("volume", [v.shape for v in self.volumes])
@@ -189,6 +194,11 @@ class ImageSample:
     def n_phases(self) -> int:
         """Largest label + 1."""
         return 1 + max(int(i.max()) for images in self.images.values() for i in images)
+
+    @property
+    def voxels(self) -> int:
+        """Number of pixels."""
+        return sum(i.size for images in self.images.values() for i in images)
 
     @property
     def text(self) -> str:

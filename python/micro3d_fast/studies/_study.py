@@ -430,10 +430,7 @@ def _like_model(
             raise _checks.refuse(name, wanted, str(owner.n_phases))
     if truth is None:
         return None
-    in_voxels = (1.0, 1.0, 1.0) in (truth.voxel_size, model.voxel_size)
-    if not in_voxels and not np.allclose(truth.voxel_size, model.voxel_size, rtol=1e-3, atol=0.0):
-        wanted = f"have the voxel size of the model, {model.voxel_size}"
-        raise _checks.refuse("truth", wanted, str(truth.voxel_size))
+    _checks.voxel_size_of_model(truth.voxel_size, model.voxel_size, name="truth")
     return Microstructure(truth.labels, voxel_size=model.voxel_size, phase_names=model.phase_names)
 
 

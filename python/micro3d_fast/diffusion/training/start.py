@@ -30,16 +30,18 @@ def starting_model(init: Any) -> Model | None:
     wanted = f"be a Model, a path, {', '.join(map(repr, (UNIVERSAL, *BUNDLED)))} or None"
     if not isinstance(init, str | Path):
         raise _checks.refuse_type("init", wanted, _checks.shown_with_type(init))
-    if str(init) == UNIVERSAL and not Path(init).exists():
+    source = str(init)
+    if source == UNIVERSAL and not Path(init).exists():
         directory = bundled_directory(UNIVERSAL)
     else:
         directory = _checks.path(init, name="init")
+        source = source if source != UNIVERSAL else str(Path(init).absolute())
     try:
         model = load_model(directory)
     except FileNotFoundError as error:
         message = str(error).replace("`path_or_bundled_name`", "`init`")
         raise FileNotFoundError(message) from None
-    return replace(model, details={**model.details, "source": str(init)})
+    return replace(model, details={**model.details, "source": source})
 
 
 def require_network(model: Model, preset: str) -> None:
