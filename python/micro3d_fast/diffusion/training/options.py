@@ -78,7 +78,7 @@ class TrainingOptions:
     init: Model | None = None  # whose weights the run starts from
     teacher: Teacher | None = None  # whose predictions are the target
     accumulate: int = 1  # parts of a batch, computed in turn
-    mirrored: tuple[str, ...] = PLANES  # planes whose crops may be mirror images
+    mirrored: Any = None  # checked: planes whose crops may be mirror images, all by default
     group: Any = None  # checked: the ProcessGroup that shares each batch
 
     @property
@@ -106,6 +106,7 @@ class TrainingOptions:
         put("accumulate", _checks.integer, 1, minimum=1)
         object.__setattr__(self, "group", self.group or ProcessGroup())
         self._require_rows()
+        object.__setattr__(self, "mirrored", PLANES if self.mirrored is None else self.mirrored)
         put("seed", _checks.integer, minimum=0, maximum=2**63 - 1)
         put("patch", _checks.integer, minimum=stride)
         if self.patch % stride:
