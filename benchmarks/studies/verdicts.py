@@ -29,7 +29,7 @@ from _measure import row
 from micro3d_fast import synthetic
 from micro3d_fast._planes import NORMAL, PLANES
 
-from .materials import MATERIALS, tomogram
+from .materials import MATERIALS
 
 BENCH = "verdict"
 COUNTS = (3, 20, 100)  # micrographs per plane
@@ -50,7 +50,6 @@ def materials(data: Path) -> Iterator[tuple[str, int, np.ndarray, Draw | None]]:
     for name, material in MATERIALS.items():
         if name != "sand_pack-half":
             yield name, material.box, material.truth(data), None
-    yield "trabecular_bone56", 64, tomogram("trabecular_bone56")(data), None
     for make in (synthetic.separator, synthetic.cathode):
 
         def fresh(rng: np.random.Generator, edge: int, make: Any = make) -> np.ndarray:
