@@ -4,7 +4,7 @@
 
 The micrographs come from specimens that the bundled models have never seen: the same generators
 with another seed.  The speed of the machine is measured during the run; a slow one reconstructs
-with fewer passes or a smaller volume, and prints that it does.
+smaller volumes, and prints that it does.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ GENERATORS: dict[str, Callable[..., Microstructure]] = {
 #: Axes along which volumes are periodic, as their properties assume; fibres that are not quite
 #: parallel to z cannot continue at the opposite face of a short box.
 PERIODIC = {"fibre-composite": (False, True, True), "cathode": (True, True, True)}
-FEWEST = 19  # passes if time is short; else those of the model
 PATCH, BATCH = 32, 16  # of the training shown: small, so that a minute shows progress
 TRAINING = "Training shown below"
 TOLERANCE = 1e-4  # of the effective properties shown
@@ -83,10 +82,10 @@ def run(demo: Run, training_seconds: float) -> list[Path]:
             demo.print("  skipped: its model is not in this installation")
             continue
         started = time.monotonic()
-        whole = diffusion.Reconstruction.of((demo.edge,) * 3, model).settings.passes
+        passes = diffusion.Reconstruction.of((demo.edge,) * 3, model).settings.passes
         if not first:
             budget = 0.9 * (demo.left / remaining - other_seconds)
-            edge, passes = affordable(demo.edge, pass_seconds, whole, budget)
+            edge = affordable(demo.edge, pass_seconds * passes, budget)
             if edge == 0:
                 demo.print("  skipped: no time is left for it")
                 continue
@@ -107,12 +106,11 @@ def run(demo: Run, training_seconds: float) -> list[Path]:
         if first:  # a pass over the volume is one evaluation of each slice
             pass_seconds = timings["2D samples"] / (STEPS * SAMPLES * 3 * 64**2) * demo.edge**3
             budget = 0.6 * demo.left - 8.0  # for the report
-            edge, passes = affordable(demo.edge, pass_seconds, whole, budget)
-            if edge == 0:  # one volume there must be
-                edge, passes = demo.edge // 2, min(whole, FEWEST)
-        if (edge, passes) != (demo.edge, whole):
-            demo.print(f"  {edge}³ voxels and {passes} passes, to stay within the time")
-        made = reconstruct(demo, name, model, edge, None if passes == whole else passes)
+            # One volume there must be.
+            edge = affordable(demo.edge, pass_seconds * passes, budget) or demo.edge // 2
+        if edge != demo.edge:
+            demo.print(f"  {edge}³ voxels, to stay within the time")
+        made = reconstruct(demo, name, model, edge)
         timings["Reconstruction"] = seconds = float(made.provenance["seconds"])
         pass_seconds = seconds / made.provenance["passes"] * (demo.edge / edge) ** 3
         file = dataclasses.replace(made, fields={}).save(folder / f"{name}.tif")
@@ -122,15 +120,12 @@ def run(demo: Run, training_seconds: float) -> list[Path]:
     return pages
 
 
-def reconstruct(
-    demo: Run, name: str, model: Model, edge: int, passes: int | None
-) -> Microstructure:
+def reconstruct(demo: Run, name: str, model: Model, edge: int) -> Microstructure:
     """Reconstruct a cube with a bundled model."""
     with demo.progress("  reconstructing") as progress:
         made = diffusion.reconstruct(
             (edge,) * 3,
             model,
-            passes=passes,
             periodic=PERIODIC.get(name, False),
             seed=demo.seed,
             device=demo.device,
@@ -342,13 +337,12 @@ def effective_properties(demo: Run, name: str, made: Microstructure) -> dict[str
     return results
 
 
-def affordable(largest: int, pass_seconds: float, whole: int, budget: float) -> tuple[int, int]:
-    """Return edge and passes, at most ``largest`` and ``whole``, that take ``budget`` seconds.
+def affordable(largest: int, seconds: float, budget: float) -> int:
+    """Return the edge of the largest volume that takes ``budget`` seconds; 0 if none does.
 
-    Zeros if none do.  ``pass_seconds`` is the time of a pass over the largest volume.
+    ``seconds`` is the time of a volume of edge ``largest``.
     """
     for edge in (largest, 3 * largest // 4, largest // 2):
-        for passes in (whole, min(whole, FEWEST)):
-            if pass_seconds * passes * (edge / largest) ** 3 <= budget:
-                return edge, passes
-    return 0, 0
+        if seconds * (edge / largest) ** 3 <= budget:
+            return edge
+    return 0

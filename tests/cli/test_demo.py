@@ -18,14 +18,9 @@ from micro3d_fast.cli.info import bundled_models
 def test_the_demo_stays_within_the_time():
     from micro3d_fast import _demo
 
-    def affordable(budget: float, seconds: float) -> tuple[int, int]:
-        return _demo.affordable(64, seconds / 38, 38, budget)
-
-    assert affordable(142, 100.0) == (64, 38)
-    assert affordable(142, 200.0) == (64, _demo.FEWEST)
-    assert affordable(142, 330.0) == (48, 38)
-    assert affordable(142, 9000.0) == (0, 0)
-    assert affordable(-3, 100.0) == (0, 0)
+    seconds = {100.0: 64, 300.0: 48, 1000.0: 32, 9000.0: 0}
+    assert {each: _demo.affordable(64, each, 142) for each in seconds} == seconds
+    assert _demo.affordable(64, 100.0, -3) == 0
 
 
 def test_the_demo_runs(run, monkeypatch, model, tmp_path):
@@ -39,7 +34,6 @@ def test_the_demo_runs(run, monkeypatch, model, tmp_path):
     )
     monkeypatch.setattr(_demo, "SPECIMEN", 32)
     monkeypatch.setattr(_demo, "IMAGES", 4)
-    monkeypatch.setattr(_demo, "FEWEST", 5)
     monkeypatch.setattr(_demo, "STEPS", 2)
     monkeypatch.setattr(_demo, "SAMPLES", 2)
     monkeypatch.setattr(_demo, "PATCH", 16)

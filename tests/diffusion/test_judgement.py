@@ -52,12 +52,13 @@ def test_a_stationary_loss_seldom_seems_to_fall():
     rng = np.random.default_rng(0)
     found = [loss_still_falls(rng.normal(1, 0.1, 200)) for _ in range(2000)]
     assert 0.002 < np.mean([f is True for f in found]) < 0.025  # 1 % is expected
-    assert None not in found
+    assert np.mean([f is None for f in found]) < 0.3  # seems to fall, but less than the noise
 
 
 def test_too_few_or_too_noisy_losses_tell_nothing():
     assert loss_still_falls([1.0, 0.9, 0.8, 0.7, 0.6, 0.5]) is None
     assert loss_still_falls([1.0, 0.5] * 10) is None
+    assert loss_still_falls([1.0] * 30) is None  # of a warm-up
 
 
 def test_the_sentence():

@@ -48,6 +48,14 @@ def test_a_borrowed_plane_is_symmetric():
     assert one.mirrored == ("xy", "xz")
 
 
+def test_a_tilted_plane_is_not_isotropic():
+    stacks = Micrographs.from_volume(tilted(64, 1), 20).images
+    words = "plane yz is taken as isotropic .* its structure is tilted against the axes"
+    with pytest.warns(UserWarning, match=words):
+        one = Micrographs.load({"yz": stacks["yz"]}, phases="labels")
+    assert "lie with rows along rising z and columns along rising y" in str(one.check())
+
+
 def test_tiny_images_are_symmetric():
     images = {p: np.eye(20, dtype=np.uint8) for p in PLANES}
     assert Micrographs.load(images, phases="labels").mirrored == PLANES

@@ -11,7 +11,7 @@ import pytest
 
 import micro3d_fast as m3
 from _tilted import tilted
-from micro3d_fast.statistics._specimen_law import tilt_lags, tilt_map
+from micro3d_fast.statistics.tilt import tilt_lags, tilt_map
 
 
 def test_map_is_its_definition():

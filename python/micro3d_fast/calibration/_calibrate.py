@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -84,12 +85,14 @@ class Calibration:
     def table(self) -> str:
         """Return the trials and the rounds, one per line, and what limits the result."""
         each = "" if len(self.coupling) == 1 else "; of one phase after the other"
-        lines = [f"Surface of the volumes over that of the micrographs (z, y, x{each}):"]
+        also = "" if math.isnan(self.trials[-1].tilt) else ", and share of their tilt"
+        lines = [f"Surface of the volumes over that of the micrographs (z, y, x{each}){also}:"]
         for trial in self.trials:
             chosen = "  <- chosen" if trial is self.trials[-1] else ""
             surface, coupling = rows_text(trial.surface), rows_text(trial.coupling)
+            tilt = "" if math.isnan(trial.tilt) else f"tilt {trial.tilt:.2f}, "
             lines.append(
-                f"  {trial.passes} passes, coupling {coupling}: {surface}, "
+                f"  {trial.passes} passes, coupling {coupling}: {surface}, {tilt}"
                 f"{trial.seconds:.1f} s per volume{chosen}"
             )
         lines += [str(one) for one in self.rounds]

@@ -22,16 +22,20 @@ from typing import Any
 import numpy as np
 
 from .._phases import phase_counts
-from .._planes import IMAGE_AXES, PLANES
+from .._planes import IMAGE_AXES, NORMAL, PLANES
 from ..diffusion.labelling import IslandRates, islands, unlike_neighbours
 from ..diffusion.settings import CouplingTable, scaled_repeats
 from ..micrographs import Micrographs
+from ..statistics.tilt import mean_tilt, tilt_lags
 
 START, FEWEST, MOST = 20, 12, 60  # passes that are tried
 TRIALS = 6  # at most
 CLOSE = 0.015  # relative difference of the surface along each axis at which the search ends
 _VOXELS = 2 * 64**3  # of a trial: their surface scatters by about CLOSE
 _FEWEST_VOLUMES, _MOST_VOLUMES = 2, 8
+_IMAGES = 64  # of a plane whose tilt is measured
+_TILT = 0.7  # share of the tilt below which more passes are tried ...
+_SMOOTHEST = 0.8  # ... as long as they leave as much surface along every axis
 _MOST_ROUGH = 1.25  # surface without coupling along an axis
 _STRAIGHT = 1.05  # the same where the surface falls steeply with the passes
 _ALIKE = 0.05  # relative difference of passes that is not tried
@@ -56,6 +60,8 @@ class Trial:
         the micrographs; nan where these show none.
     seconds : float
         Per volume.
+    tilt : float
+        Share of the micrographs' tilt against the axes; nan where these have none.
     """
 
     harmonize: tuple[int, ...]
@@ -63,6 +69,7 @@ class Trial:
     passes: int
     surface: tuple[tuple[float, ...], ...]
     seconds: float
+    tilt: float = math.nan
 
     @property
     def error(self) -> float:
@@ -72,14 +79,16 @@ class Trial:
     def record(self) -> dict[str, Any]:
         """Return plain JSON types."""
         known = [[None if math.isnan(s) else s for s in row] for row in self.surface]
-        return {**asdict(self), "surface": known}
+        tilt = None if math.isnan(self.tilt) else self.tilt
+        return {**asdict(self), "surface": known, "tilt": tilt}
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Trial:
         """Return the trial of such a record."""
         surface = [[math.nan if s is None else s for s in row] for row in record["surface"]]
         coupling = tuple(map(tuple, record["coupling"]))
-        rows = {"coupling": coupling, "surface": tuple(map(tuple, surface))}
+        rows: dict[str, Any] = {"coupling": coupling, "surface": tuple(map(tuple, surface))}
+        rows["tilt"] = math.nan if record["tilt"] is None else record["tilt"]
         return cls(**record | rows | {"harmonize": tuple(record["harmonize"])})
 
     def logarithms(self) -> np.ndarray:
@@ -142,7 +151,7 @@ def find_surface(
         made = np.atleast_2d(unlike_neighbours(((v, range(3)) for v in volumes), n_phases))
         ratio = np.divide(made, real, out=np.full_like(made, np.nan), where=real > 0)
         surface = tuple(tuple(map(float, row)) for row in ratio)
-        return Trial(repeats, coupling, passes, surface, seconds)
+        return Trial(repeats, coupling, passes, surface, seconds, kept_tilt(volumes, micrographs))
 
     free = np.zeros_like(real)
     base = attempt(START, free)
@@ -155,13 +164,39 @@ def find_surface(
             break
         base = attempt(passes, free)
         trials.append(base)
+    most, before = TRIALS, base
+    while base.tilt < _TILT and base.passes < MOST and most < TRIALS + 2:
+        most += 1  # slices agree on the tilt of other planes by more passes
+        trials.append(attempt(min(2 * base.passes, MOST), free))
+        smoothest = trials[-1].logarithms().min()
+        if smoothest < math.log(_SMOOTHEST) or trials[-1].tilt < base.tilt:
+            break
+        base = trials[-1]
     tried = [base]
-    while len(trials) < TRIALS and tried[-1].error > CLOSE:
+    while len(trials) < most and tried[-1].error > CLOSE:
         trials.append(attempt(tried[-1].passes, _coupling(tried)))
         tried.append(trials[-1])
         if len(tried) > 3 and min(t.error for t in tried[-2:]) > min(t.error for t in tried[:-2]):
             break  # two trials were no better
-    return sorted(trials, key=lambda trial: -trial.error)
+    eligible = trials if base is before else tried  # a smaller error with less tilt is no better
+    return sorted(trials, key=lambda trial: (trial in eligible, -trial.error))
+
+
+def kept_tilt(volumes: Sequence[np.ndarray], micrographs: Micrographs) -> float:
+    """Return the share of the micrographs' tilt that volumes have; nan where these have none."""
+    planes = [plane for plane in micrographs.images if plane not in micrographs.mirrored]
+    lags = tilt_lags(min(micrographs.min_side, *(n for v in volumes for n in v.shape)))
+    if not planes or not lags:
+        return math.nan
+    phases = range(micrographs.n_phases)
+    made, real = [], []
+    for plane in planes:
+        images = micrographs.images[plane]
+        chosen = images[:: -(-len(images) // _IMAGES)]
+        real.append(mean_tilt([image[None] for image in chosen], phases, lags))
+        made.append(mean_tilt([np.moveaxis(v, NORMAL[plane], 0) for v in volumes], phases, lags))
+    weight = np.square(real).sum()
+    return float((np.array(made) * real).sum() / weight) if weight > 0 else math.nan
 
 
 def _passes(tried: Sequence[Trial]) -> int:

@@ -16,6 +16,7 @@ from .._phases import phase_counts
 from .._planes import AXIS_NAMES, IMAGE_AXES
 from ..statistics.lengths import autocorrelation
 from ._borrowing import isotropic_plane, spread
+from ._mirror import mirror_symmetric
 from ._scatter import MIN_UNITS, halves, independent_parts, standard_error
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _MOST = 32  # images of a plane of which the autocorrelation is computed
 _SIGMAS = 4.0
 _FRACTION = 0.01  # ... and this absolute difference of fractions,
 _CURVE = 0.10  # or this relative difference of autocorrelations
+_SURE = 0.001  # level of the warning of a tilt
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,12 @@ def find_contradictions(
                 f"plane {isotropic} is taken as isotropic ({', '.join(micrographs.borrowed)} "
                 f"borrowed), but along {rows} and {columns} {_explain(report)}; "
                 "give the images of more planes"
+            )
+        if not mirror_symmetric(micrographs.images[isotropic], micrographs.n_phases, _SURE):
+            found.append(
+                f"plane {isotropic} is taken as isotropic ({', '.join(micrographs.borrowed)} "
+                "borrowed), but its structure is tilted against the axes; give the images of more "
+                "planes"
             )
     return axes, found
 

@@ -318,8 +318,8 @@ class Micrographs:
         """
         return tuple(
             plane
-            for plane in PLANES
-            if plane in self.borrowed or mirror_symmetric(self.images[plane], self.n_phases)
+            for plane, images in self.images.items()
+            if plane in self.borrowed or mirror_symmetric(images, self.n_phases)
         )
 
     def sample(

@@ -15,10 +15,10 @@ import numpy as np
 _LAGS = (1, 2, 4, 8, 16)  # along rows and columns, at most half a tile
 _TILE, _MOST_TILES = 12, 4  # pixels of a tile at least, and tiles along an axis
 _IMAGES = 64  # of a plane that are measured
-_LEVEL = 0.05  # a false alarm costs little: crops are turned, but not flipped
+LEVEL = 0.05  # a false alarm costs little: crops are turned, but not flipped
 
 
-def mirror_symmetric(images: Sequence[np.ndarray], n_phases: int) -> bool:
+def mirror_symmetric(images: Sequence[np.ndarray], n_phases: int, level: float = LEVEL) -> bool:
     """Return whether S2 along the diagonals does not tell images from their mirror images.
 
     The differences S2(k, l) - S2(k, -l) of tiles that lie apart are independent; serial sections
@@ -37,7 +37,7 @@ def mirror_symmetric(images: Sequence[np.ndarray], n_phases: int) -> bool:
     n = len(apart)
     noise = apart.var(axis=0, ddof=1).sum() / n
     # Lags depend on each other: in the worst case their sum is that of a single one.
-    return bool((apart.mean(axis=0) ** 2).sum() <= noise * f.isf(_LEVEL, 1, n - 1))
+    return bool((apart.mean(axis=0) ** 2).sum() <= noise * f.isf(level, 1, n - 1))
 
 
 def _differences(

@@ -72,7 +72,10 @@ class PlaneReport:
             for g in self.gradients
         ]
         if self.tilted:
-            parts.append("tilted against the axes, so crops are not mirrored")
+            parts.append(
+                "tilted against the axes, so crops are not mirrored, and all images must lie with "
+                f"rows along rising {rows} and columns along rising {columns}"
+            )
         yield f"      {'; '.join(parts)}"
 
 

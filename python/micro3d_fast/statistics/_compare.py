@@ -43,9 +43,10 @@ from ._deviation_law import Material, Place
 from ._judge import judge
 from ._resampling import bootstrap_interval, curves, error_of_parts
 from ._samples import Counts, Sample, sample_of
-from ._specimen_law import Quantities, sparse_lags, tilt_lags
+from ._specimen_law import Quantities, sparse_lags
 from .comparison import FUNCTIONS, Comparison, Curve
 from .measures import relative_error
+from .tilt import tilt_lags
 from .verdict import Verdict
 
 _LONGEST_STEP = 16  # voxels of either side in a step of the common lags

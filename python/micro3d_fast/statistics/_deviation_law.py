@@ -13,8 +13,9 @@ import numpy as np
 from .._planes import IMAGE_AXES, NORMAL
 from ._dependence import stack_correlations
 from ._samples import Extents, ImageSample, Sample, VolumeSample, some_slices
-from ._specimen_law import Quantities, RowLaw, island_map, row_law, tilt_map
+from ._specimen_law import Quantities, RowLaw, island_map, row_law
 from ._volume import Flags3, LabelVolume
+from .tilt import mean_tilt
 
 SLICES = 64  # of a volume that serve as images of its law
 EXAMINED_PIXELS = 1 << 22  # for islands and tilt, per plane
@@ -117,9 +118,7 @@ class Material:
         else:
             most = max(1, EXAMINED_PIXELS // sum(v[0].size for v in side.volumes))
             stacks = [np.stack(some_slices(v, NORMAL[plane], most)) for v in side.volumes]
-        maps = [tilt_map(stack, self.phases, lags) for stack in stacks]
-        total = np.sum([found.sum((1, 2, 3), dtype=float) for found in maps], axis=0)
-        return total / sum(found[0].size for found in maps)
+        return mean_tilt(stacks, self.phases, lags)
 
     def independent_images(self, plane: str) -> float:
         """Return the number of independent images that the images of a plane amount to."""

@@ -21,7 +21,6 @@ rows the sum over a noisy tail of ρ is replaced by that of Geyer [2]_, up to it
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,13 +28,13 @@ import numpy as np
 
 from .._blocks import spread_evenly
 from ._samples import count_lines
+from .tilt import tilt_map
 
 FUNCTIONS = ("S2", "L", "autocovariance")  # curves among the quantities of a row
 OF_PLANE = ("tilt", "islands")  # quantities that no direction belongs to
 MAX_ROWS = 6144  # rows examined per direction
 MAX_POSITIONS = 128  # rows of an image examined
 _SHORT_LAGS = 8  # all lags up to this one are examined, then fewer and fewer
-_TILT_LAGS = (1, 2, 4, 8)
 _GOLDEN = 0.618  # spreads windows over the rows of large images
 _FEWEST = 24  # windows that show the dependence between the quantities
 _IMAGES = 14  # examined at least, rather than several windows of each image
@@ -144,32 +143,6 @@ def island_map(images: np.ndarray, phases: Sequence[int]) -> np.ndarray:
     ):
         alone &= inner != near
     return np.stack([alone & (inner == p) for p in phases])
-
-
-def tilt_lags(least: float) -> tuple[int, ...]:
-    """Return the lags whose tilt is examined in images of such extents; none in tiny ones."""
-    return tuple(lag for lag in _TILT_LAGS if 8 * lag <= least) if least >= 16 else ()
-
-
-def tilt_map(images: np.ndarray, phases: Sequence[int], lags: Sequence[int]) -> np.ndarray:
-    """Return S2(k, l) - S2(k, -l), mean over the lags k and l, of each pixel of images.
-
-    Where structure is tilted against the axes its mean is not 0.  Shape (P, ..., rows, columns),
-    less the longest lag.
-    """
-    longest = lags[-1]
-    rows, columns = (n - longest for n in images.shape[-2:])
-    out = np.zeros((len(phases), *images.shape[:-2], rows, columns), dtype=np.int8)
-    for found, phase in zip(out, phases, strict=True):
-        inside = (images == phase).view(np.int8)
-        corner = {
-            (k, m): inside[..., k : k + rows, m : m + columns]
-            for k, m in itertools.product((0, *lags), repeat=2)
-        }
-        for k, m in itertools.product(lags, repeat=2):
-            found += corner[0, 0] & corner[k, m]
-            found -= corner[0, m] & corner[k, 0]
-    return out / np.float32(len(lags) ** 2)
 
 
 @dataclass(frozen=True)

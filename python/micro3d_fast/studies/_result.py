@@ -153,7 +153,9 @@ class Study(Result):
         alike = self.outcomes.get("consistent", 0)
         judged = sum(self.outcomes.values())
         if judged:
-            text += f" Alone, {alike} of {judged} are consistent with a real specimen."
+            text += f" Alone, {alike} of {judged} are consistent with a real specimen"
+            others = [f"{n} {o}" for o, n in self.outcomes.items() if n and o != "consistent"]
+            text += f" ({', '.join(others)})." if others else "."
         return text
 
     def _of_properties(self) -> list[str]:

@@ -25,7 +25,7 @@ __all__ = [
 FEW_STEPS = 1 / 4  # of the recipe's: fewer are warned of
 LARGE_RATIO = 50  # of a deviation to that of real crops; the bundled models have 11 to 17
 _SHORTEST = 50  # losses compared with as many before, where a run has so many
-_FEWEST = 4
+_FEWEST = 20
 _NOISE = 2.33  # standard errors: 1 % of stationary losses seem to fall
 _RELEVANT = 0.01  # a relative fall below this is not mentioned
 _NOTICEABLE = 0.05  # one above this must be noticed, or nothing is said
@@ -50,7 +50,8 @@ def loss_still_falls(losses: Sequence[float]) -> bool | None:
     mean = float(before.mean())
     if fall > max(_NOISE * error, _RELEVANT * mean):
         return True
-    return False if _NOISE * error <= _NOTICEABLE * mean else None
+    quiet = _NOISE * error <= _NOTICEABLE * mean and fall <= _RELEVANT * mean
+    return False if quiet else None
 
 
 def samples_sentence(verdict: Verdict) -> str:
