@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import micro3d_fast as m3
+from _tilted import tilted
 from _toy import tiny_model
 from micro3d_fast._planes import IMAGE_AXES
 from micro3d_fast.calibration._loop import _shown
@@ -155,6 +156,26 @@ def _volumes_of(shares):
     n = 2001
     rows = [np.cumsum(np.arange(n) * share % 1 < share) % 2 for share in shares]
     return [row.reshape([n if a == axis else 1 for a in range(3)]) for axis, row in enumerate(rows)]
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_more_passes_are_tried_where_volumes_lose_the_tilt(smooth):
+    """But not where they leave too little surface."""
+    data = m3.Micrographs.from_volume(tilted(48, 1), images_per_plane=10, seed=0)
+    volume = tilted(48, 2)
+
+    def make(repeats, coupling):
+        if sum(repeats) + len(repeats) < 30:
+            return [volume, np.ascontiguousarray(volume[::-1])]  # without tilt
+        return [np.zeros_like(volume), volume] if smooth else [volume, volume]
+
+    trials = find_surface(PATTERN, data, make)
+    assert abs(trials[0].tilt) < 0.2 or abs(trials[1].tilt) < 0.2
+    best = trials[-1]
+    assert (best.passes < 30) == smooth
+    assert (best.tilt > 0.7) != smooth
+    assert any(t.passes >= 30 for t in trials)
+    assert len(trials) <= 8
 
 
 @pytest.mark.parametrize(("edge", "count"), [(16, 8), (48, 5), (64, 2), (128, 2)])
