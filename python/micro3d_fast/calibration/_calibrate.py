@@ -127,7 +127,8 @@ def calibrate(
     ``effort="quick"`` finds the number of harmonizing passes and the coupling of neighbours for
     which volumes have as many unlike neighbours as the micrographs along each axis.  It takes as
     long as twelve volumes of 64\ :sup:`3` voxels at most: for a ``"small"`` model about two minutes
-    on two CPU cores that multiply bfloat16, five on others.
+    on two CPU cores that multiply bfloat16, five on others; longer for tilted structure, which
+    may need twice the passes.
 
     ``effort="full"`` then corrects the network: a copy of it is trained on slices of its volumes,
     which differ from the micrographs where the composition of three planes is at fault; volumes are
