@@ -21,6 +21,7 @@ import argparse
 import dataclasses
 import time
 import warnings
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -99,8 +100,9 @@ class Case:
         model, _ = self.model("full" if kind == "natural" else kind)
         fractions = "natural" if kind == "natural" else "auto"
         made = []
+        search = zlib.crc32(repr((model.harmonize, model.coupling)).encode())
         for seed in range(SEED, SEED + count):
-            file = self.folder / "volumes" / f"{kind}-{model.hash}-{seed}.npz"
+            file = self.folder / "volumes" / f"{kind}-{model.hash}-{search:08x}-{seed}.npz"
             if not file.exists():
                 file.parent.mkdir(parents=True, exist_ok=True)
                 shape = (self.material.box,) * 3
