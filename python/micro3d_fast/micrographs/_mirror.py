@@ -14,7 +14,8 @@ import numpy as np
 
 _LAGS = (1, 2, 4, 8, 16)  # along rows and columns, at most half a tile
 _TILE, _MOST_TILES = 12, 4  # pixels of a tile at least, and tiles along an axis
-_IMAGES = 64  # of a plane that are measured
+_SIDE = 1024  # pixels of an image along each axis that are measured
+_FEWEST, _MOST, _PIXELS = 4, 64, 1 << 22  # images of a plane that are measured, and their pixels
 LEVEL = 0.05  # a false alarm costs little: crops are turned, but not flipped
 
 
@@ -26,7 +27,9 @@ def mirror_symmetric(images: Sequence[np.ndarray], n_phases: int, level: float =
     """
     from scipy.stats import f
 
-    images = images[:: -(-len(images) // _IMAGES)]
+    images = [image[:_SIDE, :_SIDE] for image in images]
+    most = min(max(_PIXELS // images[0].size, _FEWEST), _MOST)
+    images = images[:: -(-len(images) // most)]
     side = min(min(image.shape) for image in images)
     tiles = min(side // _TILE, _MOST_TILES)
     if tiles < 2:

@@ -19,12 +19,8 @@ def tilt_lags(least: float) -> tuple[int, ...]:
     return tuple(lag for lag in _LAGS if 8 * lag <= least) if least >= 16 else ()
 
 
-def tilt_map(images: np.ndarray, phases: Sequence[int], lags: Sequence[int]) -> np.ndarray:
-    """Return S2(k, l) - S2(k, -l), mean over the lags k and l, of each pixel of images.
-
-    Where structure is tilted against the axes its mean is not 0.  Shape (P, ..., rows, columns),
-    less the longest lag.
-    """
+def _sums(images: np.ndarray, phases: Sequence[int], lags: Sequence[int]) -> np.ndarray:
+    """Return `tilt_map`, but sums over the lags, as int8."""
     longest = lags[-1]
     rows, columns = (n - longest for n in images.shape[-2:])
     out = np.zeros((len(phases), *images.shape[:-2], rows, columns), dtype=np.int8)
@@ -37,13 +33,25 @@ def tilt_map(images: np.ndarray, phases: Sequence[int], lags: Sequence[int]) -> 
         for k, m in itertools.product(lags, repeat=2):
             found += corner[0, 0] & corner[k, m]
             found -= corner[0, m] & corner[k, 0]
-    return out / np.float32(len(lags) ** 2)
+    return out
+
+
+def tilt_map(images: np.ndarray, phases: Sequence[int], lags: Sequence[int]) -> np.ndarray:
+    """Return S2(k, l) - S2(k, -l), mean over the lags k and l, of each pixel of images.
+
+    Where structure is tilted against the axes its mean is not 0.  Shape (P, ..., rows, columns),
+    less the longest lag.
+    """
+    return _sums(images, phases, lags) / np.float32(len(lags) ** 2)
 
 
 def mean_tilt(
     stacks: Sequence[np.ndarray], phases: Sequence[int], lags: Sequence[int]
 ) -> np.ndarray:
     """Return the mean tilt (P,) of stacks of images (n, rows, columns)."""
-    maps = [tilt_map(stack, phases, lags) for stack in stacks]
-    total = np.sum([found.sum((1, 2, 3), dtype=float) for found in maps], axis=0)
-    return np.asarray(total / sum(found[0].size for found in maps))
+    total, pixels = np.zeros(len(phases)), 0
+    for stack in stacks:
+        found = _sums(stack, phases, lags)
+        total += found.sum((1, 2, 3), dtype=float)
+        pixels += found[0].size
+    return total / (pixels * len(lags) ** 2)
