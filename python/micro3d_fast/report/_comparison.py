@@ -166,9 +166,9 @@ def deviations_section(comparison: Comparison, verdict: Verdict) -> Section:
         ],
         rows,
         "The deviations, the least likely of a real specimen first. Error: relative to the "
-        "reference. Real specimen: the error expected of a real specimen of this size. Ratio: the "
-        "one over the other. Values of curves are sums over all lags. What two phases share is "
-        "shown of one.",
+        "reference, of the tilt to φ - φ². Real specimen: the error expected of a real specimen of "
+        "this size. Ratio: the one over the other. Values of curves are sums over all lags. What "
+        "two phases share is shown of one.",
         ["", "", "", "", ".3g", "%", "%", ".4g", ".4g"],
     )
     lead = f"A real specimen would deviate as much in any of these with p = {verdict.p_value:.2g}."
