@@ -188,7 +188,6 @@ def calibrate(
         if name not in Reconstruction.options():
             raise TypeError(f"`{name}` is not an argument of calibrate or reconstruct")
     model = check_model(model)
-    _check_micrographs(micrographs, model)
     _checks.callback(callback)
     rounds = _checks.integer(rounds, name="rounds", minimum=1, maximum=100)
     seed = _checks.integer(seed, name="seed", minimum=0, maximum=2**62)
@@ -199,6 +198,7 @@ def calibrate(
     volumes = _checks.integer(volumes, name="volumes", minimum=1, maximum=10_000)
     if out is not None and not full:
         raise _checks.refuse("out", 'be None unless `effort` is "full"', repr(str(out)))
+    _check_micrographs(micrographs, model)
     model = replace(model, island_rates=island_rates(micrographs))
     device = find_device(options.get("device"))
     faster = [

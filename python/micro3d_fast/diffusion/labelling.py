@@ -376,7 +376,8 @@ def _too_many(
     voxels = int(slab.total(labels.size))
     out = np.zeros(labels.shape, dtype=bool)
     for plane, row in zip(PLANES, rates, strict=True):
-        if len(set(axes[axes != NORMAL[plane]])) < 2:  # a row of voxels has no islands of a slice
+        both = len(set(axes[axes != NORMAL[plane]].tolist())) == 2
+        if not slab.total(int(both)):  # a row of voxels has no islands of a slice
             continue
         alone = _alone(labels, neighbours[axes != NORMAL[plane]])
         for phase, rate in enumerate(row):
