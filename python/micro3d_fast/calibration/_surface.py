@@ -142,6 +142,7 @@ def find_surface(
         for image in images
     )
     real = np.atleast_2d(unlike_neighbours(shown, n_phases))
+    kept_tilt = KeptTilt(micrographs)
 
     def attempt(passes: int, table: np.ndarray) -> Trial:
         repeats, started = scaled_repeats(pattern, passes), time.perf_counter()
@@ -151,7 +152,7 @@ def find_surface(
         made = np.atleast_2d(unlike_neighbours(((v, range(3)) for v in volumes), n_phases))
         ratio = np.divide(made, real, out=np.full_like(made, np.nan), where=real > 0)
         surface = tuple(tuple(map(float, row)) for row in ratio)
-        return Trial(repeats, coupling, passes, surface, seconds, kept_tilt(volumes, micrographs))
+        return Trial(repeats, coupling, passes, surface, seconds, kept_tilt(volumes))
 
     free = np.zeros_like(real)
     base = attempt(START, free)
@@ -182,21 +183,30 @@ def find_surface(
     return sorted(trials, key=lambda trial: (trial in eligible, -trial.error))
 
 
-def kept_tilt(volumes: Sequence[np.ndarray], micrographs: Micrographs) -> float:
-    """Return the share of the micrographs' tilt that volumes have; nan where these have none."""
-    planes = [plane for plane in micrographs.images if plane not in micrographs.mirrored]
-    lags = tilt_lags(min(micrographs.min_side, *(n for v in volumes for n in v.shape)))
-    if not planes or not lags:
-        return math.nan
-    phases = range(micrographs.n_phases)
-    made, real = [], []
-    for plane in planes:
-        images = micrographs.images[plane]
+class KeptTilt:
+    """The share of the micrographs' tilt that volumes have; nan where these have none."""
+
+    def __init__(self, micrographs: Micrographs) -> None:
+        self.micrographs, self.phases = micrographs, range(micrographs.n_phases)
+        self.planes = [p for p in micrographs.images if p not in micrographs.mirrored]
+        self._shown: dict[tuple[int, ...], np.ndarray] = {}  # by lags
+
+    def __call__(self, volumes: Sequence[np.ndarray]) -> float:
+        lags = tilt_lags(min(self.micrographs.min_side, *(n for v in volumes for n in v.shape)))
+        if not self.planes or not lags:
+            return math.nan
+        if lags not in self._shown:
+            self._shown[lags] = np.array([self._of_images(plane, lags) for plane in self.planes])
+        real = self._shown[lags]
+        stacks = [[np.moveaxis(v, NORMAL[plane], 0) for v in volumes] for plane in self.planes]
+        made = np.array([mean_tilt(stack, self.phases, lags) for stack in stacks])
+        weight = np.square(real).sum()
+        return float((made * real).sum() / weight) if weight > 0 else math.nan
+
+    def _of_images(self, plane: str, lags: Sequence[int]) -> np.ndarray:
+        images = self.micrographs.images[plane]
         chosen = images[:: -(-len(images) // _IMAGES)]
-        real.append(mean_tilt([image[None] for image in chosen], phases, lags))
-        made.append(mean_tilt([np.moveaxis(v, NORMAL[plane], 0) for v in volumes], phases, lags))
-    weight = np.square(real).sum()
-    return float((np.array(made) * real).sum() / weight) if weight > 0 else math.nan
+        return mean_tilt([image[None] for image in chosen], self.phases, lags)
 
 
 def _passes(tried: Sequence[Trial]) -> int:

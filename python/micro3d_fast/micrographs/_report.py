@@ -23,8 +23,8 @@ class PlaneReport:
     """One plane: number and sizes of its images, volume fractions and their standard error.
 
     ``lengths`` are the correlation lengths (1/e) along rows' and columns' axis in pixels;
-    ``tilted`` says that the images differ from their mirror images.  What concerns single images is
-    None or empty for a plane that is borrowed.
+    ``tilted`` says that the images differ from their mirror images.  For a borrowed plane, the
+    attributes that describe single images are None or empty.
     """
 
     plane: str
