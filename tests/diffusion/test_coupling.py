@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The coupling of neighbours: its definition, its effect along each axis, its arguments."""
+"""The coupling of neighbours and of passes: definitions, effects, arguments."""
 
 import dataclasses
 
@@ -56,7 +56,7 @@ def test_the_odds_change_by_the_second_differences(plane, guidance):
         return np.asarray(p * x + q * e, dtype=np.float64)
 
     before = predicted()
-    Coupling(field, [strength]).apply(p, q)
+    Coupling(field, [strength]).apply(p, q, 0.36)
     inside = np.clip(before, -0.999, 0.999)
     axes = SLICE_AXES[plane][1:]
     own, wraps = ([of[axis] for axis in axes] for of in (strength, periodic))
@@ -75,7 +75,7 @@ def test_a_plane_of_no_coupled_axis_is_left_alone():
     field._x.fill_(0.3)
     field.net_outputs[0].normal_()
     before = field.net_outputs[0].clone()
-    Coupling(field, [(1.0, 0.0, 0.0)]).apply(0.6, -0.7)
+    Coupling(field, [(1.0, 0.0, 0.0)]).apply(0.6, -0.7, 0.36)
     assert torch.equal(field.net_outputs[0], before)
 
 
@@ -83,6 +83,67 @@ def test_second_differences_at_both_kinds_of_ends():
     x = torch.tensor([1.0, 2.0, 4.0, 8.0])
     assert second_difference(x, 0, False).tolist() == [1, 1, 2, -4]
     assert second_difference(x, 0, True).tolist() == [8, 1, 2, -11]
+
+
+@pytest.mark.parametrize("guidance", [1.0, 1.5])
+def test_earlier_passes_multiply_the_odds(guidance):
+    """Three passes of two volumes against the definition, in one array of the volume."""
+    model, r, bar, p, q = tiny_model(), 0.4, 0.6, 0.6**0.5, -(0.4**0.5)
+    options = {"guidance": guidance, "seeds": (1, 2), "fractions": [[0.3, 0.7], [0.6, 0.4]]}
+    field = Field(SHAPE, model, torch.device("cpu"), torch.float32, **options)
+    field.plane = "xy"
+    one = Coupling(field, [(0.0, 0.0, 0.0)], r)
+    earlier = np.zeros((2, *SHAPE))
+    for k, plane in enumerate(("xy", "yz", "xz")):
+        field.plane = plane
+        generator = torch.Generator().manual_seed(k)
+        for buffer in (field._x, *field.net_outputs):
+            buffer.normal_(generator=generator)
+
+        def volumes(plane=plane):
+            x, net, *other = (
+                np.stack([field.volume(b, plane, i, channels_last=c)[0].numpy() for i in (0, 1)])
+                for b, c in [(field._x, False), *((out, True) for out in field.net_outputs)]
+            )
+            e = net if not other else guidance * net + (1 - guidance) * other[0]
+            return np.float64(x), p * x + q * np.float64(e)
+
+        x, before = volumes()
+        one.apply(p, q, bar)
+        inside = np.clip(before, -0.999, 0.999)
+        wanted = np.tanh(np.arctanh(inside) + earlier)
+        np.testing.assert_allclose(volumes()[1] - before, wanted - inside, atol=3e-5)
+        own = np.arctanh([0.4, -0.2])[:, None, None, None] + bar**0.5 * x / (1 - bar)
+        limit = np.arctanh(0.999)
+        earlier = r * (earlier + np.arctanh(inside) - np.clip(own, -limit, limit))
+
+
+def test_more_agreement_makes_smoother_volumes():
+    def rate(agreement):
+        made = m3.reconstruct(32, "separator", agreement=agreement, seed=4, harmonize=(1, 1, 2, 0))
+        assert made.provenance["settings"]["agreement"] == (agreement or 0)
+        return unlike_neighbours([(made.labels, range(3))]).mean()
+
+    assert rate(None) == rate(0) > 1.03 * rate(0.2)  # a model of before has none
+
+
+def test_the_agreement_of_a_model_is_the_default(tmp_path):
+    model = dataclasses.replace(tiny_model(), agreement=0.3)
+    assert m3.load_model(model.save(tmp_path / "model")).agreement == 0.3
+    made = m3.reconstruct((16, 16, 16), model, harmonize=(1, 0))
+    assert made.provenance["settings"]["agreement"] == 0.3
+    recipe = Reconstruction.from_provenance(made.provenance, (16, 16, 16))
+    assert recipe.arguments["agreement"] == 0.3
+    assert "--agreement 0.3" in recipe.command()
+    none = m3.reconstruct((16, 16, 16), model, harmonize=(1, 0), agreement=0)
+    assert Reconstruction.from_provenance(none.provenance, (16, 16, 16)).arguments["agreement"] == 0
+    for wrong in (-0.1, 1, float("nan"), "a"):
+        with pytest.raises((ValueError, TypeError), match="`agreement` must be"):
+            m3.reconstruct((16, 16, 16), model, agreement=wrong)
+        with pytest.raises((ValueError, TypeError), match="`agreement` must be"):
+            dataclasses.replace(model, agreement=wrong)
+    with pytest.raises(ValueError, match="`agreement` must be None for sampler 'paper'"):
+        m3.reconstruct((16, 16, 16), model, sampler="paper", agreement=0.1)
 
 
 def test_surface_falls_along_the_coupled_axis_alone():
@@ -131,7 +192,7 @@ def test_each_phase_has_its_own_coupling(tmp_path):
     field.plane = "xy"
     field._x.normal_()
     net = field.net_outputs[0].zero_()
-    Coupling(field, rows).apply(1.0, 1.0)
+    Coupling(field, rows).apply(1.0, 1.0, 0.5)
     changes = field.slices(net, "xy", 0, channels_last=True).abs().amax(dim=(0, 2, 3))
     assert [bool(change > 0) for change in changes] == [True, False, True]
     rates = ((0.1, 0.0, 0.2),) * 3

@@ -94,7 +94,9 @@ def known(phases: int) -> np.ndarray:
 
 
 XY_LAST = SamplerSettings(3, 0, 1.0)
-COUPLED = SamplerSettings(3, 2, 1.0, rotate=True, hold_mean=True, coupling=[(0.2, -0.1, 0.4)])
+COUPLED = SamplerSettings(
+    3, 2, 1.0, rotate=True, hold_mean=True, coupling=[(0.2, -0.1, 0.4)], agreement=0.3
+)
 #: name -> (phases, ranks, fields of Runtime, options)
 CASES = {
     "plain": (2, 2, {}, {}),
@@ -119,7 +121,7 @@ CASES = {
             "volume_fractions": "natural",
             "n": 2,
             "sampler": SamplerSettings(
-                4, 2, 0.7, rotate=True, hold_mean=True, coupling=(0.1, 0, 0.3)
+                4, 2, 0.7, rotate=True, hold_mean=True, coupling=(0.1, 0, 0.3), agreement=0.2
             ),
         },
     ),

@@ -19,7 +19,7 @@ from .._progress import Shown, following
 from ..diffusion import Model
 from ..diffusion.model import check_model
 from ..diffusion.reconstruction import Reconstruction
-from ..diffusion.settings import CouplingTable, rows_text
+from ..diffusion.settings import CouplingTable, default_agreement, rows_text
 from ..diffusion.volumes import Options
 from ..micrographs import Micrographs
 from ..microstructure import phase_names_for
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 EFFORTS = ("quick", "full")
 _CHOSEN_HERE = (
+    "agreement",
     "coupling",
     "guidance",
     "harmonize",
@@ -199,6 +200,8 @@ def calibrate(
     if out is not None and not full:
         raise _checks.refuse("out", 'be None unless `effort` is "full"', repr(str(out)))
     _check_micrographs(micrographs, model)
+    if model.agreement is None:  # of a former version
+        model = replace(model, agreement=default_agreement(model.schedule))
     model = replace(model, island_rates=island_rates(micrographs))
     device = find_device(options.get("device"))
     faster = [

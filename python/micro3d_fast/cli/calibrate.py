@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 __all__ = ["calibrate"]
 
+_FOUND = ("harmonize", "coupling", "agreement")  # what `reconstruct` must be told
+
 Shape = Annotated[
     str | None,
     typer.Option(metavar="NZ,NY,NX", help="Shape of the volumes; default: the training patch."),
@@ -178,7 +180,7 @@ def calibrate(
         to_stdout(f"Saved in {directory}.")
     found = ""
     if not save and not full:
-        options = {"harmonize": result.harmonize, "coupling": result.coupling}
+        options = {name: getattr(result.model, name) for name in _FOUND}
         found = "".join(f"{as_option(name, value)} " for name, value in options.items())
     name = shlex.quote(str(out) if full and not save else model)
     to_stdout(f"Next: micro3d reconstruct --model {name} {found}--out volume.tif")

@@ -82,6 +82,10 @@ Coupling = Annotated[
         "calibrate found.",
     ),
 ]
+Agreement = Annotated[
+    float | None,
+    typer.Option(help="How much earlier passes count, 0 to 0.9; default: the model's."),
+]
 Guidance = Annotated[
     float, typer.Option(help="Classifier-free guidance; other than 1 takes twice the time.")
 ]
@@ -146,6 +150,7 @@ def reconstruct(
     harmonize: Harmonize = None,
     gamma: Gamma = None,
     coupling: Coupling = None,
+    agreement: Agreement = None,
     guidance: Guidance = 1.0,
     periodic: Periodic = None,
     fractions: Fractions = None,
@@ -193,6 +198,7 @@ def reconstruct(
         "harmonize": read_harmonize(harmonize),
         "gamma": gamma,
         "coupling": read_coupling(coupling),
+        "agreement": agreement,
         "guidance": guidance,
         "periodic": read_periodic(periodic),
         "volume_fractions": read_fractions(fractions or "auto"),

@@ -196,6 +196,10 @@ class Field:
             )
         self._finish(plane, t)
 
+    def zeros(self) -> Tensor:
+        """Return a flat buffer of the size of x."""
+        return self._x.new_zeros(self._x.shape)
+
     def keep(self) -> None:
         """Keep x as h0 of Eq. 17."""
         import torch
@@ -226,8 +230,9 @@ class Field:
         if not clip:
             a, b = a + b * mean.p, b * mean.q
         update = _Update(a, b, noise, h0, limits)
-        if self.slabs.ranks > 1 and h0 and self._h0_plane != self.plane:
-            self._turn_h0()
+        if self.slabs.ranks > 1 and h0 and self._h0 is not None:
+            self._h0 = self.turned(self._h0, self._h0_plane)
+            self._h0_plane = self.plane
         if self.slabs.ranks == 1 or to == self.plane:
             for i in range(len(self.seeds)):
                 out = self.volume(self._next, to, i)
@@ -312,14 +317,23 @@ class Field:
             out = self.volume(buffer, new, i)[at]
             ops.reverse_step(block, block, out=out, a=1.0, b=0.0, out_net=net)
 
-    def _turn_h0(self) -> None:
-        """Bring h0 into the plane of x."""
-        assert self._h0 is not None
-        old, new = self._h0_plane, self.plane
-        for i, part, block in self._blocks(self._next, old, new, new):
-            block.copy_(self.volume(self._h0, old, i)[_at(part, self.box(old))])
-        self._exchange(self._next, self._h0, old, new)
-        self._h0, self._next, self._h0_plane = self._next, self._h0, new
+    def turned(self, buffer: Tensor, old: str) -> Tensor:
+        """Return the slices of the plane ``old`` as those of x.  ``buffer`` must not be used again.
+
+        Other ranks must call it too.
+        """
+        new, out = self.plane, self._next
+        if old == new:
+            return buffer
+        if self.slabs.ranks == 1:
+            for i in range(len(self.seeds)):
+                self.volume(out, new, i).copy_(self.volume(buffer, old, i))
+        else:
+            for i, part, block in self._blocks(out, old, new, new):
+                block.copy_(self.volume(buffer, old, i)[_at(part, self.box(old))])
+            self._exchange(out, buffer, old, new)
+        self._next = buffer
+        return out
 
     def _finish(self, plane: str, t: int) -> None:
         """Make what was written the current x; then known voxels take their value."""
@@ -419,7 +433,7 @@ def _origin(part: Box) -> tuple[int, int, int]:
 
 def bytes_per_value(itemsize: int, n_outputs: int) -> int:
     """Return the memory of all buffers per voxel and channel, for a network of this precision."""
-    return 3 * 4 + (1 + n_outputs) * itemsize  # x, the next x and h0; input and outputs
+    return 3 * 4 + (1 + n_outputs) * itemsize  # x, the next x, h0 or earlier passes; input, outputs
 
 
 def working_shape(

@@ -30,7 +30,7 @@ from ..statistics import FractionScatter
 from .labelling import IslandRates, check_island_rates
 from .model_record import FORMAT, ModelFileError, check_identity, read_record, read_weights
 from .schedule import PREDICTIONS, Schedule
-from .settings import CouplingTable, check_coupling, rows_text
+from .settings import CouplingTable, check_agreement, check_coupling, rows_text
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +53,12 @@ __all__ = [
     "model_directory",
 ]
 
-_CALIBRATED = ("harmonize", "coupling", "island_rates")  # members of model.json and of Model
+_CALIBRATED = (
+    "harmonize",
+    "coupling",
+    "agreement",
+    "island_rates",
+)  # members of model.json and of Model
 BUNDLED = ("fibre-composite", "separator", "cathode")
 
 
@@ -84,6 +89,9 @@ class Model:
     coupling : tuple of (J_z, J_y, J_x), optional
         Coupling of neighbours along each axis that `calibrate` found for these passes: one row, or
         one for each phase.
+    agreement : float, optional
+        Weight of earlier passes, the default of `reconstruct` (0 if it is None, as in models of
+        former versions that were not calibrated again).
     island_rates : tuple of tuple of float, optional
         Single-pixel islands of each phase per pixel of the micrographs of xy, xz and yz, from
         `calibrate`; `reconstruct` removes those of a volume beyond them.
@@ -104,6 +112,7 @@ class Model:
     harmonize: tuple[int, ...] | None = None
     fraction_scatter: FractionScatter | None = None
     coupling: CouplingTable | None = None
+    agreement: float | None = None
     island_rates: IslandRates | None = None
 
     def __post_init__(self) -> None:
@@ -114,6 +123,8 @@ class Model:
         if self.coupling is not None:
             coupling = check_coupling(self.coupling, self.n_phases)
             object.__setattr__(self, "coupling", coupling)
+        if self.agreement is not None:
+            object.__setattr__(self, "agreement", check_agreement(self.agreement))
         if self.island_rates is not None:
             rates = check_island_rates(self.island_rates, self.n_phases)
             object.__setattr__(self, "island_rates", rates)

@@ -78,6 +78,7 @@ class Reconstruction:
     harmonize: int | Sequence[int] | None = _option(None, recipe.setting("harmonize"))
     gamma: float | None = _option(None, recipe.setting("gamma"))
     coupling: Sequence[Any] | None = _option(None, recipe.coupling)
+    agreement: float | None = _option(None, recipe.setting("agreement"))
     guidance: float = _option(1.0, lambda record: record.get("guidance", OMIT))
     periodic: Any = _option(False, recipe.periodic)
     window: Any = _option("auto", lambda record: record.get("window") or OMIT)
@@ -131,6 +132,7 @@ class Reconstruction:
             harmonize=self.harmonize,
             gamma=self.gamma,
             coupling=self.coupling,
+            agreement=self.agreement,
         )
         put(named=named, settings=settings)
         put(guidance=_checks.real(self.guidance, name="guidance", minimum=0.0))

@@ -44,8 +44,8 @@ def sample(
     network.embed(times)
     field.start(next(planes), times[0], settings.true_terminal)
     tilts: list[Coupling | MeanHold] = []
-    if any(map(any, settings.coupling)):
-        tilts.append(Coupling(field, settings.coupling))
+    if settings.agreement or any(map(any, settings.coupling)):
+        tilts.append(Coupling(field, settings.coupling, settings.agreement))
     if settings.hold_mean:
         tilts.append(MeanHold(field))
     progress = _Progress(field, settings.passes, callback)
@@ -60,7 +60,7 @@ def sample(
             with field.slabs.group.together():
                 network.predict(t)
             for tilt in tilts:
-                tilt.apply(mean.p, mean.q)
+                tilt.apply(mean.p, mean.q, float(schedule.alpha_bar[t]))
             if repeat == repeats:  # Eq. 5, 8, 9: x = y, in the slices of the next plane
                 field.step(
                     mean,

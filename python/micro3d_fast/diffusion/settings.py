@@ -26,8 +26,10 @@ __all__ = [
     "Runtime",
     "Sampler",
     "SamplerSettings",
+    "check_agreement",
     "check_changes",
     "check_coupling",
+    "default_agreement",
     "default_repeats",
     "fast_settings",
     "paper_settings",
@@ -42,6 +44,7 @@ NO_COUPLING = ((0.0, 0.0, 0.0),)
 
 
 MOST_COUPLING = 2.0
+MOST_AGREEMENT = 0.9
 
 
 def check_coupling(value: Any, n_phases: int | None = None) -> CouplingTable:
@@ -58,6 +61,11 @@ def check_coupling(value: Any, n_phases: int | None = None) -> CouplingTable:
         for j in row:
             _checks.real(j, name="coupling", minimum=-MOST_COUPLING, maximum=MOST_COUPLING)
     return rows
+
+
+def check_agreement(value: Any) -> float:
+    """Check the weight of earlier passes."""
+    return _checks.real(value, name="agreement", minimum=0.0, maximum=MOST_AGREEMENT)
 
 
 def rows_text(
@@ -87,6 +95,7 @@ class SamplerSettings:
     gamma_end: float | None = None  # gamma at the last step, reached linearly; None: constant
     keep_variance: bool = False  # restore the noise variance that a blend (gamma < 1) loses
     coupling: CouplingTable = NO_COUPLING  # J of unlike neighbours, see `reconstruct`
+    agreement: float = 0.0  # weight of earlier passes, see `reconstruct`
 
     def __post_init__(self) -> None:
         _checks.integer(self.steps, name="steps", minimum=1)
@@ -101,6 +110,7 @@ class SamplerSettings:
         if self.gamma_end is not None:
             _checks.real(self.gamma_end, name="gamma_end", minimum=0.0, maximum=1.0)
         object.__setattr__(self, "coupling", check_coupling(self.coupling))
+        object.__setattr__(self, "agreement", check_agreement(self.agreement))
 
     def gamma_at(self, k: int) -> float:
         """Return the weight of Eq. 17 at outer step k."""
@@ -169,6 +179,11 @@ def default_repeats(schedule: Schedule) -> tuple[int, ...]:
     return SHORT if schedule.alpha_bar[-1] == 0 else RISING
 
 
+def default_agreement(schedule: Schedule) -> float:
+    """Return the weight of earlier passes for a model that is trained or calibrated now."""
+    return 0.2 if schedule.alpha_bar[-1] == 0 else 0.0  # measured on such schedules alone
+
+
 def scaled_repeats(repeats: tuple[int, ...], passes: int) -> tuple[int, ...]:
     """Return repeats in the same proportions with another number of passes (largest remainders)."""
     wanted = max(passes - len(repeats), 0)
@@ -190,6 +205,7 @@ def fast_settings(
     harmonize: Repeats | None = None,
     gamma: float = 1.0,
     coupling: Sequence[Any] | None = None,
+    agreement: float | None = None,
     *,
     model: Model | None = None,
 ) -> SamplerSettings:
@@ -208,6 +224,8 @@ def fast_settings(
     if passes is None and harmonize is None and model is not None:
         harmonize = model.harmonize or default_repeats(model.schedule)
         coupling = model.coupling if coupling is None else coupling
+    if agreement is None:
+        agreement = (model and model.agreement) or 0.0
     passes = QUALITY["standard"] if passes is None else passes
     if harmonize is None:
         standard = passes == QUALITY["standard"]
@@ -227,6 +245,7 @@ def fast_settings(
         hold_mean=True,
         spacing=2.0,
         coupling=NO_COUPLING if coupling is None else check_coupling(coupling),
+        agreement=agreement,
     )
 
 
@@ -253,7 +272,7 @@ SAMPLERS = {
         "fast",
         "the default, few passes",
         fast_settings,
-        ("passes", "harmonize", "gamma", "coupling"),
+        ("passes", "harmonize", "gamma", "coupling", "agreement"),
     ),
     "paper": Sampler(
         "paper", "the paper's, thousands of passes", paper_settings, matches_fractions=False
@@ -272,9 +291,16 @@ def resolve_sampler(
     harmonize: int | Sequence[int] | None = None,
     gamma: float | None = None,
     coupling: Sequence[Any] | None = None,
+    agreement: float | None = None,
 ) -> tuple[Sampler, SamplerSettings]:
     """Check the arguments that choose a sampler; return it and its settings for the model."""
-    given = {"passes": passes, "harmonize": harmonize, "gamma": gamma, "coupling": coupling}
+    given = {
+        "passes": passes,
+        "harmonize": harmonize,
+        "gamma": gamma,
+        "coupling": coupling,
+        "agreement": agreement,
+    }
     given = {name: value for name, value in given.items() if value is not None}
     if isinstance(sampler, SamplerSettings):
         for name, value in given.items():
@@ -319,6 +345,8 @@ def check_changes(given: dict[str, Any], name: str, sampler: Sampler) -> dict[st
         checked["gamma"] = _checks.real(given["gamma"], name="gamma", minimum=0.0, maximum=1.0)
     if "coupling" in given:
         checked["coupling"] = check_coupling(given["coupling"])
+    if "agreement" in given:
+        checked["agreement"] = check_agreement(given["agreement"])
     if "passes" in given:
         checked["passes"] = _checks.integer(given["passes"], name="passes", minimum=1)
     for key, value in checked.items():

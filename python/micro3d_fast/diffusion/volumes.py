@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 #: What a `SamplerSettings` gives instead.
-_OF_SAMPLER = ("passes", "harmonize", "gamma", "coupling")
+_OF_SAMPLER = ("passes", "harmonize", "gamma", "coupling", "agreement")
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -61,6 +61,7 @@ class SamplerOptions(Options, total=False):
     passes: int | None
     harmonize: int | Sequence[int] | None
     coupling: Sequence[float] | Sequence[Sequence[float]] | None
+    agreement: float | None
     guidance: float
     out: str | Path | None
 
@@ -144,6 +145,7 @@ def reconstruct(
     harmonize: int | Sequence[int] | None = None,
     gamma: float | None = None,
     coupling: Sequence[float] | Sequence[Sequence[float]] | None = None,
+    agreement: float | None = None,
     guidance: float = 1.0,
     periodic: Periodic = False,
     volume_fractions: Fractions = "auto",
@@ -189,6 +191,10 @@ def reconstruct(
         phases or of one after the other; positive numbers make less surface.  Default: what
         `calibrate` found for the model (``model.coupling``), with the passes and repeats that it
         found; 0 with others.
+    agreement : float, optional
+        For ``"fast"``: how much what earlier passes saw in the slices of their planes counts in a
+        pass, from 0 to 0.9; more makes smoother volumes.  Default: the model's
+        (``model.agreement``), 0.2 for models trained or calibrated by this version.
     guidance : float
         Classifier-free guidance weight (Eq. 9), >= 0; 1 costs one evaluation per pass, others two.
     periodic : bool or (bool, bool, bool)
@@ -247,9 +253,9 @@ def reconstruct(
     Notes
     -----
     The former keywords ``quality``, ``settings`` (values of ``sampler``; ``settings`` overrides
-    ``sampler``, ``passes``, ``harmonize``, ``gamma`` and ``coupling``), ``window``,
-    ``precision``, ``compile``, ``keep_raw`` and ``fraction_condition`` (fields of `Runtime`) are
-    still accepted.
+    ``sampler``, ``passes``, ``harmonize``, ``gamma``, ``coupling`` and ``agreement``),
+    ``window``, ``precision``, ``compile``, ``keep_raw`` and ``fraction_condition`` (fields of
+    `Runtime`) are still accepted.
 
     References
     ----------

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...statistics import FractionScatter, fraction_scatter
 from ..model import Model, channel_count
+from ..settings import default_agreement
 from .batches import Batch, HostBatches, fraction_spread
 from .options import TrainingOptions
 from .parts import parts_of
@@ -302,6 +303,7 @@ class Learner:
             voxel_size=m.voxel_size,
             details=details,
             fraction_scatter=self._fraction_scatter,
+            agreement=default_agreement(self.options.schedule),
         )
 
     @cached_property
