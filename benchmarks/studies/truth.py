@@ -100,7 +100,7 @@ class Case:
         model, _ = self.model("full" if kind == "natural" else kind)
         fractions = "natural" if kind == "natural" else "auto"
         made = []
-        search = zlib.crc32(repr((model.harmonize, model.coupling)).encode())
+        search = zlib.crc32(repr((model.harmonize, model.coupling, model.agreement)).encode())
         for seed in range(SEED, SEED + count):
             file = self.folder / "volumes" / f"{kind}-{model.hash}-{search:08x}-{seed}.npz"
             if not file.exists():

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Coupling"]
 
-_MOST_CERTAIN = math.atanh(LIMIT)
+_CERTAIN = 1.0  # half log odds beyond which an earlier pass adds nothing
 _AT_ONCE = 2**22  # values, which bounds the memory of a pass
 
 
@@ -38,10 +37,12 @@ class Coupling:
     less than .01 J along the others.  With three phases or more each channel has its own J.
 
     **Earlier passes.**  Each saw the volume in slices of its own plane.  What it found beyond the
-    noisy voxel itself is e = atanh(x0) - atanh(m) - :math:`\sqrt{\bar\alpha}\, x / (1 -
-    \bar\alpha)`, half the log odds that its slices add to the prior mean m and to the likelihood
-    of Eq. 3.  Experts that see different things multiply their odds (Hinton 2002), so the last pass
-    enters w as r e, the one before as r :sup:`2` e and so on, with r = ``agreement``.
+    noisy voxel itself is e = [atanh(x0)] - [atanh(m) + :math:`\sqrt{\bar\alpha}\, x / (1 -
+    \bar\alpha)`], half the log odds that its slices add to the prior mean m and the likelihood of
+    Eq. 3.  Experts that see different things multiply their odds (Hinton 2002), so the last pass
+    enters w as r e, the one before as r :sup:`2` e and so on, with r = ``agreement``.  Brackets
+    limit to -1 ... 1: a network cannot tell one near certainty from another, and without the limit
+    its doubt would count against what the voxel itself shows (measured: speckle, from r = .3 on).
 
     Parameters
     ----------
@@ -102,8 +103,8 @@ class Coupling:
                     carried, own = earlier
                     w += carried
                     own = own + bar**0.5 / (1 - bar) * x
-                    found = torch.atanh(x0) - own.clamp(-_MOST_CERTAIN, _MOST_CERTAIN)
-                    carried.add_(found).mul_(self.agreement)
+                    seen = torch.atanh(x0).clamp(-_CERTAIN, _CERTAIN)
+                    carried.add_(seen - own.clamp(-_CERTAIN, _CERTAIN)).mul_(self.agreement)
                 t = torch.tanh(w)
                 change = t * (1 - x0 * x0) / (1 + x0 * t) / q
                 for out in outputs:

@@ -196,6 +196,7 @@ class Model:
                 else ""
             )
             + (f", coupling {rows_text(self.coupling)}" if self.coupling else "")
+            + (f", agreement {self.agreement:g}" if self.agreement else "")
         )
 
     def save(self, directory: str | Path, *, half: bool | None = None) -> Path:
