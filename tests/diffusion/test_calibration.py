@@ -22,6 +22,7 @@ from micro3d_fast.calibration._surface import (
 )
 from micro3d_fast.diffusion.labelling import unlike_neighbours
 from micro3d_fast.diffusion.reconstruction import Reconstruction
+from micro3d_fast.diffusion.schedule import Schedule
 from micro3d_fast.diffusion.settings import scaled_repeats
 
 
@@ -220,9 +221,9 @@ def short_loop(monkeypatch):
     monkeypatch.setattr("micro3d_fast.diffusion.settings.RISING", (1, 0))
 
 
-def calibrate_fully(micrographs, out, **options):
+def calibrate_fully(micrographs, out, model=None, **options):
     options = {"volume_shape": (16, 16, 16), "volumes": 2, "effort": "full", **options}
-    return m3.calibrate(tiny_model(), micrographs, out=out, **options)
+    return m3.calibrate(model or tiny_model(), micrographs, out=out, **options)
 
 
 def test_full_corrects_the_network_and_resumes(short_loop, micrographs, tmp_path, monkeypatch):
@@ -262,6 +263,26 @@ def test_full_corrects_the_network_and_resumes(short_loop, micrographs, tmp_path
             ValueError, match="`out` must be empty or hold a calibration of the sam"
         ):
             calibrate_fully(micrographs, tmp_path, **other)
+    record = json.loads((tmp_path / "calibration.json").read_text())
+    del record["agreement"]  # as in those of a former version
+    (tmp_path / "calibration.json").write_text(json.dumps(record))
+    values = iter([3.0, 2.8, 2.5, 2.0, 1.5])
+    assert calibrate_fully(micrographs, tmp_path).trials == found.trials
+    model = dataclasses.replace(tiny_model(), agreement=0.3)
+    with pytest.raises(ValueError, match=r"where agreement was 0.0, now 0.3"):
+        calibrate_fully(micrographs, tmp_path, model)
+
+
+def test_a_model_of_a_former_version_gets_an_agreement(micrographs):
+    options = {"volume_shape": 16, "volumes": 1}
+    old = dataclasses.replace(tiny_model(), schedule=Schedule("shifted", shift=2.0))
+    for model, expected in (
+        (tiny_model(), 0),  # a schedule on which it was not measured
+        (old, 0.6),
+        (dataclasses.replace(old, agreement=0.1), 0.1),
+    ):
+        found = m3.calibrate(model, micrographs, **options)
+        assert found.model.agreement == expected
 
 
 def test_options_that_are_arrays_are_told_apart():

@@ -32,6 +32,7 @@ from ._surface import TRIALS, Trial, find_surface
 RATE = 3e-4  # of the trainings
 _STEP = 3.0  # passes of the network that a training step of as many images costs
 _TEACHING = 2.0  # more with a teacher
+_FORMER = {"agreement": 0.0}  # of calibrations that do not say it
 
 
 class Volumes:
@@ -240,11 +241,12 @@ class Volumes:
         if file.exists():
             found = load_json_object(file.read_text(encoding="utf-8"), file)
             for name, value in settings.items():
-                if found.get(name, value) != value:  # older ones lack some
+                before = found.get(name, _FORMER.get(name, value))  # older ones lack some
+                if before != value:
                     raise refuse(
                         "out",
                         "be empty or hold a calibration of the same model, micrographs and options",
-                        f"{self.directory}, where {name} was {found.get(name)}, now {value}",
+                        f"{self.directory}, where {name} was {before}, now {value}",
                     )
             return
         self.directory.mkdir(parents=True, exist_ok=True)
