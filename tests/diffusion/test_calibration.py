@@ -278,7 +278,8 @@ def test_a_model_of_a_former_version_gets_an_agreement(micrographs):
     old = dataclasses.replace(tiny_model(), schedule=Schedule("shifted", shift=2.0))
     for model, expected in (
         (tiny_model(), 0),  # a schedule on which it was not measured
-        (old, 0.6),
+        (old, 0.4),
+        (dataclasses.replace(old, harmonize=(1, 0)), None),  # perhaps corrected without
         (dataclasses.replace(old, agreement=0.1), 0.1),
     ):
         found = m3.calibrate(model, micrographs, **options)

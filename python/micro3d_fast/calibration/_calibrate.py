@@ -200,7 +200,7 @@ def calibrate(
     if out is not None and not full:
         raise _checks.refuse("out", 'be None unless `effort` is "full"', repr(str(out)))
     _check_micrographs(micrographs, model)
-    if model.agreement is None:  # of a former version
+    if model.agreement is None and model.harmonize is None:  # of a former version
         model = replace(model, agreement=default_agreement(model.schedule))
     model = replace(model, island_rates=island_rates(micrographs))
     device = find_device(options.get("device"))

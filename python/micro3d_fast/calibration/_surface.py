@@ -28,7 +28,7 @@ from ..diffusion.settings import CouplingTable, scaled_repeats
 from ..micrographs import Micrographs
 from ..statistics.tilt import mean_tilt, tilt_lags
 
-START, FEWEST, MOST = 20, 12, 60  # passes that are tried
+START, FEWEST, MOST = 20, 18, 60  # passes that are tried
 TRIALS = 6  # at most
 CLOSE = 0.015  # relative difference of the surface along each axis at which the search ends
 _VOXELS = 2 * 64**3  # of a trial: their surface scatters by about CLOSE

@@ -90,8 +90,8 @@ class Model:
         Coupling of neighbours along each axis that `calibrate` found for these passes: one row, or
         one for each phase.
     agreement : float, optional
-        Weight of earlier passes, the default of `reconstruct` (0 if it is None, as in models of
-        former versions that were not calibrated again).
+        Weight of earlier passes, the default of `reconstruct`; 0 if it is None, as in models of
+        former versions.
     island_rates : tuple of tuple of float, optional
         Single-pixel islands of each phase per pixel of the micrographs of xy, xz and yz, from
         `calibrate`; `reconstruct` removes those of a volume beyond them.

@@ -194,7 +194,7 @@ def reconstruct(
     agreement : float, optional
         For ``"fast"``: how much what earlier passes saw in the slices of their planes counts in a
         pass, from 0 to 0.9; more makes smoother volumes.  Default: the model's
-        (``model.agreement``), 0.6 for models trained or calibrated by this version.
+        (``model.agreement``), 0.4 for models trained by this version, 0 for others.
     guidance : float
         Classifier-free guidance weight (Eq. 9), >= 0; 1 costs one evaluation per pass, others two.
     periodic : bool or (bool, bool, bool)
