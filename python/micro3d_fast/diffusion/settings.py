@@ -172,15 +172,19 @@ _LEVELS, _REPEATS = 8, 5
 RISING = (1, 2, 3, 5, 7, 7, 5, 0)
 # The same for a schedule whose terminal signal is zero, which makes smoother volumes.
 SHORT = (1, 1, 2, 3, 4, 4, 3, 0)
+# The same where earlier passes count (`SamplerSettings.agreement`), for the same reason.
+AGREEING = (1, 1, 1, 2, 3, 2, 2, 0)
 
 
-def default_repeats(schedule: Schedule) -> tuple[int, ...]:
+def default_repeats(schedule: Schedule, agreement: float = 0.0) -> tuple[int, ...]:
     """Return the harmonizing passes of each step for a model without calibration."""
+    if agreement:
+        return AGREEING
     return SHORT if schedule.alpha_bar[-1] == 0 else RISING
 
 
 def default_agreement(schedule: Schedule) -> float:
-    """Return the weight of earlier passes for a model that is trained or calibrated now."""
+    """Return the weight of earlier passes for a model that is trained now."""
     return 0.4 if schedule.alpha_bar[-1] == 0 else 0.0  # measured on such schedules alone
 
 
@@ -221,11 +225,11 @@ def fast_settings(
     steps, leaves steps this long with more noise than the network expects, which stays as single
     voxels.  gamma = 1: a blend of two noises has too little variance for a prediction of v.
     """
-    if passes is None and harmonize is None and model is not None:
-        harmonize = model.harmonize or default_repeats(model.schedule)
-        coupling = model.coupling if coupling is None else coupling
     if agreement is None:
         agreement = (model and model.agreement) or 0.0
+    if passes is None and harmonize is None and model is not None:
+        harmonize = model.harmonize or default_repeats(model.schedule, agreement)
+        coupling = model.coupling if coupling is None else coupling
     passes = QUALITY["standard"] if passes is None else passes
     if harmonize is None:
         standard = passes == QUALITY["standard"]
