@@ -134,6 +134,7 @@ def test_the_agreement_of_a_model_is_the_default(tmp_path):
     recipe = Reconstruction.from_provenance(made.provenance, (16, 16, 16))
     assert recipe.arguments["agreement"] == 0.3
     assert "--agreement 0.3" in recipe.command()
+    assert m3.reconstruct((16, 16, 16), model).provenance["passes"] == 20
     none = m3.reconstruct((16, 16, 16), model, harmonize=(1, 0), agreement=0)
     assert Reconstruction.from_provenance(none.provenance, (16, 16, 16)).arguments["agreement"] == 0
     for wrong in (-0.1, 1, float("nan"), "a"):
