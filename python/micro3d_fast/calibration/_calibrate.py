@@ -129,7 +129,7 @@ def calibrate(
     which volumes have as many unlike neighbours as the micrographs along each axis.  It takes as
     long as twelve volumes of 64\ :sup:`3` voxels at most: for a ``"small"`` model about two minutes
     on two CPU cores that multiply bfloat16, five on others; longer for tilted structure, which
-    may need twice the passes.
+    may need more passes.
 
     ``effort="full"`` then corrects the network: a copy of it is trained on slices of its volumes,
     which differ from the micrographs where the composition of three planes is at fault; volumes are

@@ -168,7 +168,7 @@ def find_surface(
     most, before = TRIALS, base
     while base.tilt < _TILT and base.passes < MOST and most < TRIALS + 2:
         most += 1  # slices agree on the tilt of other planes by more passes
-        trials.append(attempt(min(2 * base.passes, MOST), free))
+        trials.append(attempt(min(round(1.5 * base.passes), MOST), free))
         smoothest = trials[-1].logarithms().min()
         if smoothest < math.log(_SMOOTHEST) or trials[-1].tilt < base.tilt:
             break
