@@ -113,7 +113,7 @@ def test_records_with_missing_values_have_a_recipe():
 
 def test_defaults_are_written_once():
     public = inspect.signature(m3.reconstruct).parameters
-    assert len(public) == 19
+    assert len(public) == 20
     fields = {f.name: f.default for f in dataclasses.fields(Reconstruction) if f.init}
     runtime = {f.name: f.default for f in dataclasses.fields(m3.Runtime)}
     for name in fields.keys() & public.keys() - {"volume_shape", "model"}:
