@@ -175,8 +175,10 @@ def test_calibrate_finds_what_reconstruct_takes(run, model, folder, tmp_path, mo
     done, total = re.findall(r"calibrating (\d+)/(\d+)", followed)[-1]
     assert done == total
     found = said.split("--harmonize ")[1].split()[0]
+    agreement = ["--agreement", said.split("--agreement ")[1].split()[0]]
     out = tmp_path / "v.npz"
-    code, *_ = run("reconstruct", "--model", model, *sizes, "--harmonize", found, "--out", out)
+    made = ["reconstruct", "--model", model, *sizes, "--harmonize", found, *agreement]
+    code, *_ = run(*made, "--out", out)
     assert code == 0
     repeats = m3.Microstructure.load(out).provenance["settings"]["harmonize"]
     assert ",".join(map(str, repeats)) == found

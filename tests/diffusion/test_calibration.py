@@ -293,6 +293,7 @@ def test_a_model_of_a_former_version_gets_an_agreement(micrographs):
     ):
         found = m3.calibrate(model, micrographs, **options)
         assert found.model.agreement == expected
+        assert found.agreement == (expected or 0)
 
 
 def test_options_that_are_arrays_are_told_apart():

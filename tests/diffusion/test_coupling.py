@@ -15,6 +15,7 @@ from micro3d_fast.diffusion.coupling import Coupling, second_difference
 from micro3d_fast.diffusion.field import Field
 from micro3d_fast.diffusion.labelling import unlike_neighbours
 from micro3d_fast.diffusion.reconstruction import Reconstruction
+from micro3d_fast.diffusion.schedule import Schedule
 
 SHAPE = (8, 12, 16)
 
@@ -134,7 +135,17 @@ def test_the_agreement_of_a_model_is_the_default(tmp_path):
     recipe = Reconstruction.from_provenance(made.provenance, (16, 16, 16))
     assert recipe.arguments["agreement"] == 0.3
     assert "--agreement 0.3" in recipe.command()
-    assert m3.reconstruct((16, 16, 16), model).provenance["passes"] == 20
+    assert m3.reconstruct((16, 16, 16), model).provenance["passes"] == 38
+    zero = dataclasses.replace(model, schedule=Schedule("cosine-zero"))
+    assert m3.reconstruct((16, 16, 16), zero).provenance["passes"] == 20
+    assert m3.reconstruct((16, 16, 16), zero, agreement=0).provenance["passes"] == 26
+    draft = m3.reconstruct((16, 16, 16), model, sampler="draft").provenance
+    assert draft["settings"]["agreement"] == 0  # whatever the model has
+    former = {name: value for name, value in draft["settings"].items() if name != "agreement"}
+    record = {**draft, "sampler": "fast", "settings": former}
+    assert Reconstruction.from_provenance(record, (16, 16, 16)).arguments["agreement"] == 0
+    slices = [m3.reconstruct((1, 16, 16), model, agreement=a, passes=5).labels for a in (0, 0.5)]
+    assert np.array_equal(*slices)  # one plane alone
     none = m3.reconstruct((16, 16, 16), model, harmonize=(1, 0), agreement=0)
     assert Reconstruction.from_provenance(none.provenance, (16, 16, 16)).arguments["agreement"] == 0
     for wrong in (-0.1, 1, float("nan"), "a"):

@@ -55,8 +55,8 @@ class Calibration:
     ----------
     model : Model
         To reconstruct with, or to save: with the passes and the coupling that were found as its
-        default (``model.harmonize``, ``model.coupling``), and after ``effort="full"`` with
-        corrected weights, unless ``rounds`` say that nothing was changed.
+        default (``model.harmonize``, ``model.coupling``, for ``model.agreement``), and after
+        ``effort="full"`` with corrected weights, unless ``rounds`` say that nothing was changed.
     verdict : Verdict
         On volumes of the model, together.
     trials : tuple of Trial
@@ -79,6 +79,11 @@ class Calibration:
     def coupling(self) -> CouplingTable:
         """Coupling of neighbours: (J_z, J_y, J_x) of each phase, a single one for two phases."""
         return self.trials[-1].coupling
+
+    @property
+    def agreement(self) -> float:
+        """Weight of earlier passes, for which the passes were found."""
+        return self.model.agreement or 0.0
 
     def __str__(self) -> str:
         return f"Verdict: {self.verdict}.\n{self.table()}"

@@ -88,7 +88,7 @@ def close_loop(
     made.open(
         {
             "model": model.hash,
-            "agreement": model.agreement,
+            "agreement": model.agreement or 0.0,
             "volume_fractions": list(model.volume_fractions),
             "micrographs": made.micrographs.fingerprint(),
             "volume_shape": list(made.shape),

@@ -180,7 +180,7 @@ def calibrate(
         to_stdout(f"Saved in {directory}.")
     found = ""
     if not save and not full:
-        options = {name: getattr(result.model, name) for name in _FOUND}
+        options = {name: getattr(result.model, name) or 0.0 for name in _FOUND}
         found = "".join(f"{as_option(name, value)} " for name, value in options.items())
     name = shlex.quote(str(out) if full and not save else model)
     to_stdout(f"Next: micro3d reconstruct --model {name} {found}--out volume.tif")

@@ -36,10 +36,11 @@ class Field:
     With several seeds it holds one volume per seed, one after the other in the slice batch.  Each
     volume is the same as if sampled alone; the network processes the slices of all.
 
-    Memory: x, the next x and h0 in float32, the network's input and outputs in its own precision:
-    12 + 4 bytes per voxel and channel with bfloat16, plus the network's activations for one
-    batch of slices or windows.  Over several ranks each holds its slab alone, and exchanges need no
-    further memory: blocks are packed into the next x, and received where x was.
+    Memory: x, the next x and h0 or earlier passes in float32, the network's input and outputs in
+    its own precision: 12 + 4 bytes per voxel and channel with bfloat16, plus the network's
+    activations for one batch of slices or windows.  Over several ranks each holds its slab alone,
+    and exchanges need no further memory: blocks are packed into the next x, and received where x
+    was.
 
     Parameters
     ----------
@@ -62,6 +63,8 @@ class Field:
     slabs : Slabs, optional
         Which slices of the plane are held here; default all.  The other ranks of the process group
         hold the others, and ``step`` into another plane exchanges blocks with them.
+    kept : int
+        How many fields are kept beside x: h0, earlier passes; for the memory that is needed.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Field:
         fractions: Sequence[float] | np.ndarray | None = None,
         known: np.ndarray | None = None,
         slabs: Slabs | None = None,
+        kept: int = 1,
     ) -> None:
         import torch
 
@@ -98,7 +102,7 @@ class Field:
         boxes = {self.box(plane) for plane in self.planes}  # one if there are no other ranks
         volume = self.channels * max(math.prod(map(len, box)) for box in boxes)
         size = len(self.seeds) * volume
-        need = size * bytes_per_value(dtype.itemsize, n_outputs)
+        need = size * bytes_per_value(dtype.itemsize, n_outputs, kept)
         parts = {} if known is None else {box: _known_part(known, box) for box in boxes}
         for part in parts.values():  # x0, its noised copy and the result of `where`; the mask
             need += math.prod(map(len, part)) * (12 * self.channels + 1)
@@ -431,9 +435,12 @@ def _origin(part: Box) -> tuple[int, int, int]:
     return z.start, y.start, x.start
 
 
-def bytes_per_value(itemsize: int, n_outputs: int) -> int:
-    """Return the memory of all buffers per voxel and channel, for a network of this precision."""
-    return 3 * 4 + (1 + n_outputs) * itemsize  # x, the next x, h0 or earlier passes; input, outputs
+def bytes_per_value(itemsize: int, n_outputs: int, kept: int = 1) -> int:
+    """Return the memory of all buffers per voxel and channel, for a network of this precision.
+
+    Kept, beside x, the next x and the network's input and outputs, are h0 and earlier passes.
+    """
+    return (2 + kept) * 4 + (1 + n_outputs) * itemsize
 
 
 def working_shape(

@@ -17,6 +17,7 @@ __all__ = [
     "Code",
     "Recipe",
     "Record",
+    "agreement",
     "as_option",
     "coupling",
     "fraction_condition",
@@ -140,6 +141,11 @@ def setting(name: str) -> Callable[[Record], Any]:
 def coupling(record: Record) -> Any:
     value = setting("coupling")(record)
     return OMIT if value is OMIT or not any(map(any, value)) else tuple(map(tuple, value))
+
+
+def agreement(record: Record) -> Any:
+    """Return the weight of earlier passes, which did not count before it was recorded."""
+    return setting("agreement")({**record, "settings": {"agreement": 0.0, **_settings(record)}})
 
 
 def periodic(record: Record) -> Any:

@@ -78,7 +78,7 @@ class Reconstruction:
     harmonize: int | Sequence[int] | None = _option(None, recipe.setting("harmonize"))
     gamma: float | None = _option(None, recipe.setting("gamma"))
     coupling: Sequence[Any] | None = _option(None, recipe.coupling)
-    agreement: float | None = _option(None, recipe.setting("agreement"))
+    agreement: float | None = _option(None, recipe.agreement)
     guidance: float = _option(1.0, lambda record: record.get("guidance", OMIT))
     periodic: Any = _option(False, recipe.periodic)
     window: Any = _option("auto", lambda record: record.get("window") or OMIT)
@@ -322,6 +322,8 @@ class Reconstruction:
         return Microstructure(slab.whole(made.final), fields=fields, **about)
 
     def _field(self, seeds: Sequence[int], targets: np.ndarray, slabs: Slabs) -> Field:
+        settings = self.settings
+        blends = any(settings.gamma_at(k) < 1 for k in range(settings.steps))
         return Field(
             self.volume_shape,
             self.model,
@@ -333,6 +335,7 @@ class Reconstruction:
             fractions=self.volume_fractions if self.covariance is None else targets,
             known=self.known,
             slabs=slabs,
+            kept=2 if blends and settings.agreement else 1,
         )
 
     def _fractions(self, seed: int) -> np.ndarray | None:

@@ -44,8 +44,10 @@ def sample(
     network.embed(times)
     field.start(next(planes), times[0], settings.true_terminal)
     tilts: list[Coupling | MeanHold] = []
-    if settings.agreement or any(map(any, settings.coupling)):
-        tilts.append(Coupling(field, settings.coupling, settings.agreement))
+    # In one plane alone earlier passes saw the same slices: nothing that would have to agree.
+    agreement = settings.agreement if len(field.planes) > 1 else 0.0
+    if agreement or any(map(any, settings.coupling)):
+        tilts.append(Coupling(field, settings.coupling, agreement))
     if settings.hold_mean:
         tilts.append(MeanHold(field))
     progress = _Progress(field, settings.passes, callback)

@@ -178,9 +178,9 @@ AGREEING = (1, 1, 1, 2, 3, 2, 2, 0)
 
 def default_repeats(schedule: Schedule, agreement: float = 0.0) -> tuple[int, ...]:
     """Return the harmonizing passes of each step for a model without calibration."""
-    if agreement:
-        return AGREEING
-    return SHORT if schedule.alpha_bar[-1] == 0 else RISING
+    if schedule.alpha_bar[-1] > 0:
+        return RISING
+    return AGREEING if agreement else SHORT
 
 
 def default_agreement(schedule: Schedule) -> float:
@@ -266,7 +266,7 @@ class Sampler:
 
 
 def _quality(name: str) -> Sampler:
-    settings = functools.partial(fast_settings, passes=QUALITY[name])
+    settings = functools.partial(fast_settings, passes=QUALITY[name], agreement=0.0)
     return Sampler("fast", f"{QUALITY[name]} passes", settings, quality=name)
 
 

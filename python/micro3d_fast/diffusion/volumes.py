@@ -192,9 +192,10 @@ def reconstruct(
         `calibrate` found for the model (``model.coupling``), with the passes and repeats that it
         found; 0 with others.
     agreement : float, optional
-        For ``"fast"``: how much what earlier passes saw in the slices of their planes counts in a
-        pass, from 0 to 0.9; more makes smoother volumes.  Default: the model's
-        (``model.agreement``), 0.4 for models trained by this version, 0 for others.
+        For ``"fast"``: how much what earlier passes saw in the slices of other planes counts in a
+        pass, from 0 to 0.9.  By the same passes more makes smoother volumes; without calibration
+        any but 0 also makes fewer passes (20).  Default: the model's (``model.agreement``), 0.4 for
+        models that this version trains on a schedule that ends without signal.
     guidance : float
         Classifier-free guidance weight (Eq. 9), >= 0; 1 costs one evaluation per pass, others two.
     periodic : bool or (bool, bool, bool)
