@@ -35,7 +35,7 @@ def test_held_mean_is_that_of_the_training_images(guidance):
     for _ in range(3):  # Newton's method goes on from the tilt of the pass before
         network.predict(1000)
         before = predicted()
-        hold.apply(p, q, 0.5)
+        hold.apply(p, q)
     after = predicted()
     # not exactly: voxels beyond [-1, 1] stay there
     np.testing.assert_allclose(after.mean((0, 2, 3)), want, atol=0.03)
@@ -57,7 +57,7 @@ def test_held_mean_is_that_of_the_wanted_shape():
         field.start(plane, 1000, True)
         for _ in range(3):
             network.predict(1000)
-            hold.apply(p, q, 0.5)
+            hold.apply(p, q)
         x0 = p * field.volume(field._x, plane) + q * field.volume(
             field.net_outputs[0], plane, channels_last=True
         )

@@ -81,7 +81,7 @@ def test_mean_of_x0_is_that_of_each_volume():
     p, q = model.schedule.x0_from(1000, "v")
     for _ in range(3):
         network.predict(1000)
-        hold.apply(p, q, 0.5)
+        hold.apply(p, q)
     x, net = field.volumes()
     means = (p * x.double() + q * net.double()).clamp(-1, 1).mean((1, 3, 4))
     np.testing.assert_allclose(means, 2 * fractions - 1, atol=0.03)

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["calibrate"]
 
-_FOUND = ("harmonize", "coupling", "agreement")  # what `reconstruct` must be told
+_FOUND = ("harmonize", "coupling", "agreement")  # arguments of `reconstruct`
 
 Shape = Annotated[
     str | None,
@@ -180,7 +180,7 @@ def calibrate(
         to_stdout(f"Saved in {directory}.")
     found = ""
     if not save and not full:
-        options = {name: getattr(result.model, name) or 0.0 for name in _FOUND}
+        options = {name: getattr(result, name) for name in _FOUND}
         found = "".join(f"{as_option(name, value)} " for name, value in options.items())
     name = shlex.quote(str(out) if full and not save else model)
     to_stdout(f"Next: micro3d reconstruct --model {name} {found}--out volume.tif")

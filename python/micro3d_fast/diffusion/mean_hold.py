@@ -43,7 +43,7 @@ class MeanHold:
         needed = self.tilts.numel() * ops.MEAN_HOLD_PARTIALS if self.tilts.is_cuda else 0
         self._partials = self.tilts.new_empty(needed, dtype=torch.float64)
 
-    def apply(self, p: float, q: float, _bar: float) -> None:
+    def apply(self, p: float, q: float) -> None:
         """Change the network's outputs in place, with x0 = p x + q net."""
         field = self.field
         slices, h, w = (field.wanted[axis] for axis in SLICE_AXES[field.plane])

@@ -53,12 +53,8 @@ __all__ = [
     "model_directory",
 ]
 
-_CALIBRATED = (
-    "harmonize",
-    "coupling",
-    "agreement",
-    "island_rates",
-)  # members of model.json and of Model
+# Members of model.json and of Model
+_CALIBRATED = ("harmonize", "coupling", "agreement", "island_rates")
 BUNDLED = ("fibre-composite", "separator", "cathode")
 
 

@@ -43,13 +43,11 @@ def sample(
     planes = itertools.cycle(field.planes)
     network.embed(times)
     field.start(next(planes), times[0], settings.true_terminal)
-    tilts: list[Coupling | MeanHold] = []
     # In one plane alone earlier passes saw the same slices: nothing that would have to agree.
     agreement = settings.agreement if len(field.planes) > 1 else 0.0
-    if agreement or any(map(any, settings.coupling)):
-        tilts.append(Coupling(field, settings.coupling, agreement))
-    if settings.hold_mean:
-        tilts.append(MeanHold(field))
+    couples = agreement > 0 or any(map(any, settings.coupling))
+    coupling = Coupling(field, settings.coupling, agreement) if couples else None
+    hold = MeanHold(field) if settings.hold_mean else None
     progress = _Progress(field, settings.passes, callback)
     for k, (t, s) in enumerate(itertools.pairwise([*times, 0])):
         beta, sigma2 = schedule.beta(t, s), schedule.variance(t, s, kind)
@@ -61,8 +59,10 @@ def sample(
             plane = field.plane
             with field.slabs.group.together():
                 network.predict(t)
-            for tilt in tilts:
-                tilt.apply(mean.p, mean.q, float(schedule.alpha_bar[t]))
+            if coupling is not None:
+                coupling.apply(mean.p, mean.q, float(schedule.alpha_bar[t]))
+            if hold is not None:
+                hold.apply(mean.p, mean.q)
             if repeat == repeats:  # Eq. 5, 8, 9: x = y, in the slices of the next plane
                 field.step(
                     mean,

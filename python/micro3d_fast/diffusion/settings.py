@@ -172,15 +172,14 @@ _LEVELS, _REPEATS = 8, 5
 RISING = (1, 2, 3, 5, 7, 7, 5, 0)
 # The same for a schedule whose terminal signal is zero, which makes smoother volumes.
 SHORT = (1, 1, 2, 3, 4, 4, 3, 0)
-# The same where earlier passes count (`SamplerSettings.agreement`), for the same reason.
-AGREEING = (1, 1, 1, 2, 3, 2, 2, 0)
+_AGREEING = 20  # passes in the same proportions, where earlier ones count
 
 
 def default_repeats(schedule: Schedule, agreement: float = 0.0) -> tuple[int, ...]:
     """Return the harmonizing passes of each step for a model without calibration."""
     if schedule.alpha_bar[-1] > 0:
         return RISING
-    return AGREEING if agreement else SHORT
+    return scaled_repeats(SHORT, _AGREEING) if agreement else SHORT
 
 
 def default_agreement(schedule: Schedule) -> float:
