@@ -71,6 +71,7 @@ MATERIALS = {
     ),
     "sand_pack": Material(tomogram("sand_pack"), box=64, steps=1400),
     "trabecular_bone56": Material(tomogram("trabecular_bone56"), box=64, steps=1400),
+    "deepore_rock300": Material(tomogram("deepore_rock300"), box=64, steps=1400),
 }
 # Half the resolution: the boxes hold as much material in an eighth of the voxels, which makes the
 # paper's 4996 passes affordable.

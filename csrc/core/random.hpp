@@ -9,44 +9,14 @@
 //   theta = (pi / 4) (1 + (w << 2) 2^-31), w << 2 taken as a signed number: in [0, pi / 2)
 //   (+- sqrt(-2 ln u) cos theta, +- sqrt(-2 ln u) sin theta): up to 6.66 in absolute value
 //
-// where the two highest bits of w are the two signs. Polynomials of a few ulp, without branches, so
-// that a compiler can turn a loop of these into SIMD.
-#include "core/config.hpp" // for M3D_HD
-#include "core/philox.hpp" // for philox
+// where the two highest bits of w are the two signs. Polynomials of a few ulp, without branches.
+#include "core/config.hpp"     // for M3D_HD
+#include "core/elementary.hpp" // for minus_log, float_of_bits, bits_of_float
+#include "core/philox.hpp"     // for philox
 
-#include <cmath>   // for sqrt
-#include <cstring> // for memcpy
+#include <cmath> // for sqrt
 
 namespace micro3d {
-
-M3D_HD float float_of_bits(std::uint32_t bits) {
-  float value;
-  std::memcpy(&value, &bits, 4);
-  return value;
-}
-M3D_HD std::uint32_t bits_of_float(float value) {
-  std::uint32_t bits;
-  std::memcpy(&bits, &value, 4);
-  return bits;
-}
-
-/// -ln u for normal positive u.
-M3D_HD float minus_log(float u) {
-  const std::int32_t offset = static_cast<std::int32_t>(bits_of_float(u)) - 0x3f3504f3; // sqrt(1/2)
-  const float k = static_cast<float>(offset >> 23);
-  const float f =
-      float_of_bits(static_cast<std::uint32_t>((offset & 0x7fffff) + 0x3f3504f3)) - 1.0f;
-  const float z = f * f;       // u = 2^k (1 + f), 1 + f in [sqrt(1/2), sqrt(2))
-  float p = -0.0870045280317f; // minimax, 3e-8 of the logarithm
-  p = p * f + 0.142674914614f;
-  p = p * f - 0.149147642689f;
-  p = p * f + 0.165775840391f;
-  p = p * f - 0.199630640630f;
-  p = p * f + 0.250013370575f;
-  p = p * f - 0.333339107315f;
-  p = (p * f + 0.5f) * z - f;
-  return p - k * 0.69314718056f;
-}
 
 /// Two standard normals from two uniform words.
 M3D_HD void box_muller(std::uint32_t v, std::uint32_t w, float& first, float& second) {

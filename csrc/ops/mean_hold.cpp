@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: MIT
 #include "ops/mean_hold.hpp"
 
-#include "core/for_each.hpp"     // for for_each
-#include "core/simd.hpp"         // for in_best_isa
-#include "ops/channels_last.hpp" // for Elements
+#include "core/for_each.hpp"       // for for_each
+#include "core/simd.hpp"           // for in_best_isa
+#include "ops/prediction_rows.hpp" // for PredictionRow, row_length
 
 #include <algorithm> // for fill, min
 #include <vector>    // for vector
@@ -13,61 +13,20 @@ namespace micro3d {
 
 namespace {
 
-constexpr Index most = 256; // voxels of a row that are taken at once
-
-/// Calls body(i, element) for n elements of a row.
-template <Element E, class Body>
-M3D_BODY void each_of(const Field& f, Index at, Index n, const Body& body) {
-  auto* const row = static_cast<Elements<E, 1>*>(f.data) + at;
-  const Index stride = f.stride[3];
-  if (stride == 1) {
-#pragma omp simd
-    for (Index i = 0; i < n; ++i)
-      body(i, row[i]);
-  } else {
-    for (Index i = 0; i < n; ++i)
-      body(i, row[i * stride]);
-  }
-}
-template <class Body> M3D_BODY void each(const Field& f, Index at, Index n, const Body& body) {
-  if (f.element == Element::f32)
-    each_of<Element::f32>(f, at, n, body);
-  else if (f.element == Element::bf16)
-    each_of<Element::bf16>(f, at, n, body);
-  else
-    each_of<Element::f16>(f, at, n, body);
-}
-
 /// A slice of one channel of one volume under a w: sums over its part, or the change of all of it.
 struct Slice {
   Index volume, c, s;
   float t; // tanh w
-
-  M3D_BODY void predict(const MeanHold& op, Index h, Index w, Index n, float* x0) const {
-    alignas(64) float x[most], net[most], uncond[most] = {};
-    const auto row = [&](int role, float* to) M3D_INLINED {
-      if (op.field[role].present())
-        each(op.field[role], op.at(role, volume, c, s, h, w), n,
-             [&](Index i, const auto& element) M3D_INLINED { to[i] = element.get(0); });
-    };
-    row(MeanHold::X, x);
-    row(MeanHold::Net, net);
-    row(MeanHold::Uncond, uncond);
-    const MeanHold local = op;
-#pragma omp simd
-    for (Index i = 0; i < n; ++i)
-      x0[i] = local.predicted(x[i], net[i], uncond[i]);
-  }
 };
 
 struct SumSlice {
   static M3D_BODY void run(const MeanHold* op, const Slice* slice, double* sums) {
-    alignas(64) float x0[most];
+    alignas(64) float x0[row_length];
     const float t = slice->t;
     for (Index h = 0; h < op->part[1]; ++h)
-      for (Index w = 0; w < op->part[2]; w += most) {
-        const Index n = std::min(most, op->part[2] - w);
-        slice->predict(*op, h, w, n, x0);
+      for (Index w = 0; w < op->part[2]; w += row_length) {
+        const Index n = std::min(row_length, op->part[2] - w);
+        PredictionRow{slice->volume, slice->c, slice->s, h, w, n}.predict(*op, x0);
         float sum = 0.0f, squares = 0.0f;
 #pragma omp simd reduction(+ : sum, squares)
         for (Index i = 0; i < n; ++i) {
@@ -83,21 +42,18 @@ struct SumSlice {
 
 struct TiltSlice {
   static M3D_BODY void run(const MeanHold* op, const Slice* slice) {
-    alignas(64) float x0[most];
+    alignas(64) float x0[row_length];
     const float t = slice->t;
     const MeanHold local = *op;
     for (Index h = 0; h < op->extent[2]; ++h)
-      for (Index w = 0; w < op->extent[3]; w += most) {
-        const Index n = std::min(most, op->extent[3] - w);
-        slice->predict(*op, h, w, n, x0);
+      for (Index w = 0; w < op->extent[3]; w += row_length) {
+        const Index n = std::min(row_length, op->extent[3] - w);
+        const PredictionRow row{slice->volume, slice->c, slice->s, h, w, n};
+        row.predict(*op, x0);
 #pragma omp simd
         for (Index i = 0; i < n; ++i)
           x0[i] = local.change(x0[i], t);
-        for (const int role : {MeanHold::Net, MeanHold::Uncond})
-          if (op->field[role].present())
-            each(op->field[role], op->at(role, slice->volume, slice->c, slice->s, h, w), n,
-                 [&](Index i, auto& element)
-                     M3D_INLINED { element.set(0, element.get(0) + x0[i]); });
+        row.add(*op, x0);
       }
   }
 };

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 // SPDX-License-Identifier: MIT
 #pragma once
-#include "core/divisor.hpp"     // for BoxIndex
-#include "ops/reverse_step.hpp" // for Field
+#include "core/divisor.hpp"   // for Divisor
+#include "ops/prediction.hpp" // for Prediction
 
 #include <cmath> // for rint, tanh
 
@@ -10,34 +10,21 @@ namespace micro3d {
 
 /// Prior odds of each volume's channels under which the mean of the predicted x0 is the wanted one.
 ///
-///   e  = guidance * net + (1 - guidance) * net_uncond
-///   x0 = clamp(p x + q e, -0.999, 0.999)
 ///   y  = (x0 + t) / (1 + x0 t), t = tanh(w)          mean of y over the part = the wanted mean
 ///
 /// Four damped steps of Newton's method find w, which is then rounded to a grid: so the order of a
 /// sum hardly matters. Then (y - x0) / q is added to the network's outputs of all voxels.
 /// Volumes that are cut into slabs need two calls instead: one sums y and y^2 over the part, for
 /// the sums of all slabs and the caller's own step; one takes w as given.
-struct MeanHold {
-  enum Role { X, Net, Uncond, roles };
-  Field field[roles]; // of one volume; axes channel, slice, row, column
-  Index volume_stride[roles];
-  Index volumes, extent[4];
+struct MeanHold : Prediction {
   Index part[3], every; // of slices, rows, columns that the mean is taken over; each every-th slice
   const float* wanted;  // [channel]
   float* tilt;          // w [volume, channel], from call to call
   bool given;           // w is not searched
-  float p, q, guidance, unguided;
 
   static constexpr int steps = 4;
-  static constexpr float limit = 0.999f, grid = 4096.0f;
+  static constexpr float grid = 4096.0f;
   M3D_HD float tilted(float x0, float t) const { return (x0 + t) / (1.0f + x0 * t); }
-  M3D_HD float predicted(float x, float net, float uncond) const {
-    if (field[Uncond].present())
-      net = guidance * net + unguided * uncond;
-    const float x0 = p * x + q * net;
-    return x0 < -limit ? -limit : x0 > limit ? limit : x0;
-  }
   /// What is added to the outputs.
   M3D_HD float change(float x0, float t) const { return (tilted(x0, t) - x0) / q; }
 
@@ -51,11 +38,6 @@ struct MeanHold {
 
   M3D_HD Index counted() const { return (part[0] + every - 1) / every; } // slices
   M3D_HD Index count() const { return counted() * part[1] * part[2]; }
-  M3D_HD Index at(int role, Index volume, Index c, Index s, Index h, Index w) const {
-    const Index* stride = field[role].stride;
-    return volume * volume_stride[role] + c * stride[0] + s * stride[1] + h * stride[2] +
-           w * stride[3];
-  }
 };
 
 /// Blocks that sum one channel of a volume on CUDA, at most.

@@ -9,6 +9,7 @@
 #include "ops/cg.hpp"
 #include "ops/channels_last.hpp"
 #include "ops/components.hpp"
+#include "ops/coupling.hpp"
 #include "ops/green.hpp"
 #include "ops/hex8.hpp"
 #include "ops/mean_hold.hpp"
@@ -32,6 +33,7 @@ void mean_hold_cuda(const MeanHold&, double*, std::uintptr_t) { absent("hold_mea
 void mean_hold_sums_cuda(const MeanHold&, double*, Index, std::uintptr_t) {
   absent("mean_hold_sums");
 }
+void coupling_cuda(const Coupling&, std::uintptr_t) { absent("couple"); }
 void run_lengths_cuda(const RunLengths&, std::uintptr_t) { absent("run_lengths"); }
 void components_cuda(const Components&, std::uintptr_t) { absent("connected_components"); }
 void pack_bits_cuda(const PackBits&, std::uintptr_t) { absent("pack_bits"); }

@@ -42,6 +42,11 @@ def mean_hold_sums(
     x: Array, net: Array, net_uncond: OptionalArray, tilt: Array, out: Array, p: float, q: float,
     guidance: float, part: Shape, every: int, stream: Stream, threads: int,
 ) -> None: ...
+def couple(
+    x: Array, net: Array, net_uncond: OptionalArray, x0: Array, strength: Array,
+    periodic: tuple[bool, bool], earlier: OptionalArray, prior: OptionalArray, evidence: float,
+    agreement: float, p: float, q: float, guidance: float, stream: Stream, threads: int,
+) -> None: ...
 def group_norm(
     x: Array, out: Array, groups: int, epsilon: float, weight: Array, bias: Array,
     before: OptionalArray, scale: OptionalArray, shift: OptionalArray, silu: bool,

@@ -11,7 +11,7 @@ import torch
 import micro3d_fast as m3
 from _toy import tiny_model
 from micro3d_fast._planes import PLANES, SLICE_AXES
-from micro3d_fast.diffusion.coupling import Coupling, second_difference
+from micro3d_fast.diffusion.coupling import Coupling
 from micro3d_fast.diffusion.field import Field
 from micro3d_fast.diffusion.labelling import unlike_neighbours
 from micro3d_fast.diffusion.reconstruction import Reconstruction
@@ -65,11 +65,6 @@ def test_the_odds_change_by_the_second_differences(plane, guidance):
     np.testing.assert_allclose(predicted() - before, wanted - inside, atol=3e-5)
 
 
-def test_large_fields_are_coupled_in_parts(monkeypatch):
-    monkeypatch.setattr("micro3d_fast.diffusion.coupling._AT_ONCE", 300)
-    test_the_odds_change_by_the_second_differences("xz", 1.5)
-
-
 def test_a_plane_of_no_coupled_axis_is_left_alone():
     field = Field(SHAPE, tiny_model(), torch.device("cpu"), torch.float32)
     field.plane = "xy"
@@ -78,12 +73,6 @@ def test_a_plane_of_no_coupled_axis_is_left_alone():
     before = field.net_outputs[0].clone()
     Coupling(field, [(1.0, 0.0, 0.0)]).apply(0.6, -0.7, 0.36)
     assert torch.equal(field.net_outputs[0], before)
-
-
-def test_second_differences_at_both_kinds_of_ends():
-    x = torch.tensor([1.0, 2.0, 4.0, 8.0])
-    assert second_difference(x, 0, False).tolist() == [1, 1, 2, -4]
-    assert second_difference(x, 0, True).tolist() == [8, 1, 2, -11]
 
 
 @pytest.mark.parametrize("guidance", [1.0, 1.5])

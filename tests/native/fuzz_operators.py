@@ -244,6 +244,16 @@ def mean_hold_sums(a: Arguments) -> Call:
     return given, keys | {"out": a.array((n, c, slices, a.one_of(1, 2), 2), "f8")}
 
 
+def couple(a: Arguments) -> Call:
+    n, _, c, _, _ = shape = a.sizes(5)
+    keys = {"x0": a.array(shape, "f4"), "strength": a.array((c, 2), "f4"), "p": 1.0, "q": -0.5}
+    keys |= {"periodic": (a.one_of(True, False), a.one_of(True, False)), "guidance": 2.0}
+    keys |= {"earlier": a.maybe(lambda: a.array(shape, "f4")), "prior": a.array((n, c), "f4")}
+    keys |= {"evidence": 1.5, "agreement": 0.4, "threads": a.threads()}
+    net = a.maybe(lambda: a.array(shape, "f4"))
+    return (a.array(shape, "f4"), a.array(shape, a.one_of("f4", "f2")), net), keys
+
+
 def images(a: Arguments, shape: tuple[int, ...], kind: str) -> np.ndarray:
     b, c, h, w = shape
     return a.array((b, h, w, c), kind).transpose(0, 3, 1, 2)
@@ -389,6 +399,7 @@ RIGHT: dict[str, Callable[[Arguments], Call]] = {
         *(dot, cg_update, cg_direction, two_sum, run_lengths, connected_components, pair_counts),
         *(segment_counts, load_phase, multiply_spectra, store_counts, sum_radially, reverse_step),
         *(
+            couple,
             hold_mean,
             mean_hold_sums,
             group_norm,

@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import ops
 from .._planes import SLICE_AXES
 from .mean_hold import LIMIT
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from .field import Field
 
 __all__ = ["Coupling"]
-
-_CERTAIN = 1.0  # half log odds beyond which an earlier pass adds nothing
-_AT_ONCE = 2**22  # values, which bounds the memory of a pass
 
 
 class Coupling:
@@ -60,62 +56,35 @@ class Coupling:
 
         self.field, self.agreement = field, agreement
         table = np.broadcast_to(np.array(strength, dtype=np.float32), (field.channels, 3))
-        self._coupled = [bool(table[:, axis].any()) for axis in range(3)]
-        #: J along each axis, shape (3, C, 1, 1)
-        self.strength = torch.from_numpy(table.T[..., None, None].copy()).to(field.device)
+        #: J of each channel along the rows and columns of each plane
+        tables = {plane: table[:, SLICE_AXES[plane][1:]].copy() for plane in field.planes}
+        self._strength = {k: torch.from_numpy(t).to(field.device) for k, t in tables.items()}
+        self._coupled = {k: bool(t.any()) for k, t in tables.items()}
         #: w of earlier passes, in slices of the plane of the last one
         self._earlier, self._plane = field.zeros() if agreement else None, field.plane
+        prior = torch.atanh(field.mean.clamp(-LIMIT, LIMIT))
+        self._prior = prior.expand(len(field.seeds), -1).contiguous()
 
     def apply(self, p: float, q: float, bar: float) -> None:
         """Change the network's outputs in place, with x0 = p x + q net, at \\bar\\alpha_t = bar."""
-        import torch
-
-        field = self.field
-        axes = SLICE_AXES[field.plane][1:]
-        coupled = [(dim, axis) for dim, axis in enumerate(axes, start=2) if self._coupled[axis]]
+        field, earlier = self.field, None
         if self._earlier is not None:
             self._earlier = field.turned(self._earlier, self._plane)
             self._plane = field.plane
-        elif not coupled:
+            earlier = field.slices_of_all(self._earlier)
+        elif not self._coupled[field.plane]:
             return
-        buffers = [each.flatten(0, 1) for each in field.volumes()]
-        if self._earlier is not None:
-            prior = torch.atanh(field.mean.clamp(-LIMIT, LIMIT)).expand(len(field.seeds), -1)
-            slices = len(field.own_slices(field.plane))
-            buffers += [
-                field.batch(self._earlier, field.plane),
-                prior.repeat_interleave(slices, 0)[..., None, None],
-            ]
-        step = max(1, _AT_ONCE // buffers[0][0].numel())
-        n_outputs = len(field.net_outputs)
-        with torch.inference_mode():
-            for x, *others in zip(*(each.split(step) for each in buffers), strict=True):
-                outputs, earlier = others[:n_outputs], others[n_outputs:]
-                output = outputs[0].float()
-                if n_outputs > 1:
-                    output = torch.lerp(outputs[1].float(), output, field.guidance)
-                x0 = (p * x + q * output).clamp(-LIMIT, LIMIT)
-                w = torch.zeros_like(x0)
-                for dim, axis in coupled:
-                    bend = second_difference(x0, dim, field.periodic[axis])
-                    w.addcmul_(bend, self.strength[axis])
-                if earlier:
-                    carried, own = earlier
-                    w += carried
-                    own = own + bar**0.5 / (1 - bar) * x
-                    seen = torch.atanh(x0).clamp(-_CERTAIN, _CERTAIN)
-                    carried.add_(seen - own.clamp(-_CERTAIN, _CERTAIN)).mul_(self.agreement)
-                t = torch.tanh(w)
-                change = t * (1 - x0 * x0) / (1 + x0 * t) / q
-                for out in outputs:
-                    out += change
-
-
-def second_difference(x: Tensor, dim: int, periodic: bool) -> Tensor:
-    """Return x[i - 1] - 2 x[i] + x[i + 1]; at an end that is not periodic x goes on as it is."""
-    n = x.shape[dim]
-    before, after = x.roll(1, dim), x.roll(-1, dim)
-    if not periodic:
-        before.select(dim, 0).copy_(x.select(dim, 0))
-        after.select(dim, n - 1).copy_(x.select(dim, n - 1))
-    return before.add_(after).sub_(x, alpha=2)
+        _, rows, columns = SLICE_AXES[field.plane]
+        ops.couple(
+            *field.volumes(),
+            x0=field.scratch(),
+            strength=self._strength[field.plane],
+            periodic=(field.periodic[rows], field.periodic[columns]),
+            p=p,
+            q=q,
+            guidance=field.guidance,
+            earlier=earlier,
+            prior=self._prior,
+            evidence=bar**0.5 / (1 - bar),
+            agreement=self.agreement,
+        )

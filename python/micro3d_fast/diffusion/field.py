@@ -156,11 +156,19 @@ class Field:
         batch = self.slices(buffer, plane, i, channels_last=channels_last)
         return batch.permute(TO_FIELD[plane])
 
+    def slices_of_all(self, buffer: Tensor, *, channels_last: bool = False) -> Tensor:
+        """Return a flat buffer as slices of the current plane, [volume, S, C, H, W]."""
+        batch = self.batch(buffer, self.plane, channels_last=channels_last)
+        return batch.unflatten(0, (len(self.seeds), -1))
+
     def volumes(self) -> list[Tensor]:
         """Return x and the network's outputs as slices of the plane, [volume, S, C, H, W]."""
-        batches = [self.batch(self._x, self.plane)]
-        batches += [self.batch(out, self.plane, channels_last=True) for out in self.net_outputs]
-        return [batch.unflatten(0, (len(self.seeds), -1)) for batch in batches]
+        outputs = (self.slices_of_all(out, channels_last=True) for out in self.net_outputs)
+        return [self.slices_of_all(self._x), *outputs]
+
+    def scratch(self) -> Tensor:
+        """Return memory like that of x, whose contents the next step overwrites."""
+        return self.slices_of_all(self._next)
 
     def result(self, i: int = 0) -> np.ndarray:
         """Return the field (C, z, y, x) of volume i, in the requested shape, on the host.

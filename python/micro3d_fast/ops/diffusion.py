@@ -16,6 +16,7 @@ __all__ = [
     "MEAN_HOLD_GRID",
     "MEAN_HOLD_PARTIALS",
     "MEAN_HOLD_STEPS",
+    "couple",
     "hold_mean",
     "mean_hold_sums",
     "reverse_step",
@@ -282,6 +283,82 @@ def mean_hold_sums(
         threads,
     )
     return out
+
+
+def couple(
+    x: Array,
+    net: Array,
+    net_uncond: Array | None = None,
+    *,
+    x0: Array,
+    strength: Array,
+    periodic: tuple[bool, bool],
+    p: float,
+    q: float,
+    guidance: float = 1.0,
+    earlier: Array | None = None,
+    prior: Array | None = None,
+    evidence: float = 0.0,
+    agreement: float = 0.0,
+    threads: int = 0,
+) -> None:
+    r"""Multiply the odds of the predicted volume, by neighbours and by earlier passes.
+
+    .. math::
+        w &= \sum_a J_a\, (x_0^- - 2 x_0 + x_0^+) + e \\
+        y &= (x_0 + \tanh w) / (1 + x_0 \tanh w) \\
+        e &\leftarrow r\, (e + [\mathrm{artanh}\, x_0] - [m + v\, x])
+
+    with :math:`x_0` as in `hold_mean`, its neighbours :math:`x_0^\pm` between rows and between
+    columns, and :math:`[\cdot]` limited to -1 ... 1. Then :math:`(y - x_0) / q` is added to the
+    outputs.
+
+    Parameters
+    ----------
+    x : array of float32, shape (N, S, C, H, W)
+        N volumes, each as S slices; any strides.
+    net, net_uncond : arrays of float32, bfloat16 or float16, same shape
+        The network's outputs, which are changed; with ``net_uncond`` they are weighed by
+        ``guidance`` and 1 - ``guidance``.
+    x0 : array of float32, same shape, contiguous
+        Where the prediction goes.
+    strength : array of float32, shape (C, 2)
+        J of each channel, between rows and between columns.
+    periodic : (bool, bool)
+        Whether the last row is a neighbour of the first, and the last column. At other ends the
+        prediction goes on as it is.
+    p, q : float
+        Weights of ``x`` and of the network's output.
+    guidance : float
+        Weight of ``net``; not used without ``net_uncond``.
+    earlier : array of float32, same shape, contiguous, optional
+        e of earlier passes, which is changed; without it they do not count.
+    prior : array of float32, shape (N, C)
+        m: half the log odds of each phase; needed with ``earlier``.
+    evidence : float
+        v: half the log odds that a unit of ``x`` is worth.
+    agreement : float
+        r: what one pass weighs in the next.
+    threads : int
+        CPU threads, 0 for all. The result does not depend on it. Ignored on CUDA.
+    """
+    _core.couple(
+        x,
+        net,
+        net_uncond,
+        x0,
+        strength,
+        periodic,
+        earlier,
+        prior,
+        _finite(evidence, "evidence"),
+        _finite(agreement, "agreement"),
+        _finite(p, "p"),
+        _finite(q, "q"),
+        _finite(guidance, "guidance"),
+        current_stream(x),
+        threads,
+    )
 
 
 def _finite(value: Any, name: str) -> float:
