@@ -45,6 +45,16 @@ def test_drawn_fractions_have_the_mean_and_the_covariance():
     assert (drawn[:4] == [draw_fractions(np.array(MEAN), COVARIANCE, s) for s in range(4)]).all()
 
 
+def test_a_few_consecutive_seeds_show_the_law():
+    """Eight independent draws miss the mean by .35 of the scatter, and the scatter by a fourth."""
+    mean, covariance = np.array((0.6, 0.4)), 1e-4 * np.array([[9.0, -9.0], [-9.0, 9.0]])
+    firsts = [*range(0, 800, 8), *(2**62 - 8 * k for k in range(1, 101))]
+    drawn = [[draw_fractions(mean, covariance, f + k)[0] for k in range(8)] for f in firsts]
+    means, deviations = np.mean(drawn, axis=1), np.std(drawn, axis=1, ddof=1)
+    assert np.sqrt(np.mean((means - 0.6) ** 2)) < 0.22 * 0.03
+    assert np.sqrt(np.mean((deviations - 0.03) ** 2)) < 0.13 * 0.03
+
+
 def test_rare_phases_stay_positive():
     covariance = 1e-4 * np.array([[1.0, -1.0], [-1.0, 1.0]])
     drawn = np.array([draw_fractions(np.array((0.99, 0.01)), covariance, s) for s in range(4000)])
