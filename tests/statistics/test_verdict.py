@@ -10,7 +10,7 @@ import pytest
 
 import micro3d_fast as m3
 from micro3d_fast.statistics import Verdict
-from micro3d_fast.statistics._specimen_law import Quantities, row_law, sparse_lags
+from micro3d_fast.statistics._specimen_law import Quantities, euler_map, row_law, sparse_lags
 from volumes import blocks
 
 CELL = 3
@@ -60,6 +60,38 @@ def test_white_noise_rows():
     exact = (p**2 * (1 - p**2) + 2 * (1 - 5 / pairs) * (p**3 - p**4)) / pairs
     assert law.variance[5] == pytest.approx(exact, rel=0.12)
     assert law.gamma(32)[0] == pytest.approx(1 / 32, rel=0.35)
+
+
+def test_euler_map_sums_to_the_euler_number():
+    images = np.random.default_rng(4).integers(0, 3, (5, 9, 12), dtype=np.uint8)
+    edged = np.pad(images, ((0, 0), (0, 1), (0, 1)), constant_values=9)
+    for phase, found in enumerate(euler_map(edged, (0, 1, 2))):
+        want = [m3.euler_number(image, phase, connectivity=4).number for image in images]
+        assert found.sum((1, 2)).tolist() == want
+
+
+def pieces(rng, broken):
+    """Return an image of short bars, each in one piece or cut in three that lie around it."""
+    image = np.zeros((60, 60), np.uint8)
+    for y in range(3, 54, 6):
+        for x in range(rng.integers(0, 4), 46, 14):
+            image[y, x : x + 12] = 1
+            if broken:
+                image[y, [x + 3, x + 8]] = 0
+                image[y + 1, [x, x + 11]] = 1
+    return image
+
+
+def test_pieces_of_the_right_surface_are_counted():
+    """As much of the phase, with nearly the same surface, in three times as many pieces."""
+    rng = np.random.default_rng(2)
+    real = {"xy": [pieces(rng, False) for _ in range(20)]}
+    made = {"xy": [pieces(rng, True) for _ in range(20)]}
+    verdict = m3.compare(made, real).verdict
+    euler = {d.phase: d for d in verdict.deviations if d.quantity == "euler"}
+    assert euler[1].generated / euler[1].reference == pytest.approx(3, rel=0.05)
+    assert euler[1].p_value < 0.01
+    assert euler[0].direction == ""
 
 
 def test_windows_lie_all_over_large_images():
@@ -212,7 +244,7 @@ def test_verdict_prints_and_is_json():
     assert plain["outcome"] == "consistent"
     assert plain["p_value"] == verdict.p_value
     ratios = {d.quantity for d in verdict.deviations}
-    assert ratios == {"S2", "L", "autocovariance", "surface", "tilt", "islands"}
+    assert ratios == {"S2", "L", "autocovariance", "surface", "euler", "tilt", "islands"}
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from ._surface import TRIALS, Trial, enough_volumes
 from ._volumes import Volumes, with_trial
 
 STEPS = 500  # of the copy, and of the student
-WEIGHTS = (0.5, 1.0, 1.5)
+WEIGHTS = (0.5, 1.0, 2.0)
 LATER_WEIGHTS = (0.25, 0.5)  # a second round with the full weight overshoots
 TRIED = 4  # volumes of each weight
 JUDGED = 8  # volumes that decide whether a correction is taken
@@ -192,5 +192,11 @@ def _round(
 
 
 def deviation(verdict: Verdict) -> float:
-    """Return the mean deviation of all quantities in those of real specimens, each at most 10."""
-    return float(np.mean([min(one.ratio, 10.0) for one in verdict.deviations]))
+    """Return the mean deviation in those of real specimens, each at most 10.
+
+    Every kind of quantity weighs the same: curves along all axes outnumber the others.
+    """
+    kinds: dict[str, list[float]] = {}
+    for one in verdict.deviations:
+        kinds.setdefault(one.quantity, []).append(min(one.ratio, 10.0))
+    return float(np.mean([np.mean(ratios) for ratios in kinds.values()]))

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +13,12 @@ import numpy as np
 from .._planes import IMAGE_AXES, NORMAL
 from ._dependence import stack_correlations
 from ._samples import Extents, ImageSample, Sample, VolumeSample, some_slices
-from ._specimen_law import Quantities, RowLaw, island_map, row_law
+from ._specimen_law import Quantities, RowLaw, euler_map, island_map, row_law
 from ._volume import Flags3, LabelVolume
 from .tilt import mean_tilt
 
 SLICES = 64  # of a volume that serve as images of its law
-EXAMINED_PIXELS = 1 << 22  # for islands and tilt, per plane
+EXAMINED_PIXELS = 1 << 22  # for the quantities of a plane
 _NEIGHBOURS = 48  # images whose correlation is measured
 _FAR = 1e9  # distance of independent images
 _SERIAL = 0.1  # correlation of neighbouring images that counts as dependence
@@ -84,7 +84,7 @@ class Material:
         self.rows: dict[Place, RowLaw] = {}
         self.islands = {p: islands_of(reference, p, self.phases) for p in reference.planes}
         self.pixels = {
-            plane: np.append(self._tilt(reference, plane), islands.rate)
+            plane: np.append(self._of_slices(reference, plane), islands.rate)
             for plane, islands in self.islands.items()
         }
         stacks = {plane: _stack(reference, plane) for plane in reference.planes}
@@ -104,21 +104,21 @@ class Material:
         }
 
     def of_plane(self, side: Sample, plane: str) -> np.ndarray:
-        """Return tilt and island rate of each phase in the images of a plane, or in slices."""
-        return np.append(self._tilt(side, plane), islands_of(side, plane, self.phases).rate)
+        """Return Euler number, tilt and islands per pixel of each phase in images or slices."""
+        rate = islands_of(side, plane, self.phases).rate
+        return np.append(self._of_slices(side, plane), rate)
 
-    def _tilt(self, side: Sample, plane: str) -> np.ndarray:
-        """Return the tilt of each phase in the images of a plane, or in slices of the volumes."""
-        lags = next(iter(self.quantities.values())).tilt_lags
-        if not lags:
-            return np.zeros(len(self.phases))
+    def _of_slices(self, side: Sample, plane: str) -> np.ndarray:
+        """Return Euler number and tilt of each phase in the images of a plane, or in slices."""
         if isinstance(side, ImageSample):
             images = side.images[plane]
             stacks = [image[None] for image in images[:: _every(images)]]
         else:
             most = max(1, EXAMINED_PIXELS // sum(v[0].size for v in side.volumes))
             stacks = [np.stack(some_slices(v, NORMAL[plane], most)) for v in side.volumes]
-        return mean_tilt(stacks, self.phases, lags)
+        lags = next(iter(self.quantities.values())).tilt_lags
+        tilt = mean_tilt(stacks, self.phases, lags) if lags else np.zeros(len(self.phases))
+        return np.append(_mean_euler(stacks, self.phases), tilt)
 
     def independent_images(self, plane: str) -> float:
         """Return the number of independent images that the images of a plane amount to."""
@@ -143,7 +143,7 @@ class Material:
         of_specimen = self._of_images(plane, axis, size, lost) * normal
         groups = quantities.of_feature
         rows = (own.variance + beside.variance) / 2
-        rows[quantities.tilts] = own.variance[quantities.tilts]  # each plane has a tilt of its own
+        rows[quantities.of_one_plane] = own.variance[quantities.of_one_plane]
         variance = _MARGIN * rows / (1 - lost[groups])
         specimen, spread = variance * of_specimen[groups], variance * of_reference[groups]
         # Islands are at least as scattered as independent ones.
@@ -244,6 +244,15 @@ def islands_of(side: Sample, plane: str, phases: tuple[int, ...]) -> Islands:
     halo = 2 * (0 in (y, x)), 2 * (1 in (y, x)), 2 * (2 in (y, x))
     total = np.sum([volume.total(measure, halo=halo) for volume in volumes], axis=0)
     return Islands(total[:-1], int(total[-1]))
+
+
+def _mean_euler(stacks: Sequence[np.ndarray], phases: tuple[int, ...]) -> np.ndarray:
+    """Return the Euler number per pixel (P,) of stacks of images (n, rows, columns)."""
+    maps = (euler_map(stack, phases) for stack in stacks if min(stack.shape[1:]) > 1)
+    sums = [np.append(m.sum((1, 2, 3), dtype=float), m[0].size) for m in maps]
+    total = np.sum(sums, axis=0) if sums else np.zeros(len(phases) + 1)
+    out: np.ndarray = total[:-1] / max(total[-1], 1)
+    return out
 
 
 def _every(images: list[np.ndarray]) -> int:

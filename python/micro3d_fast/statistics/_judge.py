@@ -25,8 +25,8 @@ import numpy as np
 from .._planes import AXIS_NAMES, IMAGE_AXES
 from ._deviation_law import DeviationLaw, Material, Place
 from ._samples import Sample
-from ._specimen_law import OF_PLANE, Quantities, surface
-from .verdict import Deviation, Verdict
+from ._specimen_law import Quantities, surface
+from .verdict import OF_PLANE, Deviation, Verdict
 
 DRAWS = 1000
 DIFFERENT, DOUBTFUL = 0.05, 0.10  # levels of the outcomes
@@ -74,7 +74,7 @@ def judge(
     raw : array (P,), optional
         Volume fractions before they were matched.
     same_pixels : bool
-        The pixels of both sides have the same size; otherwise islands and tilt are not comparable.
+        The pixels of both sides have the same size; otherwise `OF_PLANE` is not compared.
     seed : int
         Of the draws.
     """
@@ -121,7 +121,7 @@ def _judge_axis(
         if name in OF_PLANE and axis != IMAGE_AXES[plane][1]:
             continue
         direction = "" if name in OF_PLANE else AXIS_NAMES[axis]
-        given, seen = sides[1][k], examined[k]
+        given, seen = abs(sides[1][k]), examined[k]
         if name == "tilt":  # which may be 0
             given = seen = spread[phase]
         yield _judged(
@@ -169,7 +169,7 @@ def _sums(curves: np.ndarray, of_plane: np.ndarray) -> np.ndarray:
 
 
 def _features(curves: np.ndarray, of_plane: np.ndarray) -> np.ndarray:
-    """Return the features of curves (3, P, lags), and those of the plane (2 P,)."""
+    """Return the features of curves (3, P, lags), and those of the plane."""
     return np.concatenate([curves.ravel(), surface(curves[0]), of_plane])
 
 

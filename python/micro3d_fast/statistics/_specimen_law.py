@@ -29,9 +29,9 @@ import numpy as np
 from .._blocks import spread_evenly
 from ._samples import count_lines
 from .tilt import tilt_map
+from .verdict import OF_PLANE
 
 FUNCTIONS = ("S2", "L", "autocovariance")  # curves among the quantities of a row
-OF_PLANE = ("tilt", "islands")  # quantities that no direction belongs to
 MAX_ROWS = 6144  # rows examined per direction
 MAX_POSITIONS = 128  # rows of an image examined
 _SHORT_LAGS = 8  # all lags up to this one are examined, then fewer and fewer
@@ -87,31 +87,34 @@ class Quantities:
         return np.concatenate([of_curve if n in FUNCTIONS else np.ones(1) for n, _ in self.names])
 
     @property
-    def tilts(self) -> slice:
-        """Features, and quantities, of the tilt, counted from the end."""
-        return slice(-2 * len(self.phases), -len(self.phases))
+    def of_one_plane(self) -> slice:
+        """Features of Euler number and tilt, counted from the end: each plane has its own."""
+        return slice(-3 * len(self.phases), -len(self.phases))
 
     def persistent(self, share: np.ndarray) -> np.ndarray:
         """Return shares per quantity with least values for those of a plane.
 
-        A plane does not show how far its islands and its tilt reach along its normal; the surface
-        does, and S2.
+        A plane does not show how far its islands, its Euler number and its tilt reach along its
+        normal; the surface does, and S2.
         """
-        count = len(self.phases)
+        s2, surfaces, *of_plane = (share[self._of(name)] for name in ("S2", "surface", *OF_PLANE))
+        least = {"euler": surfaces, "tilt": s2, "islands": surfaces}
         out = share.copy()
-        out[-count:] = np.maximum(share[-count:], share[-3 * count : -2 * count])
-        out[self.tilts] = np.maximum(share[self.tilts], share[:count])
+        for name, own in zip(OF_PLANE, of_plane, strict=True):
+            out[self._of(name)] = np.maximum(own, least[name])
         return out
+
+    def _of(self, name: str) -> list[int]:
+        """Return the indices of a quantity of all phases."""
+        return [k for k, (one, _) in enumerate(self.names) if one == name]
 
     def sums(self, features: np.ndarray) -> np.ndarray:
         """Return the weighted sum (..., quantities) of features (..., F) over each curve."""
         starts = np.flatnonzero(np.diff(self.of_feature, prepend=-1))
         return np.add.reduceat(features * self.weights, starts, axis=-1)
 
-    def features(
-        self, s2: np.ndarray, path: np.ndarray, tilt: np.ndarray, islands: np.ndarray
-    ) -> np.ndarray:
-        """Return features (..., F) of S2 and L (..., P, lags), tilt and islands (..., P).
+    def features(self, s2: np.ndarray, path: np.ndarray, *of_plane: np.ndarray) -> np.ndarray:
+        """Return features (..., F) of S2 and L (..., P, lags), and of `OF_PLANE` (..., P).
 
         The autocovariance is linearized about the mean, so that the mean over rows is a statistic
         of the whole.
@@ -123,7 +126,7 @@ class Quantities:
         slope = 2 * phi + scaled * (1 - 2 * phi)
         autocovariance = (s2 - slope * s2[..., :1]) / spread
         flat = [x.reshape(*x.shape[:-2], -1) for x in (s2, path, autocovariance)]
-        return np.concatenate([*flat, surface(s2), tilt, islands], axis=-1)
+        return np.concatenate([*flat, surface(s2), *of_plane], axis=-1)
 
 
 def surface(s2: np.ndarray) -> np.ndarray:
@@ -143,6 +146,22 @@ def island_map(images: np.ndarray, phases: Sequence[int]) -> np.ndarray:
     ):
         alone &= inner != near
     return np.stack([alone & (inner == p) for p in phases])
+
+
+def euler_map(images: np.ndarray, phases: Sequence[int]) -> np.ndarray:
+    """Return what each pixel of images (..., rows, columns) adds to the Euler number of a phase.
+
+    Pixels less pairs of neighbours plus squares of four, of which it is the first: as int8, of
+    shape (P, ..., rows - 1, columns - 1).  The sum is islands less holes, by 4 neighbours.
+    """
+    out = []
+    for phase in phases:
+        inside = (images == phase).view(np.int8)
+        below = inside[..., :-1, :] & inside[..., 1:, :]
+        beside = inside[..., :-1, :-1] & inside[..., :-1, 1:]
+        squares = below[..., :-1] & below[..., 1:]
+        out.append(inside[..., :-1, :-1] - below[..., :-1] - beside + squares)
+    return np.stack(out)
 
 
 @dataclass(frozen=True)
@@ -188,12 +207,15 @@ def row_law(
     if min(t, length) > 2:
         inner = np.moveaxis(island_map(stack, quantities.phases).mean(-1), 0, -1)
         islands = np.pad(inner, ((0, 0), (0, 0), (1, 1), (0, 0)), mode="edge")
-    tilt = np.zeros_like(islands)
+    euler, tilt = np.zeros_like(islands), np.zeros_like(islands)
+    if min(t, length) > 1:
+        inner = np.moveaxis(euler_map(stack, quantities.phases).mean(-1), 0, -1)
+        euler = np.pad(inner, ((0, 0), (0, 0), (0, 1), (0, 0)), mode="edge")
     if tilt_lags := quantities.tilt_lags:
         inner = np.moveaxis(tilt_map(stack, quantities.phases, tilt_lags).mean(-1), 0, -1)
         tilt = np.pad(inner, ((0, 0), (0, 0), (0, tilt_lags[-1]), (0, 0)), mode="edge")
     s2, path = values[..., 0, :, :], values[..., 1, :, :]
-    x = quantities.features(s2, path, tilt, islands).astype(np.float32)
+    x = quantities.features(s2, path, euler, tilt, islands).astype(np.float32)
     mean = x.mean((0, 1, 2), dtype=float)
     x -= mean.astype(np.float32)
     return RowLaw(

@@ -17,10 +17,12 @@ QUANTITIES = {
     "L": "lineal path",
     "autocovariance": "autocovariance",
     "surface": "specific surface",
+    "euler": "Euler number (islands less holes)",
     "tilt": "tilt against the axes",
     "islands": "number of single-pixel islands",
     "fraction": "volume fraction before matching",
 }
+OF_PLANE = ("euler", "tilt", "islands")  # that no direction belongs to
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,9 @@ class Deviation:
     ----------
     quantity : str
         ``"S2"``, ``"L"``, ``"autocovariance"`` (curves); ``"surface"`` (unlike neighbours per
-        pixel pair), ``"tilt"`` (S2 along one diagonal less that along the other, mean over some
-        lags), ``"islands"`` (single-pixel islands per pixel), ``"fraction"`` (before the fractions
-        were matched).
+        pixel pair), ``"euler"`` (islands less holes per pixel, by 4 neighbours), ``"tilt"`` (S2
+        along one diagonal less that along the other, mean over some lags), ``"islands"``
+        (single-pixel islands per pixel), ``"fraction"`` (before the fractions were matched).
     phase : int
     phase_name : str
     plane : str
@@ -43,8 +45,8 @@ class Deviation:
     generated, reference : float
         The two values; of a curve, the sums over its lags.
     error : float
-        Absolute deviation over the reference's value; of a curve ``Σ |Δ| / Σ reference``; of the
-        tilt over φ - φ², where φ is the volume fraction.
+        Deviation over the reference's value, both absolute; of a curve ``Σ |Δ| / Σ reference``; of
+        the tilt over φ - φ², where φ is the volume fraction.
     expected : float
         Mean of ``error`` of a real specimen of the same size against this reference.
     ratio : float
@@ -68,7 +70,7 @@ class Deviation:
     def __str__(self) -> str:
         where = f" in {self.plane}" if self.plane else ""
         along = f" along {self.direction}" if self.direction else ""
-        if self.reference == 0 and self.quantity not in ("islands", "tilt"):
+        if self.reference == 0 and self.quantity not in OF_PLANE:
             return f"the reference shows no {self.phase_name}{where}, the generated side does"
         times = f"{self.ratio:.2g}" if self.ratio < 10 else f"{min(self.ratio, 9999):.0f}"
         return (
