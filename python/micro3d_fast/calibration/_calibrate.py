@@ -160,7 +160,7 @@ def calibrate(
         ``"full"`` lessons of each round (default 16).
     rounds : int
         Most rounds of ``"full"``.  Another than the first is made only where the volumes are still
-        different, with at most half of the weight.
+        different, with at most half of its largest weight.
     seed : int
         The first seed.
     callback : callable, optional

@@ -28,7 +28,7 @@ from ._volumes import Volumes, with_trial
 
 STEPS = 500  # of the copy, and of the student
 WEIGHTS = (0.5, 1.0, 2.0)
-LATER_WEIGHTS = (0.25, 0.5)  # a second round with the full weight overshoots
+LATER_WEIGHTS = (0.25, 0.5, 1.0)  # a second round with more overshoots
 TRIED = 4  # volumes of each weight
 JUDGED = 8  # volumes that decide whether a correction is taken
 ENOUGH = ("consistent", "undecided")  # outcomes for all lessons together that end the loop
@@ -46,7 +46,8 @@ class Round:
     before : float
         Mean deviation of the volumes before it, in deviations of real specimens (1 is best).
     weights : dict of float to float
-        The same for each weight of the guidance, 0 for none; of fewer volumes, so smaller.
+        The same for each weight of the guidance, 0 for none; of fewer volumes, so smaller, and
+        without the surface, which is fitted afterwards.
     weight : float or None
         That of the least deviation; None if the network was not corrected.
     after : float or None
@@ -169,10 +170,10 @@ def _round(
         )
 
     # The scatter of volumes that are judged together falls with their number, so the ratio to it
-    # grows: only as many volumes can be compared.
+    # grows: only as many volumes can be compared.  Their surface is fitted afterwards.
     tried = min(TRIED, lessons)
-    weights = {0.0: deviation(made.verdict(taught[:tried]))} | {
-        weight: deviation(made.verdict(guided(weight, tried)))
+    weights = {0.0: deviation(made.verdict(taught[:tried]), but="surface")} | {
+        weight: deviation(made.verdict(guided(weight, tried)), but="surface")
         for weight in (WEIGHTS if number == 1 else LATER_WEIGHTS)
     }
     weight = min(weights, key=weights.__getitem__)
@@ -191,12 +192,13 @@ def _round(
     return student, result, trials, volumes
 
 
-def deviation(verdict: Verdict) -> float:
+def deviation(verdict: Verdict, *, but: str = "") -> float:
     """Return the mean deviation in those of real specimens, each at most 10.
 
-    Every kind of quantity weighs the same: curves along all axes outnumber the others.
+    Every kind of quantity weighs the same, ``but`` one: curves along all axes outnumber others.
     """
     kinds: dict[str, list[float]] = {}
     for one in verdict.deviations:
-        kinds.setdefault(one.quantity, []).append(min(one.ratio, 10.0))
+        if one.quantity != but:
+            kinds.setdefault(one.quantity, []).append(min(one.ratio, 10.0))
     return float(np.mean([np.mean(ratios) for ratios in kinds.values()]))
