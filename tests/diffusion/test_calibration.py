@@ -12,7 +12,7 @@ import micro3d_fast as m3
 from _tilted import tilted
 from _toy import tiny_model
 from micro3d_fast._planes import IMAGE_AXES
-from micro3d_fast.calibration._loop import _shown
+from micro3d_fast.calibration._loop import _shown, deviation
 from micro3d_fast.calibration._surface import (
     Trial,
     _coupling,
@@ -237,7 +237,7 @@ def calibrate_fully(micrographs, out, model=None, **options):
 
 def test_full_corrects_the_network_and_resumes(short_loop, micrographs, tmp_path, monkeypatch):
     values = iter([3.0, 2.8, 2.5, 2.0, 1.5])
-    monkeypatch.setattr("micro3d_fast.calibration._loop.deviation", lambda _: next(values))
+    monkeypatch.setattr("micro3d_fast.calibration._loop.deviation", lambda _, **but: next(values))
     events = []
     found = calibrate_fully(micrographs, tmp_path, callback=events.append)
     assert [(r.before, r.weights, r.weight, r.after, r.accepted) for r in found.rounds] == [
@@ -311,6 +311,20 @@ def test_a_trial_is_read_as_it_was_written():
     assert repr(read) == repr(trial)
 
 
+def test_kinds_of_quantities_weigh_the_same(micrographs):
+    verdict = m3.compare(np.zeros((16, 16, 16), np.uint8), micrographs).verdict
+    one = verdict.deviations[0]
+    found = {"S2": (1.0, 3.0, 2.0, 2.0), "surface": (4.0,), "euler": (50.0, 0.0)}
+    each = [
+        dataclasses.replace(one, quantity=name, ratio=ratio)
+        for name, ratios in found.items()
+        for ratio in ratios
+    ]
+    verdict = dataclasses.replace(verdict, deviations=tuple(each))
+    assert deviation(verdict) == pytest.approx((2 + 4 + 5) / 3)  # 50 counts as 10
+    assert deviation(verdict, but="surface") == pytest.approx((2 + 5) / 2)
+
+
 def test_other_files_are_not_overwritten(micrographs, tmp_path):
     tiny_model().save(tmp_path / "model")
     before = m3.load_model(tmp_path).hash
@@ -324,7 +338,7 @@ def test_full_changes_nothing_that_it_cannot_improve(
 ):
     judged = []
 
-    def deviation(verdict):
+    def deviation(verdict, **but):
         judged.append(verdict)
         return 9.0 if len(judged) == 1 else 1.0  # all lessons; then a few volumes of each weight
 
