@@ -12,8 +12,7 @@ namespace micro3d {
 class GivenPrediction {
  public:
   GivenPrediction(Prediction& op, const std::array<const py::object*, Prediction::roles>& given,
-                  Object p, Object q, Object guidance_in, Access of_outputs,
-                  const Stream& stream) {
+                  Object p, Object q, Object guidance_in, Access of_outputs, const Stream& stream) {
     constexpr const char* names[Prediction::roles] = {"x", "net", "net_uncond"};
     for (int role = 0; role < Prediction::roles; ++role) {
       if (role == Prediction::Uncond && given[role]->is_none())

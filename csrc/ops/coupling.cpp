@@ -25,8 +25,9 @@ template <class Body> M3D_BODY void each_part(const Coupling& op, Index row, con
 
 struct PredictRow {
   static M3D_BODY void run(const Coupling* op, Index row) {
-    each_part(*op, row, [&](const PredictionRow& part, Index at)
-                            M3D_INLINED { part.predict(*op, op->x0 + at); });
+    each_part(*op, row, [&](const PredictionRow& part, Index at) M3D_INLINED {
+      part.predict(*op, op->x0 + at);
+    });
   }
 };
 

@@ -41,9 +41,7 @@ struct Coupling : Prediction {
     return up * down * (odds - 1.0f) / (down + up * odds) / q;
   }
   M3D_HD static float limited(float half_log_odds) {
-    return half_log_odds < -certain  ? -certain
-           : half_log_odds > certain ? certain
-                                     : half_log_odds;
+    return half_log_odds < -certain ? -certain : half_log_odds > certain ? certain : half_log_odds;
   }
   /// What later passes add to w.
   M3D_HD float left(float before, float predicted, float x, float prior_of_channel) const {
