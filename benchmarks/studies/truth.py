@@ -249,7 +249,7 @@ def picture(cases: Sequence[Case], count: int) -> Any:
     """Draw middle sections of a real block, and of the first volume before and after "full"."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 2.1 * len(cases)), layout="constrained")
+    figure = Figure(figsize=(9, 1.75 * len(cases)), layout="constrained")
     axes = figure.subplots(len(cases), 6, squeeze=False)
     for case, row in zip(cases, axes, strict=True):
         box, phases = case.material.box, case.micrographs.n_phases
