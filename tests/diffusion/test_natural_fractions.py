@@ -55,6 +55,25 @@ def test_a_few_consecutive_seeds_show_the_law():
     assert np.sqrt(np.mean((deviations - 0.03) ** 2)) < 0.13 * 0.03
 
 
+@pytest.mark.parametrize(
+    "covariance",
+    [
+        [[2, -2, 0], [-2, 2, 0], [0, 0, 0]],
+        [[1, -1, 0], [-1, 2, -1], [0, -1, 1]],
+        [[1, -1], [-1, 1]],
+    ],
+)
+def test_the_last_bits_of_the_covariance_do_not_matter(covariance):
+    exact, rng = 1e-4 * np.array(covariance, dtype=float), np.random.default_rng(1)
+    mean = np.full(len(exact), 1 / len(exact))
+    want = draw_fractions(mean, exact, 1)
+    for _ in range(100):
+        noise = 1e-19 * rng.standard_normal(exact.shape)
+        np.testing.assert_allclose(
+            draw_fractions(mean, exact + noise + noise.T, 1), want, atol=1e-6
+        )
+
+
 def test_rare_phases_stay_positive():
     covariance = 1e-4 * np.array([[1.0, -1.0], [-1.0, 1.0]])
     drawn = np.array([draw_fractions(np.array((0.99, 0.01)), covariance, s) for s in range(4000)])

@@ -94,6 +94,18 @@ def test_pieces_of_the_right_surface_are_counted():
     assert euler[0].direction == ""
 
 
+@pytest.mark.parametrize("made", [(64, 1), (1, 64), (64, 64)])
+@pytest.mark.parametrize("real", [(64, 1), (1, 64), (64, 64)])
+def test_images_of_one_pixel_have_no_euler_number(made, real):
+    rng = np.random.default_rng(5)
+    field = m3.synthetic.level_cut((40, 64, 64), (0.6, 0.4), (3, 3, 3), 1).labels
+    sides = [
+        {"xy": [image[:h, :w] for image in rng.permutation(field)[:20]]} for h, w in (made, real)
+    ]
+    quantities = {d.quantity for d in m3.compare(*sides).verdict.deviations}
+    assert ("euler" in quantities) == (made == real == (64, 64))
+
+
 def test_windows_lie_all_over_large_images():
     """The upper half of the images differs: rows examined in the upper part alone would not."""
     image = np.zeros((800, 800), np.uint8)

@@ -55,10 +55,10 @@ def draw_fractions(mean: np.ndarray, covariance: np.ndarray, seed: int) -> np.nd
     from scipy.special import ndtri
 
     values, vectors = np.linalg.eigh(covariance)
-    vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), range(len(mean))])
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    along = _direction(vectors[:, -1])  # values are in ascending order
     normal = np.random.default_rng([seed, _DRAW]).standard_normal(len(mean))
-    normal[-1] = ndtri(_spread(seed))  # values are in ascending order
-    normal = vectors @ (np.sqrt(np.maximum(values, 0.0)) * normal)
+    normal = root @ (normal + along * (ndtri(_spread(seed)) - along @ normal))
     relative = np.diag(covariance) / np.maximum(mean, 1e-12) ** 2
     variance = np.log1p(relative)  # of the logarithm
     deviation = normal / np.maximum(np.sqrt(np.diag(covariance)), 1e-300)
@@ -67,9 +67,15 @@ def draw_fractions(mean: np.ndarray, covariance: np.ndarray, seed: int) -> np.nd
     return out
 
 
+def _direction(vector: np.ndarray) -> np.ndarray:
+    """Return a vector or its opposite: the first of its large components is positive."""
+    large = np.abs(vector) > 0.37 * np.abs(vector).max()  # a ratio that no symmetry makes
+    return vector * np.sign(vector[large.argmax()])
+
+
 def _spread(seed: int) -> float:
     """Return 1/2 + seed / golden ratio modulo 1, above 0 and below 1."""
-    return (((2**63 + seed * _GOLDEN) % 2**64 >> 12) + 0.5) / 2**52
+    return (((2**63 + int(seed) * _GOLDEN) % 2**64 >> 12) + 0.5) / 2**52
 
 
 def leave_room(fractions: np.ndarray, known: np.ndarray) -> np.ndarray:

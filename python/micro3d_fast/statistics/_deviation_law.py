@@ -247,11 +247,13 @@ def islands_of(side: Sample, plane: str, phases: tuple[int, ...]) -> Islands:
 
 
 def _mean_euler(stacks: Sequence[np.ndarray], phases: tuple[int, ...]) -> np.ndarray:
-    """Return the Euler number per pixel (P,) of stacks of images (n, rows, columns)."""
+    """Return the Euler number per pixel (P,) of stacks of images (n, rows, columns), or nan."""
     maps = (euler_map(stack, phases) for stack in stacks if min(stack.shape[1:]) > 1)
     sums = [np.append(m.sum((1, 2, 3), dtype=float), m[0].size) for m in maps]
-    total = np.sum(sums, axis=0) if sums else np.zeros(len(phases) + 1)
-    out: np.ndarray = total[:-1] / max(total[-1], 1)
+    if not sums:  # no square of four pixels
+        return np.full(len(phases), np.nan)
+    total = np.sum(sums, axis=0)
+    out: np.ndarray = total[:-1] / total[-1]
     return out
 
 

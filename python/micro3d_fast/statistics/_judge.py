@@ -120,6 +120,8 @@ def _judge_axis(
     for k, (name, phase) in enumerate(quantities.names):
         if name in OF_PLANE and axis != IMAGE_AXES[plane][1]:
             continue
+        if not np.isfinite(observed[k]):  # too thin for it
+            continue
         direction = "" if name in OF_PLANE else AXIS_NAMES[axis]
         given, seen = abs(sides[1][k]), examined[k]
         if name == "tilt":  # which may be 0
