@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from _slice_batches import float64, slice_batches
 from micro3d_fast import ops
 from micro3d_fast.reference.coupling import couple as reference
 
@@ -17,18 +18,6 @@ DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
 ROUNDING = {torch.float32: 1e-5, torch.bfloat16: 2.0**-8, torch.float16: 2.0**-11}
 STRENGTH = {1: [[0.3, -0.2]], 3: [[0.3, -0.2], [0.0, 0.5], [-0.6, 0.0]]}
 KEYS = {"p": 0.8, "q": -0.6, "periodic": (False, True)}
-
-
-def drawn(rng, shape, device, dtype=torch.float32, *, channels_last=False):
-    """Random (N, S, C, H, W)."""
-    n, s, c, h, w = shape
-    memory = (n, s, h, w, c) if channels_last else shape
-    values = torch.from_numpy(rng.standard_normal(memory)).to(device=device, dtype=dtype)
-    return values.permute(0, 1, 4, 2, 3) if channels_last else values
-
-
-def float64(tensor):
-    return tensor.double().cpu().numpy()
 
 
 def native(x, outputs, **arguments):
@@ -55,9 +44,9 @@ def passes(rng, x):
 @pytest.mark.parametrize("counts", [False, True], ids=["alone", "earlier passes"])
 @pytest.mark.parametrize("periodic", [(False, True), (True, False)], ids=str)
 def test_equals_the_definition(rng, device, dtype, shape, guidance, counts, periodic):
-    x = drawn(rng, shape, device)
+    x = slice_batches(rng, shape, device)
     outputs = [
-        drawn(rng, shape, device, dtype, channels_last=True)
+        slice_batches(rng, shape, device, dtype, channels_last=True)
         for _ in range(1 if guidance is None else 2)
     ]
     keys = {"periodic": periodic, **({} if guidance is None else {"guidance": guidance})}
@@ -86,8 +75,8 @@ def test_large_odds_stay_finite_and_certain(rng, device):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_slices_and_volumes_do_not_depend_on_others(rng, device):
-    x = drawn(rng, (3, 8, 3, 20, 24), device)
-    net = drawn(rng, x.shape, device, torch.bfloat16, channels_last=True)
+    x = slice_batches(rng, (3, 8, 3, 20, 24), device)
+    net = slice_batches(rng, x.shape, device, torch.bfloat16, channels_last=True)
     keys = passes(rng, x)
     alone, own = net[1:2, 3:5].clone(), {k: v for k, v in keys.items() if k != "earlier"}
     own |= {"earlier": keys["earlier"][1:2, 3:5].clone(), "prior": keys["prior"][1:2]}
@@ -98,8 +87,8 @@ def test_slices_and_volumes_do_not_depend_on_others(rng, device):
 
 
 def test_threads_do_not_matter(rng):
-    x = drawn(rng, (1, 30, 3, 20, 24), "cpu")
-    net, keys = drawn(rng, x.shape, "cpu", channels_last=True), passes(rng, x)
+    x = slice_batches(rng, (1, 30, 3, 20, 24), "cpu")
+    net, keys = slice_batches(rng, x.shape, "cpu", channels_last=True), passes(rng, x)
     found = []
     for threads in (1, 2, 3):
         coupled, earlier = net.clone(), keys["earlier"].clone()
@@ -111,7 +100,7 @@ def test_threads_do_not_matter(rng):
 
 
 def test_refusals(rng):
-    x = drawn(rng, (2, 4, 1, 5, 6), "cpu")
+    x = slice_batches(rng, (2, 4, 1, 5, 6), "cpu")
     keys = passes(rng, x)
     with pytest.raises(ValueError, match="`net` must not share memory with `x`"):
         native(x, [x])

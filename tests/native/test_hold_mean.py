@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from _slice_batches import float64, slice_batches
 from micro3d_fast import ops
 from micro3d_fast.reference.mean_hold import hold_mean as reference
 
@@ -17,18 +18,6 @@ DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
 ROUNDING = {torch.float32: 5e-6, torch.bfloat16: 2.0**-8, torch.float16: 2.0**-11}
 P, Q = 0.8, -0.6
 MEAN = {1: [-0.3], 3: [-0.7, 0.1, -0.4]}
-
-
-def volumes(rng, shape, device, dtype=torch.float32, *, channels_last=False):
-    """Random (N, S, C, H, W)."""
-    n, s, c, h, w = shape
-    memory = (n, s, h, w, c) if channels_last else shape
-    values = torch.from_numpy(rng.standard_normal(memory)).to(device=device, dtype=dtype)
-    return values.permute(0, 1, 4, 2, 3) if channels_last else values
-
-
-def float64(tensor):
-    return tensor.double().cpu().numpy()
 
 
 def native(x, outputs, tilt, **arguments):
@@ -55,9 +44,9 @@ def native(x, outputs, tilt, **arguments):
 )
 @pytest.mark.parametrize("guidance", [None, 1.7])
 def test_equals_the_definition(rng, device, dtype, shape, part, every, guidance):
-    x = volumes(rng, shape, device)
+    x = slice_batches(rng, shape, device)
     outputs = [
-        volumes(rng, shape, device, dtype, channels_last=True)
+        slice_batches(rng, shape, device, dtype, channels_last=True)
         for _ in range(1 if guidance is None else 2)
     ]
     tilt = torch.from_numpy(rng.uniform(-0.5, 0.5, (shape[0], shape[2]))).float().to(device)
@@ -80,8 +69,8 @@ def test_equals_the_definition(rng, device, dtype, shape, part, every, guidance)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_mean_becomes_the_wanted_one(rng, device, channels):
     """Voxels whose prediction is clamped to 0.999 stay there: fewer than one in ten here."""
-    x = volumes(rng, (2, 16, channels, 24, 20), device)
-    net = 0.5 * volumes(rng, x.shape, device, channels_last=True)
+    x = slice_batches(rng, (2, 16, channels, 24, 20), device)
+    net = 0.5 * slice_batches(rng, x.shape, device, channels_last=True)
     tilt = torch.zeros(2, channels, device=device)
     for _ in range(3):
         held = net.clone()
@@ -92,8 +81,8 @@ def test_the_mean_becomes_the_wanted_one(rng, device, channels):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_volume_does_not_depend_on_the_others(rng, device):
-    x = volumes(rng, (3, 8, 1, 20, 24), device)
-    net = volumes(rng, x.shape, device, torch.bfloat16, channels_last=True)
+    x = slice_batches(rng, (3, 8, 1, 20, 24), device)
+    net = slice_batches(rng, x.shape, device, torch.bfloat16, channels_last=True)
     alone, tilt = net[1:2].clone(), torch.zeros(3, 1, device=device)
     native(x, [net], tilt)
     tilt_alone = torch.zeros(1, 1, device=device)
@@ -106,9 +95,9 @@ def test_a_volume_does_not_depend_on_the_others(rng, device):
 @pytest.mark.parametrize("guidance", [None, 1.7])
 def test_sums_of_slabs_are_those_of_the_volume(rng, device, guidance):
     shape, part, every, blocks = (2, 13, 3, 20, 70), (11, 17, 67), 3, 1 if device == "cpu" else 5
-    x = volumes(rng, shape, device)
+    x = slice_batches(rng, shape, device)
     outputs = [
-        volumes(rng, shape, device, torch.bfloat16, channels_last=True)
+        slice_batches(rng, shape, device, torch.bfloat16, channels_last=True)
         for _ in range(1 if guidance is None else 2)
     ]
     tilt = torch.from_numpy(rng.uniform(-0.5, 0.5, (2, 3))).float().to(device)
@@ -134,8 +123,8 @@ def test_sums_of_slabs_are_those_of_the_volume(rng, device, guidance):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_given_tilt_is_taken_as_it_is(rng, device):
-    x = volumes(rng, (2, 8, 3, 20, 24), device)
-    net = volumes(rng, x.shape, device, torch.bfloat16, channels_last=True)
+    x = slice_batches(rng, (2, 8, 3, 20, 24), device)
+    net = slice_batches(rng, x.shape, device, torch.bfloat16, channels_last=True)
     found, given, tilt = net.clone(), net.clone(), torch.zeros(2, 3, device=device)
     native(x, [found], tilt)
     kept = tilt.clone()
@@ -146,8 +135,8 @@ def test_a_given_tilt_is_taken_as_it_is(rng, device):
 
 
 def test_threads_do_not_matter(rng):
-    x = volumes(rng, (1, 30, 3, 20, 24), "cpu")
-    net = volumes(rng, x.shape, "cpu", channels_last=True)
+    x = slice_batches(rng, (1, 30, 3, 20, 24), "cpu")
+    net = slice_batches(rng, x.shape, "cpu", channels_last=True)
     found = []
     for threads in (1, 2, 3):
         held, tilt = net.clone(), torch.zeros(1, 3)
@@ -159,7 +148,7 @@ def test_threads_do_not_matter(rng):
 
 
 def test_refusals(rng):
-    x, tilt = volumes(rng, (1, 4, 1, 5, 6), "cpu"), torch.zeros(1, 1)
+    x, tilt = slice_batches(rng, (1, 4, 1, 5, 6), "cpu"), torch.zeros(1, 1)
     with pytest.raises(ValueError, match="`part` must lie within the slices, got \\(5, 5, 6\\)"):
         native(x, [x.clone()], tilt, part=(5, 5, 6))
     with pytest.raises(ValueError, match="`net` must not share memory with `x`"):

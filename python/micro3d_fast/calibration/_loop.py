@@ -172,10 +172,9 @@ def _round(
     # The scatter of volumes that are judged together falls with their number, so the ratio to it
     # grows: only as many volumes can be compared.  Their surface is fitted afterwards.
     tried = min(TRIED, lessons)
-    weights = {0.0: deviation(made.verdict(taught[:tried]), but="surface")} | {
-        weight: deviation(made.verdict(guided(weight, tried)), but="surface")
-        for weight in (WEIGHTS if number == 1 else LATER_WEIGHTS)
-    }
+    choices = WEIGHTS if number == 1 else LATER_WEIGHTS
+    volumes_of = {0.0: taught[:tried]} | {w: guided(w, tried) for w in choices}
+    weights = {w: deviation(made.verdict(v), but="surface") for w, v in volumes_of.items()}
     weight = min(weights, key=weights.__getitem__)
     if weight == 0:
         return model, Round(together.outcome, before, weights, weight, None, False), [], []

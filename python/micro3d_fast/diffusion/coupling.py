@@ -56,8 +56,8 @@ class Coupling:
 
         self.field, self.agreement = field, agreement
         table = np.broadcast_to(np.array(strength, dtype=np.float32), (field.channels, 3))
-        #: J of each channel along the rows and columns of each plane
         tables = {plane: table[:, SLICE_AXES[plane][1:]].copy() for plane in field.planes}
+        #: J of each channel along the rows and columns of each plane
         self._strength = {k: torch.from_numpy(t).to(field.device) for k, t in tables.items()}
         self._coupled = {k: bool(t.any()) for k, t in tables.items()}
         #: w of earlier passes, in slices of the plane of the last one

@@ -315,22 +315,15 @@ def couple(
 
     Parameters
     ----------
-    x : array of float32, shape (N, S, C, H, W)
-        N volumes, each as S slices; any strides.
-    net, net_uncond : arrays of float32, bfloat16 or float16, same shape
-        The network's outputs, which are changed; with ``net_uncond`` they are weighed by
-        ``guidance`` and 1 - ``guidance``.
-    x0 : array of float32, same shape, contiguous
+    x, net, net_uncond, p, q, guidance, threads
+        As for `hold_mean`.
+    x0 : array of float32, of the shape of ``x``, contiguous
         Where the prediction goes.
     strength : array of float32, shape (C, 2)
         J of each channel, between rows and between columns.
     periodic : (bool, bool)
         Whether the last row is a neighbour of the first, and the last column. At other ends the
         prediction goes on as it is.
-    p, q : float
-        Weights of ``x`` and of the network's output.
-    guidance : float
-        Weight of ``net``; not used without ``net_uncond``.
     earlier : array of float32, same shape, contiguous, optional
         e of earlier passes, which is changed; without it they do not count.
     prior : array of float32, shape (N, C)
@@ -339,8 +332,6 @@ def couple(
         v: half the log odds that a unit of ``x`` is worth.
     agreement : float
         r: what one pass weighs in the next.
-    threads : int
-        CPU threads, 0 for all. The result does not depend on it. Ignored on CUDA.
     """
     _core.couple(
         x,

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .prediction import predicted
+
 __all__ = ["couple"]
 
 
@@ -25,8 +27,7 @@ def couple(
     agreement: float = 0.0,
 ) -> tuple[list[np.ndarray], np.ndarray | None]:
     """Return the changed outputs (N, S, C, H, W), and what later passes add."""
-    e = net if net_uncond is None else guidance * net + (1.0 - guidance) * net_uncond
-    x0 = np.clip(p * x + q * e, -0.999, 0.999)
+    x0 = predicted(x, net, net_uncond, p, q, guidance)
     w = np.zeros(x.shape) if earlier is None else np.array(earlier, dtype=np.float64)
     for axis, j, wraps in zip((3, 4), np.transpose(strength), periodic, strict=True):
         ends = [(1, 1) if k == axis else (0, 0) for k in range(5)]

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .prediction import predicted
+
 __all__ = ["hold_mean"]
 
 
@@ -23,8 +25,7 @@ def hold_mean(
     guidance: float = 1.0,
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Return the changed outputs (N, S, C, H, W) and w (N, C)."""
-    e = net if net_uncond is None else guidance * net + (1.0 - guidance) * net_uncond
-    x0 = np.clip(p * x + q * e, -0.999, 0.999)
+    x0 = predicted(x, net, net_uncond, p, q, guidance)
     seen = x0[:, : part[0] : every, :, : part[1], : part[2]]
     w = np.array(tilt, dtype=np.float64)
     for _ in range(4):

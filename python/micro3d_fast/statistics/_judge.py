@@ -120,7 +120,7 @@ def _judge_axis(
     for k, (name, phase) in enumerate(quantities.names):
         if name in OF_PLANE and axis != IMAGE_AXES[plane][1]:
             continue
-        if not np.isfinite(observed[k]):  # too thin for it
+        if name == "euler" and math.isnan(observed[k]):  # a side has no square of four pixels
             continue
         direction = "" if name in OF_PLANE else AXIS_NAMES[axis]
         given, seen = abs(sides[1][k]), examined[k]
