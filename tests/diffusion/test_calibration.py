@@ -282,6 +282,15 @@ def test_full_corrects_the_network_and_resumes(short_loop, micrographs, tmp_path
         calibrate_fully(micrographs, tmp_path, model)
 
 
+def test_a_model_that_is_corrected_again_records_all_rounds(short_loop, micrographs, tmp_path):
+    first = calibrate_fully(micrographs, tmp_path / "first").model
+    again = calibrate_fully(micrographs, tmp_path / "again", first)
+    rounds = again.model.details["calibration"]["rounds"]
+    assert len(rounds) == 2
+    assert rounds[0] == first.details["calibration"]["rounds"][0]
+    assert rounds[1] == again.rounds[0].record()
+
+
 def test_a_model_of_a_former_version_gets_an_agreement(micrographs):
     options = {"volume_shape": 16, "volumes": 1}
     old = dataclasses.replace(tiny_model(), schedule=Schedule("shifted", shift=2.0))

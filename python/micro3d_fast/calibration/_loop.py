@@ -109,9 +109,9 @@ def close_loop(
             break
         model, trials, volumes = found, tried, latest
     made.finish()
-    kept = [one.record() for one in done]
-    details: dict[str, Any] = {**model.details, "calibration": {"effort": "full", "rounds": kept}}
-    model = replace(model, details=details)
+    earlier = model.details.get("calibration", {}).get("rounds", [])  # of calls before this one
+    record = {"effort": "full", "rounds": [*earlier, *(one.record() for one in done)]}
+    model = replace(model, details={**model.details, "calibration": record})
     return model, made.verdict(volumes), tuple(trials), tuple(done)
 
 
