@@ -260,7 +260,7 @@ class Microstructure:
         name : str, optional
             Array of a .zarr that holds several; see :func:`micro3d_fast.io.load`.
         block_bytes : int
-            Largest block of labels in memory; 256 MB by default.  A block is a whole number of
+            Largest block of labels in memory; 256 MiB by default.  A block is a whole number of
             chunks where they are small enough.
         progress : bool, optional
             Show a bar for every pass over the labels; default: for those of more than a few
