@@ -188,6 +188,34 @@ def test_more_passes_are_tried_where_volumes_lose_the_tilt(smooth):
     assert len(trials) <= 8
 
 
+@pytest.mark.parametrize("removed_at", [0.03, 0.15, 0.6])
+def test_a_coupling_that_removes_single_pixels_is_halved(rng, removed_at):
+    """Unless half of it leaves a surface that is far from that of the micrographs."""
+    fine, coarse = (
+        np.kron(rng.random((48 // n,) * 3) < 0.5, np.ones((n, n, n))).astype(np.uint8)
+        for n in (2, 4)
+    )
+    near = np.isin(np.arange(48) % 6, (2, 3, 4))  # of single pixels
+    near, single = (np.ix_(at, at, at) for at in (near, np.arange(3, 48, 6)))
+
+    def volume(coupling, single_pixels):
+        finer = np.arange(48)[:, None, None] < round(36 - 60 * coupling)
+        made = np.where(finer, fine, coarse)
+        made[near] = 0
+        made[single] = single_pixels
+        return made
+
+    def make(repeats, coupling):
+        return [volume(coupling[0][0], coupling[0][0] <= removed_at)]
+
+    data = m3.Micrographs.from_volume(volume(0.2, True), images_per_plane=48, seed=0)
+    trials = find_surface(PATTERN, data, make)
+    found = [t for t in trials if t.error <= 0.1 and t.islands == 1] or trials
+    assert trials[-1].error == min(t.error for t in found)
+    assert trials[-1].islands == (0 if removed_at == 0.03 else 1)
+    assert len(trials) <= 8
+
+
 @pytest.mark.parametrize(("edge", "count"), [(16, 8), (48, 5), (64, 2), (128, 2)])
 def test_trials_have_as_many_voxels(edge, count):
     assert enough_volumes((edge,) * 3) == count
@@ -315,7 +343,7 @@ def test_options_that_are_arrays_are_told_apart():
 
 
 def test_a_trial_is_read_as_it_was_written():
-    trial = Trial((1, 0), ((0.1, 0.0, -0.2),), 3, ((1.5, np.nan, 1.0),), 2.0)
+    trial = Trial((1, 0), ((0.1, 0.0, -0.2),), 3, ((1.5, np.nan, 1.0),), 2.0, islands=0.5)
     read = Trial.of(json.loads(json.dumps(trial.record())))
     assert repr(read) == repr(trial)
 

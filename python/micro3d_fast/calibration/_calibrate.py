@@ -25,7 +25,7 @@ from ..micrographs import Micrographs
 from ..microstructure import phase_names_for
 from ..statistics import Verdict
 from ._loop import Round, close_loop
-from ._surface import Trial, enough_volumes, island_rates
+from ._surface import FAR, Trial, enough_volumes, island_rates
 from ._volumes import Volumes, with_trial
 
 if TYPE_CHECKING:
@@ -91,19 +91,21 @@ class Calibration:
     def table(self) -> str:
         """Return the trials and the rounds, one per line, and what limits the result."""
         each = "" if len(self.coupling) == 1 else "; of one phase after the other"
-        also = "" if math.isnan(self.trials[-1].tilt) else ", and share of their tilt"
-        lines = [f"Surface of the volumes over that of the micrographs (z, y, x{each}){also}:"]
+        lines = [
+            f"Surface of the volumes over that of the micrographs (z, y, x{each}), and shares kept:"
+        ]
         for trial in self.trials:
             chosen = "  <- chosen" if trial is self.trials[-1] else ""
             surface, coupling = rows_text(trial.surface), rows_text(trial.coupling)
-            tilt = "" if math.isnan(trial.tilt) else f"tilt {trial.tilt:.2f}, "
+            kept = {"tilt": trial.tilt, "single pixels": trial.islands}
+            shown = "".join(f"{k} {v:.2f}, " for k, v in kept.items() if not math.isnan(v))
             lines.append(
-                f"  {trial.passes} passes, coupling {coupling}: {surface}, {tilt}"
+                f"  {trial.passes} passes, coupling {coupling}: {surface}, {shown}"
                 f"{trial.seconds:.1f} s per volume{chosen}"
             )
         lines += [str(one) for one in self.rounds]
         best = self.trials[-1]
-        if best.error > 0.1:
+        if best.error > FAR:
             lines.append(
                 "No passes and coupling give the surface of the micrographs (at best "
                 f"{rows_text(best.surface)} times it along z, y, x): train the model for more "

@@ -6,15 +6,16 @@ The error of the lineal path is least where the share of unlike neighbours is th
 micrographs, along each axis (docs/study.md).  Harmonizing passes act on it like a temperature: more
 of them make a volume smoother along all axes.  A coupling of neighbours acts on one axis, and
 costs nothing.  But it acts on neighbours alone: it cannot make fibres straight that a few passes
-leave wavy, and a negative one makes single voxels.  So the passes are those that leave the right
-surface along the smoothest axis, and the coupling does the rest.
+leave wavy, a negative one makes single voxels, and a positive one removes those that a material
+has.  So the passes are those that leave the right surface along the smoothest axis, and the
+coupling does the rest, as far as single pixels stay.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -31,10 +32,14 @@ from ..statistics.tilt import mean_tilt, tilt_lags
 START, FEWEST, MOST = 20, 18, 60  # passes that are tried
 TRIALS = 6  # at most
 CLOSE = 0.015  # relative difference of the surface along each axis at which the search ends
+FAR = 0.1  # and above which it has failed
 _VOXELS = 2 * 64**3  # of a trial: their surface scatters by about CLOSE
 _FEWEST_VOLUMES, _MOST_VOLUMES = 2, 8
 _IMAGES = 64  # of a plane whose tilt is measured
 _TILT = 0.6  # share of the tilt below which more passes are tried ...
+_ISLANDS = 30  # single pixels of a phase in a plane of a trial that are counted ...
+_KEPT = 0.4  # ... and the share of them below which half the coupling is tried
+_MOST_HALVINGS = 2
 _SMOOTHEST = 0.8  # ... as long as they leave as much surface along every axis
 _MOST_ROUGH = 1.25  # surface without coupling along an axis
 _STRAIGHT = 1.05  # the same where the surface falls steeply with the passes
@@ -62,6 +67,9 @@ class Trial:
         Per volume.
     tilt : float
         Share of the micrographs' tilt against the axes; nan where these have none.
+    islands : float
+        Share of their single pixels, of the phase and plane that keep least; nan where these have
+        few.
     """
 
     harmonize: tuple[int, ...]
@@ -70,6 +78,7 @@ class Trial:
     surface: tuple[tuple[float, ...], ...]
     seconds: float
     tilt: float = math.nan
+    islands: float = math.nan
 
     @property
     def error(self) -> float:
@@ -78,18 +87,16 @@ class Trial:
 
     def record(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        known = [[None if math.isnan(s) else s for s in row] for row in self.surface]
-        tilt = None if math.isnan(self.tilt) else self.tilt
-        return {**asdict(self), "surface": known, "tilt": tilt}
+        numbers = {"surface": [list(map(_plain, row)) for row in self.surface]}
+        return asdict(self) | numbers | {name: _plain(getattr(self, name)) for name in _KEPT_SHARES}
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Trial:
         """Return the trial of such a record."""
-        surface = [[math.nan if s is None else s for s in row] for row in record["surface"]]
-        coupling = tuple(map(tuple, record["coupling"]))
-        rows: dict[str, Any] = {"coupling": coupling, "surface": tuple(map(tuple, surface))}
-        rows["tilt"] = math.nan if record["tilt"] is None else record["tilt"]
-        return cls(**record | rows | {"harmonize": tuple(record["harmonize"])})
+        found = record | {name: _number(record.get(name)) for name in _KEPT_SHARES}
+        found["surface"] = tuple(tuple(map(_number, row)) for row in record["surface"])
+        found["coupling"] = tuple(map(tuple, record["coupling"]))
+        return cls(**found | {"harmonize": tuple(record["harmonize"])})
 
     def logarithms(self) -> np.ndarray:
         """Return the logarithm of ``surface``; the mean where it is not known."""
@@ -98,21 +105,38 @@ class Trial:
         return np.where(known, logs, logs[known].mean() if known.any() else 0.0)
 
 
+_KEPT_SHARES = ("tilt", "islands")
+
+
+def _plain(number: float) -> float | None:
+    return None if math.isnan(number) else number
+
+
+def _number(plain: float | None) -> float:
+    return math.nan if plain is None else plain
+
+
 def island_rates(micrographs: Micrographs) -> IslandRates:
     """Return the islands per pixel of each phase (P,) in the images of xy, xz and yz.
 
     An island is a pixel whose four neighbours are of other phases.  A plane without images takes
     the most of the others.
     """
-    counts, pixels = np.zeros((len(PLANES), micrographs.n_phases)), np.zeros((len(PLANES), 1))
+    rates = np.full((len(PLANES), micrographs.n_phases), -1.0)
     for plane, images in micrographs.images.items():
-        k = PLANES.index(plane)
-        for image in images:
-            counts[k] += phase_counts(image[islands(image, (False, False))], micrographs.n_phases)
-            pixels[k] += image.size
-    rates = np.divide(counts, pixels, out=np.full_like(counts, -1), where=pixels > 0)
+        counts, pixels = _island_counts(images, micrographs.n_phases)
+        rates[PLANES.index(plane)] = counts / pixels
     rates = np.where(rates < 0, rates.max(axis=0), rates)
     return tuple(tuple(map(float, row)) for row in rates)
+
+
+def _island_counts(images: Iterable[np.ndarray], n_phases: int) -> tuple[np.ndarray, int]:
+    """Return the islands of each phase (P,) and the pixels of images."""
+    counts, pixels = np.zeros(n_phases), 0
+    for image in images:
+        counts += phase_counts(image[islands(image, (False, False))], n_phases)
+        pixels += image.size
+    return counts, pixels
 
 
 def enough_volumes(shape: Sequence[int]) -> int:
@@ -142,7 +166,7 @@ def find_surface(
         for image in images
     )
     real = np.atleast_2d(unlike_neighbours(shown, n_phases))
-    kept_tilt = KeptTilt(micrographs)
+    kept_tilt, kept_islands = KeptTilt(micrographs), KeptIslands(micrographs)
 
     def attempt(passes: int, table: np.ndarray) -> Trial:
         repeats, started = scaled_repeats(pattern, passes), time.perf_counter()
@@ -152,7 +176,8 @@ def find_surface(
         made = np.atleast_2d(unlike_neighbours(((v, range(3)) for v in volumes), n_phases))
         ratio = np.divide(made, real, out=np.full_like(made, np.nan), where=real > 0)
         surface = tuple(tuple(map(float, row)) for row in ratio)
-        return Trial(repeats, coupling, passes, surface, seconds, kept_tilt(volumes))
+        kept = {"tilt": kept_tilt(volumes), "islands": kept_islands(volumes)}
+        return Trial(repeats, coupling, passes, surface, seconds, **kept)
 
     free = np.zeros_like(real)
     base = attempt(START, free)
@@ -179,8 +204,34 @@ def find_surface(
         tried.append(trials[-1])
         if len(tried) > 3 and min(t.error for t in tried[-2:]) > min(t.error for t in tried[:-2]):
             break  # two trials were no better
+    less = min(tried, key=lambda trial: trial.error)
+    for _ in range(_MOST_HALVINGS):
+        if not less.islands < _KEPT or not np.any(less.coupling):
+            break
+        less = attempt(less.passes, np.array(less.coupling) / 2)
+        trials.append(less)
+        tried.append(less)
     eligible = trials if base is before else tried  # a smaller error with less tilt is no better
-    return sorted(trials, key=lambda trial: (trial in eligible, -trial.error))
+    kept = [t for t in eligible if t.error <= FAR and not t.islands < _KEPT]
+    return sorted(trials, key=lambda t: (t in eligible, t in kept, -t.error))
+
+
+class KeptIslands:
+    """The share of the micrographs' single pixels that volumes have; nan where these have few."""
+
+    def __init__(self, micrographs: Micrographs) -> None:
+        self.rates = np.array(island_rates(micrographs))
+
+    def __call__(self, volumes: Sequence[np.ndarray]) -> float:
+        shares: list[float] = []
+        for plane, rates in zip(PLANES, self.rates, strict=True):
+            stacks = [np.moveaxis(v, NORMAL[plane], 0) for v in volumes]
+            images = (image for of in stacks for image in of if min(image.shape) > 1)
+            counts, pixels = _island_counts(images, len(rates))
+            expected = rates * pixels
+            known = expected >= _ISLANDS
+            shares += (counts[known] / expected[known]).tolist()
+        return min(shares, default=math.nan)
 
 
 class KeptTilt:
