@@ -4,7 +4,12 @@
 
 from __future__ import annotations
 
+import sys
+
+import numpy as np
 import pytest
+
+import micro3d_fast as m3
 
 
 @pytest.fixture
@@ -44,3 +49,20 @@ def test_refusals_name_the_options(run, folder, model, tmp_path):
         code, _, err = run(*base, *words)
         assert code == 2, (words, err)
         assert message in err, (words, err)
+
+
+def test_a_grey_volume_is_segmented(run, folder, model, tmp_path, monkeypatch):
+    """It was taken as it is, with a phase for each grey value."""
+    labels = m3.io.load(folder / "v.tif").labels
+    np.save(tmp_path / "grey.npy", (50 + 150 * (labels > 0)).astype(np.uint8))
+    taken = []
+
+    def stop(model, truth, images, out, options):
+        taken.append(truth.n_phases)
+        raise KeyboardInterrupt
+
+    # the package's attribute of that name is the command
+    monkeypatch.setattr(sys.modules["micro3d_fast.cli.study"], "_run", stop)
+    grey = ["--volume", tmp_path / "grey.npy", "--threshold", "128"]
+    run("study", "--model", model, *grey, "--shape", "12", "--out", tmp_path / "s")
+    assert taken == [2]

@@ -49,7 +49,7 @@ class Round:
         The same for each weight of the guidance, 0 for none; of fewer volumes, so smaller, and
         without the surface, which is fitted afterwards.
     weight : float or None
-        That of the least deviation; None if the network was not corrected.
+        That of the least deviation, 0 if none was better; None if none was tried.
     after : float or None
         The mean deviation of volumes of the corrected network.
     accepted : bool
@@ -103,6 +103,8 @@ def close_loop(
     trials = made.find_surface(model, _of_a_trial(made, lessons))
     model, volumes = with_trial(model, trials[-1]), made.latest
     for number in range(1, rounds + 1):
+        if number > 1:
+            made.expect(_work(model, made, lessons))
         found, result, tried, latest = _round(model, made, lessons, number)
         done.append(result)
         if not result.accepted:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -210,6 +211,8 @@ def study(
     truth = None
     if volume is not None:
         details = VolumeDetails.of(locals(), volume)
+        if not (xy or xz or yz):  # else they are the images'
+            details = dataclasses.replace(details, threshold=threshold, n_phases=n_phases)
         truth = load_volume(volume, "volume", size, names, phases, details)
     images = _micrographs(locals() | {"volume": None}, names, size, volume is not None)
     if truth is None and images is None:

@@ -274,10 +274,15 @@ def _judged(
     for (_, axis), (counts, _) in pairs.items():
         lag = len(counts.lines) - 1
         longest[axis] = min(lag, longest.get(axis, lag))
-    for plane in theirs.planes:  # planes of the reference alone show the normals of others
-        for axis in IMAGE_AXES[plane]:
-            longest.setdefault(axis, min(longest.values()))
-    size = ours.extents.rescaled(scale.factors)
+    size, default = ours.extents.rescaled(scale.factors), min(longest.values())
+    for axis in {axis for plane in theirs.planes for axis in IMAGE_AXES[plane]}:
+        room = [
+            int(n) // 2 // scale.reference[axis]
+            for side in (size, theirs.extents)
+            for (_, along), n in side.least.items()
+            if along == axis
+        ]
+        longest[axis] = min(longest.get(axis, default), *room)
     tilted = tilt_lags(min([*size.least.values(), *theirs.extents.least.values()]))
     quantities = {
         axis: Quantities(request.phases, sparse_lags(lag), scale.reference[axis], tilted)

@@ -97,7 +97,9 @@ class Material:
                     for (_, along), n in side.least.items()
                     if along == axis
                 ]
-                self.rows[plane, axis] = row_law(images, k, int(min(extents)), quantities[axis])
+                self.rows[plane, axis] = row_law(
+                    images, k, max(1, int(min(extents))), quantities[axis]
+                )
         self.stacks = {
             plane: stack if isinstance(stack, Stack) else self._placed(stack, plane)
             for plane, stack in stacks.items()
@@ -114,7 +116,7 @@ class Material:
             images = side.images[plane]
             stacks = [image[None] for image in images[:: _every(images)]]
         else:
-            most = max(1, EXAMINED_PIXELS // sum(v[0].size for v in side.volumes))
+            most = _slices_seen([v.shape for v in side.volumes], NORMAL[plane])
             stacks = [np.stack(some_slices(v, NORMAL[plane], most)) for v in side.volumes]
         lags = next(iter(self.quantities.values())).tilt_lags
         tilt = mean_tilt(stacks, self.phases, lags) if lags else np.zeros(len(self.phases))
@@ -140,6 +142,12 @@ class Material:
             depth = max(1, round(generated.depth[plane]))
             normal = quantities.persistent(beside.gamma(depth) * (1 - lost) + lost)
         normal = normal / generated.count[plane]
+        seen = _images_seen(generated, plane)
+        normal = quantities.at_least(normal, 1 / seen, islands=generated.depth is None)
+        if not self.of_volume:
+            images = self.stacks[plane].images
+            seen = len(images[:: _every(images)])
+            together = quantities.at_least(together, 1 / seen, islands=True)
         of_specimen = self._of_images(plane, axis, size, lost) * normal
         groups = quantities.of_feature
         rows = (own.variance + beside.variance) / 2
@@ -255,6 +263,21 @@ def _mean_euler(stacks: Sequence[np.ndarray], phases: tuple[int, ...]) -> np.nda
     total = np.sum(sums, axis=0)
     out: np.ndarray = total[:-1] / total[-1]
     return out
+
+
+def _slices_seen(shapes: Sequence[Sequence[int]], normal: int) -> int:
+    """Return how many slices of each volume are examined, at most."""
+    return max(1, EXAMINED_PIXELS // sum(math.prod(s) // s[normal] for s in shapes))
+
+
+def _images_seen(extents: Extents, plane: str) -> int:
+    """Return how many images or slices of a plane are examined, of all volumes."""
+    area = math.prod(extents.size(plane).values())
+    most = max(1, int(EXAMINED_PIXELS / (area * extents.count[plane])))
+    if extents.depth is not None:
+        return extents.count[plane] * min(most, max(1, round(extents.depth[plane])))
+    every = -(-int(extents.count[plane] * area) // EXAMINED_PIXELS)
+    return -(-extents.count[plane] // max(1, every))
 
 
 def _every(images: list[np.ndarray]) -> int:

@@ -104,6 +104,13 @@ class Quantities:
             out[self._of(name)] = np.maximum(own, least[name])
         return out
 
+    def at_least(self, share: np.ndarray, least: float, *, islands: bool) -> np.ndarray:
+        """Return shares of a variance, of what is examined in some slices alone ``least`` of it."""
+        out = share.copy()
+        for name in OF_PLANE if islands else ("euler", "tilt"):
+            out[self._of(name)] = np.maximum(out[self._of(name)], least)
+        return out
+
     def _of(self, name: str) -> list[int]:
         """Return the indices of a quantity of all phases."""
         return [k for k, (one, _) in enumerate(self.names) if one == name]
