@@ -280,3 +280,15 @@ def test_constant_volumes_and_images():
     verdict = m3.compare(np.zeros((16,) * 3, np.uint8), flat).verdict
     assert verdict.outcome == "different"
     assert m3.compare(cubes((16,) * 3, 1), flat).verdict.outcome == "different"
+
+
+def test_a_surface_that_the_reference_lacks_is_not_a_phase_that_it_lacks(rng):
+    """As along straight fibres, of which every slice along them shows the phase."""
+    fibres = np.repeat((rng.random((24, 24)) < 0.4).astype(np.uint8)[None], 24, axis=0)
+    broken = fibres.copy()
+    broken[5, 3, 3] ^= 1
+    verdict = m3.compare(broken, fibres, splits=1, bootstrap=1).verdict
+    lacking = [d for d in verdict.deviations if d.quantity == "surface" and d.reference == 0]
+    assert lacking
+    for one in lacking:
+        assert f"shows no surface of {one.phase_name} in {one.plane} along z" in str(one)

@@ -71,7 +71,10 @@ class Deviation:
         where = f" in {self.plane}" if self.plane else ""
         along = f" along {self.direction}" if self.direction else ""
         if self.reference == 0 and self.quantity not in OF_PLANE:
-            return f"the reference shows no {self.phase_name}{where}, the generated side does"
+            what = self.phase_name
+            if self.quantity == "surface":  # as of straight fibres along themselves
+                what, where = f"surface of {what}", f"{where}{along}"
+            return f"the reference shows no {what}{where}, the generated side does"
         times = f"{self.ratio:.2g}" if self.ratio < 10 else f"{min(self.ratio, 9999):.0f}"
         return (
             f"the {QUANTITIES[self.quantity]} of {self.phase_name}{where}{along} deviates "
