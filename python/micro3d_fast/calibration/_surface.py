@@ -37,16 +37,18 @@ _VOXELS = 2 * 64**3  # of a trial: their surface scatters by about CLOSE
 _FEWEST_VOLUMES, _MOST_VOLUMES = 2, 8
 _IMAGES = 64  # of a plane whose tilt is measured
 _TILT = 0.6  # share of the tilt below which more passes are tried ...
+_SMOOTHEST = 0.8  # ... as long as they leave as much surface along every axis
 _ISLANDS = 30  # single pixels of a phase in a plane of a trial that are counted ...
 _KEPT = 0.4  # ... and the share of them below which half the coupling is tried
 _MOST_HALVINGS = 2
-_SMOOTHEST = 0.8  # ... as long as they leave as much surface along every axis
 _MOST_ROUGH = 1.25  # surface without coupling along an axis
 _STRAIGHT = 1.05  # the same where the surface falls steeply with the passes
 _ALIKE = 0.05  # relative difference of passes that is not tried
 _SLOPE, _STEEP = -0.35, -0.8  # of log surface against log passes: usual; steep
 _RESPONSE = 0.9  # fall of log surface with the coupling, before it is measured
 _LONGEST_STEP, _MOST_COUPLING = 0.4, 1.0
+
+_SHARES = ("tilt", "islands")  # fields of a trial that may be nan
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,12 @@ class Trial:
     def record(self) -> dict[str, Any]:
         """Return plain JSON types."""
         numbers = {"surface": [list(map(_plain, row)) for row in self.surface]}
-        return asdict(self) | numbers | {name: _plain(getattr(self, name)) for name in _KEPT_SHARES}
+        return asdict(self) | numbers | {name: _plain(getattr(self, name)) for name in _SHARES}
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Trial:
         """Return the trial of such a record."""
-        found = record | {name: _number(record.get(name)) for name in _KEPT_SHARES}
+        found = record | {name: _number(record.get(name)) for name in _SHARES}
         found["surface"] = tuple(tuple(map(_number, row)) for row in record["surface"])
         found["coupling"] = tuple(map(tuple, record["coupling"]))
         return cls(**found | {"harmonize": tuple(record["harmonize"])})
@@ -103,9 +105,6 @@ class Trial:
         logs = np.log(np.clip(self.surface, 1e-3, 1e3))
         known = np.isfinite(logs)
         return np.where(known, logs, logs[known].mean() if known.any() else 0.0)
-
-
-_KEPT_SHARES = ("tilt", "islands")
 
 
 def _plain(number: float) -> float | None:

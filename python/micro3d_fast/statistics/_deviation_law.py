@@ -113,8 +113,7 @@ class Material:
     def _of_slices(self, side: Sample, plane: str) -> np.ndarray:
         """Return Euler number and tilt of each phase in the images of a plane, or in slices."""
         if isinstance(side, ImageSample):
-            images = side.images[plane]
-            stacks = [image[None] for image in images[:: _every(images)]]
+            stacks = [image[None] for image in _examined(side.images[plane])]
         else:
             most = _slices_seen([v.shape for v in side.volumes], NORMAL[plane])
             stacks = [np.stack(some_slices(v, NORMAL[plane], most)) for v in side.volumes]
@@ -145,8 +144,7 @@ class Material:
         seen = _images_seen(generated, plane)
         normal = quantities.at_least(normal, 1 / seen, islands=generated.depth is None)
         if not self.of_volume:
-            images = self.stacks[plane].images
-            seen = len(images[:: _every(images)])
+            seen = len(_examined(self.stacks[plane].images))
             together = quantities.at_least(together, 1 / seen, islands=True)
         of_specimen = self._of_images(plane, axis, size, lost) * normal
         groups = quantities.of_feature
@@ -243,9 +241,8 @@ def islands_of(side: Sample, plane: str, phases: tuple[int, ...]) -> Islands:
         return np.append(found.sum((1, 2, 3)), found[0].size)
 
     if isinstance(side, ImageSample):
-        images = side.images[plane]
         normal = 0
-        volumes = [LabelVolume(image[None], None, 2) for image in images[:: _every(images)]]
+        volumes = [LabelVolume(image[None], None, 2) for image in _examined(side.images[plane])]
     else:
         volumes = [LabelVolume(volume, None, 3) for volume in side.volumes]
     y, x = IMAGE_AXES[plane]
@@ -276,13 +273,16 @@ def _images_seen(extents: Extents, plane: str) -> int:
     most = max(1, int(EXAMINED_PIXELS / (area * extents.count[plane])))
     if extents.depth is not None:
         return extents.count[plane] * min(most, max(1, round(extents.depth[plane])))
-    every = -(-int(extents.count[plane] * area) // EXAMINED_PIXELS)
-    return -(-extents.count[plane] // max(1, every))
+    return -(-extents.count[plane] // _step(extents.count[plane], area))
 
 
-def _every(images: list[np.ndarray]) -> int:
-    """Return which images are examined: every second, third, ..."""
-    return -(-len(images) * images[0].size // EXAMINED_PIXELS)
+def _examined(images: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the images that are examined: all, or every second, third, ..."""
+    return images[:: _step(len(images), images[0].size)]
+
+
+def _step(count: int, area: float) -> int:
+    return max(1, -(-int(count * area) // EXAMINED_PIXELS))
 
 
 def _stack(reference: Sample, plane: str) -> Stack | list[np.ndarray]:
