@@ -201,6 +201,28 @@ def test_raw_fractions_count():
     assert "volume fraction before matching of phase" in str(verdict)
 
 
+def expected_fraction_error(reference):
+    raw = {"raw_volume_fractions": [0.6, 0.4]}
+    volume = m3.Microstructure(cubes((40,) * 3, 3), provenance=raw)
+    found = m3.compare(volume, reference, splits=1, bootstrap=1).verdict.deviations
+    return next(d.expected for d in found if d.quantity == "fraction")
+
+
+def test_a_fraction_is_as_uncertain_as_the_material_seen():
+    images = micrographs(3, 5)
+    xy = expected_fraction_error({"xy": images["xy"]})
+    borrowed = m3.Micrographs.load({"xy": images["xy"]}, phases="labels")
+    assert expected_fraction_error(borrowed) == pytest.approx(xy, rel=0.15)
+    assert expected_fraction_error(images) < 0.8 * xy
+
+    specimen = cubes((24,) * 3, 8)
+    whole = {p: list(np.moveaxis(specimen, k, 0)) for k, p in enumerate(("xy", "xz", "yz"))}
+    # 24 / 3 cubes along an edge; the volume has 40 / 3
+    exact = np.sqrt(2 / np.pi * 0.24 * ((3 / 24) ** 3 + (3 / 40) ** 3)) / 0.4
+    for reference in (specimen, whole):
+        assert expected_fraction_error(reference) == pytest.approx(exact, rel=0.3)
+
+
 def test_serial_images_count_as_few():
     specimen = cubes((40, 40, 40), 8)
     serial = {"xy": list(specimen[:20]), "xz": [specimen[:, j] for j in range(20)]}

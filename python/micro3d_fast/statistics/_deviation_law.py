@@ -81,6 +81,7 @@ class Material:
         self.quantities = quantities  # along each axis
         self.phases = next(iter(quantities.values())).phases
         self.of_volume = isinstance(reference, VolumeSample)
+        self.own = reference.own
         self.rows: dict[Place, RowLaw] = {}
         self.islands = {p: islands_of(reference, p, self.phases) for p in reference.planes}
         self.pixels = {

@@ -87,11 +87,13 @@ def judge(
             quantities = material.quantities[axis]
             found = _judge_axis((plane, axis), pair, of_plane, law, quantities, names, rng)
             judged += [j for j in found if same_pixels or j.deviation.quantity not in OF_PLANE]
-    if raw is not None:
-        judged += _judge_fractions(raw, curves, laws, material, names, rng)
     independent = {plane: material.independent_images(plane) for plane, _ in curves}
+    dependent = _dependent(independent, material)
+    if raw is not None:
+        own = [] if dependent else [plane for plane in independent if plane in material.own]
+        judged += _judge_fractions(raw, curves, laws, material, max(1, len(own)), names, rng)
     freedom = float(np.median([law.freedom for law in laws.values()]))
-    return _verdict(judged, independent, freedom, material, generated.voxels)
+    return _verdict(judged, independent, dependent, freedom, generated.voxels)
 
 
 def _judge_axis(
@@ -141,14 +143,18 @@ def _judge_fractions(
     curves: Mapping[Place, tuple[np.ndarray, np.ndarray]],
     laws: Mapping[Place, DeviationLaw],
     material: Material,
+    sources: int,
     names: Sequence[str],
     rng: np.random.Generator,
 ) -> Iterator[Judged]:
-    """Yield the volume fractions before matching; all planes are averaged."""
+    """Yield the volume fractions before matching.
+
+    They are compared with the mean of all planes, of which so many are independent ``sources``.
+    """
     first = {place: material.quantities[place[1]].at_lag_0 for place in laws}
     specimen = np.mean([law.specimen[first[place]] for place, law in laws.items()], axis=0)
     reference = np.mean([law.reference[first[place]] for place, law in laws.items()], axis=0)
-    reference = reference / len({plane for plane, _ in curves})
+    reference = reference / sources
     real = np.mean([pair[1][0, :, 0] for pair in curves.values()], axis=0)
     freedom = float(np.mean([law.freedom for law in laws.values()]))
     variance = specimen + reference + (_TOLERANCE * real) ** 2
@@ -214,8 +220,8 @@ def _ratio(a: float, b: float) -> float:
 def _verdict(
     judged: list[Judged],
     independent: dict[str, float],
+    dependent: list[str],
     freedom: float,
-    material: Material,
     voxels: int,
 ) -> Verdict:
     """Return the verdict on all quantities together."""
@@ -226,7 +232,7 @@ def _verdict(
     curves = [j for j in judged if j.deviation.quantity in ("S2", "surface")]
     errors = [j.quantile for j in curves if math.isfinite(j.quantile)]
     unnoticed = critical * float(np.median(errors)) if errors else math.inf
-    needed, limits = None, _dependence(independent, material)
+    needed, limits = None, dependent
     if voxels < FEWEST:
         outcome = "undecided"
         limits = [f"{voxels} voxels show too little of the material", *limits]
@@ -272,7 +278,7 @@ def _noticeable(order: list[Judged]) -> list[str]:
     return list(found.values())
 
 
-def _dependence(independent: dict[str, float], material: Material) -> list[str]:
+def _dependent(independent: dict[str, float], material: Material) -> list[str]:
     """Return sentences on planes whose images depend on each other."""
     found = []
     for plane, number in independent.items():

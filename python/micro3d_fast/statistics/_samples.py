@@ -83,6 +83,7 @@ class VolumeSample:
     volumes: tuple[Volume, ...]
     voxel: Voxel | None = None  # where known
     memory: dict[Any, Counts] = field(default_factory=dict)
+    own = ()  # planes that show material of their own: slices of all show the same
 
     @property
     def planes(self) -> tuple[str, ...]:
@@ -184,6 +185,7 @@ class ImageSample:
 
     images: dict[str, list[np.ndarray]]
     voxel: Voxel | None = None  # where known
+    own: tuple[str, ...] = ()  # planes that show material of their own: not borrowed
 
     @property
     def planes(self) -> tuple[str, ...]:
@@ -253,7 +255,7 @@ def sample_of(side: Any, name: str) -> Sample:
     """Check one side of a comparison: labels, a sequence of them, or images of planes."""
     images = side if isinstance(side, Mapping) else getattr(side, "images", None)
     if isinstance(images, Mapping):
-        return _image_sample(images, name, known_voxel_size(side))
+        return _image_sample(images, name, side)
     if isinstance(side, Sequence) and not isinstance(side, str | bytes):
         if not side:
             raise _checks.refuse(name, "hold at least one volume", "an empty sequence")
@@ -280,7 +282,7 @@ def _volume(labels: Any, name: str) -> Volume:
     return array if array.ndim == 3 else array[None]
 
 
-def _image_sample(images: Mapping[str, Any], name: str, voxel: Voxel | None) -> ImageSample:
+def _image_sample(images: Mapping[str, Any], name: str, side: Any) -> ImageSample:
     found: dict[str, list[np.ndarray]] = {}
     for plane in PLANES:
         stack = images.get(plane)
@@ -293,7 +295,8 @@ def _image_sample(images: Mapping[str, Any], name: str, voxel: Voxel | None) -> 
             found[plane] = checked
     if not found:
         raise _checks.refuse(name, "hold images of plane 'xy', 'xz' or 'yz'", str(list(images)))
-    return ImageSample(found, voxel)
+    own = tuple(plane for plane in getattr(side, "given", found) if plane in found)
+    return ImageSample(found, known_voxel_size(side), own)
 
 
 def block_numbers(
