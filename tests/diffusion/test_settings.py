@@ -19,6 +19,7 @@ from micro3d_fast.diffusion import (
     settings,
 )
 from micro3d_fast.diffusion.sampling import sample
+from micro3d_fast.diffusion.schedule import Schedule
 from micro3d_fast.diffusion.settings import fast_settings, paper_settings
 
 
@@ -75,6 +76,24 @@ def test_settings_override_valid_arguments_and_refuse_invalid_ones():
             m3.reconstruct((8, 8, 8), model, runtime=runtime, window=8)
     with pytest.raises(ValueError, match="`harmonize` must leave at least two steps"):
         m3.reconstruct((8, 8, 8), model, harmonize=np.int64(4), passes=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("passes", {"passes": 5}),
+        ("passes", {"passes": 9, "harmonize": 1}),
+        ("harmonize", {"harmonize": (1, 1, 1, 1, 0)}),
+        ("harmonize", {"harmonize": 2}),
+        ("sampler", {"sampler": SamplerSettings(5, 0, 1.0)}),
+        ("sampler", {"sampler": "draft"}),
+        ("sampler", {}),
+    ],
+)
+def test_too_many_steps_are_refused_by_the_argument_that_was_given(name, given):
+    short = dataclasses.replace(tiny_model(), schedule=Schedule(steps=4))
+    with pytest.raises(ValueError, match=f"`{name}` must visit at most the 4 steps of the model"):
+        Reconstruction.of((8, 8, 8), short, **given)
 
 
 @pytest.mark.parametrize("device", ["cuda:01", "cuda:99999999999999", "cuda:\u0663", "cpu:1"])

@@ -323,7 +323,7 @@ def resolve_sampler(
     check_coupling(settings.coupling, model.n_phases)
     if settings.steps > model.schedule.steps:
         raise _checks.refuse(
-            "passes",
+            next((name for name in ("passes", "harmonize") if name in given), "sampler"),
             f"visit at most the {model.schedule.steps} steps of the model",
             f"{settings.passes} passes on {settings.steps} steps",
         )
