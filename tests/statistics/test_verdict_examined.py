@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: MIT
 """The verdict where only some images or slices are examined, and where sides have other planes."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
 import micro3d_fast as m3
 from micro3d_fast.statistics import _deviation_law
+from micro3d_fast.statistics._samples import VolumeSample
 
 
 def smooth(rng, shape):
@@ -32,6 +35,30 @@ def test_the_slices_of_a_flat_slab_are_examined_by_their_own_area():
     slab = [(4, 1024, 1024)]
     assert _deviation_law._slices_seen(slab, 1) == 1024
     assert _deviation_law._slices_seen([(1024, 1024, 1024)] * 2, 0) == 2
+
+
+@pytest.mark.parametrize(("runs", "spacing"), [([40, 7, 1, 40], 1.0), ([30], 0.3), ([9], 1e9)])
+def test_pairs_of_slices_are_counted_by_their_distance(runs, spacing):
+    stack = _deviation_law.Stack.at([], runs, spacing, {})
+    positions = np.concatenate([1e12 * k + spacing * np.arange(n) for k, n in enumerate(runs)])
+    pairs = np.abs(positions[:, None] - positions)
+    distances, weights = np.unique(pairs[pairs < 1e10].round(9), return_counts=True)
+    np.testing.assert_allclose(stack.distances[: len(distances)], distances, rtol=1e-12)
+    assert stack.weights[: len(distances)].tolist() == weights.tolist()
+    assert stack.weights.sum() == pairs.size == stack.count**2
+
+
+def test_pairs_of_the_slices_of_many_volumes_take_little_memory():
+    """Of 2560 slices, whose pairs one by one take 118 MB."""
+    sample = VolumeSample((np.zeros((64, 4, 4), np.uint8),) * 40)
+    tracemalloc.start()
+    try:
+        stack = _deviation_law._stack(sample, "xy")
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert stack.weights.sum() == 2560**2
+    assert taken < 5e6
 
 
 @pytest.mark.parametrize("shape", [(64, 10), (64, 32), (10, 64), (3, 64)])

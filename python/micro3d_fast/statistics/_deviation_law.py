@@ -37,16 +37,29 @@ class Stack:
 
     images: list[np.ndarray]  # examined
     count: int  # of all images
-    distances: np.ndarray  # between all pairs along the normal, each one once
+    distances: np.ndarray  # between all pairs along the normal
     weights: np.ndarray  # pairs at each distance
     size: dict[int, float]  # mean extent of the images along the axes
 
     @classmethod
-    def at(cls, images: list[np.ndarray], positions: np.ndarray, size: dict[int, float]) -> Stack:
-        """Return images of which all lie at ``positions``."""
-        pairs = np.abs(positions[:, None] - positions)
-        distances, weights = np.unique(pairs, return_counts=True)
-        return cls(images, len(positions), distances, weights, size)
+    def at(
+        cls,
+        images: list[np.ndarray],
+        runs: Sequence[int],
+        spacing: float,
+        size: dict[int, float],
+    ) -> Stack:
+        """Return images of which all lie in runs, of so many each, at a regular spacing.
+
+        The runs are independent of each other.
+        """
+        lengths = np.array(runs)
+        lags = np.arange(lengths.max())
+        pairs = np.maximum(lengths[:, None] - lags, 0).sum(0)
+        pairs[1:] *= 2  # both orders
+        count = int(lengths.sum())
+        distances = np.append(spacing * lags, _FAR)
+        return cls(images, count, distances, np.append(pairs, count**2 - pairs.sum()), size)
 
 
 @dataclass(frozen=True)
@@ -216,7 +229,7 @@ class Material:
                 lags, curve = self._autocorrelation(NORMAL[plane])
                 falling = np.minimum.accumulate(curve)
                 spacing = max(0.1, float(np.interp(-near, -falling, lags)))
-        return Stack.at(images, spacing * np.arange(n), _mean_size(images, plane))
+        return Stack.at(images, [n], spacing, _mean_size(images, plane))
 
     def _autocorrelation(self, axis: int) -> tuple[np.ndarray, np.ndarray]:
         """Return lags and the autocorrelation of the phases along an axis."""
@@ -290,12 +303,10 @@ def _stack(reference: Sample, plane: str) -> Stack | list[np.ndarray]:
     """Return the images of a plane of the reference; of a volume, some of its slices in place."""
     if isinstance(reference, ImageSample):
         return reference.images[plane]
-    images, positions = [], []
-    each = max(1, SLICES // len(reference.volumes))
-    for number, volume in enumerate(reference.volumes):
-        images += some_slices(volume, NORMAL[plane], each)
-        positions.append(_FAR * number + np.arange(volume.shape[NORMAL[plane]]))  # independent
-    return Stack.at(images, np.concatenate(positions), _mean_size(images, plane))
+    normal, each = NORMAL[plane], max(1, SLICES // len(reference.volumes))
+    images = [s for volume in reference.volumes for s in some_slices(volume, normal, each)]
+    runs = [volume.shape[normal] for volume in reference.volumes]
+    return Stack.at(images, runs, 1.0, _mean_size(images, plane))
 
 
 def _mean_size(images: list[np.ndarray], plane: str) -> dict[int, float]:
