@@ -175,6 +175,20 @@ def test_islands_are_left_as_often_as_in_the_micrographs(phases, rng):
     assert not found["none"].any()
 
 
+def test_an_island_goes_to_another_phase_where_its_own_ties():
+    """A wire between two phases has as many neighbours of each, its own along it."""
+    labels = np.full((5, 5, 5), 1, np.uint8)
+    labels[:, :, :2] = 2
+    labels[:, 2, 2] = 0
+    labels[:, 1, 2] = 2
+    final, removed = final_labels(
+        labels, None, 3, None, periodic=OPEN, remove_islands=((0.0,) * 3,) * 3
+    )
+    assert removed == 5
+    assert (final[:, 2, 2] == 1).all()
+    assert (final != labels).sum() == 5
+
+
 @pytest.mark.parametrize("shape", [(1, 40, 40), (40, 1, 40), (40, 40, 1), (1, 1, 40), (1, 40, 1)])
 def test_a_row_of_voxels_has_no_islands(shape, rng):
     """A slice of one row shows no islands of the plane: its wisps are cuts through layers."""

@@ -407,9 +407,9 @@ def final_labels(
 ) -> tuple[np.ndarray, int]:
     """Return the labels of the final field, and the number of islands removed.
 
-    An island goes to the phase of most of its neighbours.  Matched fractions are then matched again
-    over the other voxels, until no island is left to remove (a few rounds suffice; after the eighth
-    the rest stays).
+    An island goes to the other phase of most of its neighbours.  Matched fractions are then matched
+    again over the other voxels, until no island is left to remove (a few rounds suffice; after the
+    eighth the rest stays).
 
     Parameters
     ----------
@@ -457,8 +457,9 @@ def final_labels(
         count = int(slab.total(alone.sum()))
         if not count:
             break
-        around = neighbours[:, alone]
+        around, own_phase = neighbours[:, alone], labels[alone]
         counts = np.stack([(around == phase).sum(axis=0) for phase in range(n_phases)])
+        counts[own_phase, np.arange(len(own_phase))] = -1  # never the most
         fixed[alone] = counts.argmax(axis=0)
         if target is not None and left_to_give(target, fixed, slab).min() < 0:
             break
