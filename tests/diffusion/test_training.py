@@ -322,8 +322,10 @@ def test_a_finished_run_goes_on_to_more_steps(tmp_path):
     assert more.details["steps"] == 6
     assert any((weights(first)[k] != w).any() for k, w in weights(more).items())
     assert json.loads((tmp_path / "settings.json").read_text())["steps"] == 6
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*.*")}
     with pytest.raises(ValueError, match="`steps` must be at least 6, the steps that"):
         train(micrographs(), tmp_path, steps=5, **QUICK)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*.*")} == before
 
 
 def test_a_run_goes_on_in_another_precision_with_a_warning(tmp_path):

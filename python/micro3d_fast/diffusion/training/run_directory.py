@@ -103,21 +103,11 @@ class RunDirectory:
         if self.out.exists() and not self.out.is_dir():
             raise _checks.refuse("out", "be a directory", f"the file {self.out}")
 
-    def open(self, settings: dict[str, Any], resume: bool) -> None:
-        """Create the files of a run, or check that the directory holds one with these settings."""
+    def check(self, settings: dict[str, Any], resume: bool) -> None:
+        """Refuse a directory with a run on other data or settings, or with any if not resuming."""
         file = self.out / SETTINGS
-        write = not file.exists()
-        if not write:
-            write = self._check(file, settings, resume)
-        for directory in (self.out, self.model, self.out / "samples"):
-            directory.mkdir(parents=True, exist_ok=True)
-            sweep(directory)  # temporary files of a killed writer
-        if write:
-            with atomic_write(file) as path:
-                path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-
-    def _check(self, file: Path, settings: dict[str, Any], resume: bool) -> bool:
-        """Refuse a run on other data or settings; return whether free settings have changed."""
+        if not file.exists():
+            return
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
@@ -140,8 +130,7 @@ class RunDirectory:
                     f"{found.get('precision')}: its weights differ by rounding",
                     stacklevel=5,
                 )
-            return bool(other)
-        if other:
+        else:
             changes = ", ".join(
                 "the micrographs differ"
                 if k == "data"
@@ -152,7 +141,16 @@ class RunDirectory:
                 f"`out` must hold a run of the same data and settings, got {self.out}, "
                 f"where {changes}"
             )
-        return False
+
+    def create(self, settings: dict[str, Any]) -> None:
+        """Create the files of a run that is not refused, or write its settings anew."""
+        for directory in (self.out, self.model, self.out / "samples"):
+            directory.mkdir(parents=True, exist_ok=True)
+            sweep(directory)  # temporary files of a killed writer
+        file, text = self.out / SETTINGS, json.dumps(settings, indent=2) + "\n"
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            with atomic_write(file) as path:
+                path.write_text(text, encoding="utf-8")
 
     def planned_steps(self) -> int:
         """Return the steps of the run that the directory holds; 0 without one."""
@@ -160,7 +158,7 @@ class RunDirectory:
             settings = json.loads((self.out / SETTINGS).read_text(encoding="utf-8"))
             return int(settings["steps"])
         except (OSError, ValueError, KeyError, TypeError):
-            return 0  # `open` refuses what is damaged
+            return 0  # `check` refuses what is damaged
 
     def has_finished_model(self) -> bool:
         """Return whether the directory holds the model of the last step."""

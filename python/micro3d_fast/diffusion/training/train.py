@@ -384,8 +384,10 @@ class _Run:
         self.progress = Progress()
         with self.group.together():
             if self.group.first:
-                self.directory.open(options.settings(micrographs), resume)
+                settings = options.settings(micrographs)
+                self.directory.check(settings, resume)
                 self.progress = self.directory.restore(self.learner)
+                self.directory.create(settings)
         place = self.group.broadcast([self.learner.step, self.progress.seconds])
         with self.group.together():
             if not self.group.first:
