@@ -182,6 +182,7 @@ def test_calibrate_finds_what_reconstruct_takes(run, model, folder, tmp_path, mo
     assert code == 0
     repeats = m3.Microstructure.load(out).provenance["settings"]["harmonize"]
     assert ",".join(map(str, repeats)) == found
+    assert "These options do not limit single-pixel islands to the number in the micro" in said
     code, _, err = run(*work, "--phase-names", "a,b")
     assert code == errors.BAD_INPUT
     assert "--phase-names must be those of --model, " in err
@@ -201,6 +202,7 @@ def test_calibrate_keeps_what_it_finds(run, model, folder, tmp_path, monkeypatch
     assert code == 0
     assert f"Saved in {mine / 'model'}." in said
     assert "--harmonize" not in said
+    assert "islands" not in said.split("Saved in")[1]
     assert {file.name for file in (mine / "model").iterdir()} == before
     best = next(line for line in said.splitlines() if "<- chosen" in line)
     kept = m3.load_model(mine)
@@ -208,6 +210,10 @@ def test_calibrate_keeps_what_it_finds(run, model, folder, tmp_path, monkeypatch
     assert kept.island_rates is not None
     coupling = " ".join(f"{j:.3f}" for j in kept.coupling[0])
     assert f"{passes} passes, coupling {coupling}: " in best
+    code, said, _ = run("calibrate", "--model", mine, *given[:-1])  # with the same island rates
+    assert code == 0
+    assert "--harmonize" in said
+    assert "islands" not in said.split("Next: ")[1]
     code, _, err = run("calibrate", "--model", "separator", *given)
     assert code == errors.BAD_INPUT
     assert "--model must be a directory where --save is given, got separator" in err

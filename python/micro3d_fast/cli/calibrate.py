@@ -49,6 +49,10 @@ if TYPE_CHECKING:
 __all__ = ["calibrate"]
 
 _FOUND = ("harmonize", "coupling", "agreement")  # arguments of `reconstruct`
+_ISLANDS = (
+    "These options do not limit single-pixel islands to the number in the micrographs; --save "
+    "does, for a --model that is a directory."
+)
 
 Shape = Annotated[
     str | None,
@@ -178,12 +182,14 @@ def calibrate(
         keep_calibration(directory, result.model)
     if save:
         to_stdout(f"Saved in {directory}.")
-    found = ""
+    found, note = "", []
     if not save and not full:
         options = {name: getattr(result, name) for name in _FOUND}
         found = "".join(f"{as_option(name, value)} " for name, value in options.items())
+        if result.model.island_rates != loaded.island_rates:
+            note = [_ISLANDS]
     name = shlex.quote(str(out) if full and not save else model)
-    to_stdout(f"Next: micro3d reconstruct --model {name} {found}--out volume.tif")
+    to_stdout(f"Next: micro3d reconstruct --model {name} {found}--out volume.tif", *note)
 
 
 def _require_details(
