@@ -231,6 +231,10 @@ def test_calibrate_corrects_the_network(run, model, folder, tmp_path, monkeypatc
     assert f"Next: micro3d reconstruct --model {tmp_path / 'c'} --out" in said
     details = m3.load_model(tmp_path / "c").details["calibration"]
     assert details["effort"] == "full"
+    data = m3.Micrographs.from_volume(m3.Microstructure.load(folder / "v.tif"))
+    sizes = {"volume_shape": 16, "volumes": 1}
+    again = m3.calibrate(model, data, effort="full", out=tmp_path / "c", **sizes)  # resumed
+    assert again.model.hash == m3.load_model(tmp_path / "c").hash
     code, _, err = run("calibrate", "--model", "separator", *given, "--effort", "full")
     assert code == errors.BAD_INPUT
     assert "--out must name a directory for --effort full of the bundled model separator" in err

@@ -7,12 +7,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 import micro3d_fast as m3
 from _tilted import tilted
 from _toy import tiny_model
 from micro3d_fast._planes import IMAGE_AXES
-from micro3d_fast.calibration._loop import _shown, deviation
+from micro3d_fast.calibration._loop import deviation
 from micro3d_fast.calibration._surface import (
     Trial,
     _coupling,
@@ -20,6 +21,7 @@ from micro3d_fast.calibration._surface import (
     find_surface,
     island_rates,
 )
+from micro3d_fast.calibration._volumes import Volumes, _shown
 from micro3d_fast.diffusion.labelling import unlike_neighbours
 from micro3d_fast.diffusion.reconstruction import Reconstruction
 from micro3d_fast.diffusion.schedule import Schedule
@@ -340,6 +342,39 @@ def test_options_that_are_arrays_are_told_apart():
     assert repr(first) == repr(other)  # which numpy shortens
     assert _shown(first) != _shown(other)
     assert _shown(first) == _shown(first.copy())
+
+
+NONE = (False, (False,) * 3, [False] * 3, np.False_, np.zeros(3, bool))
+ALL = (True, (True,) * 3, [True] * 3, np.True_, np.ones(3, bool))
+ALONG_X = ((False, False, True), [False, False, True], np.array([False, False, True]))
+SPELLINGS = (  # of the same options
+    [{}, {"device": None}, *({"periodic": p} for p in NONE)],
+    [{"periodic": p} for p in ALL],
+    [{"periodic": p, "device": d} for p in ALONG_X for d in (None, "cpu", torch.device("cpu"))],
+)
+
+
+def opened(folder, options):
+    Volumes(None, (16, 16, 16), options, 0, None, folder).open({"seed": 0})
+
+
+@pytest.mark.parametrize("former", [False, True])
+def test_a_calibration_is_resumed_with_the_same_options_written_otherwise(tmp_path, former):
+    for k, same in enumerate(SPELLINGS):
+        others = SPELLINGS[k - 1]
+        for n, first in enumerate(same):
+            folder = tmp_path / f"{k}-{n}"
+            opened(folder, {**first, "guidance": 1.5})
+            if former:
+                texts = {name: _shown(value) for name, value in first.items()}
+                record = {"seed": 0, "options": {**texts, "guidance": "1.5"}}
+                (folder / "calibration.json").write_text(json.dumps(record))
+            for again in same:
+                opened(folder, {**again, "guidance": 1.5})
+            with pytest.raises(ValueError, match="where periodic was "):
+                opened(folder, {**others[0], "guidance": 1.5})
+            with pytest.raises(ValueError, match="where options was "):
+                opened(folder, {**first, "guidance": 2.0})
 
 
 def test_a_trial_is_read_as_it_was_written():

@@ -12,7 +12,6 @@ self-improving diffusion with synthetic data (Alemohammad et al. 2024).
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -95,7 +94,6 @@ def close_loop(
             "volume_shape": list(made.shape),
             "seed": made.seed,
             "lessons": lessons,
-            "options": {name: _shown(value) for name, value in sorted(made.options.items())},
         }
     )
     done: list[Round] = []
@@ -115,14 +113,6 @@ def close_loop(
     record = {"effort": "full", "rounds": [*earlier, *(one.record() for one in done)]}
     model = replace(model, details={**model.details, "calibration": record})
     return model, made.verdict(volumes), tuple(trials), tuple(done)
-
-
-def _shown(value: Any) -> str:
-    """Return a text that differs where options do."""
-    if hasattr(value, "__array__"):
-        array = np.ascontiguousarray(value)
-        return f"{array.dtype} {array.shape} {hashlib.sha256(array).hexdigest()}"
-    return repr(value)
 
 
 def _passes(model: Model) -> int:

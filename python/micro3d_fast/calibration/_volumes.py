@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import json
 import time
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .._atomic import atomic_write
-from .._checks import refuse
+from .._checks import per_axis_bool, refuse
 from .._plain_data import load_json_object
 from .._planes import NORMAL
 from ..diffusion import Model
@@ -237,9 +238,10 @@ class Volumes:
     def open(self, settings: dict[str, Any]) -> None:
         """Note what the directory is for; refuse one that holds another calibration."""
         assert self.directory is not None
+        settings = settings | _recorded(self.options)
         file = self.directory / "calibration.json"
         if file.exists():
-            found = load_json_object(file.read_text(encoding="utf-8"), file)
+            found = _present(load_json_object(file.read_text(encoding="utf-8"), file))
             for name, value in settings.items():
                 before = found.get(name, _FORMER.get(name, value))  # older ones lack some
                 if before != value:
@@ -254,6 +256,42 @@ class Volumes:
             wanted = "be empty or hold a calibration"
             raise refuse("out", wanted, f"{self.directory}, which holds other files")
         _write_json(file, settings)
+
+
+def _recorded(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of options of a reconstruction: all but the device."""
+    others = {k: _shown(v) for k, v in sorted(options.items()) if k not in ("device", "periodic")}
+    return {"periodic": list(per_axis_bool(options.get("periodic", False))), "options": others}
+
+
+def _present(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a calibration as it is written now.
+
+    Former versions recorded the device, and ``periodic`` as the text of what was given.
+    """
+    options = found.get("options")
+    if "periodic" in found or not isinstance(options, dict):
+        return found
+    texts = {k: v for k, v in options.items() if k not in ("device", "periodic")}
+    return found | {"periodic": _flags(options.get("periodic", "False")), "options": texts}
+
+
+def _flags(text: str) -> list[bool] | str:
+    """Return the flags, one per axis, that `_shown` gives this text."""
+    for flags in itertools.product((False, True), repeat=3):
+        same = flags[0] if len(set(flags)) == 1 else flags
+        given = (same, flags, list(flags), np.array(same), np.array(flags))
+        if text in map(_shown, given):
+            return list(flags)
+    return text
+
+
+def _shown(value: Any) -> str:
+    """Return a text that differs where options do."""
+    if hasattr(value, "__array__"):
+        array = np.ascontiguousarray(value)
+        return f"{array.dtype} {array.shape} {hashlib.sha256(array).hexdigest()}"
+    return repr(value)
 
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:
