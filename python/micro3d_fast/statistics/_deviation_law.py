@@ -278,14 +278,19 @@ def _mean_euler(stacks: Sequence[np.ndarray], phases: tuple[int, ...]) -> np.nda
 
 def _slices_seen(shapes: Sequence[Sequence[int]], normal: int) -> int:
     """Return how many slices of each volume are examined, at most."""
-    return max(1, EXAMINED_PIXELS // sum(math.prod(s) // s[normal] for s in shapes))
+    return _most(sum(math.prod(s) // s[normal] for s in shapes))
+
+
+def _most(area: float) -> int:
+    """Return how many slices are examined at most, of volumes whose slices have an area in all."""
+    return max(1, int(EXAMINED_PIXELS // area))
 
 
 def _images_seen(extents: Extents, plane: str) -> int:
     """Return how many images or slices of a plane are examined, of all volumes."""
     area = math.prod(extents.size(plane).values())
-    most = max(1, int(EXAMINED_PIXELS / (area * extents.count[plane])))
     if extents.depth is not None:
+        most = _most(area * extents.count[plane])
         return extents.count[plane] * min(most, max(1, round(extents.depth[plane])))
     return -(-extents.count[plane] // _step(extents.count[plane], area))
 
