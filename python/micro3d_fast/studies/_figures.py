@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -266,7 +267,7 @@ def distributions(study: Study, names: Sequence[str]) -> Any:
     panels = [(name, k) for name in names for k in range(len(study.quantities[name].components))]
     columns = 3
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(7.2, 1.75 * rows + 0.2), layout="constrained")
+    figure = Figure(figsize=(7.2, 1.9 * rows + 0.2), layout="constrained")
     axes = np.ravel(figure.subplots(rows, columns, squeeze=False))
     tests = {(t.quantity, t.component): t for t in study.tests}
     for ax, (name, k) in zip(axes, panels, strict=False):
@@ -276,13 +277,11 @@ def distributions(study: Study, names: Sequence[str]) -> Any:
         if found.reference is not None:
             sides.insert(0, ("real blocks", found.reference[:, k] / scale, BLUE))
         _boxes(ax, sides)
-        ax.set_title(f"{found.title} {found.components[k]}{unit}", loc="left")
+        title = textwrap.fill(f"{found.title} {found.components[k]}{unit}", 34)
+        ax.set_title(title, loc="left")
         test = tests.get((name, found.components[k]))
         if test is not None:
-            ax.annotate(
-                f"p = {test.location_p:.2g}", (0.5, 0.97), xycoords="axes fraction",
-                ha="center", va="top", color="0.35", fontsize=7,
-            )  # fmt: skip
+            ax.set_xlabel(f"p = {test.location_p:.2g}", color="0.35")
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
     return figure
