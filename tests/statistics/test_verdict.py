@@ -241,6 +241,16 @@ def test_too_few_images_leave_it_undecided():
     assert "would decide" in str(verdict)
 
 
+@pytest.mark.parametrize(("count", "size"), [(1, 12), (2, 16), (4, 24)])
+def test_the_images_asked_for_nearly_decide(count, size):
+    found = m3.compare(cubes((24,) * 3, 1), micrographs(count, 5, size=size)).verdict
+    asked = found.images_needed
+    verdict = m3.compare(cubes((24,) * 3, 1), micrographs(asked, 5, size=size)).verdict
+    assert verdict.images_needed is None or verdict.images_needed < 1.5 * asked
+    more = m3.compare(cubes((24,) * 3, 1), micrographs(2 * asked, 5, size=size)).verdict
+    assert more.outcome == "consistent"
+
+
 @pytest.mark.parametrize("edge", [1, 2, 3])
 def test_pieces_of_a_few_voxels_leave_it_undecided(edge):
     verdict = m3.compare(cubes((edge,) * 3, 1), micrographs(16, 5)).verdict

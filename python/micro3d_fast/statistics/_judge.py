@@ -246,10 +246,7 @@ def _verdict(
         outcome = "undecided"
         share = float(np.median([j.reference_share for j in curves])) if curves else 1.0
         level = 1 - DIFFERENT / 2 / len(judged)
-        from scipy import stats
-
-        wide = float(stats.t.ppf(level, freedom) / stats.norm.ppf(level))
-        needed, text = _images_needed(unnoticed, share, min(independent.values()), wide)
+        needed, text = _images_needed(unnoticed, share, min(independent.values()), freedom, level)
         limits = [text, *limits]
     if outcome in ("different", "doubtful"):
         limits = [*_noticeable(order), *limits]
@@ -290,22 +287,29 @@ def _dependent(independent: dict[str, float], material: Material) -> list[str]:
 
 
 def _images_needed(
-    unnoticed: float, share: float, independent: float, wide: float
+    unnoticed: float, share: float, independent: float, freedom: float, level: float
 ) -> tuple[int | None, str]:
     """Return how many independent images per plane would decide, and what is missing.
 
-    ``share``: of the variance that is the reference's.  ``wide``: by how much the few degrees of
-    freedom widen the law; more images, or volumes, would remove that too.
+    ``share``: of the variance that is the reference's.  More images make it smaller, and add
+    degrees of ``freedom``, few of which widen the law's quantile ``level``.  The law of a few
+    images is uncertain itself, so some more are asked for than just enough.
     """
+    from scipy import stats
+
     text = f"errors of S2 and of the surface up to {unnoticed:.0%} could pass unnoticed"
-    allowed = min(1.0, (RESOLUTION * wide / unnoticed) ** 2)  # share of the variance
-    if allowed <= 1 - share:
-        volumes = 1 + math.ceil((1 - share) / allowed)
+    counts = np.unique(np.geomspace(max(independent, 3) + 1, 1e5, 1000).astype(int))
+    times = counts / independent
+    narrower = stats.t.ppf(level, freedom * times) / stats.t.ppf(level, freedom)
+    enough = unnoticed * narrower * np.sqrt(1 - share + share / times) <= 0.9 * RESOLUTION
+    if not enough.any():
+        least = stats.norm.ppf(level) / stats.t.ppf(level, freedom)
+        volumes = 1 + math.ceil((1 - share) * (least * unnoticed / RESOLUTION) ** 2)
         return None, (
             f"one volume shows too little of the material, {text}; "
             f"a set of about {volumes} volumes of this size would decide"
         )
-    needed = max(math.ceil(independent * share / (allowed - 1 + share)), 4)
+    needed = int(counts[enough.argmax()])
     return needed, (
         f"too few independent micrographs ({independent:.1f} in a plane), {text}; "
         f"about {needed} per plane would decide"
