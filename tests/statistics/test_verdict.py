@@ -251,6 +251,21 @@ def test_the_images_asked_for_nearly_decide(count, size):
     assert more.outcome == "consistent"
 
 
+def test_real_blocks_of_a_few_parts_are_undecided_and_noise_is_found():
+    images = micrographs(40, 5)
+    edge = CELL + 1
+    found = [m3.compare(cubes((edge,) * 3, seed), images).verdict for seed in range(30)]
+    assert {verdict.outcome for verdict in found} == {"undecided"}
+    assert any("independent parts" in str(verdict) for verdict in found)
+    noise = np.random.default_rng(0).random((edge,) * 3) < 0.4
+    assert m3.compare(noise, images).verdict.outcome == "different"
+
+
+def test_a_phase_that_fills_the_reference_shows_no_parts():
+    verdict = m3.compare(cubes((24,) * 3, 1), micrographs(8, 5, fraction=0.0)).verdict
+    assert verdict.outcome == "different"
+
+
 @pytest.mark.parametrize("edge", [1, 2, 3])
 def test_pieces_of_a_few_voxels_leave_it_undecided(edge):
     verdict = m3.compare(cubes((edge,) * 3, 1), micrographs(16, 5)).verdict
