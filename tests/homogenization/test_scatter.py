@@ -68,7 +68,7 @@ def test_stiffness_and_expansion_of_laminates():
     assert found["G"].components == ("yz", "xz", "xy")
     assert found["E"].scale == 1e9
     text = repr(found)
-    for words in ("Young's modulus E x (1e9)     4.5 ± 1.7", "stiffness C11 (1e9)", "1e-6"):
+    for words in ("Young's modulus E x (GPa)         4.5 ± 1.7", "stiffness C11 (GPa)", "1e-6"):
         assert words in text
 
 

@@ -211,6 +211,7 @@ def test_a_material_without_stiffness(tmp_path):
         (12.0, "Pa", "Pa"),
         (0.0, "Pa", "Pa"),
         (5, "x", "x"),
+        (70.0, "", "unit of the phases"),
     ],
 )
 def test_units_of_stress(largest, unit, expected):

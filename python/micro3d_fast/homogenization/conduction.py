@@ -69,6 +69,8 @@ class ConductivityProperties(Result):
         under unit gradients (-1) along x, y, z.
     warnings : tuple of str
         Opposite faces that do not match.
+    unit : str
+        That of a `MaterialSet`; empty for other conductivities, whose unit it is.
     """
 
     tensor: np.ndarray
@@ -85,6 +87,7 @@ class ConductivityProperties(Result):
     device: str
     flux: np.ndarray | None = None
     warnings: tuple[str, ...] = ()
+    unit: str = ""
 
     @property
     def boundary(self) -> str:
@@ -108,7 +111,9 @@ class ConductivityProperties(Result):
         )
 
     def _repr_html_(self) -> str:
-        tensors = {"Conductivity, in the unit of the phases": (self._tidy, COMPONENTS)}
+        tensors = {
+            f"Conductivity, in {self.unit or 'the unit of the phases'}": (self._tidy, COMPONENTS)
+        }
         return _notebook.properties_html("ConductivityProperties", self, tensors)
 
     @property
@@ -119,7 +124,8 @@ class ConductivityProperties(Result):
 
     def __repr__(self) -> str:
         tidy = self._tidy
-        lines = [f"ConductivityProperties ({self.boundary}; in the unit of the phases; x, y, z)"]
+        unit = self.unit or "the unit of the phases"
+        lines = [f"ConductivityProperties ({self.boundary}; in {unit}; x, y, z)"]
         lines += ["    " + " ".join(f"{v:12.6g}" for v in row) for row in tidy]
         lines.append(
             f"  {sum(self.iterations)} iterations {self.iterations}, residuals <= "
@@ -227,6 +233,7 @@ def homogenize_conductivity(
         device=call.compute.name,
         flux=flux,
         warnings=warnings,
+        unit=conductivities.conductivity_unit if isinstance(conductivities, MaterialSet) else "",
     )
     results.require_convergence(
         "homogenize_conductivity", COMPONENTS, options, contrast, partial=result, warnings=warnings

@@ -45,12 +45,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ElasticProperties", "homogenize_elasticity"]
 
+_SURELY_PASCALS = 1e7  # diamond has 1.2e6 MPa
 _EXPANSION_ERROR = 1e-3  # relative error of the thermal expansion that warns
 
 
 @dataclass(frozen=True, eq=False)
 class ElasticProperties(Result):
-    """Effective elastic properties; stresses in the unit of the phases.
+    """Effective elastic properties.
 
     Attributes
     ----------
@@ -94,6 +95,9 @@ class ElasticProperties(Result):
         Memory of the solver's fields, for the loads solved together.
     device : str
         Where the solver ran.
+    unit : str
+        Of the stresses: that of a `MaterialSet`; of other materials ``"Pa"`` where one is stiffer
+        than 1e7, as no material is in another unit, and otherwise empty: their own.
     """
 
     stiffness: np.ndarray
@@ -114,6 +118,7 @@ class ElasticProperties(Result):
     seconds: float = field(compare=False)
     bytes: int
     device: str
+    unit: str
     thermal_expansion_error: float
     _resistance: Resistance = field(repr=False, compare=False)
     _displacements: UnitDisplacements | None = field(default=None, repr=False, compare=False)
@@ -188,7 +193,12 @@ class ElasticProperties(Result):
         return _figures.plot_directions(self.young, "Young's modulus", axes)
 
     def _repr_html_(self) -> str:
-        tensors = {"Stiffness, in the unit of the phases": (_tidy(self.stiffness), VOIGT_NAMES)}
+        tensors = {
+            f"Stiffness, in {self.unit or 'the unit of the phases'}": (
+                _tidy(self.stiffness),
+                VOIGT_NAMES,
+            )
+        }
         alpha = _tidy(self.thermal_expansion)
         if alpha.any():
             tensors["Thermal expansion, 1/K"] = (alpha, COMPONENTS)
@@ -204,8 +214,8 @@ class ElasticProperties(Result):
     def __repr__(self) -> str:
         with np.printoptions(precision=5, suppress=False, linewidth=100):
             lines = [
-                f"ElasticProperties ({self.boundary}; stresses in the unit of the phases; "
-                "1, 2, 3 = x, y, z)",
+                f"ElasticProperties ({self.boundary}; stresses in "
+                f"{self.unit or 'the unit of the phases'}; 1, 2, 3 = x, y, z)",
                 "  stiffness, Voigt 11, 22, 33, 23, 13, 12:",
                 *("    " + " ".join(f"{v:12.5g}" for v in row) for row in _tidy(self.stiffness)),
                 "  E   "
@@ -351,6 +361,7 @@ class _Problem:
 
     call: Call
     materials: tuple[Material, ...]  # by label
+    unit: str  # of their stresses, if known
     bbar: bool
     fields: bool
     phase_codes: np.ndarray
@@ -381,6 +392,7 @@ def _checked(call: Call, materials: Any, directions: Any, bbar: Any, fields: Any
     return _Problem(
         call=call,
         materials=phases,
+        unit=_unit(materials, present),
         bbar=bbar,
         fields=fields,
         phase_codes=phase_codes,
@@ -395,6 +407,13 @@ def _checked(call: Call, materials: Any, directions: Any, bbar: Any, fields: Any
         fibre_directions=unit_vectors,
         fibre_phases=fibre_phases,
     )
+
+
+def _unit(materials: Any, present: list[Material]) -> str:
+    """Return the unit of the stresses, as far as it is known."""
+    if isinstance(materials, MaterialSet):
+        return materials.stress_unit
+    return "Pa" if max(float(m.stiffness.max()) for m in present) > _SURELY_PASCALS else ""
 
 
 def _connectivity(problem: _Problem) -> Connectivity | None:
@@ -491,6 +510,7 @@ def _properties(
         seconds=call.seconds(),
         bytes=results.nbytes,
         device=call.compute.name,
+        unit=problem.unit,
         _resistance=resistance,
         _displacements=displacements,
     )

@@ -38,18 +38,21 @@ INDEPENDENT = {
     VOIGT_PAIRS: tuple(f"C{i}{j}" for i in range(1, 7) for j in range(i, 7)),
 }
 SMALLEST = 0.01  # of the largest component; smaller ones are not printed
-#: Attribute, title and unit of the properties of every kind of result, in the order of printing.
+PASCALS = {1.0: "Pa", 1e3: "kPa", 1e6: "MPa", 1e9: "GPa"}
+#: Attribute, title and unit of the properties of every kind of result, in the order of printing;
+#: ``OWN`` is that of the result.
+OWN = "own"
 PROPERTIES: dict[type, tuple[tuple[str, str, str], ...]] = {
     ElasticProperties: (
-        ("E", "Young's modulus E", "stress"),
-        ("G", "shear modulus G", "stress"),
+        ("E", "Young's modulus E", OWN),
+        ("G", "shear modulus G", OWN),
         ("nu", "Poisson's ratio", ""),
         ("thermal_expansion", "thermal expansion", "1/K"),
-        ("stiffness", "stiffness", "stress"),
+        ("stiffness", "stiffness", OWN),
         ("volume_fractions", "volume fraction of phase", ""),
     ),
     ConductivityProperties: (
-        ("tensor", "conductivity", "conductivity"),
+        ("tensor", "conductivity", OWN),
         ("volume_fractions", "volume fraction of phase", ""),
     ),
     Diffusivity: (
@@ -68,7 +71,7 @@ class ScatteredProperty(Result):
     Attributes
     ----------
     title, unit : str
-        ``"stress"`` and ``"conductivity"``: in the unit of the phases.
+        The unit is empty where it is that of the phases, and of numbers.
     components : tuple of str
         Names of the components in C order; ``("",)`` for a scalar.
     values : array (n, ...)
@@ -112,13 +115,25 @@ class ScatteredProperty(Result):
             return 1.0
         return float(1000.0 ** math.floor(math.log10(largest) / 3))
 
+    @property
+    def printed_unit(self) -> tuple[float, str]:
+        """`scale`, and the unit in brackets in which the values over it are; empty if none."""
+        scale, unit = self.scale, self.unit
+        power = "" if scale == 1.0 else f"1e{round(math.log10(scale))}"
+        if unit == "Pa" and scale in PASCALS:
+            power, unit = "", PASCALS[scale]
+        text = " ".join(part for part in (power, unit) if part)
+        return scale, f" ({text})" if text else ""
+
     def rows(self, scale: float = 1.0) -> list[tuple[str, ...]]:
         """Return component, ``"mean ± std"`` of the volumes and of the real blocks as text.
 
         Values are divided by ``scale``.  Of tensors the components that symmetry does not repeat;
-        those below 1 % of the largest are left out.
+        those below 1 % of the largest are left out, as is the expansion of phases without any.
         """
         rows: list[tuple[str, ...]] = []
+        if self.unit == "1/K" and not any(mean.any() for mean, _ in self._sides):
+            return rows
         for k in self._shown:
             values = [(float(mean.flat[k]), float(std.flat[k])) for mean, std in self._sides]
             known = max((d / scale for _, d in values if np.isfinite(d)), default=np.nan)
@@ -162,14 +177,13 @@ class ScatteredProperty(Result):
         sides = {"volumes": self.values}
         if self.reference is not None:
             sides["real blocks"] = self.reference
-        shown, scale = self._shown, self.scale
+        shown, (scale, unit) = self._shown, self.printed_unit
         groups = {
             label: values.reshape(len(values), -1)[:, shown] / scale
             for label, values in sides.items()
         }
-        power = "" if scale == 1.0 else f" (1e{round(math.log10(scale))})"
         names = [self.components[k] for k in shown]
-        _figures.plot_groups(self.title + power, names, groups, axes)
+        _figures.plot_groups(self.title + unit, names, groups, axes)
         return axes
 
 
@@ -236,10 +250,9 @@ class PropertyScatter(Result, Mapping[str, ScatteredProperty]):
         """Return the component and the columns of `sources` of every property, as text."""
         rows: list[tuple[str, ...]] = []
         for found in self.properties.values():
-            scale = found.scale
-            power = "" if scale == 1.0 else f" (1e{round(math.log10(scale))})"
+            scale, unit = found.printed_unit
             rows += [
-                (f"{found.title} {name}".rstrip() + power, *texts)
+                (f"{found.title} {name}".rstrip() + unit, *texts)
                 for name, *texts in found.rows(scale)
             ]
         return rows
@@ -388,7 +401,8 @@ def _properties_of(result: Any) -> Iterator[tuple[str, str, str, Any]]:
     for kind, properties in PROPERTIES.items():
         if isinstance(result, kind):
             for attribute, title, unit in properties:
-                yield attribute, title, unit, getattr(result, attribute)
+                said = getattr(result, "unit", "") if unit == OWN else unit
+                yield attribute, title, said, getattr(result, attribute)
             return
     yield "value", "value", "", result
 

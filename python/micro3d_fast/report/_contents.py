@@ -33,7 +33,7 @@ class Contents:
     connectivity: Connectivity | None
     samples: Mapping[str, Sequence[Any]]
     timings: Mapping[str, Any]
-    properties: Any
+    properties: Mapping[str, Any] | None
     extra: Sequence[Section]
     reproduce: Mapping[str, str]
     title: str

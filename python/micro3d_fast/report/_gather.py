@@ -14,7 +14,7 @@ from ..statistics import compare, connectivity
 from ._contents import Contents
 from ._document import Section
 from ._origin import software_versions
-from ._properties import section_of
+from ._properties import by_name, section_of
 from ._reproduction import reproduction
 from ._subject import Subject
 
@@ -64,7 +64,7 @@ def gather(
         connectivity=None if compared_with is None else connectivity(microstructure, compared_with),
         samples=samples,
         timings=timings or {},
-        properties=properties,
+        properties=None if properties is None else by_name(properties),
         extra=extra,
         reproduce=reproduction(subject.provenance, subject.labels.shape)
         if reproduce is None

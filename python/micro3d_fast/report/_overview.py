@@ -21,7 +21,10 @@ KINDS = (ElasticProperties, ConductivityProperties, Diffusivity)  # shown in one
 
 
 def overview_section(
-    subject: Subject, comparison: Comparison | None, properties: Any, reference: str
+    subject: Subject,
+    comparison: Comparison | None,
+    properties: Mapping[str, Any] | None,
+    reference: str,
 ) -> Section:
     """Return what the page opens with: the 3D view, the worst curve, the main properties."""
     parts: list[Part] = [_view.viewer(subject)]
@@ -33,20 +36,20 @@ def overview_section(
     return Section("At a glance", tuple(parts), anchor="overview")
 
 
-def _main_properties(properties: Any, subject: Subject) -> list[Part]:
+def _main_properties(properties: Mapping[str, Any], subject: Subject) -> list[Part]:
     """Return a table of the values along x, y, z, the first table of other results, warnings."""
-    items = properties if isinstance(properties, Mapping) else {"": properties}
     rows: list[list[Any]] = []
     boundaries: list[str] = []
     others: list[Part] = []
-    for name, one in items.items():
+    for name, one in properties.items():
         parts = properties_section({name: one}, subject.phase_names).parts
         results = [
             r for r in (one if isinstance(one, list | tuple) else [one]) if isinstance(r, KINDS)
         ]
         found = _along_axes(results, subject)
         rows += [
-            [f"{name}: {row[0]}" if name and len(items) > 1 else row[0], *row[1:]] for row in found
+            [f"{name}: {row[0]}" if name and len(properties) > 1 else row[0], *row[1:]]
+            for row in found
         ]
         boundaries += [str(result.boundary) for result in results]
         if not results:
@@ -64,10 +67,11 @@ def _along_axes(results: Sequence[Any], subject: Subject) -> list[list[Any]]:
     rows: dict[str, list[Any]] = {}
     for result in results:
         if isinstance(result, ElasticProperties):
-            scale, unit = scaled_unit(float(np.abs(result.stiffness).max()), "Pa")
+            scale, unit = scaled_unit(float(np.abs(result.stiffness).max()), result.unit)
             rows[f"Young's modulus ({unit})"] = [float(E) / scale for E in result.E]
         elif isinstance(result, ConductivityProperties):
-            rows["Conductivity"] = [float(value) for value in np.diag(result.tensor)]
+            unit = f" ({result.unit})" if result.unit else ""
+            rows[f"Conductivity{unit}"] = [float(value) for value in np.diag(result.tensor)]
         elif isinstance(result, Diffusivity):
             phases = "+".join(subject.phase_name(p) for p in result.phases)
             row = rows.setdefault(f"Relative diffusivity, {phases}", [None] * 3)

@@ -20,10 +20,17 @@ from . import effective
 from ._document import Part, Section, Table, Text
 
 
-def properties_section(properties: Any, phase_names: Sequence[str]) -> Section:
+def by_name(properties: Any) -> Mapping[str, Any]:
+    """Return results by name; a single one has none."""
+    several = isinstance(properties, Mapping) and not isinstance(properties, PropertyScatter)
+    return {str(name): one for name, one in properties.items()} if several else {"": properties}
+
+
+def properties_section(properties: Mapping[str, Any], phase_names: Sequence[str]) -> Section:
     """Return effective properties: tensors with their bounds, and whatever else is given."""
-    items = properties.items() if isinstance(properties, Mapping) else [("", properties)]
-    parts = [part for name, one in items for part in _property_parts(str(name), one, phase_names)]
+    parts = [
+        part for name, one in properties.items() for part in _property_parts(name, one, phase_names)
+    ]
     return Section("Effective properties", tuple(parts), anchor="properties")
 
 

@@ -81,11 +81,10 @@ def _comparison_record(
     }
 
 
-def _properties_record(properties: Any) -> dict[str, Any] | None:
+def _properties_record(properties: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if properties is None:
         return None
-    items = properties if isinstance(properties, Mapping) else {"": properties}
-    return {str(name): _plain_result(result) for name, result in items.items()}
+    return {name: _plain_result(result) for name, result in properties.items()}
 
 
 def _plain_result(result: Any) -> Any:

@@ -17,7 +17,6 @@ from ..homogenization import (
     Diffusivity,
     ElasticProperties,
     PropertyScatter,
-    ScatteredProperty,
 )
 from ..statistics import Connectivity
 from ._document import Figure, Part, Polar, Section, Surface, Table, Text
@@ -39,9 +38,9 @@ MAIN = ("E", "thermal_expansion", "tensor", "relative", "tortuosity", "value")  
 RINGS, SPOKES = 61, 60  # of the surface
 
 
-def elastic_parts(result: ElasticProperties, unit: str = "Pa", name: str = "") -> list[Part]:
+def elastic_parts(result: ElasticProperties, name: str = "") -> list[Part]:
     """Return stiffness, engineering constants, bounds, thermal expansion and E(n)."""
-    scale, unit = scaled_unit(float(np.abs(result.stiffness).max()), unit)
+    scale, unit = scaled_unit(float(np.abs(result.stiffness).max()), result.unit)
     stiffness = np.asarray(result.stiffness) / scale
     E = np.asarray(result.E) / scale
     head = f"{name}: " if name else ""
@@ -145,12 +144,10 @@ def young_parts(result: ElasticProperties, scale: float, unit: str) -> list[Part
     ]
 
 
-def conductivity_parts(
-    result: ConductivityProperties, unit: str = "", name: str = ""
-) -> list[Part]:
+def conductivity_parts(result: ConductivityProperties, name: str = "") -> list[Part]:
     """Return the conductivity tensor and its bounds."""
     head = f"{name}: " if name else ""
-    units = f" ({unit})" if unit else ""
+    units = f" ({result.unit})" if result.unit else ""
     tensor = np.asarray(result.tensor)
     voigt, reuss = (np.diag(np.asarray(b)) for b in (result.bounds.voigt, result.bounds.reuss))
     rows = [
@@ -209,7 +206,7 @@ def scatter_parts(result: PropertyScatter, name: str = "") -> list[Part]:
     main: list[list[str]] = []
     others: list[list[str]] = []
     for key, found in result.properties.items():
-        scale, unit = _scatter_unit(found)
+        scale, unit = found.printed_unit
         rows = main if key.rpartition(": ")[2] in MAIN else others
         for component, *texts in found.rows(scale):
             rows.append([f"{found.title} {component}".rstrip() + unit, *texts])
@@ -222,18 +219,6 @@ def scatter_parts(result: PropertyScatter, name: str = "") -> list[Part]:
     if main and others:
         tables.append(Table(columns, others, f"{head}Further components and properties."))
     return [*tables, *(Text(warning, "warning") for warning in result.warnings)]
-
-
-def _scatter_unit(found: ScatteredProperty) -> tuple[float, str]:
-    """Return the factor and the unit (in brackets) in which a property is printed."""
-    scale, unit = found.scale, found.unit
-    if unit == "stress":
-        scale, unit = scaled_unit(scale, "Pa")
-        return scale, f" ({unit})"
-    power = "" if scale == 1.0 else f"1e{round(math.log10(scale))}"
-    known = "" if unit == "conductivity" else unit
-    text = " ".join(part for part in (power, known) if part)
-    return scale, f" ({text})" if text else ""
 
 
 def connectivity_section(found: Connectivity, reference: str) -> Section:

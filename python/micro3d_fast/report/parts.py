@@ -13,7 +13,6 @@ from ._pictures import render_block
 from ._slices import slices_section
 from ._subject import Subject
 from ._view import viewer
-from .effective import scaled_unit
 
 __all__ = [
     "Head",
@@ -29,7 +28,6 @@ __all__ = [
     "percent",
     "provenance_section",
     "render_block",
-    "scaled_unit",
     "slices_section",
     "software_versions",
     "viewer",

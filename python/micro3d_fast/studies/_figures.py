@@ -21,7 +21,7 @@ from ..statistics.figures import GENERATED as RED
 from ..statistics.figures import REFERENCE as BLUE
 from ._errors import FUNCTIONS, GroupErrors
 from ._measure import DESCRIPTORS, NORMAL_PAIRS, SHEAR_PAIRS
-from ._page import printed_unit, stills
+from ._page import stills
 from ._plan import GENERATED, REAL
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ def distributions(study: Study, names: Sequence[str]) -> Any:
     tests = {(t.quantity, t.component): t for t in study.tests}
     for ax, (name, k) in zip(axes, panels, strict=False):
         found = study.quantities[name]
-        scale, unit = printed_unit(found)
+        scale, unit = found.printed_unit
         sides = [("volumes", found.values[:, k] / scale, RED)]
         if found.reference is not None:
             sides.insert(0, ("real blocks", found.reference[:, k] / scale, BLUE))

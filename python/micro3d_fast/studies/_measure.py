@@ -82,12 +82,15 @@ def properties(
     if materials is not None and materials.materials is not None:
         elastic = homogenize_elasticity(volume, materials.materials, tol=tol, device=device)
         alpha = np.asarray(elastic.thermal_expansion)
-        found["E"] = Quantity("Young's modulus E", "stress", XYZ, _floats(elastic.E))
+        found["E"] = Quantity("Young's modulus E", materials.stress_unit, XYZ, _floats(elastic.E))
         found["nu"] = Quantity(
             "Poisson's ratio ν", "", CONTRACTIONS, _floats(elastic.nu[k] for k in CONTRACTIONS)
         )
         found["G"] = Quantity(
-            "shear modulus G", "stress", SHEAR_PAIRS, _floats(elastic.G[k] for k in SHEAR_PAIRS)
+            "shear modulus G",
+            materials.stress_unit,
+            SHEAR_PAIRS,
+            _floats(elastic.G[k] for k in SHEAR_PAIRS),
         )
         if any(np.any(m.thermal_expansion) for m in materials.materials):
             found["alpha"] = Quantity(
@@ -98,7 +101,7 @@ def properties(
             volume, materials.conductivities, tol=tol, device=device
         ).tensor
         found["conductivity"] = Quantity(
-            "conductivity", "conductivity", NORMAL_PAIRS, _floats(np.diag(tensor))
+            "conductivity", materials.conductivity_unit, NORMAL_PAIRS, _floats(np.diag(tensor))
         )
     if diffusing:
         present = np.bincount(np.asarray(volume.labels).ravel(), minlength=len(phases))

@@ -17,7 +17,6 @@ import numpy as np
 
 from .._planes import PLANES
 from .._png import rgb_png
-from ..homogenization.scatter import ScatteredProperty
 from ..report import Boxes, Figure, Line, Picture, Plot, Section, Table, Text
 from ..report import parts as page
 from ..statistics import Verdict
@@ -133,21 +132,6 @@ def _main_table(study: Study) -> Table:
     )
 
 
-def printed_unit(found: ScatteredProperty) -> tuple[float, str]:
-    """Return the factor and the unit (in brackets) in which a quantity is printed."""
-    if found.unit == "stress":
-        sides = [found.values] if found.reference is None else [found.values, found.reference]
-        largest = max(float(np.abs(side[np.isfinite(side)]).max(initial=0.0)) for side in sides)
-        scale, unit = page.scaled_unit(largest, "Pa")
-        return scale, f" ({unit})" if scale != 1.0 else ""
-    scale = found.scale
-    unit = "" if found.unit == "conductivity" else found.unit
-    if scale == 1.0:
-        return scale, f" ({unit})" if unit else ""
-    power = f"1e{round(math.log10(scale))}"
-    return scale, f" ({power} {unit})" if unit else f" ({power})"
-
-
 def stills(study: Study, pixels: int = 320) -> list[tuple[int, np.ndarray]]:
     """Return number and picture (RGBA) of some volumes, seen from a corner."""
     found = []
@@ -199,7 +183,7 @@ def _distributions(study: Study) -> Iterator[Section]:
 def _distribution(study: Study, name: str, tests: Mapping[str, TwoSample]) -> Figure:
     """Return the figure of one quantity: a plot per component."""
     found = study.quantities[name]
-    scale, unit = printed_unit(found)
+    scale, unit = found.printed_unit
     plots = []
     for k, component in enumerate(found.components):
         rows = [("volumes", "second", found.values[:, k] / scale)]
@@ -223,7 +207,7 @@ def _test_table(study: Study, descriptors: bool) -> list[Table]:
     rows = []
     for test in tests:
         found = study.quantities[test.quantity]
-        scale, unit = printed_unit(found)
+        scale, unit = found.printed_unit
         sides = [v / scale for side in (test.generated, test.reference) for v in side]
         rows.append(
             [

@@ -277,14 +277,16 @@ def load_micrographs(file: Path) -> Micrographs:
 
 
 def materials_record(
-    elastic: Sequence[Material] | None, conductivities: Sequence[np.ndarray] | None
+    elastic: Sequence[Material] | None,
+    conductivities: Sequence[np.ndarray] | None,
+    units: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return materials of phases in the form that `load_materials` reads."""
+    """Return materials of phases and their units in the form that `load_materials` reads."""
     phases: list[dict[str, Any]] = [{} for _ in elastic or conductivities or ()]
     for phase, material in zip(phases, elastic or (), strict=False):
         tensors = {"C": material.stiffness, "alpha": material.thermal_expansion}
         phase["elastic"] = {"type": "anisotropic", **tensors}
     for phase, tensor in zip(phases, conductivities or (), strict=False):
         phase["conductivity"] = tensor
-    record: dict[str, Any] = plain_json({"phases": phases}, name="materials")
+    record: dict[str, Any] = plain_json({"phases": phases, **units}, name="materials")
     return record

@@ -442,10 +442,11 @@ def _material_record(materials: Any, names: tuple[str, ...]) -> dict[str, Any] |
         return None
     if isinstance(materials, str | Path):
         materials = load_materials(materials)
-    elastic, conductivities = materials, None
+    elastic, conductivities, units = materials, None, {}
     if isinstance(materials, MaterialSet):
         ordered = materials.for_phases(names)
         elastic, conductivities = ordered.materials, ordered.conductivities
+        units = {name: getattr(ordered, name) for name in ("stress_unit", "conductivity_unit")}
     elif isinstance(materials, Mapping):
         found = _checks.by_phase(materials, name="materials", names=names)
         elastic = [found[phase] for phase in sorted(found)]
@@ -453,7 +454,7 @@ def _material_record(materials: Any, names: tuple[str, ...]) -> dict[str, Any] |
         if one is not None and len(one) != len(names):
             wanted = f"hold one material for each of {len(names)} phases"
             raise _checks.refuse("materials", wanted, str(len(one)))
-    return materials_record(elastic, conductivities)
+    return materials_record(elastic, conductivities, units)
 
 
 def _block_starts(
