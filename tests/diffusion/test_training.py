@@ -127,6 +127,51 @@ def test_interrupt_inside_a_step_saves_nothing_half_done(tmp_path, monkeypatch):
     assert_same_weights(whole, resumed)
 
 
+def test_ctrl_c_waits_for_the_end_of_the_step(tmp_path, monkeypatch):
+    step, calls = torch.optim.Adam.step, []
+
+    def interrupted(self, *arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.Adam, "step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(micrographs(), tmp_path, steps=6, save_every=100, **QUICK)
+    steps = []
+    train(
+        micrographs(), tmp_path, steps=6, save_every=100, **QUICK,
+        callback=lambda e: steps.append(e["step"]),
+    )  # fmt: skip
+    assert steps == [4, 5, 6]
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path, monkeypatch):
+    def interrupted(self, *_):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("not reached")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.Adam, "step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(micrographs(), tmp_path, steps=6, save_every=100, **QUICK)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_minute_leaves_a_checkpoint(tmp_path, monkeypatch):
+    module = sys.modules["micro3d_fast.diffusion.training.train"]
+    monkeypatch.setattr(module, "SAVE_SECONDS", 0.0)
+    there = []
+    train(
+        micrographs(), tmp_path, steps=3, save_every=100, **QUICK,
+        callback=lambda e: there.append((tmp_path / CHECKPOINT).exists()),
+    )  # fmt: skip
+    assert there == [False, True, True]
+
+
 def test_damaged_checkpoint_and_refused_patch(tmp_path):
     with pytest.raises(ValueError, match="`patch` must be at most 20"):
         train(micrographs(), tmp_path / "a", steps=1, **{**QUICK, "patch": 64})

@@ -280,7 +280,7 @@ class Reconstruction:
                 field = self._field(seeds, np.array(targets), slabs)
             passes = network_pass(field, networks, window=self.window, fractions=fractions)
             if slabs.ranks > 1:
-                termination = lent.enter_context(Termination(interrupt=True))
+                termination = lent.enter_context(Termination(interrupt=True, patient=True))
                 callback = _interrupted(callback if slabs.group.first else None, termination)
             sample(field, passes, self.settings, callback)
             fields = [field.result(i) for i in range(len(seeds))]  # (C, nz, ny, nx) on the host

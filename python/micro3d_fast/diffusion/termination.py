@@ -21,11 +21,14 @@ class Termination:
     Parameters
     ----------
     interrupt : bool
-        Ctrl-C waits too: processes that work together end after the same step.
+        Ctrl-C waits too.
+    patient : bool
+        So does a second Ctrl-C: processes that work together end after the same step.
     """
 
-    def __init__(self, interrupt: bool = False) -> None:
+    def __init__(self, interrupt: bool = False, patient: bool = False) -> None:
         self.received = 0
+        self._patient = patient
         self._waiting = (signal.SIGTERM, signal.SIGHUP, *((signal.SIGINT,) if interrupt else ()))
         self._changed: dict[signal.Signals, Any] = {}
 
@@ -43,6 +46,8 @@ class Termination:
             os.kill(os.getpid(), self.received)
 
     def _on_signal(self, number: int, _: Any) -> None:
+        if self.received and number == signal.SIGINT and not self._patient:
+            raise KeyboardInterrupt
         self.received = number
 
     def check(self) -> None:

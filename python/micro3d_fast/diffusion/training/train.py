@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["fine_tune", "train"]
 
+SAVE_SECONDS = 60.0  # between checkpoints at most
+
 
 def train(
     micrographs: Micrographs,
@@ -129,9 +131,12 @@ def train(
     fraction_condition : bool
         Give the network the phase fractions of each crop as a further condition, dropped with
         probability one half, so that the model can be used with and without it (see Notes).
-    save_every, samples_every : int, optional
-        Steps between checkpoints, and between pictures of 2D samples, which are also judged against
-        the micrographs (default: a quarter of the run, at least 100; 0 for none).
+    save_every : int, optional
+        Steps between checkpoints; default 250 (``"base"``, ``"paper"``: 1000).  There is one every
+        minute too, unless processes work together.
+    samples_every : int, optional
+        Steps between pictures of 2D samples, which are also judged against the micrographs;
+        default a quarter of the run, at least 100; 0 for none.
     precision : {"auto", "bfloat16", "float32"}
         Of the network's arithmetic (weights stay float32).  ``"auto"``: bfloat16 if the
         processor supports it natively.
@@ -352,7 +357,7 @@ def _run(
 
     directory, group = RunDirectory(Path(out)), options.group
     with (
-        Termination(interrupt=group.size > 1) as termination,
+        Termination(interrupt=True, patient=group.size > 1) as termination,
         computing(options.device, options.precision),
         repeatable(),
         contextlib.ExitStack() as stack,
@@ -393,6 +398,7 @@ class _Run:
             if not self.group.first:
                 self.progress = self.directory.restore_same(self.learner, *place)
         self.writer = Writer(beside=options.device.type == "cuda")
+        self.saved = time.monotonic()
         self.between_steps = True
         self.failure: BaseException | None = None  # raised when all processes know of it
 
@@ -451,7 +457,7 @@ class _Run:
                         "verdict": verdict,
                     }
                 )
-            if self._save_due():
+            if self._save_due() or self._minute_passed():
                 self._save()
         except BaseException as error:
             if self.group.size == 1:
@@ -466,6 +472,10 @@ class _Run:
         step = self.learner.step
         return step == self.options.steps or step % self.options.save_every == 0
 
+    def _minute_passed(self) -> bool:
+        """A minute's steps are never lost; processes of a group save after the same steps."""
+        return self.group.size == 1 and time.monotonic() - self.saved >= SAVE_SECONDS
+
     def _picture_due(self) -> bool:
         step, every = self.learner.step, self.options.samples_every
         return bool(every) and (step == self.options.steps or step % every == 0)
@@ -473,6 +483,7 @@ class _Run:
     def _save(self) -> None:
         """Write a checkpoint, and the model of an unfinished run to look at; on rank 0."""
         self._read_losses()
+        self.saved = time.monotonic()
         if self.group.first:
             self.writer.wait()  # so that two states are never held
             state, progress = self.learner.state(), copy.deepcopy(self.progress)
