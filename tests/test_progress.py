@@ -152,6 +152,15 @@ def test_silent_in_a_pipe_but_for_lines_on_request(terminal, time, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_slow_work_prints_a_line_each_minute(terminal, time):
+    pipe = terminal(io.StringIO())
+    with following(True, "calibrating", on="cpu", at_most=True) as bar:
+        passes(bar, time, total=30, each=70.0)
+    lines = pipe.getvalue().splitlines()
+    assert lines[0] == "calibrating: at most 35 min on this machine (cpu, 70 s per pass)"
+    assert len(lines) == 31
+
+
 def test_false_shows_nothing_and_leaves_the_callback_alone(terminal):
     screen = terminal()
     callback = print

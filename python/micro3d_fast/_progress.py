@@ -23,6 +23,7 @@ from ._printable import printable
 LONG = 4.0  # seconds of work from which on a bar is shown where none is requested
 TIMED = 1.0  # seconds of work after which its duration is estimated
 _REDRAW = 0.2  # seconds between two updates of a notebook
+_SILENCE = 60.0  # seconds after which a line is printed
 
 #: The argument ``progress`` of public functions.  The command line passes its own `Progress`.
 Shown: TypeAlias = "bool | Progress | None"
@@ -40,7 +41,7 @@ def checked(progress: Any) -> Shown:
 
 @contextlib.contextmanager
 def following(
-    progress: Shown, title: str, *, on: str = "", faster: Sequence[str] = ()
+    progress: Shown, title: str, *, on: str = "", faster: Sequence[str] = (), at_most: bool = False
 ) -> Iterator[Progress]:
     """Yield the `Progress` of a job: the given one, or one that ends with the job.
 
@@ -54,14 +55,16 @@ def following(
         The device that works.
     faster : sequence of str
         What would take less time.
+    at_most : bool
+        The work may end earlier than it is expected to.
     """
     progress = checked(progress)
     if isinstance(progress, Progress):
-        progress.begin(title, on, faster)
+        progress.begin(title, on, faster, at_most)
         yield progress
         return
     with Progress(title, show=progress) as own:
-        own.begin(title, on, faster)
+        own.begin(title, on, faster, at_most)
         yield own
 
 
@@ -95,11 +98,13 @@ class Progress:
         self._announced: set[str] = set()
         self.begin(title)
 
-    def begin(self, title: str, on: str = "", faster: Sequence[str] = ()) -> None:
+    def begin(
+        self, title: str, on: str = "", faster: Sequence[str] = (), at_most: bool = False
+    ) -> None:
         """Begin with another job on the same bar."""
         if not self._own_title:
             self.title = title
-        self._on, self._faster = on, faster
+        self._on, self._faster, self._about = on, faster, "at most" if at_most else "about"
         self._started, self._long = time.perf_counter(), False
 
     def __enter__(self) -> Progress:
@@ -208,7 +213,9 @@ class Progress:
             return
         self._announced.add(self.title)
         where = [*([self._on] if self._on else []), *([f"{each:.2g} s per {unit}"] if unit else [])]
-        text = f"{self.title}: about {duration(seconds)} on this machine ({', '.join(where)})"
+        text = (
+            f"{self.title}: {self._about} {duration(seconds)} on this machine ({', '.join(where)})"
+        )
         if self._faster:
             text += f"; faster: {', '.join(self._faster)}"
         self.line(text)
@@ -322,17 +329,19 @@ class _Notebook:
 
 
 class _Lines:
-    """A line for each tenth of the work."""
+    """A line for each tenth of the work, and each minute."""
 
     redraws = False
 
     def __init__(self, title: str) -> None:
         self._printed = (title, -1)  # the last tenth
+        self._last = time.perf_counter()
 
     def update(self, title: str, share: float, details: str) -> None:
         tenth = int(10 * share + 1e-9)
-        if title != self._printed[0] or tenth > self._printed[1]:
-            self._printed = (title, tenth)
+        silent = time.perf_counter() - self._last >= _SILENCE
+        if title != self._printed[0] or tenth > self._printed[1] or silent:
+            self._printed, self._last = (title, tenth), time.perf_counter()
             self.line(f"{title} {details}", "")
 
     def line(self, text: str, colour: str) -> None:

@@ -227,13 +227,15 @@ def test_calibrate_corrects_the_network(run, model, folder, tmp_path, monkeypatc
     full = ["calibrate", "--model", model, *given, "--effort", "full"]
     code, said, err = run(*full, "--out", tmp_path / "c")
     assert code == 0, err
-    assert "Round: mean deviation" in said
+    assert "Round 1: mean deviation" in said
+    assert "The verdict is on one volume." in said
     assert f"Next: micro3d reconstruct --model {tmp_path / 'c'} --out" in said
     details = m3.load_model(tmp_path / "c").details["calibration"]
     assert details["effort"] == "full"
     data = m3.Micrographs.from_volume(m3.Microstructure.load(folder / "v.tif"))
     sizes = {"volume_shape": 16, "volumes": 1}
     again = m3.calibrate(model, data, effort="full", out=tmp_path / "c", **sizes)  # resumed
+    assert again.volumes == 1
     assert again.model.hash == m3.load_model(tmp_path / "c").hash
     code, _, err = run("calibrate", "--model", "separator", *given, "--effort", "full")
     assert code == errors.BAD_INPUT
@@ -241,6 +243,23 @@ def test_calibrate_corrects_the_network(run, model, folder, tmp_path, monkeypatc
     code, _, err = run(*full, "--out", tmp_path / "c", "--seed", "7")
     assert code == errors.BAD_INPUT
     assert "--out must be empty or hold a calibration of the same model" in err
+
+
+def test_a_stopped_calibration_says_how_to_resume(run, model, folder, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("micro3d_fast.calibration._volumes.find_surface", stop)
+    given = ["--model", model, "--volume", folder / "v.tif", "--shape", "16,16,16"]
+    out = tmp_path / "c"
+    for goes_on in (False, True):
+        code, _, err = run("calibrate", *given, "--effort", "full", "--out", out)
+        assert code == errors.INTERRUPTED
+        assert f"Stopped; what is done is kept in {out}. To resume: micro3d" in err
+        assert (f"The calibration in {out} goes on." in err) == goes_on
+    code, _, err = run("calibrate", *given)
+    assert code == errors.INTERRUPTED
+    assert "Stopped; nothing was written." in err
 
 
 def test_reconstruct_reports(run, model, folder, tmp_path):

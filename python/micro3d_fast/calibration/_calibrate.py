@@ -63,12 +63,15 @@ class Calibration:
         Passes and couplings that were tried for the model, the best last.
     rounds : tuple of Round
         What each round of ``effort="full"`` did.
+    volumes : int
+        How many the verdict is on.
     """
 
     model: Model
     verdict: Verdict
     trials: tuple[Trial, ...]
-    rounds: tuple[Round, ...] = ()
+    rounds: tuple[Round, ...]
+    volumes: int
 
     @property
     def harmonize(self) -> tuple[int, ...]:
@@ -91,8 +94,11 @@ class Calibration:
     def table(self) -> str:
         """Return the trials and the rounds, one per line, and what limits the result."""
         each = "" if len(self.coupling) == 1 else "; of one phase after the other"
+        several = f"{self.volumes} volumes together" if self.volumes > 1 else "one volume"
         lines = [
-            f"Surface of the volumes over that of the micrographs (z, y, x{each}), and shares kept:"
+            f"The verdict is on {several}.",
+            "Surface of the volumes over that of the micrographs "
+            f"(z, y, x{each}), and shares kept:",
         ]
         for trial in self.trials:
             chosen = "  <- chosen" if trial is self.trials[-1] else ""
@@ -103,7 +109,7 @@ class Calibration:
                 f"  {trial.passes} passes, coupling {coupling}: {surface}, {shown}"
                 f"{trial.seconds:.1f} s per volume{chosen}"
             )
-        lines += [str(one) for one in self.rounds]
+        lines += [f"Round {k}: {one}" for k, one in enumerate(self.rounds, 1)]
         best = self.trials[-1]
         if best.error > FAR:
             lines.append(
@@ -218,7 +224,7 @@ def calibrate(
     ]
     with (
         _directory(out, full) as directory,
-        following(progress, "calibrating", on=str(device), faster=faster) as bar,
+        following(progress, "calibrating", on=str(device), faster=faster, at_most=full) as bar,
     ):
         follow = bar.beside(callback)
         made = Volumes(micrographs, shape, dict(options), seed, follow, directory)
@@ -229,7 +235,7 @@ def calibrate(
             return found
         trials = made.find_surface(model, volumes)
     verdict = made.verdict(made.latest)
-    return Calibration(with_trial(model, trials[-1]), verdict, tuple(trials))
+    return Calibration(with_trial(model, trials[-1]), verdict, tuple(trials), (), len(made.latest))
 
 
 @contextlib.contextmanager

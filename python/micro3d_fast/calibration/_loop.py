@@ -68,11 +68,11 @@ class Round:
 
     def __str__(self) -> str:
         start = (
-            f"Round: mean deviation {self.before:.2f} × that of real specimens, all volumes "
+            f"mean deviation {self.before:.2f} × that of real specimens, all volumes "
             f"together {self.outcome}"
         )
         if not self.weights:
-            return f"{start}: nothing to correct."
+            return f"{start}: nothing to correct, the network stays as it is."
         tried = ", ".join(f"{w:g}: {d:.2f}" for w, d in self.weights.items())
         start += f"; guided by weight {tried}"
         if self.after is None:
@@ -83,8 +83,8 @@ class Round:
 
 def close_loop(
     model: Model, made: Volumes, *, lessons: int, rounds: int
-) -> tuple[Model, Verdict, tuple[Trial, ...], tuple[Round, ...]]:
-    """Return the corrected model, the verdict, the trials and the rounds."""
+) -> tuple[Model, Verdict, tuple[Trial, ...], tuple[Round, ...], int]:
+    """Return the corrected model, the verdict, the trials, the rounds, the volumes judged."""
     made.open(
         {
             "model": model.hash,
@@ -112,7 +112,7 @@ def close_loop(
     earlier = model.details.get("calibration", {}).get("rounds", [])  # of calls before this one
     record = {"effort": "full", "rounds": [*earlier, *(one.record() for one in done)]}
     model = replace(model, details={**model.details, "calibration": record})
-    return model, made.verdict(volumes), tuple(trials), tuple(done)
+    return model, made.verdict(volumes), tuple(trials), tuple(done), len(volumes)
 
 
 def _passes(model: Model) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .._atomic import rescued
-from .errors import fail, guarded, to_stdout
+from .errors import Stopped, fail, guarded, to_stderr, to_stdout
 from .files import IMAGES, OF_MODEL, MicrographOptions, check_output
 from .options import (
     XY,
@@ -35,6 +35,7 @@ from .options import (
     Seed,
     Threshold,
     VoxelSize,
+    command_line,
     read_names,
     read_periodic,
     read_shape,
@@ -160,20 +161,29 @@ def calibrate(
     micrographs = images.load(voxel_size=loaded.voxel_size)
     if micrographs is None:
         fail("calibrate needs micrographs: give those of training, or --volume")
+    if out is not None and (out / "calibration.json").exists():
+        to_stderr(f"The calibration in {out} goes on.")
     with CtrlC() as ctrl_c, Progress("calibrating", ctrl_c.check) as progress:
-        result = calibration.calibrate(
-            loaded,
-            micrographs,
-            effort=effort,
-            out=out,
-            volume_shape=volume_shape,
-            volumes=volumes,
-            rounds=rounds,
-            seed=seed,
-            periodic=per_axis,
-            device=device,
-            progress=progress,
-        )
+        try:
+            result = calibration.calibrate(
+                loaded,
+                micrographs,
+                effort=effort,
+                out=out,
+                volume_shape=volume_shape,
+                volumes=volumes,
+                rounds=rounds,
+                seed=seed,
+                periodic=per_axis,
+                device=device,
+                progress=progress,
+            )
+        except KeyboardInterrupt as error:
+            if not full:
+                raise
+            raise Stopped(
+                f"Stopped; what is done is kept in {out}. To resume: {command_line()}"
+            ) from error
     print_verdict(result.verdict)
     print(result.table())
     if save and full:
