@@ -245,10 +245,34 @@ def test_too_few_images_leave_it_undecided():
 def test_the_images_asked_for_nearly_decide(count, size):
     found = m3.compare(cubes((24,) * 3, 1), micrographs(count, 5, size=size)).verdict
     asked = found.images_needed
+    assert str(found).endswith(f"; about {asked} independent ones per plane would decide")
     verdict = m3.compare(cubes((24,) * 3, 1), micrographs(asked, 5, size=size)).verdict
     assert verdict.images_needed is None or verdict.images_needed < 1.5 * asked
     more = m3.compare(cubes((24,) * 3, 1), micrographs(2 * asked, 5, size=size)).verdict
     assert more.outcome == "consistent"
+
+
+def test_a_small_volume_as_reference_asks_for_a_larger_one():
+    reference = cubes((12,) * 3, 5)
+    verdict = m3.compare(cubes((24,) * 3, 1), reference).verdict
+    assert verdict.outcome == "undecided"
+    assert "the reference volume shows too little" in str(verdict)
+    assert str(verdict).endswith("times as large would decide")
+    assert "micrographs" not in str(verdict)
+    assert verdict.images_needed is None
+
+
+def test_nothing_that_varies_is_undecided():
+    some = cubes((16,) * 3, 1)
+    with pytest.warns(UserWarning, match="does not occur"):
+        verdict = m3.compare(some, some, phases=[5]).verdict
+    assert str(verdict) == "undecided: neither side shows phase 5, so nothing was compared"
+    assert str(verdict.worst) == "neither side shows phase 5 in xy"
+    none = np.zeros((16,) * 3, np.uint8)
+    same = m3.compare(none, none).verdict
+    assert str(same) == "undecided: both sides show nothing but phase 0, so nothing can be compared"
+    assert m3.compare(none, none + 1).verdict.outcome == "different"
+    assert m3.compare(some, none).verdict.outcome == "different"
 
 
 def test_real_blocks_of_a_few_parts_are_undecided_and_noise_is_found():

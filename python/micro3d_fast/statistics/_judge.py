@@ -99,11 +99,21 @@ def judge(
         sources = max(1, len(own))
         judged += _judge_fractions(raw, fractions, material.phases, sources, freedom, names, rng)
     real, specimen, _ = fractions
+    made = np.mean([pair[0][0, :, 0] for pair in curves.values()], axis=0)
     shown = (real > 0) & (real < 1)
     parts = (real - real**2)[shown] / np.maximum(specimen[shown], 1e-300)
     freedom = float(np.median([law.freedom for law in laws.values()]))
+    absent = {p for p, a, b in zip(material.phases, made, real, strict=True) if a == b == 0}
     return _verdict(
-        judged, independent, dependent, freedom, generated.voxels, float(parts.min(initial=np.inf))
+        judged,
+        independent,
+        dependent,
+        freedom,
+        generated.voxels,
+        float(parts.min(initial=np.inf)),
+        absent,
+        _nothing_varies(made, real, [names[p] for p in material.phases]),
+        material.of_volume,
     )
 
 
@@ -244,22 +254,33 @@ def _verdict(
     freedom: float,
     voxels: int,
     parts: float,
+    absent: set[int],
+    constant: str | None,
+    of_volume: bool,
 ) -> Verdict:
     """Return the verdict on all quantities together.
 
-    ``parts``: how many independent parts of the material the generated side shows.
+    ``parts``: how many independent parts of the material the generated side shows; ``absent``:
+    phases that neither side has; ``constant``: a sentence where no phase varies on either side.
     """
     order = sorted(judged, key=lambda j: j.observed, reverse=True)
     largest = np.max([j.draws for j in judged], axis=0)
     p = float((1 + np.sum(largest >= order[0].observed)) / (1 + len(largest)))
     critical = float(np.quantile(largest, 1 - DIFFERENT))
-    curves = [j for j in judged if j.deviation.quantity in ("S2", "surface")]
+    curves = [
+        j
+        for j in judged
+        if j.deviation.quantity in ("S2", "surface") and j.deviation.phase not in absent
+    ]
     errors = [j.quantile for j in curves if math.isfinite(j.quantile)]
     unnoticed = critical * float(np.median(errors)) if errors else math.inf
     needed, limits = None, dependent
     if voxels < FEWEST:
         outcome = "undecided"
         limits = [f"{voxels} voxels show too little of the material", *limits]
+    elif constant is not None and p > DOUBTFUL:
+        outcome = "undecided"
+        limits = [constant, *limits]
     elif parts < PARTS and p <= DOUBTFUL and order[0].observed < CLEARLY * critical:
         outcome = "undecided"
         limits = [
@@ -277,7 +298,8 @@ def _verdict(
         outcome = "undecided"
         share = float(np.median([j.reference_share for j in curves])) if curves else 1.0
         level = 1 - DIFFERENT / 2 / len(judged)
-        needed, text = _images_needed(unnoticed, share, min(independent.values()), freedom, level)
+        fewest = min(independent.values())
+        needed, text = _images_needed(unnoticed, share, fewest, freedom, level, of_volume)
         limits = [text, *limits]
     if outcome in ("different", "doubtful"):
         limits = [*_noticeable(order), *limits]
@@ -295,6 +317,16 @@ def _verdict(
         independent_images=independent,
         images_needed=needed,
     )
+
+
+def _nothing_varies(made: np.ndarray, real: np.ndarray, names: Sequence[str]) -> str | None:
+    """Return a sentence where each phase fills all of both sides or none; else None."""
+    if not np.array_equal(made, real) or np.any((real > 0) & (real < 1)):
+        return None
+    filling = [name for name, phi in zip(names, real, strict=True) if phi == 1]
+    if filling:
+        return f"both sides show nothing but {filling[0]}, so nothing can be compared"
+    return f"neither side shows {' or '.join(names)}, so nothing was compared"
 
 
 def _noticeable(order: list[Judged]) -> list[str]:
@@ -318,9 +350,16 @@ def _dependent(independent: dict[str, float], material: Material) -> list[str]:
 
 
 def _images_needed(
-    unnoticed: float, share: float, independent: float, freedom: float, level: float
+    unnoticed: float,
+    share: float,
+    independent: float,
+    freedom: float,
+    level: float,
+    of_volume: bool,
 ) -> tuple[int | None, str]:
     """Return how many independent images per plane would decide, and what is missing.
+
+    No number is returned for a reference ``of_volume``, which has no images to add to.
 
     ``share``: of the variance that is the reference's.  More images make it smaller, and add
     degrees of ``freedom``, few of which widen the law's quantile ``level``.  The law of a few
@@ -341,7 +380,12 @@ def _images_needed(
             f"a set of about {volumes} volumes of this size would decide"
         )
     needed = int(counts[enough.argmax()])
+    if of_volume:
+        return None, (
+            f"the reference volume shows too little of the material, {text}; "
+            f"one about {math.ceil(needed / independent)} times as large would decide"
+        )
     return needed, (
         f"too few independent micrographs ({independent:.1f} in a plane), {text}; "
-        f"about {needed} per plane would decide"
+        f"about {needed} independent ones per plane would decide"
     )

@@ -74,6 +74,8 @@ class Deviation:
             what = self.phase_name
             if self.quantity == "surface":  # as of straight fibres along themselves
                 what, where = f"surface of {what}", f"{where}{along}"
+            if self.generated == 0:
+                return f"neither side shows {what}{where}"
             return f"the reference shows no {what}{where}, the generated side does"
         times = f"{self.ratio:.2g}" if self.ratio < 10 else f"{min(self.ratio, 9999):.0f}"
         return (
@@ -100,7 +102,8 @@ class Verdict:
     independent_images : dict of str to float
         Number of independent images that each plane's images amount to.
     images_needed : int or None
-        Independent images per plane that would decide, where there are too few.
+        Independent images per plane that would decide, where there are too few; None if the
+        reference is a volume.
     """
 
     outcome: str
