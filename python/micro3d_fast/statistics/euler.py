@@ -86,7 +86,9 @@ def euler_number(
     -----
     ``density`` takes each configuration of 1, 2, 4 and 8 voxels relative to the places that it has
     in the image [1]_, so volumes of different sizes compare.  Independent voxels of fraction p and
-    6 neighbours have p - 3 p² + 3 p⁴ - p⁸ per voxel.
+    6 neighbours have p - 3 p² + 3 p⁴ - p⁸ per voxel.  It is an unbiased estimate for windows cut
+    from a larger material, not ``number`` over the volume: of isolated bodies that touch no face,
+    as of one ball, use that quotient, or ``periodic=True``.
 
     References
     ----------
