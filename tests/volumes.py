@@ -23,8 +23,10 @@ def random_labels(shape: Sequence[int], phases: int = 3, seed: Seed = 0) -> np.n
 
 
 def random_mask(shape: Sequence[int], share: float = 0.8, seed: Seed = 1) -> np.ndarray:
-    """Independent voxels, True with probability ``share``."""
-    return _generator(seed, shape).random(shape) < share
+    """Independent voxels, True with probability ``share``, and at least one."""
+    mask = _generator(seed, shape).random(shape) < share
+    mask.flat[0] |= not mask.any()
+    return mask
 
 
 def blobs(shape: Sequence[int], fractions: Sequence[float], seed: Seed = 0) -> np.ndarray:

@@ -398,6 +398,14 @@ def require_label_kind(array: Any, *, name: str, ndim: int | Sequence[int] = (2,
         raise refuse(name, "not be empty", f"shape {shape}")
 
 
+def inside_of_mask(mask: Any, *, name: str = "mask") -> Any:
+    """Return a mask of labels (numpy or torch) as bool; refuse labels other than 0 and 1."""
+    if dtype_name(mask) != "bool" and int(mask.max()) > 1:
+        hint = f"compare it with what lies inside, such as `{name} == 1`"
+        raise refuse(name, "be bool or hold 0 and 1 alone", f"values up to {int(mask.max())}", hint)
+    return mask != 0
+
+
 def to_host(array: Any, *, name: str, wanted: str = "be an array") -> np.ndarray:
     """Return any array as a numpy array on the host, dtype untouched."""
     if isinstance(array, np.ma.MaskedArray):

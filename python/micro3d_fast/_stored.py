@@ -224,7 +224,7 @@ class StoredLabels(Stored):
         ]
         box = tuple(slice(w.start, end) for w, end in zip(window, ends, strict=True))
         labels = _read_box(self, box)
-        inside = None if mask is None else _read_box(mask, box) != 0
+        inside = None if mask is None else _checks.inside_of_mask(_read_box(mask, box))
         wraps = tuple(wrap and not c for wrap, c in zip(periodic, cut, strict=True))
         flags = wraps[0], wraps[1], wraps[2]
         choices = [

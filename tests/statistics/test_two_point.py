@@ -259,6 +259,8 @@ GOOD = np.zeros((4, 4, 4), dtype=np.uint8)
         (lambda: m3.two_point_radial(GOOD, 0, max_lag=4), ValueError, "`max_lag` must be"),
         (lambda: m3.two_point_radial(GOOD, 0, voxel_size=0), ValueError, "`voxel_size` must be"),
         (lambda: m3.volume_fractions(GOOD, mask=GOOD), ValueError, "`mask` must leave"),
+        (lambda: m3.euler_number(GOOD, 0, mask=GOOD), ValueError, "`mask` must leave"),
+        (lambda: m3.two_point_map(GOOD, 0, mask=GOOD + 2), ValueError, "`mask` must be bool or"),
     ],
 )
 def test_refusals(call, error, words):

@@ -76,7 +76,10 @@ class LabelVolume:
             raise _checks.refuse(
                 "mask", f"have the shape of `labels` {shape}", str(tuple(inside.shape))
             )
-        return cls(volume, (inside != 0).reshape(volume.shape), ndim, batch, *known)
+        within = _checks.inside_of_mask(inside)
+        if not within.any():
+            raise _checks.refuse("mask", "leave at least one voxel", "an empty mask")
+        return cls(volume, within.reshape(volume.shape), ndim, batch, *known)
 
     @classmethod
     def _of_stored(cls, stored: StoredLabels, labels: Any, mask: Any, batch: bool) -> LabelVolume:
