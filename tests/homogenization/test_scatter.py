@@ -132,6 +132,24 @@ def test_blocks_of_known_scatter(stack):
     assert one["value"].rows() == [("", "0.1562", "0")]
 
 
+def test_one_volume_is_not_taken_for_its_slices():
+    with pytest.raises(TypeError, match=r"got one array of 3 dimensions: give `\[volume\]`"):
+        property_scatter(laminate(4), lambda v: v.mean())
+
+
+def test_printout_names_phases_and_says_what_it_leaves_out():
+    volumes = [m3.Microstructure(laminate(n), phase_names=("matrix", "fibre")) for n in (3, 4)]
+    found = property_scatter(volumes, lambda v: m3.homogenize_conductivity(v, [1.0, 9.0]))
+    assert "volume fraction of phase matrix" in repr(found)
+    assert found["volume_fractions"].components == ("matrix", "fibre")
+    assert repr(found).endswith("(components below 1 % of the largest are not shown)")
+    assert "components below 1 %" in found._repr_html_()
+    plain = property_scatter([laminate(4)], lambda v: v.mean())
+    assert "not shown" not in repr(plain)
+    unnamed = property_scatter([laminate(4)], lambda v: m3.homogenize_conductivity(v, [1.0, 9.0]))
+    assert "volume fraction of phase 0" in repr(unnamed)
+
+
 def test_blocks_keep_the_voxel_size_and_are_not_periodic():
     seen = []
     made = m3.Microstructure(spheres(8, 3.0, 0.4), 1e-6, ("a", "b"))
@@ -201,7 +219,7 @@ def test_refusals():
         return volume.mean()
 
     for arguments, options, words in (
-        ((laminate(3), "x"), {}, "`compute` must be callable"),
+        (([laminate(3)], "x"), {}, "`compute` must be callable"),
         ((m3.Microstructure(laminate(3)), fraction), {}, "`volumes` must be an iterable"),
         (([], fraction), {}, "`volumes` must hold at least one volume"),
         (([*volumes, laminate(3, 9)], fraction), {}, r"`volumes\[4\]` must have the shape"),

@@ -150,13 +150,23 @@ class ScatteredProperty(Result):
         return sides
 
     @property
+    def _independent(self) -> list[int]:
+        """Numbers of the components that symmetry does not repeat."""
+        independent = set(INDEPENDENT.get(self.components, self.components))
+        return [k for k, name in enumerate(self.components) if name in independent]
+
+    @property
     def _shown(self) -> list[int]:
         """Numbers of the components that are printed and drawn."""
-        independent = set(INDEPENDENT.get(self.components, self.components))
         large = np.any(
             [np.abs(m).ravel() >= SMALLEST * np.abs(m).max() for m, _ in self._sides], axis=0
         )
-        return [k for k, name in enumerate(self.components) if name in independent and large[k]]
+        return [k for k in self._independent if large[k]]
+
+    @property
+    def leaves_out_small(self) -> bool:
+        """Whether `rows` leave out components that are small beside the largest."""
+        return 0 < len(self.rows()) < len(self._independent)
 
     def plot(self, axes: Axes | None = None) -> Axes:
         """Draw every volume and real block as a point, with means and standard deviations.
@@ -257,12 +267,18 @@ class PropertyScatter(Result, Mapping[str, ScatteredProperty]):
             ]
         return rows
 
+    def _left_out(self) -> list[str]:
+        """Return a line on small components where some are not printed."""
+        if not any(found.leaves_out_small for found in self.properties.values()):
+            return []
+        return [f"components below {SMALLEST:.0%} of the largest are not shown".replace("%", " %")]
+
     def _repr_html_(self) -> str:
         return _notebook.card(
             "PropertyScatter",
             f"mean ± standard deviation, {' × '.join(map(str, self.shape))} voxels",
             _notebook.table(("", *self.sources), self._rows()),
-            _notebook.small("; ".join(self.boundary)),
+            _notebook.small("; ".join([*self.boundary, *self._left_out()])),
             *map(_notebook.warning, self.warnings),
         )
 
@@ -276,6 +292,7 @@ class PropertyScatter(Result, Mapping[str, ScatteredProperty]):
             "  " + "   ".join(t.ljust(w) for t, w in zip(r, widths, strict=True)).rstrip()
             for r in rows
         ]
+        lines += [f"  ({line})" for line in self._left_out()]
         lines += [f"  warning: {w}" for w in self.warnings]
         return "\n".join(lines)
 
@@ -331,6 +348,11 @@ def property_scatter(
     """
     if isinstance(volumes, Microstructure | str | bytes) or not isinstance(volumes, Iterable):
         raise refuse_type("volumes", "be an iterable of volumes", type(volumes).__name__)
+    dimensions = getattr(volumes, "ndim", None)
+    if dimensions is not None and dimensions < 4:  # whose slices would be taken for volumes
+        hint = "give `[volume]` for one volume, and `list(images)` for 2D images"
+        got = f"one array of {dimensions} dimensions"
+        raise refuse_type("volumes", "be an iterable of volumes", got, hint)
     if not callable(compute):
         raise refuse_type("compute", "be callable", type(compute).__name__)
     max_blocks = integer(max_blocks, name="max_blocks", minimum=1)
@@ -377,8 +399,17 @@ class _Measured:
             boundary += [one.boundary] if hasattr(one, "boundary") else []
             for key, title, unit, value in _properties_of(one):
                 components, array = _components(key, value)
+                if key == "volume_fractions":
+                    components = tuple(_shown_names(phase_names, components))
                 values[head + key] = ((said + title, unit, components), array)
         return cls(values, tuple(dict.fromkeys(boundary)))
+
+
+def _shown_names(phase_names: Sequence[str], numbers: Sequence[str]) -> Iterator[str]:
+    """Yield the names of phases; their numbers where they have none but "phase 0"."""
+    for k, number in enumerate(numbers):
+        name = phase_names[k] if k < len(phase_names) else ""
+        yield number if name in ("", f"phase {k}") else name
 
 
 def _named(
