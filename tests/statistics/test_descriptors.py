@@ -493,7 +493,7 @@ def test_local_variance_of_large_windows_does_not_wrap():
     """Half of 400 x 400 x 400 is full: sums of squares of counts exceed 64 bits."""
     labels = np.zeros((400, 400, 400), dtype=np.uint8)
     labels[200:] = 1
-    got = statistics.local_fractions(labels, 1, sizes=[200])
+    got = statistics.local_fractions(labels, 1, sizes=200)
     share = np.arange(201) / 200
     assert got.mean[0] == pytest.approx(share.mean(), rel=1e-12)
     assert got.variance[0] == pytest.approx(share.var(), rel=1e-9)
@@ -588,6 +588,7 @@ GOOD = np.zeros((4, 4, 4), dtype=np.uint8)
         (lambda: statistics.specific_surface(GOOD, 0, voxel_size=-1), ValueError, "`voxel_size`"),
         (lambda: statistics.local_fractions(GOOD, 0, sizes=[5]), ValueError, "`sizes` must be"),
         (lambda: statistics.local_fractions(GOOD, 0, sizes=[]), ValueError, "at least one size"),
+        (lambda: statistics.local_fractions(GOOD, 0, sizes=2.5), TypeError, "`sizes` must be"),
         (lambda: statistics.correlation_lengths(GOOD, 0, method="e"), ValueError, "`method`"),
         (lambda: statistics.two_point_cluster(GOOD, 300, axis=0), ValueError, "`phase` must be"),
     ],

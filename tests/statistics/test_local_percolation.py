@@ -108,7 +108,7 @@ def test_cells_at_a_distance():
 
 def test_it_prints_itself_and_refuses():
     labels = random_labels((8, 8, 8), phases=2)
-    assert repr(m3.local_percolation(labels, 1, sizes=[2])).startswith(
+    assert repr(m3.local_percolation(labels, 1, sizes=2)).startswith(
         "LocalPercolation(phase 1 crosses"
     )
     for keys, words in (

@@ -58,7 +58,7 @@ def local_fractions(
     labels: Labels,
     phase: int | str,
     *,
-    sizes: Iterable[int] | None = None,
+    sizes: int | Iterable[int] | None = None,
     bins: int = 20,
     periodic: Periodic = False,
 ) -> LocalFractions:
@@ -73,7 +73,7 @@ def local_fractions(
         Phase of each voxel.
     phase : int or str
         The phase: its label, or its name in a `Microstructure`.
-    sizes : iterable of int, optional
+    sizes : int or iterable of int, optional
         Edges in voxels, each at most the shortest axis longer than one voxel (along an axis of one
         voxel the window has one voxel).  Default: 1, 2, 4, … up to half of that axis.
     bins : int
@@ -138,14 +138,15 @@ def bin_of(sums: np.ndarray, voxels: int, bins: int) -> np.ndarray:
     return np.minimum(index, bins - 1, out=index)
 
 
-def checked_edges(sizes: Iterable[int] | None, longest: int) -> list[int]:
+def checked_edges(sizes: int | Iterable[int] | None, longest: int) -> list[int]:
     """Check the edges of windows; by default the powers of 2 up to half the longest."""
     if sizes is None:
         edges = [1]
         while edges[-1] * 4 <= longest:
             edges.append(2 * edges[-1])
         return edges
-    edges = [_checks.integer(s, name="sizes", minimum=1, maximum=longest) for s in sizes]
+    each = sizes if isinstance(sizes, Iterable) and getattr(sizes, "ndim", True) else (sizes,)
+    edges = [_checks.integer(s, name="sizes", minimum=1, maximum=longest) for s in each]
     if not edges:
         raise _checks.refuse("sizes", "hold at least one size", "none")
     return edges

@@ -74,7 +74,7 @@ def local_percolation(
     labels: Labels,
     phase: int | str,
     *,
-    sizes: Iterable[int] | None = None,
+    sizes: int | Iterable[int] | None = None,
     stride: int | None = None,
     bins: int = 10,
     connectivity: int | None = None,
@@ -96,7 +96,7 @@ def local_percolation(
         Phase of each voxel.
     phase : int or str
         The phase: its label, or its name in a `Microstructure`.
-    sizes : iterable of int, optional
+    sizes : int or iterable of int, optional
         Edges in voxels, as of `local_fractions`.  Default: 1, 2, 4, … up to half of the shortest
         axis.
     stride : int, optional
