@@ -67,6 +67,11 @@ def test_local_fields_are_refused_without_the_displacements():
         kept.local(stress=[1.0, 2.0])
     with pytest.raises(ValueError, match="`names` must be from von_mises"):
         kept.local(strain=np.zeros(6), names=("tresca",))
+    assert list(kept.local(strain=np.zeros(6), names="stress").fields) == ["stress"]
+    with pytest.raises(ValueError, match="`names` must be from"):
+        kept.local(strain=np.zeros(6), names=None)
+    with pytest.raises(TypeError, match=r"got str: homogenization\.load_materials"):
+        m3.homogenize_elasticity(np.zeros((2, 2, 2), np.uint8), "carbon-epoxy")
 
 
 def test_flux_of_conduction_averages_to_the_tensor():

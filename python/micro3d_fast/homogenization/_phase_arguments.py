@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -66,7 +67,10 @@ def _sequence(values: Any, name: str, voxels: LabelledVoxels) -> Sequence[Any]:
         return _in_label_order(by_phase(values, name=name, names=voxels.names), name, voxels)
     if isinstance(values, str | bytes) or not isinstance(values, Sequence):
         wanted = f"be a sequence of {name} indexed by label, or a mapping of labels or names"
-        raise refuse_type(name, wanted, type(values).__name__)
+        hint = ""
+        if isinstance(values, str | os.PathLike):
+            hint = "homogenization.load_materials reads files and bundled sets"
+        raise refuse_type(name, wanted, type(values).__name__, hint)
     return values
 
 

@@ -48,7 +48,8 @@ class Diffusivity(Result):
         Effective over intrinsic diffusivity, 0 ... 1; with ``conductivities`` the effective one, in
         their unit. 0 if no cluster percolates.
     tortuosity : float
-        Volume fraction (weighted with ``conductivities``) over ``relative``; inf if that is 0.
+        Volume fraction over ``relative``; with ``conductivities`` the mean of these over the whole
+        volume, insulators included, over ``relative``. inf if that is 0.
     volume_fraction : float
         Of the whole phase, clusters that do not percolate included.
     percolating_fraction : float
@@ -178,6 +179,9 @@ def relative_diffusivity(
 
     .. math:: D_\mathrm{rel} = \frac{J L}{A\, \Delta c\, D_0}, \qquad
               \tau = \frac{\varphi}{D_\mathrm{rel}} .
+
+    With ``conductivities`` :math:`D_0` is 1 in their unit, and :math:`\tau = \langle k \rangle /
+    D_\mathrm{rel}` with their mean over the whole volume, where insulators count 0.
 
     Parameters
     ----------
