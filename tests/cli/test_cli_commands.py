@@ -442,6 +442,30 @@ def test_homogenize(run, tmp_path):
     assert "Relative diffusivity and tortuosity" in page
 
 
+def test_the_report_of_homogenize_shows_the_materials(run, tmp_path):
+    m3.Microstructure(np.repeat(np.uint8([0, 1]), 32).reshape(4, 4, 4)).save(tmp_path / "v.npz")
+    (tmp_path / "m.yaml").write_text(
+        "stress_unit: GPa\nconductivity_unit: W/(m K)\nphases:\n"
+        "  - {elastic: {type: isotropic, E: 4.5, nu: 0.35}, conductivity: 0.2}\n"
+        "  - elastic: {type: transversely isotropic, E_axial: 230, E_transverse: 15, G_axial: 15,\n"
+        "      nu_axial: 0.2, nu_transverse: 0.3}\n"
+        "    conductivity: [1, 1, 8]\n",
+        encoding="utf-8",
+    )
+    out = tmp_path / "out"
+    command = ["homogenize", tmp_path / "v.npz", "--materials", tmp_path / "m.yaml", "--out", out]
+    assert run(*command)[0] == 0
+    record = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    (section,) = (s for s in record["sections"] if s["title"] == "Materials")
+    (table,) = section["parts"]
+    assert "GPa" in table["columns"][1]
+    assert "W/(m K)" in table["columns"][2]
+    assert table["rows"][0] == ["phase 0", "isotropic: E 4.5, nu 0.35, alpha 0", "0.2"]
+    assert table["rows"][1][1].startswith("transversely isotropic: E_axial 230, E_transverse 15")
+    assert table["rows"][1][2] == "1 1 8"
+    assert "isotropic: E 4.5, nu 0.35" in (out / "report.html").read_text(encoding="utf-8")
+
+
 def test_homogenize_several_volumes_beside_real_blocks(run, tmp_path):
     """Channels of known width along x: the relative diffusivity is their fraction."""
     for k, width in enumerate((2, 4, 6)):

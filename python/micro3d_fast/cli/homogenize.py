@@ -233,7 +233,7 @@ def _write_report(
         report.write_report,
         microstructure=solid,
         properties=results,
-        extra={} if chosen is None else {"Materials": [str(chosen.note)]},
+        extra={} if chosen is None else {"Materials": chosen},
         title=title,
         reproduce={"On the command line:": command_line()},
     )

@@ -14,6 +14,7 @@ from ..homogenization import (
     ConductivityProperties,
     Diffusivity,
     ElasticProperties,
+    MaterialSet,
     PropertyScatter,
 )
 from . import effective
@@ -59,6 +60,8 @@ def section_of(title: str, content: Any) -> Section:
             parts.append(item)
         elif isinstance(item, str):
             parts.append(Text(item))
+        elif isinstance(item, MaterialSet):
+            parts += effective.materials_parts(item)
         else:
             parts += result_parts(title, item)
     return Section(title, tuple(parts))

@@ -69,8 +69,8 @@ def write_report(
     title : str, optional
         Headline of the page.
     extra : mapping or sequence of Section, optional
-        Further sections; a mapping of title to text, table, plot, picture, figure, mapping of
-        names to values, or a list of these.
+        Further sections; a mapping of title to text, table, plot, picture, figure, MaterialSet,
+        mapping of names to values, or a list of these.
     comparison_2d : Comparison, optional
         Of ``samples_2d`` with the micrographs: the errors of the 2D network alone.
     comparison_raw : Comparison, optional

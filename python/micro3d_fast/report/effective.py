@@ -5,8 +5,11 @@ and how the phases connect, which decides on transport."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +19,7 @@ from ..homogenization import (
     ConductivityProperties,
     Diffusivity,
     ElasticProperties,
+    MaterialSet,
     PropertyScatter,
 )
 from ..statistics import Connectivity
@@ -27,6 +31,7 @@ __all__ = [
     "connectivity_section",
     "diffusivity_parts",
     "elastic_parts",
+    "materials_parts",
     "scaled_unit",
     "scatter_parts",
     "young_parts",
@@ -219,6 +224,42 @@ def scatter_parts(result: PropertyScatter, name: str = "") -> list[Part]:
     if main and others:
         tables.append(Table(columns, others, f"{head}Further components and properties."))
     return [*tables, *(Text(warning, "warning") for warning in result.warnings)]
+
+
+def materials_parts(found: MaterialSet) -> list[Part]:
+    """Return what a set of materials gives each phase, with units, and its note."""
+    columns, cells = ["Phase"], [list(found.phase_names)]
+    if found.materials is not None:
+        columns.append(f"Elastic (stresses in {found.stress_unit}, expansion α per K)")
+        cells.append([_material_text(material) for material in found.materials])
+    if found.conductivities is not None:
+        unit = f" ({found.conductivity_unit})" if found.conductivity_unit else ""
+        columns.append(f"Conductivity{unit}")
+        cells.append([_tensor_text(tensor) for tensor in found.conductivities])
+    rows = [list(row) for row in zip(*cells, strict=True)]
+    table = Table(columns, rows, f"Materials of the phases: {found.name}.")
+    return [table, Text(found.note, "note")] if found.note else [table]
+
+
+def _material_text(material: Any) -> str:
+    """Return ``"isotropic: E 4e+09, nu 0.35, alpha 5.5e-05"``."""
+    kind = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(material).__name__).lower()
+    values = {f.name: getattr(material, f.name) for f in dataclasses.fields(material)}
+    shown = (f"{name} {_tensor_text(v)}" for name, v in values.items() if v is not None)
+    return f"{kind}: {', '.join(shown)}"
+
+
+def _tensor_text(value: Any) -> str:
+    """Return a number or a word; of a tensor one number, those along x, y, z, or its rows."""
+    if isinstance(value, str):
+        return value
+    array = np.asarray(value, dtype=float)
+    if array.ndim == 2 and not (array - np.diag(np.diag(array))).any():
+        array = np.diag(array)
+        if len(array) == 3 and (array == array[0]).all():
+            array = array[0]
+    rows = [array] if array.ndim < 2 else list(array)
+    return "; ".join(" ".join(f"{number:.5g}" for number in np.atleast_1d(row)) for row in rows)
 
 
 def connectivity_section(found: Connectivity, reference: str) -> Section:
