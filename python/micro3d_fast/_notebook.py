@@ -254,6 +254,7 @@ def micrographs_html(micrographs: Any) -> str:
         phases(micrographs.phase_names, micrographs.volume_fractions()),
         table(["plane", "images", "size (rows × columns)"], rows),
         small(micrographs.voxel_size_source),
+        small(micrographs.segmentation),
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,23 @@ from ._grey_images import LOSSY, GreyImage, unique, without_palettes
 from ._otsu import otsu_thresholds
 from ._phases import phase_counts
 
-#: Number of phases, and the function from an image to its labels.
-LabelRule = tuple[int, Callable[[GreyImage], np.ndarray]]
+
+class Segmentation(NamedTuple):
+    """Thresholds between the classes of grey values, and what they mean in words.
+
+    Empty of images that no threshold segmented.
+    """
+
+    thresholds: tuple[float, ...] = ()
+    text: str = ""
+
+
+class _LabelRule(NamedTuple):
+    count: int  # number of phases
+    to_labels: Callable[[GreyImage], np.ndarray]
+    segmentation: Segmentation = Segmentation()
+
+
 _MAP = "be a map of grey value to phase or 'labels'"
 _EXAMPLE = "such as {0: 0, 255: 1}"
 _NEARLY_EMPTY = 0.005  # share of a class that an automatic threshold should not leave unsaid
@@ -25,14 +40,14 @@ _NEARLY_EMPTY = 0.005  # share of a class that an automatic threshold should not
 
 def label_images(
     planes: Mapping[str, list[GreyImage]], phases: Any, threshold: Any, n_phases: Any
-) -> tuple[dict[str, list[np.ndarray]], int]:
-    """Return labels of every image by one rule for all planes, and the number of phases."""
+) -> tuple[dict[str, list[np.ndarray]], int, Segmentation]:
+    """Return labels of every image by one rule for all planes, number of phases, thresholds."""
     everything = without_palettes([image for images in planes.values() for image in images])
     for image in everything:
         if image.values.dtype.kind == "f" and not np.isfinite(image.values).all():
             raise refuse_content(image.source, "hold finite grey values", "NaN or infinity")
     if threshold is not None:
-        count, to_labels = _threshold_rule(everything, phases, threshold, n_phases)
+        rule = _threshold_rule(everything, phases, threshold, n_phases)
     elif phases is None:
         if not all(image.values.dtype == np.bool_ for image in everything):
             raise refuse(
@@ -41,25 +56,26 @@ def label_images(
                 "None",
                 f"the meaning of the grey values {_values_text(everything)} is not guessed",
             )
-        count, to_labels = 2, lambda image: image.values.astype(np.uint8)
+        rule = _LabelRule(2, lambda image: image.values.astype(np.uint8))
     elif isinstance(phases, str):
         if phases != "labels":
             raise refuse("phases", _MAP, shown(phases), _EXAMPLE)
-        count, to_labels = _labels_rule(everything)
+        rule = _labels_rule(everything)
     else:
-        count, to_labels = _map_rule(phases)
+        rule = _map_rule(phases)
     if n_phases is not None:
         asked = _checks.integer(n_phases, name="n_phases", minimum=1, maximum=256)
-        if asked != count:
-            raise refuse("n_phases", f"be the number of phases, {count}", str(asked))
-    labels = map(to_labels, everything)
-    return {plane: [next(labels) for _ in images] for plane, images in planes.items()}, count
+        if asked != rule.count:
+            raise refuse("n_phases", f"be the number of phases, {rule.count}", str(asked))
+    labels = map(rule.to_labels, everything)
+    found = {plane: [next(labels) for _ in images] for plane, images in planes.items()}
+    return found, rule.count, rule.segmentation
 
 
 # ------------------------------------------------------------------------- labels, taken as given
 
 
-def _labels_rule(everything: Sequence[GreyImage]) -> LabelRule:
+def _labels_rule(everything: Sequence[GreyImage]) -> _LabelRule:
     """Return the rule that takes the grey values as labels."""
     used: set[int] = set()
     for image in everything:
@@ -83,13 +99,13 @@ def _labels_rule(everything: Sequence[GreyImage]) -> LabelRule:
             f"'labels' with the labels {_list(sorted(used))}",
             f"give a map such as {example}{' with all of them' if len(used) > 4 else ''}",
         )
-    return len(used), lambda image: image.values.astype(np.uint8)
+    return _LabelRule(len(used), lambda image: image.values.astype(np.uint8))
 
 
 # ------------------------------------------------------------------------------- map of the values
 
 
-def _map_rule(phases: Any) -> LabelRule:
+def _map_rule(phases: Any) -> _LabelRule:
     """Return the rule of a map from grey value to phase."""
     if not isinstance(phases, Mapping):
         raise refuse_type("phases", _MAP, type(phases).__name__, _EXAMPLE)
@@ -117,7 +133,7 @@ def _map_rule(phases: Any) -> LabelRule:
             return lookup[values]
         return targets[position][np.searchsorted(found, values)]
 
-    return count, to_labels
+    return _LabelRule(count, to_labels)
 
 
 def _hint_for_values(image: GreyImage, count: int) -> str:
@@ -154,7 +170,7 @@ def _phase_table(phases: Mapping[Any, Any]) -> tuple[dict[float, int], int]:
 
 def _threshold_rule(
     everything: list[GreyImage], phases: Any, threshold: Any, n_phases: Any
-) -> LabelRule:
+) -> _LabelRule:
     """Return the rule of thresholds: class = number of thresholds that a value exceeds."""
     if isinstance(threshold, str):
         cuts = _otsu(everything, threshold, n_phases)
@@ -189,7 +205,19 @@ def _threshold_rule(
             "`threshold` as a number",
             stacklevel=3,
         )
-    return count, to_labels
+    method = threshold if isinstance(threshold, str) else ""
+    cut_at = tuple(float(cut) for cut in cuts)
+    return _LabelRule(count, to_labels, Segmentation(cut_at, _in_words(cut_at, order, method)))
+
+
+def _in_words(cuts: Sequence[float], order: np.ndarray, method: str) -> str:
+    """Return ``"grey values above 127 are phase 1 (otsu)"``."""
+    first, *more = [
+        f"above {cut:.9g}{' are' if k == 0 else ''} phase {order[k + 1]}"
+        for k, cut in enumerate(cuts)
+    ]
+    others = [] if order[0] == 0 else [f"others phase {order[0]}"]
+    return f"grey values {', '.join([first, *more, *others])}{f' ({method})' if method else ''}"
 
 
 def _class_phases(phases: Any, classes: int) -> np.ndarray:

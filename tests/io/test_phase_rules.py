@@ -51,6 +51,21 @@ def test_multi_otsu():
     np.testing.assert_array_equal(got, truth)
 
 
+def test_check_says_which_threshold_was_used():
+    grey = np.where(LABELS[:6] == 1, 180, 60).astype(np.uint8)
+    got = Micrographs.load({"xy": grey}, threshold="otsu")
+    assert got.thresholds == (60.0,)
+    assert "\n  grey values above 60 are phase 1 (otsu)\n" in str(got.check())
+    again = Micrographs.load({"xy": grey}, threshold=got.thresholds)
+    assert again.fingerprint() == got.fingerprint()
+    assert again.segmentation == "grey values above 60 are phase 1"
+    few = np.repeat(np.uint8([[0, 90, 200]]), 40, axis=0)
+    found = Micrographs.load(
+        {"xy": np.tile(few, (1, 13))}, {0: 2, 1: 1, 2: 0}, threshold="multi-otsu", n_phases=3
+    ).segmentation
+    assert found == "grey values above 0 are phase 1, above 90 phase 0, others phase 2 (multi-otsu)"
+
+
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
 @pytest.mark.parametrize("outliers", [0, 1, 50])
 def test_otsu_of_a_narrow_contrast_beside_hot_pixels(dtype, outliers):

@@ -60,7 +60,7 @@ class LabelRule(NamedTuple):
                 raise error.in_source(source, named=False) from None
             return labels
         image = GreyImage(values, source)
-        images, _ = label_images({"": [image]}, self.phases, self.threshold, self.n_phases)
+        images, *_ = label_images({"": [image]}, self.phases, self.threshold, self.n_phases)
         return images[""][0]
 
     def _inside(self, shape: tuple[int, ...]) -> np.ndarray | None:

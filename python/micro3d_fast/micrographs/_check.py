@@ -32,6 +32,7 @@ def check(micrographs: Micrographs) -> MicrographReport:
         planes=tuple(planes.values()),
         axes=tuple(axes),
         warnings=tuple(found),
+        segmentation=micrographs.segmentation,
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from .. import _checks, _figures, _notebook
 from .._checks import refuse, refuse_type
 from .._grey_images import gather
-from .._phase_rules import label_images
+from .._phase_rules import Segmentation, label_images
 from .._phases import phase_counts
 from .._planes import NORMAL, PLANES
 from ..microstructure import (
@@ -36,6 +36,8 @@ from ._report import MicrographReport, describe_sizes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_NO_THRESHOLD = Segmentation()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,6 +64,11 @@ class Micrographs:
     voxel_size_source : str
         Where the voxel size comes from if not from an argument, such as ``"ImageJ calibration of
         a.tif"``; else empty.
+    thresholds : tuple of float
+        Grey values between the phases that :meth:`load` used, such as those of Otsu's method; empty
+        if it used none.
+    segmentation : str
+        The same in words, such as ``"grey values above 127 are phase 1 (otsu)"``.
     """
 
     images: dict[str, list[np.ndarray]]
@@ -71,6 +78,8 @@ class Micrographs:
     borrowed: dict[str, str]
     sources: dict[str, list[str]]
     voxel_size_source: str = ""
+    thresholds: tuple[float, ...] = ()
+    segmentation: str = ""
 
     # ----------------------------------------------------------------------------- construction
 
@@ -109,7 +118,8 @@ class Micrographs:
         threshold : float, increasing floats, "otsu" or "multi-otsu", optional
             For grey images: class = number of thresholds that the value exceeds, so 0 is the
             darkest; ``phases`` may then map class to phase, such as ``{0: 1, 1: 0}``.  The two
-            Otsu methods take the histogram of all images of all planes together.
+            Otsu methods take the histogram of all images of all planes together; the attribute
+            ``thresholds`` holds what they found, and :meth:`check` says it.
         n_phases : int, optional
             Number of phases; needed by ``"multi-otsu"``.
         symmetry_axis : {"auto", "x", "y", "z"}
@@ -143,7 +153,7 @@ class Micrographs:
             raise refuse_type("images", wanted, type(images).__name__)
         planes = _plane_names(list(images), name="images")
         found = {plane: gather(images[plane], plane) for plane in planes}
-        given, count = label_images(found, phases, threshold, n_phases)
+        given, count, segmentation = label_images(found, phases, threshold, n_phases)
         names = phase_names_for(count, phase_names)
         if len(names) != count:
             wanted = f"hold one name for each of {count} phases"
@@ -151,7 +161,7 @@ class Micrographs:
         _refuse_different_phases(given, count)
         sources = {plane: [image.source for image in found[plane]] for plane in planes}
         size, origin = voxel_size_of(found, voxel_size)
-        made = cls._complete(given, sources, names, size, symmetry_axis, origin)
+        made = cls._complete(given, sources, names, size, symmetry_axis, origin, segmentation)
         for warning in made.check().warnings:
             warnings.warn(warning, UserWarning, stacklevel=2)
         return made
@@ -223,6 +233,7 @@ class Micrographs:
         voxel_size: Any,
         symmetry_axis: Any,
         voxel_size_source: str = "",
+        segmentation: Segmentation = _NO_THRESHOLD,
     ) -> Micrographs:
         """Return micrographs of all three planes from labelled images of one, two or three."""
         size = _checks.voxel_size3(voxel_size)
@@ -235,6 +246,8 @@ class Micrographs:
             borrowed=borrowed,
             sources=sources,
             voxel_size_source=voxel_size_source,
+            thresholds=segmentation.thresholds,
+            segmentation=segmentation.text,
         )
 
     def check(self, patch: int | None = None) -> MicrographReport:

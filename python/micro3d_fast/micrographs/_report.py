@@ -83,7 +83,7 @@ class PlaneReport:
 class MicrographReport:
     """The result of :meth:`Micrographs.check`; prints as a small table.
 
-    ``warnings`` holds one sentence for each fault.
+    ``warnings`` holds one sentence for each fault, ``segmentation`` how thresholds were used.
     """
 
     phase_names: tuple[str, ...]
@@ -92,6 +92,7 @@ class MicrographReport:
     axes: tuple[AxisReport, ...]
     warnings: tuple[str, ...]
     patch: PatchReport | None = None
+    segmentation: str = ""
 
     def __repr__(self) -> str:
         faults = [f"  warning: {warning}" for warning in self.warnings]
@@ -102,6 +103,8 @@ class MicrographReport:
         lines = [f"Micrographs, voxel size (z, y, x) {self.voxel_size} m"]
         if all(size == 1.0 for size in self.voxel_size):
             lines = ["Micrographs, lengths in pixels"]
+        if self.segmentation:
+            lines.append(f"  {self.segmentation}")
         for plane in self.planes:
             lines.extend(plane.lines(self.phase_names))
         for a in self.axes:

@@ -64,6 +64,7 @@ def _micrographs_record(micrographs: Micrographs | None) -> dict[str, Any] | Non
         },
         "volume_fractions": np.asarray(micrographs.volume_fractions(), dtype=float),
         "fingerprint": micrographs.fingerprint(),
+        "segmentation": micrographs.segmentation,
         "warnings": list(micrographs.check().warnings),
     }
 

@@ -49,6 +49,8 @@ def micrographs_section(micrographs: Micrographs, subject: Subject) -> Section:
         ),
         table,
     ]
+    if micrographs.segmentation:
+        parts.append(Text(f"Segmentation: {micrographs.segmentation}.", "note"))
     parts += [Text(warning, "warning") for warning in micrographs.check().warnings]
     return Section("Input micrographs", tuple(parts), anchor="input")
 
