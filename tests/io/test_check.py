@@ -67,6 +67,34 @@ def test_clean_materials_have_no_warnings(material):
     assert report.warnings == ()
 
 
+def test_images_of_several_planes_are_found():
+    own, again = clean(5), [image.copy() for image in clean(3)]
+    assert "the same 3 images are given for planes xy and yz" in only(
+        checked({"xy": own, "xz": clean(5, 1), "yz": again}), "give each plane images of its own"
+    )
+    only(checked(dict.fromkeys(PLANES, own)), "the same 5 images are given for planes xy, xz and y")
+
+
+def test_laminates_share_no_images():
+    volume = np.repeat(np.uint8([0, 1, 0, 1]), 8)[:, None, None].repeat(32, 1).repeat(32, 2)
+    report = Micrographs.from_volume(volume, 4, planes=("xz", "yz")).check()
+    assert not [warning for warning in report.warnings if "same" in warning]
+
+
+def test_an_image_smaller_than_the_patch_is_found():
+    report = checked([*clean(4), specimen(9)[:, :50]], patch=64)
+    only(report, "the shortest image side is 50 pixels, less than the patch of 64: give larger")
+
+
+def test_a_tilt_is_a_note_and_no_fault(monkeypatch):
+    """A plane that looks tilted at the level of crops, and not at that of a fault."""
+    monkeypatch.setattr(Micrographs, "mirrored", ("xz", "yz"))
+    report = checked(clean(8))
+    (note,) = report.notes
+    assert note.startswith("plane xy looks tilted against the axes, so its crops are not mirrored")
+    assert str(report).endswith(f"  note: {note}\n  no faults found")
+
+
 def test_serial_sections():
     volume = synthetic.level_cut((60, 64, 64), (0.6, 0.4), 6.0, seed=3).labels
     report = checked(list(volume))

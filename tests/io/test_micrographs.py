@@ -125,7 +125,8 @@ def test_planes_crops_and_flips_are_equally_likely():
     """A chain of corner marks: each plane 1/3, each of 4 orientations 1/4, both crops 1/2."""
     image = np.zeros((4, 5), dtype=np.uint8)
     image[0, 0], image[0, 4] = 1, 1
-    m = Micrographs.load({p: image for p in PLANES}, phases="labels")
+    with pytest.warns(UserWarning, match="same image is given for planes xy, xz and yz"):
+        m = Micrographs.load({p: image for p in PLANES}, phases="labels")
     labels, plane = m.sample(np.random.default_rng(0), 6000, 4)
     counts = np.bincount(plane, minlength=3) / 6000
     assert counts == pytest.approx([1 / 3] * 3, abs=0.025)  # 4 standard deviations

@@ -53,7 +53,7 @@ def test_a_tilted_plane_is_not_isotropic():
     words = "plane yz is taken as isotropic .* its structure is tilted against the axes"
     with pytest.warns(UserWarning, match=words):
         one = Micrographs.load({"yz": stacks["yz"]}, phases="labels")
-    assert "lie with rows along rising z and columns along rising y" in str(one.check())
+    assert "along rising z, and the columns along rising y" in one.check().notes[0]
 
 
 def test_tiny_images_are_symmetric():

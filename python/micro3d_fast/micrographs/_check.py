@@ -12,7 +12,7 @@ from ._borrowing import correlation_length
 from ._contradictions import find_contradictions, fraction_errors
 from ._edges import Bar, bar_warnings, find_bars, find_gradients, gradient_warnings, without_bars
 from ._noise import find_noise, noise_warnings
-from ._repeats import find_repeats, repeat_warnings
+from ._repeats import find_repeats, repeat_warnings, shared_warnings
 from ._report import MicrographReport, PlaneReport, describe_sizes
 
 if TYPE_CHECKING:
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 def check(micrographs: Micrographs) -> MicrographReport:
     """Return the report on the planes of micrographs (see `Micrographs.check`)."""
+    given = micrographs.given
     planes = {plane: _plane_report(micrographs, plane) for plane in PLANES}
     axes, contradictions = find_contradictions(micrographs, planes)
-    found = list(contradictions)
-    for plane in micrographs.given:
+    found = [*contradictions, *shared_warnings({p: micrographs.images[p] for p in given})]
+    for plane in given:
         found += _plane_warnings(planes[plane], micrographs.phase_names)
     return MicrographReport(
         phase_names=micrographs.phase_names,

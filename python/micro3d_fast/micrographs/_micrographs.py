@@ -260,10 +260,13 @@ class Micrographs:
           rows against columns);
         * plane whose images repeat each other: serial sections, copies (turned or flipped, too),
           overlapping crops; the number of independent images says how much they amount to;
+        * image that several planes share;
         * noisy segmentation: single pixels, or interface that a slight smoothing removes;
         * data bar or frame at an edge of all images of a plane;
         * gradient of a volume fraction across all images of a plane;
-        * patch too short for the structure, if a patch is given.
+        * patch too short for the structure, or larger than an image, if a patch is given.
+
+        ``notes`` holds what is no fault but must be known, such as a tilt against the axes.
 
         Parameters
         ----------

@@ -52,7 +52,7 @@ class PatchReport:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """One sentence if the patch is too short for the structure."""
+        """One sentence if an image is smaller than the patch, or the patch than the structure."""
         return tuple(_patch_warnings(self))
 
 
@@ -73,6 +73,13 @@ def measure_patch(micrographs: Micrographs, patch: int) -> PatchReport:
 
 def _patch_warnings(report: PatchReport) -> Iterator[str]:
     patch = report.patch
+    if report.min_side < patch:
+        smaller = report.min_side // _STRIDE * _STRIDE
+        fits = f" or train with patch={smaller}" if smaller else ""
+        yield (
+            f"the shortest image side is {report.min_side} pixels, less than the patch of {patch}: "
+            f"give larger images{fits}"
+        )
     short: dict[str, float] = {}  # axis to the side of a patch that would do
     for a in report.axes:
         if a.length is None:

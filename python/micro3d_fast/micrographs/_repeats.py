@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,6 +106,30 @@ def repeat_warnings(plane: str, n: int, repeats: Repeats) -> Iterator[str]:
                 f"the images of plane {plane} are not independent: all pairs correlate by "
                 f"{repeats.pairs:.2f} on average, and {amount}"
             )
+
+
+def shared_warnings(planes: Mapping[str, Sequence[np.ndarray]]) -> Iterator[str]:
+    """Yield a warning about images that are given for several planes."""
+    found: dict[bytes, list[str]] = {}  # the planes of an image
+    for plane, images in planes.items():
+        for digest in {_digest(image) for image in images if not _layered(image)}:
+            found.setdefault(digest, []).append(plane)
+    for names, n in Counter(map(tuple, found.values())).items():
+        if len(names) > 1:
+            one = "the same image is" if n == 1 else f"the same {n} images are"
+            yield (
+                f"{one} given for planes {', '.join(names[:-1])} and {names[-1]}; give each plane "
+                "images of its own, and leave out the planes that have none"
+            )
+
+
+def _digest(image: np.ndarray) -> bytes:
+    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()
+
+
+def _layered(image: np.ndarray) -> bool:
+    """Return whether all rows or all columns are equal: those of laminates repeat each other."""
+    return bool((image == image[:1]).all() or (image == image[:, :1]).all())
 
 
 def _count(repeats: Sequence[Repeat]) -> int:

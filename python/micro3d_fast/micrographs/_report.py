@@ -71,12 +71,18 @@ class PlaneReport:
             f"{names[g.phase]} changes by {g.change:+.3f} ± {g.standard_error:.3f} along {g.axis}"
             for g in self.gradients
         ]
-        if self.tilted:
-            parts.append(
-                "tilted against the axes, so crops are not mirrored, and all images must lie with "
-                f"rows along rising {rows} and columns along rising {columns}"
+        if parts:
+            yield f"      {'; '.join(parts)}"
+
+    def notes(self) -> Iterator[str]:
+        """Yield what is no fault of the plane, but must be known."""
+        if self.tilted and not self.borrowed:
+            rows, columns = (AXIS_NAMES[axis] for axis in IMAGE_AXES[self.plane])
+            yield (
+                f"plane {self.plane} looks tilted against the axes, so its crops are not mirrored; "
+                f"the rows of all its images must follow each other along rising {rows}, and the "
+                f"columns along rising {columns}"
             )
-        yield f"      {'; '.join(parts)}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -94,9 +100,20 @@ class MicrographReport:
     patch: PatchReport | None = None
     segmentation: str = ""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """One sentence for each thing that is no fault, but must be known."""
+        return tuple(note for plane in self.planes for note in plane.notes())
+
     def __repr__(self) -> str:
-        faults = [f"  warning: {warning}" for warning in self.warnings]
-        return "\n".join([self.table(), *(faults or ["  no faults found; the planes agree"])])
+        return "\n".join([self.table(), *self.verdict()])
+
+    def verdict(self) -> list[str]:
+        """Return the lines that say which faults were found, or that none was."""
+        if self.warnings:
+            return [f"  warning: {warning}" for warning in self.warnings]
+        several = sum(not plane.borrowed for plane in self.planes) > 1
+        return [f"  no faults found{'; the planes agree' if several else ''}"]
 
     def table(self) -> str:
         """Return the lines that are printed before the warnings."""
@@ -117,6 +134,7 @@ class MicrographReport:
             )
         if self.patch:
             lines.append(f"  {self.patch}")
+        lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
