@@ -16,7 +16,11 @@ from ._palette import PHASE_COLOURS, phase_colour
 from ._planes import AXIS_NAMES, IMAGE_AXES, NORMAL, PLANES
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.axes import Axes
+
+_MIDDLE = 400  # pixels along each side of an image that are drawn one by one
 
 
 def plot_labels(
@@ -48,6 +52,41 @@ def plot_labels(
     else:
         found[-1].legend(handles=keys)
     return found
+
+
+def save_segmentation(
+    path: Path,
+    grey: Sequence[np.ndarray] | None,
+    labels: Sequence[np.ndarray],
+    titles: Sequence[str],
+    phase_names: Sequence[str],
+) -> None:
+    """Save images, one per row, beside their labels as PNG; of large ones the middle."""
+    from matplotlib.colors import ListedColormap
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    columns = [labels] if grey is None else [grey, labels]
+    figure = Figure((4.2 * len(columns), 4.5 * len(labels)), layout="constrained")
+    axes = figure.subplots(len(labels), len(columns), squeeze=False)
+    colours = ListedColormap([phase_colour(phase) for phase in range(256)])
+    for row, title in enumerate(titles):
+        shape = labels[row].shape
+        middle = tuple(slice((n - min(n, _MIDDLE)) // 2, (n + min(n, _MIDDLE)) // 2) for n in shape)
+        part = "" if max(shape) <= _MIDDLE else f"\nthe middle of {shape[0]} × {shape[1]} pixels"
+        for ax, stack in zip(axes[row], columns, strict=True):
+            image = stack[row][middle]
+            style: dict[str, Any] = {"cmap": "gray"}
+            if stack is labels:
+                style = {"cmap": colours, "vmin": 0, "vmax": 255}
+            ax.imshow(image, interpolation="nearest", **style)
+            ax.set_xticks([])
+            ax.set_yticks([])
+            ax.set_title("segmentation" if ax is not axes[row, 0] else title[-45:] + part, size=8)
+    few = range(min(len(phase_names), len(PHASE_COLOURS)))
+    keys = [Patch(facecolor=phase_colour(p), label=f"{p} {phase_names[p]}") for p in few]
+    figure.legend(handles=keys, ncols=min(len(keys), 4), loc="outside lower center")
+    figure.savefig(path, format="png", dpi=150)
 
 
 def plot_flow(

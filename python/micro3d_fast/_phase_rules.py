@@ -28,7 +28,7 @@ class Segmentation(NamedTuple):
 
 
 class _LabelRule(NamedTuple):
-    count: int  # number of phases
+    n_phases: int
     to_labels: Callable[[GreyImage], np.ndarray]
     segmentation: Segmentation = Segmentation()
 
@@ -65,11 +65,11 @@ def label_images(
         rule = _map_rule(phases)
     if n_phases is not None:
         asked = _checks.integer(n_phases, name="n_phases", minimum=1, maximum=256)
-        if asked != rule.count:
-            raise refuse("n_phases", f"be the number of phases, {rule.count}", str(asked))
+        if asked != rule.n_phases:
+            raise refuse("n_phases", f"be the number of phases, {rule.n_phases}", str(asked))
     labels = map(rule.to_labels, everything)
     found = {plane: [next(labels) for _ in images] for plane, images in planes.items()}
-    return found, rule.count, rule.segmentation
+    return found, rule.n_phases, rule.segmentation
 
 
 # ------------------------------------------------------------------------- labels, taken as given

@@ -20,6 +20,7 @@ from micro3d_fast import cli
 from micro3d_fast.cli import errors, files, options, progress
 
 COMMANDS = (
+    "check",
     "train",
     "calibrate",
     "reconstruct",

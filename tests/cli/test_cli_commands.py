@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import micro3d_fast as m3
 from micro3d_fast.cli import errors
@@ -296,6 +297,47 @@ def test_reconstruct_reports_several_volumes(run, model, folder, tmp_path):
     page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
     assert ": the first of 3 volumes" in page
     assert record["microstructure"]["provenance"]["seed"] == 4
+
+
+def test_check_reports_and_draws_the_segmentation(run, tmp_path):
+    rng = np.random.default_rng(0)
+    for plane in ("xy", "xz"):
+        for k in range(4):
+            labels = m3.synthetic.level_cut(
+                (1, 48, 56), (0.5, 0.5), 4.0, seed=2 * k + (plane == "xz")
+            )
+            grey = np.where(labels.labels[0] == 1, 180, 60) + rng.normal(0, 8, (48, 56))
+            Image.fromarray(grey.astype(np.uint8)).save(tmp_path / f"{plane}-{k}.png")
+    images = ["--xy", tmp_path / "xy-*.png", "--xz", tmp_path / "xz-*.png", "--threshold", "otsu"]
+    code, said, err = run("check", *images, "--out", tmp_path / "out", "--voxel-size", "1e-6")
+    assert code == 0, err
+    lines = said.splitlines()
+    assert lines[0] == f"Plane xy in {tmp_path / 'out' / 'segmentation-xy.png'}."
+    assert "grey values above " in said
+    assert "are phase 1 (otsu)" in said
+    assert said.count("warning: the shortest image side is 48 pixels, less than the patch") == 1
+    assert said.count("the same 4 images are given for planes xy and xz") == 0
+    for plane in ("xy", "xz"):
+        with Image.open(tmp_path / "out" / f"segmentation-{plane}.png") as picture:
+            assert min(picture.size) > 500
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "segmentation-xy.png", "segmentation-xz.png"
+    ]  # fmt: skip
+    again = ["--xy", tmp_path / "xy-*.png", "--xz", tmp_path / "xy-*.png", "--threshold", "120"]
+    code, said, err = run("check", *again, "--patch", "32")
+    assert code == 0, err
+    assert "the same 4 images are given for planes xy and xz" in said
+    assert "the same 4 images" not in err  # printed once
+    code, _, err = run("check", "--patch", "32")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "check needs micrographs" in err
+
+
+def test_check_of_a_volume(run, folder, tmp_path):
+    code, said, _ = run("check", "--volume", folder / "v.tif", "--out", tmp_path, "--patch", "16")
+    assert code == 0
+    assert "Plane yz in " in said
+    assert len(list(tmp_path.glob("*.png"))) == 3
 
 
 def test_materials_prints_what_homogenize_reads(run, tmp_path):

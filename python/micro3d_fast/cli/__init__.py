@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""The command ``micro3d``: train, calibrate, reconstruct, characterize, view, ...
+"""The command ``micro3d``: check, train, calibrate, reconstruct, characterize, view, ...
 
 One module per command.  Results go to stdout, progress and errors to stderr.  Exit codes: 0 done,
 1 failed, 2 bad input, 3 a verdict that --fail-on names, 130 stopped by Ctrl-C.  Bad input is
@@ -20,6 +20,7 @@ import typer
 
 from .calibrate import calibrate
 from .characterize import characterize
+from .check import check
 from .demo import demo
 from .errors import BAD_INPUT, INTERRUPTED, to_stderr
 from .homogenize import homogenize
@@ -44,6 +45,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command(short_help="Check micrographs and their segmentation before training.")(check)
 app.command(short_help="Train a model on micrographs.")(train)
 app.command(short_help="Fit the volumes of a model to its micrographs.")(calibrate)
 app.command(short_help="Reconstruct volumes with a model.")(reconstruct)
