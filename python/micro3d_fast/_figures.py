@@ -82,9 +82,10 @@ def save_segmentation(
             ax.imshow(image, interpolation="nearest", **style)
             ax.set_xticks([])
             ax.set_yticks([])
-            ax.set_title("segmentation" if ax is not axes[row, 0] else title[-45:] + part, size=8)
+            ax.set_title("segmentation", size=8)
+        axes[row, 0].set_title(title.rsplit("/")[-1][-45:] + part, size=8)
     few = range(min(len(phase_names), len(PHASE_COLOURS)))
-    keys = [Patch(facecolor=phase_colour(p), label=f"{p} {phase_names[p]}") for p in few]
+    keys = [Patch(facecolor=phase_colour(p), label=phase_names[p]) for p in few]
     figure.legend(handles=keys, ncols=min(len(keys), 4), loc="outside lower center")
     figure.savefig(path, format="png", dpi=150)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .._atomic import rescued
+from .._planes import PLANES
 from .errors import fail, guarded, to_stdout
 from .files import IMAGES, MicrographOptions, check_output
 from .options import (
@@ -104,7 +105,7 @@ def check(
         if str(warning.message) not in report.warnings:
             warnings.warn(warning.message, stacklevel=2)
     if out is not None:
-        given = None if volume is not None else {"xy": xy, "xz": xz, "yz": yz}
+        given = None if volume is not None else dict(zip(PLANES, (xy, xz, yz), strict=True))
         rescued(out, lambda place: _draw(place, micrographs, given))
         to_stdout(*(f"Plane {plane} in {_file(out, plane)}." for plane in micrographs.given))
     print(report)
