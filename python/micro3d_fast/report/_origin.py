@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import re
 import sys
 from collections.abc import Mapping
 from typing import Any
 
+from ..ops import max_threads
 from ._document import Part, Section, Table, Text
 from ._format import cell_text, duration
 
@@ -69,7 +69,7 @@ def software_versions() -> dict[str, Any]:
         **versions,
         "platform": platform.platform(terse=True),
         "processor": _processor(),
-        "threads": os.cpu_count(),
+        "threads": max_threads(),
     }
 
 

@@ -50,7 +50,7 @@ def save_samples(
     path: Path, samples: dict[str, list[np.ndarray]], micrographs: Micrographs
 ) -> None:
     """Save the samples of each plane above crops of the micrographs."""
-    rows = []
+    rows = {}
     rng = np.random.default_rng(0)
     for plane in PLANES:
         made, images = samples[plane], micrographs.images[plane]
@@ -60,21 +60,22 @@ def save_samples(
             image = images[rng.integers(len(images))]
             y, x = rng.integers(image.shape[0] - h + 1), rng.integers(image.shape[1] - w + 1)
             real.append(image[y : y + h, x : x + w])
-        rows += [made, real]
+        rows |= {f"{plane} samples": made, f"{plane} micrographs": real}
     _save_grid(path, rows, micrographs.n_phases)
 
 
-def _save_grid(path: Path, rows: list[list[np.ndarray]], n_phases: int) -> None:
-    """Save rows of label images as one grey PNG; each row of samples is followed by micrographs."""
-    from PIL import Image
+def _save_grid(path: Path, rows: dict[str, list[np.ndarray]], n_phases: int) -> None:
+    """Save rows of label images as one grey PNG, each with its title above."""
+    from PIL import Image, ImageDraw
 
-    gap = 4
-    height = sum(row[0].shape[0] + gap for row in rows) + gap
-    width = max(sum(image.shape[1] + gap for image in row) + gap for row in rows)
+    gap, title = 4, 12
+    height = sum(row[0].shape[0] + gap + title for row in rows.values()) + gap
+    width = max(sum(image.shape[1] + gap for image in row) + gap for row in rows.values())
     canvas = np.full((height, width), 255, dtype=np.uint8)
-    top = gap
-    for row in rows:
-        left = gap
+    top, tops = gap, []
+    for row in rows.values():
+        tops.append(top)
+        top, left = top + title, gap
         for image in row:
             h, w = image.shape
             canvas[top : top + h, left : left + w] = image * (220 // max(n_phases - 1, 1))
@@ -82,4 +83,7 @@ def _save_grid(path: Path, rows: list[list[np.ndarray]], n_phases: int) -> None:
         top += row[0].shape[0] + gap
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
-        Image.fromarray(canvas).save(temporary, format="PNG")
+        picture = Image.fromarray(canvas)
+        for text, place in zip(rows, tops, strict=True):
+            ImageDraw.Draw(picture).text((gap, place - 1), text, fill=0)
+        picture.save(temporary, format="PNG")
