@@ -51,6 +51,23 @@ def first_line(error: BaseException) -> str:
     return line if len(line) <= 200 else line[:197] + "..."
 
 
+class UnreadableFileError(ValueError):
+    """The content of a file is not what its name says."""
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str], kind: str, error: Exception) -> UnreadableFileError:
+        """Return the error for a file whose reader raised ``error``.
+
+        Plain ValueErrors and those of the system are sentences already; what else a library raises
+        is its internals.
+        """
+        words = first_line(error)
+        if type(error) is not ValueError and getattr(error, "errno", None) is None:
+            suffix = os.path.splitext(path)[1].lower()
+            words = f"it is damaged, cut short or no {suffix} file ({words})"
+        return cls(f"{path} cannot be read as {kind}: {words}")
+
+
 def require_fit(source: Any, promised: int, stored: int, gain: int = 1) -> None:
     """Refuse a header that promises more bytes than the stored ones can hold.
 

@@ -26,7 +26,7 @@ import numpy as np
 from . import _checks
 from ._checks import refuse, refuse_content
 from ._errors import ArgumentError
-from ._files import DEFLATE, first_line, regular_size, require_fit
+from ._files import DEFLATE, UnreadableFileError, regular_size, require_fit
 from ._npy_files import open_npz, read_npy
 from ._pixel_size import PixelSize, tiff_pixel_size
 from ._tiff_files import open_tiff, require_whole
@@ -118,7 +118,7 @@ def read(path: Path) -> list[GreyImage]:
         wanted = "have fewer pixels, or the environment variable MICRO3D_MAX_PIXELS raise the limit"
         raise refuse_content(path, wanted, str(error).partition(",")[0]) from None
     except Exception as error:
-        raise ValueError(f"{path} cannot be read as an image: {first_line(error)}") from error
+        raise UnreadableFileError.of(path, "an image", error) from error
 
 
 def _too_large() -> type[Exception]:

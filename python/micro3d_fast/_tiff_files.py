@@ -44,7 +44,7 @@ def open_tiff(path: Path) -> Iterator[Any]:
         unneeded = tag is not None and int(tag[1]) not in _NEEDED_TAGS
         own_name = renamed and "OME series failed to read" in text
         if not (unneeded or own_name or _HARMLESS.search(text)):
-            got = f"a damaged one: {' '.join(text.split())[:200]}"
+            got = f"one that is damaged or cut short ({' '.join(text.split())[:200]})"
             raise refuse_content(path, "be a whole TIFF file", got)
 
 

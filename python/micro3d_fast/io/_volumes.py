@@ -19,7 +19,7 @@ from .._arrays import is_stored
 from .._atomic import present_directory
 from .._checks import refuse, refuse_content, refuse_type, shown
 from .._errors import ArgumentError, ArgumentTypeError
-from .._files import first_line, regular_size
+from .._files import UnreadableFileError, regular_size
 from .._pixel_size import SAME_SIZE, PixelSize
 from .._progress import checked
 from .._stored import BLOCK_BYTES, Stored, StoredLabels
@@ -246,9 +246,10 @@ def _read(path: Path, form: Format, options: Mapping[str, Any], lazy: bool) -> C
         content = read(path, **options)
     except (ArgumentError, ArgumentTypeError, ModuleNotFoundError, PermissionError, MemoryError):
         raise
+    except UnreadableFileError:
+        raise
     except Exception as error:
-        suffix = path.suffix.lower()
-        raise ValueError(f"{path} cannot be read as {suffix}: {first_line(error)}") from error
+        raise UnreadableFileError.of(path, path.suffix.lower(), error) from error
     if "name" not in options and not lazy:  # who names an array takes it as it is
         require_digests(path, content, form)
     return content
