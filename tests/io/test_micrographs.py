@@ -180,8 +180,9 @@ def test_refusals_of_the_planes(tmp_path):
         r"`images\['xy'\]` must be files, got the directory .*: give .*/\*.png",
         {"xy": tmp_path},
     )
-    with pytest.raises(TypeError, match="`planes` must hold one, two or three"):
-        Micrographs.from_volume(LABELS, planes="xy")
+    assert Micrographs.from_volume(LABELS, planes="xy").given == ("xy",)
+    with pytest.raises(ValueError, match=r"`planes` must hold one, two or three .*, got \['zx'\]"):
+        Micrographs.from_volume(LABELS, planes="zx")
     with pytest.raises(ValueError, match="`planes` must hold one, two or three"):
         Micrographs.from_volume(LABELS, planes=("xy", "xy"))
     with pytest.raises(ValueError, match="`images_per_plane` must be an integer of at least 1"):

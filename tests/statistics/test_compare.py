@@ -323,6 +323,7 @@ GOOD = np.zeros((4, 4, 4), np.uint8)
         (GOOD, [], {}, ValueError, "`reference` must hold at least one volume"),
         (GOOD, [GOOD, 3], {}, TypeError, r"`reference\[1\]` must be an array"),
         (GOOD, {"ab": []}, {}, ValueError, "`reference` must hold images of plane"),
+        (GOOD, {"xy": []}, {}, ValueError, "got no image of 'xy'"),
         ({"xy": [GOOD]}, GOOD, {}, ValueError, r"`generated\['xy'\]` must have 2 dimensions"),
         ({"xy": [GOOD[0]]}, {"xz": [GOOD[0]]}, {}, ValueError, "must show a plane that"),
         (GOOD, GOOD, {"max_lag": -1}, ValueError, "`max_lag` must be an integer of at least 0"),

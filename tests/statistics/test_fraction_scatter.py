@@ -147,7 +147,7 @@ def test_phase_that_is_absent_from_a_plane():
     ("images", "words"),
     [
         (np.zeros((4, 4, 4), np.uint8), "`images` must be Micrographs or a mapping"),
-        ({"xy": [np.zeros((8, 8), np.uint8)]}, "`images` must be Micrographs or a mapping"),
+        ({"xy": [np.zeros((8, 8), np.uint8)]}, "got no images of 'xz', 'yz': Micrographs.load"),
         ({p: np.zeros((2, 8, 8)) for p in PLANES}, "`images` must"),
     ],
 )

@@ -172,7 +172,7 @@ class Micrographs:
         labels: Labels,
         images_per_plane: int = 300,
         seed: int = 0,
-        planes: Sequence[str] = PLANES,
+        planes: str | Sequence[str] = PLANES,
         *,
         voxel_size: VoxelSize | None = None,
         phase_names: Sequence[str] | None = None,
@@ -188,7 +188,7 @@ class Micrographs:
             Upper bound; all slices are taken of a volume thinner than this.
         seed : int
             Decides which slices are taken.
-        planes : sequence of str
+        planes : str or sequence of str
             Which of ``"xy"``, ``"xz"``, ``"yz"`` to take; the others are borrowed.
         voxel_size : float or (dz, dy, dx), optional
             In metres.
@@ -464,9 +464,9 @@ def _refuse_different_phases(given: dict[str, list[np.ndarray]], n_phases: int) 
 def _plane_names(planes: Any, *, name: str) -> list[str]:
     """Return the names of some planes in their fixed order."""
     wanted = "hold one, two or three of 'xy', 'xz', 'yz'"
-    if isinstance(planes, str) or not isinstance(planes, Iterable):
+    if not isinstance(planes, Iterable):
         raise refuse_type(name, wanted, _checks.shown(planes))
-    planes = list(planes)
+    planes = [planes] if isinstance(planes, str) else list(planes)
     known = [plane for plane in PLANES if plane in planes]
     if not planes or len(known) != len(planes):
         raise refuse(name, wanted, _checks.shown(planes))

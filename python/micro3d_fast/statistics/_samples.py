@@ -294,7 +294,9 @@ def _image_sample(images: Mapping[str, Any], name: str, side: Any) -> ImageSampl
         if checked:
             found[plane] = checked
     if not found:
-        raise _checks.refuse(name, "hold images of plane 'xy', 'xz' or 'yz'", str(list(images)))
+        empty = [plane for plane in PLANES if images.get(plane) is not None]
+        got = f"no image of {', '.join(map(repr, empty))}" if empty else str(list(images))
+        raise _checks.refuse(name, "hold images of plane 'xy', 'xz' or 'yz'", got)
     own = tuple(plane for plane in getattr(side, "given", found) if plane in found)
     return ImageSample(found, known_voxel_size(side), own)
 

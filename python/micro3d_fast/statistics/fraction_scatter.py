@@ -223,9 +223,14 @@ def fraction_scatter(
     array([0.0075, 0.0075])
     """
     given = getattr(images, "images", images)
-    if not isinstance(given, Mapping) or any(len(given.get(plane, ())) == 0 for plane in PLANES):
-        wanted = "be Micrographs or a mapping of 'xy', 'xz' and 'yz' to images"
+    wanted = "be Micrographs or a mapping of 'xy', 'xz' and 'yz' to images"
+    if not isinstance(given, Mapping):
         raise _checks.refuse_type("images", wanted, type(images).__name__)
+    missing = [plane for plane in PLANES if len(given.get(plane, ())) == 0]
+    if missing:
+        hint = "Micrographs.load takes fewer planes, and borrows the others"
+        got = f"no images of {', '.join(map(repr, missing))}"
+        raise _checks.refuse_type("images", wanted, got, hint)
     planes = {
         plane: [_checks.as_labels(image, name="images", ndim=2) for image in given[plane]]
         for plane in PLANES
