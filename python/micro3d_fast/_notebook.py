@@ -19,6 +19,7 @@ from ._lengths import LengthUnit, length_unit, nice_length
 from ._palette import phase_colour
 from ._planes import AXIS_NAMES, IMAGE_AXES, NORMAL, PLANES
 from ._png import data_uri, label_png
+from ._spread import percent_error
 
 PICTURE_BYTES = 90_000  # of all pictures of one result, as text
 _WIDTH = 192  # of the longest image on the page, in pixels
@@ -307,9 +308,9 @@ def comparison_html(comparison: Any) -> str:
 
 def _errors(curves: Sequence[Any]) -> str:
     """Return the mean error of curves and, in brackets, that of real specimens."""
-    error = np.mean([curve.error for curve in curves])
-    real = np.mean([curve.scatter for curve in curves])
-    return f"{100 * error:.1f} %" + ("" if np.isnan(real) else f" ({100 * real:.1f} %)")
+    error = float(np.mean([curve.error for curve in curves]))
+    real = float(np.mean([curve.scatter for curve in curves]))
+    return percent_error(error, 1) + ("" if np.isnan(real) else f" ({percent_error(real, 1)})")
 
 
 def properties_html(

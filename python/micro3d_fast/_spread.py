@@ -1,11 +1,20 @@
 # SPDX-FileCopyrightText: 2026 the micro3d-fast developers
 # SPDX-License-Identifier: MIT
-"""A mean and its standard deviation as text."""
+"""Numbers as text: a mean and its standard deviation, relative errors."""
 
 from __future__ import annotations
 
 import math
 import re
+
+MOST = 10.0  # relative errors and ratios / 100 beyond which only that is said
+
+
+def percent_error(error: float, digits: int = 2) -> str:
+    """Return a relative error in percent: ``"–"`` if it is unknown, at most ``"> 1000 %"``."""
+    if math.isnan(error):
+        return "–"
+    return f"> {100 * MOST:.0f} %" if error > MOST else f"{100 * error:.{digits}f} %"
 
 
 def with_spread(mean: float, std: float, other: float = math.nan) -> str:

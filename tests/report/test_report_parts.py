@@ -167,10 +167,16 @@ def test_duration(seconds, words):
 
 
 @pytest.mark.parametrize(
-    ("value", "words"), [(1.42, "1.4 ×"), (0.5, "0.50 ×"), (250.0, "250 ×"), (np.inf, "∞")]
+    ("value", "words"),
+    [(1.42, "1.4 ×"), (0.5, "0.50 ×"), (250.0, "250 ×"), (9e4, "> 1000 ×"), (np.inf, "∞")],
 )
 def test_ratio(value, words):
     assert numbers.ratio(value) == words
+
+
+@pytest.mark.parametrize("value", [228.82, np.inf])
+def test_errors_beyond_all_bounds(value):
+    assert numbers.cell_text(value, "%") == "> 1000 %"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -191,7 +192,7 @@ def test_single_voxels_and_absent_phases():
     result = m3.compare(zero, one)
     assert [c.error for c in result.select("S2", plane="xy", direction="x")] == [np.inf, 1.0]
     assert all(math.isnan(c.floor) for c in result.curves)
-    assert "inf" in result.summary()
+    assert "S2 error > 1000 %" in result.summary()
     json.dumps(result.to_dict(), allow_nan=False)
     assert m3.compare(one, np.ones((9, 9, 9), np.uint8)).error("L") == 0
 
@@ -203,6 +204,15 @@ def test_a_phase_of_one_side_alone_is_named():
     assert "; in the generated alone: phase 2;" in m3.compare(three, two).summary()
     assert "; in the reference alone: phase 2;" in m3.compare(two, three).summary()
     assert " alone" not in m3.compare(three, three).summary()
+
+
+def test_errors_against_nothing_are_not_printed_in_full():
+    comparison = infinite_errors()
+    assert np.isinf(comparison.error("S2"))
+    assert comparison.summary().startswith("S2 error > 1000 % ")
+    assert "inf" not in str(comparison)
+    deviation = replace(comparison.verdict.worst, reference=0.1, ratio=22882.0)
+    assert "deviates more than 1000 × as much" in str(deviation)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .._spread import MOST, percent_error
+
 
 def is_number(value: Any) -> bool:
     """Return whether a value is a number and not a bool."""
@@ -24,9 +26,11 @@ def cell_text(value: Any, spec: str = "") -> str:
     if isinstance(value, float | np.floating):
         if np.isnan(value):
             return "–"
+        if spec == "%":
+            return _minus(percent(value))
         if np.isinf(value):
             return "∞" if value > 0 else "−∞"
-        return _minus(percent(value) if spec == "%" else format(float(value), spec or ".4g"))
+        return _minus(format(float(value), spec or ".4g"))
     if isinstance(value, int | np.integer):
         return _minus(format(int(value), spec if spec not in ("", "%") else "d"))
     if isinstance(value, Mapping):
@@ -39,8 +43,8 @@ def cell_text(value: Any, spec: str = "") -> str:
 def percent(value: Any) -> str:
     """Return a fraction as a percentage with about two figures: ``"3.1 %"``, ``"0.42 %"``."""
     value = 100.0 * float(value)
-    if not np.isfinite(value):
-        return "–" if np.isnan(value) else "∞"
+    if not value <= 100.0 * MOST:
+        return percent_error(value / 100.0)
     digits = 0 if abs(value) >= 99.5 else 1 if abs(value) >= 0.995 else 2
     return f"{value:.{digits}f} %"
 
@@ -51,6 +55,8 @@ def ratio(value: float | None) -> str:
         return "–"
     if np.isinf(value):
         return "∞"
+    if value > 100.0 * MOST:
+        return f"> {100 * MOST:.0f} ×"
     digits = 2 if value < 0.995 else 1 if value < 99.5 else 0
     return f"{value:.{digits}f} ×"
 

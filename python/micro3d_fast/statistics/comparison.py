@@ -14,6 +14,7 @@ import numpy as np
 from .. import _checks, _notebook
 from .._planes import AXIS_NAMES, PLANES
 from .._results import Result
+from .._spread import percent_error as _percent
 from .verdict import Verdict
 
 if TYPE_CHECKING:
@@ -252,11 +253,6 @@ class Comparison(Result):
         from .figures import plot_comparison
 
         return plot_comparison(self, function, **selection)
-
-
-def _percent(value: float) -> str:
-    """Return the value in percent; nan as a dash."""
-    return "–" if np.isnan(value) else f"{100 * value:.2f} %"
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -7,6 +7,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .._spread import MOST
+
 __all__ = ["OUTCOMES", "Deviation", "Verdict"]
 
 OUTCOMES = ("consistent", "doubtful", "different", "undecided")
@@ -77,7 +79,9 @@ class Deviation:
             if self.generated == 0:
                 return f"neither side shows {what}{where}"
             return f"the reference shows no {what}{where}, the generated side does"
-        times = f"{self.ratio:.2g}" if self.ratio < 10 else f"{min(self.ratio, 9999):.0f}"
+        times = f"{self.ratio:.2g}" if self.ratio < 10 else f"{self.ratio:.0f}"
+        if self.ratio > 100 * MOST:
+            times = f"more than {100 * MOST:.0f}"
         return (
             f"the {QUANTITIES[self.quantity]} of {self.phase_name}{where}{along} deviates "
             f"{times} × as much as that of real specimens"

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .._results import Result
+from .._spread import MOST, percent_error
 from ..homogenization import MaterialSet, PropertyScatter
 from ..homogenization.scatter import ScatteredProperty
 from ..micrographs import Micrographs
@@ -366,4 +367,6 @@ def _tests(quantities: PropertyScatter) -> tuple[TwoSample, ...]:
 
 
 def _percent(value: float) -> str:
-    return "–" if math.isnan(value) else f"{100 * value:.2g} %"
+    if math.isnan(value) or value > MOST:
+        return percent_error(value)
+    return f"{100 * value:.2g} %"
