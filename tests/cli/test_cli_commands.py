@@ -299,6 +299,19 @@ def test_reconstruct_reports_several_volumes(run, model, folder, tmp_path):
     assert record["microstructure"]["provenance"]["seed"] == 4
 
 
+def test_reconstruct_takes_the_details_of_the_images(run, model, tmp_path):
+    """The options of the images are given to every command."""
+    work = ["reconstruct", "--model", model, "--shape", 8, "--passes", 1, "--out"]
+    own = ["--voxel-size", "1e-6", "--phase-names", "pore,solid"]
+    assert run(*work, tmp_path / "v.tif", *own)[0] == 0
+    code, _, err = run(*work, tmp_path / "w.tif", "--voxel-size", "2e-6")
+    assert code == errors.BAD_INPUT
+    assert "--voxel-size must be that of --model, 1e-06,1e-06,1e-06, got 2e-06,2e-06,2e-06" in err
+    code, _, err = run(*work, tmp_path / "w.tif", "--phase-names", "void,solid")
+    assert code == errors.BAD_INPUT
+    assert "--phase-names must be those of --model, pore,solid, got void,solid" in err
+
+
 def test_check_reports_and_draws_the_segmentation(run, tmp_path):
     rng = np.random.default_rng(0)
     for plane in ("xy", "xz"):

@@ -4,17 +4,15 @@
 
 from __future__ import annotations
 
-import math
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from .._atomic import rescued
 from .errors import Stopped, fail, guarded, to_stderr, to_stdout
-from .files import IMAGES, OF_MODEL, MicrographOptions, check_output
+from .files import IMAGES, OF_MODEL, MicrographOptions, check_output, require_model_details
 from .options import (
     XY,
     XZ,
@@ -43,9 +41,6 @@ from .options import (
 )
 from .progress import CtrlC, Progress
 from .verdict import print_verdict
-
-if TYPE_CHECKING:
-    from ..diffusion import Model
 
 __all__ = ["calibrate"]
 
@@ -145,7 +140,7 @@ def calibrate(
     from ..diffusion.recipe import as_option
 
     loaded = diffusion.load_model(model)
-    _require_details(loaded, read_names(phase_names), read_voxel_size(voxel_size))
+    require_model_details(loaded, read_names(phase_names), read_voxel_size(voxel_size))
     directory = model_directory(model)
     if save and not Path(model).exists():
         fail(f"--model must be a directory where --save is given, got {model}")
@@ -200,21 +195,3 @@ def calibrate(
             note = [_ISLANDS]
     name = shlex.quote(str(out) if full and not save else model)
     to_stdout(f"Next: micro3d reconstruct --model {name} {found}--out volume.tif", *note)
-
-
-def _require_details(
-    model: Model, names: Sequence[str] | None, voxel_size: float | tuple[float, ...] | None
-) -> None:
-    """Refuse phase names and a voxel size that are not those of the model."""
-    if names is not None and tuple(names) != model.phase_names:
-        own = ",".join(model.phase_names)
-        fail(f"--phase-names must be those of --model, {own}, got {','.join(names)}")
-    if voxel_size is not None:
-        from .._checks import voxel_size3
-
-        given = voxel_size3(voxel_size)
-        pairs = zip(given, model.voxel_size, strict=True)
-        if not all(math.isclose(mine, own, rel_tol=1e-6) for mine, own in pairs):
-            own = ",".join(f"{size:g}" for size in model.voxel_size)
-            got = ",".join(f"{size:g}" for size in given)
-            fail(f"--voxel-size must be that of --model, {own}, got {got}")

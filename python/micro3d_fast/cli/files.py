@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from .errors import fail, to_stderr
 from .options import read_crop, read_phases, read_shape, read_threshold
 
 if TYPE_CHECKING:
+    from ..diffusion import Model
     from ..micrographs import Micrographs
     from ..microstructure import Microstructure
 
@@ -29,6 +31,7 @@ __all__ = [
     "VolumeDetails",
     "check_output",
     "load_volume",
+    "require_model_details",
 ]
 
 #: Arguments of the library and the options that set them, for `errors.guarded`.
@@ -226,3 +229,21 @@ def check_output(path: Path, *, folder: bool, option: str = "--out", voxels: int
             f"`{option}` may need up to {voxels / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free",
             stacklevel=2,
         )
+
+
+def require_model_details(
+    model: Model, names: Sequence[str] | None, voxel_size: float | tuple[float, ...] | None
+) -> None:
+    """Refuse phase names and a voxel size that are not those of the model."""
+    if names is not None and tuple(names) != model.phase_names:
+        own = ",".join(model.phase_names)
+        fail(f"--phase-names must be those of --model, {own}, got {','.join(names)}")
+    if voxel_size is not None:
+        from .._checks import voxel_size3
+
+        given = voxel_size3(voxel_size)
+        pairs = zip(given, model.voxel_size, strict=True)
+        if not all(math.isclose(mine, own, rel_tol=1e-6) for mine, own in pairs):
+            own = ",".join(f"{size:g}" for size in model.voxel_size)
+            got = ",".join(f"{size:g}" for size in given)
+            fail(f"--voxel-size must be that of --model, {own}, got {got}")

@@ -16,7 +16,14 @@ import typer
 from .._atomic import rescued
 from .._torchrun import torchrun_processes
 from .errors import Stopped, fail, guarded, to_stdout
-from .files import IMAGES, OF_MODEL, MicrographOptions, check_output, load_volume
+from .files import (
+    IMAGES,
+    OF_MODEL,
+    MicrographOptions,
+    check_output,
+    load_volume,
+    require_model_details,
+)
 from .options import (
     XY,
     XZ,
@@ -30,16 +37,20 @@ from .options import (
     Periodic,
     PerPlane,
     PhaseCount,
+    PhaseNames,
     Phases,
     RawShape,
     RawType,
     Seed,
     Threshold,
+    VoxelSize,
     read_coupling,
     read_fractions,
     read_harmonize,
+    read_names,
     read_periodic,
     read_shape,
+    read_voxel_size,
     read_window,
 )
 from .progress import CtrlC, Progress
@@ -168,6 +179,8 @@ def reconstruct(
     phases: Phases = None,
     threshold: Threshold = None,
     n_phases: PhaseCount = None,
+    phase_names: PhaseNames = None,
+    voxel_size: VoxelSize = None,
     raw_shape: RawShape = None,
     raw_type: RawType = None,
     array: ArrayName = None,
@@ -217,6 +230,7 @@ def reconstruct(
         from .. import diffusion
 
         loaded = diffusion.load_model(model)
+        require_model_details(loaded, read_names(phase_names), read_voxel_size(voxel_size))
         if fractions is None and count > 1 and sampler != "paper" and loaded.fraction_scatter:
             options["volume_fractions"] = "natural"
         micrographs = None
