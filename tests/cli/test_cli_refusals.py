@@ -38,11 +38,46 @@ from micro3d_fast.cli import errors, files
             ["train", "--out", "o", "--volume", "{}/v.tif", "--xy", "{}/xy-*.png"],
             "--volume must stand alone",
         ),
+        (
+            ["train", "--out", "o", "--xy", "{}/xy-*.png", "--threshold", "otzu"],
+            "--threshold must be numbers with commas between, otsu or multi-otsu, got 'otzu'",
+        ),
+        (
+            [
+                "train",
+                "--out",
+                "o",
+                "--xy",
+                "{}/xy-*.png",
+                "--threshold",
+                "9",
+                "--phases",
+                "0:0,1:0",
+            ],
+            "--phases must lead to at least two phases, got phase 0 alone",
+        ),
+        (
+            ["train", "--out", "{}/run", "--volume", "{}/v.tif", "--patch", "16", "--no-resume"],
+            "--out must be a directory without a run if --no-resume is given, got ",
+        ),
+        (
+            ["train", "--out", "{}/run", "--volume", "{}/v.tif", "--patch", "24"],
+            "patch was 16, now 24, batch_size was 2, now 32, the micrographs differ: ",
+        ),
+        (
+            ["train", "--out", "{}/run", "--volume", "{}/v.tif", "--patch", "24"],
+            ": give the same, or another --out for another run",
+        ),
+        (
+            ["train", "--out", "{}", "--volume", "{}/v.tif"],
+            "--out must be empty or hold a run, got ",
+        ),
         (["train", "--out", "o", "--volume", "{}/absent.tif"], "--volume must be an existing file"),
         (["train", "--out", "o", "--volume", "{}/v.tif", "--preset", "huge"], "--preset must be"),
         (
             ["train", "--out", "o", "--volume", "{}/v.tif", "--patch", "16", "--init", "nowhere"],
-            "--init must be a model directory or one of fibre-composite, separator, cathode, got",
+            "--init must be a model directory or one of universal, fibre-composite, separator, "
+            "cathode, got",
         ),
         (
             ["train", "--out", "o", "--volume", "{}/v.tif", "--patch", "64"],
@@ -194,6 +229,7 @@ from micro3d_fast.cli import errors, files
         (["demo", "--minutes", "0"], "--minutes must be positive, got 0"),
     ],
 )
+@pytest.mark.usefixtures("model")
 def test_bad_input_gets_one_sentence(run, monkeypatch, tmp_path, folder, arguments, words):
     monkeypatch.chdir(tmp_path)
     code, out, err = run(*[word.format(folder) for word in arguments])
@@ -203,6 +239,18 @@ def test_bad_input_gets_one_sentence(run, monkeypatch, tmp_path, folder, argumen
     assert words in last
     assert last.startswith("micro3d")
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--patch", "12"], ["--steps", "0"], ["--preset", "huge"], ["--device", "x"], ["--init", "x"]],
+)
+def test_train_refuses_its_options_before_it_reads_images(run, monkeypatch, tmp_path, wrong):
+    """The images do not exist, which would be said if they were looked for."""
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("train", "--out", "o", "--xy", "none-*.png", *wrong)
+    assert (code, err.count("\n")) == (errors.BAD_INPUT, 1)
+    assert wrong[0] in err
 
 
 def test_exit_codes_of_the_process(tmp_path):
@@ -291,7 +339,7 @@ def test_warnings_are_plain_lines(run, folder, tmp_path):
 
 def test_train_prints_the_check_of_a_volume(run, folder, tmp_path):
     code, _, err = run(
-        "train", "--volume", folder / "v.tif", "--out", tmp_path / "run", "--patch", 20
+        "train", "--volume", folder / "v.tif", "--out", tmp_path / "run", "--patch", 32
     )  # fmt: skip
     assert code == errors.BAD_INPUT  # the patch
     assert err.startswith(

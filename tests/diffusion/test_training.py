@@ -291,6 +291,21 @@ def test_other_run_in_out_is_refused(tmp_path, change, words):
         train(data, tmp_path, **{**arguments, **change})
 
 
+def test_a_folder_of_other_files_is_refused(tmp_path):
+    (tmp_path / "image.png").touch()
+    with pytest.raises(ValueError, match=r"`out` must be empty or hold a run, got .*image\.png"):
+        train(micrographs(), tmp_path, steps=1, **QUICK)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["image.png"]
+    (tmp_path / "image.png").rename(tmp_path / "train.log")
+    train(micrographs(), tmp_path, steps=1, **QUICK)
+
+
+def test_micrographs_of_one_phase_are_refused(tmp_path):
+    one = Micrographs.load({"xy": np.zeros((2, 24, 24), np.uint8)}, phases="labels")
+    with pytest.raises(ValueError, match="`micrographs` must show at least two phases, got 1"):
+        train(one, tmp_path, steps=1, **QUICK)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [

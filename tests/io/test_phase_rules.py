@@ -51,6 +51,11 @@ def test_multi_otsu():
     np.testing.assert_array_equal(got, truth)
 
 
+def test_a_map_to_one_phase_is_refused():
+    with pytest.raises(ValueError, match="`phases` must lead to at least two phases, got phase 0"):
+        Micrographs.load({"xy": np.zeros((4, 4))}, phases={0: 0, 1: 0})
+
+
 def test_check_says_which_threshold_was_used():
     grey = np.where(LABELS[:6] == 1, 180, 60).astype(np.uint8)
     got = Micrographs.load({"xy": grey}, threshold="otsu")

@@ -36,6 +36,7 @@ __all__ = [
 BAD_INPUT, FAILED, DEVIATES, INTERRUPTED = 2, 1, 3, 130
 
 _MAPPING = re.compile(r"\{([\d.]+: \d+(?:, [\d.]+: \d+)*)\}")
+_FALSE = re.compile(r"--([\w-]+) is False\b")
 _NONE = re.compile(r"(--[\w-]+ must be) None\b")
 
 Rename = Callable[[str], str]
@@ -161,6 +162,7 @@ def options_of(command: Callable[..., None]) -> dict[str, str]:
 
 
 def _as_typed(message: str) -> str:
-    """Write mappings and None as they are typed in options: ``0:0,255:1``, "left out"."""
+    """Write mappings, None and False as they are typed: ``0:0,255:1``, "left out", ``--no-x``."""
     message = _MAPPING.sub(lambda found: found[1].replace(" ", ""), message)
+    message = _FALSE.sub(r"--no-\1 is given", message)
     return _NONE.sub(r"\1 left out", message)

@@ -217,7 +217,11 @@ def read_threshold(text: str | None) -> float | list[float] | str | None:
     """Return a number, a list of numbers, or the name of a method."""
     if text is None or text in ("otsu", "multi-otsu"):
         return text
-    numbers = read_numbers(text, "--threshold")
+    try:
+        numbers = [float(item) for item in text.split(",")]
+    except ValueError:
+        wanted = "numbers with commas between, otsu or multi-otsu"
+        fail(f"--threshold must be {wanted}, got {text!r}")
     return numbers[0] if len(numbers) == 1 else numbers
 
 

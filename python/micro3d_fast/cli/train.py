@@ -139,9 +139,23 @@ def train(
     """
     images = MicrographOptions.of(locals())
     with joined(device) as (own_device, first):
+        options: dict[str, Any] = {
+            "preset": preset,
+            "patch": patch,
+            "steps": steps,
+            "batch_size": batch_size,
+            "accumulate": accumulate,
+            "learning_rate": learning_rate,
+            "init": init,
+            "precision": precision,
+            "fraction_condition": fraction_condition,
+            "device": own_device,
+            "seed": seed,
+        }
         with together():
             if first:
                 check_output(out, folder=True)
+                _check_before_images(out, options)
         micrographs = images.load(
             phase_names=read_names(phase_names), voxel_size=read_voxel_size(voxel_size), seed=seed
         )
@@ -152,25 +166,16 @@ def train(
         if volume is not None:  # of files, loading them has warned
             for warning in report.warnings:
                 to_stderr(f"warning: {warning}")
-        model = _train(
-            micrographs,
-            out,
-            preset=preset,
-            patch=patch,
-            steps=steps,
-            batch_size=batch_size,
-            accumulate=accumulate,
-            learning_rate=learning_rate,
-            init=init,
-            precision=precision,
-            fraction_condition=fraction_condition,
-            device=own_device,
-            seed=seed,
-            resume=resume,
-        )
+        model = _train(micrographs, out, resume=resume, **options)
         print(model)
         print_training(model)
         _print_next(out)
+
+
+def _check_before_images(out: Path, options: dict[str, Any]) -> None:
+    from ..diffusion.training.train import check_options
+
+    check_options(out, **options)
 
 
 def _print_next(out: Path) -> None:

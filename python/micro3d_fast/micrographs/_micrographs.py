@@ -154,6 +154,8 @@ class Micrographs:
         planes = _plane_names(list(images), name="images")
         found = {plane: gather(images[plane], plane) for plane in planes}
         given, count, segmentation = label_images(found, phases, threshold, n_phases)
+        if isinstance(phases, Mapping) and count < 2:
+            raise refuse("phases", "lead to at least two phases", "phase 0 alone")
         names = phase_names_for(count, phase_names)
         if len(names) != count:
             wanted = f"hold one name for each of {count} phases"

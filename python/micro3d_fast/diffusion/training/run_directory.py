@@ -39,6 +39,8 @@ HISTORY = "history.csv"
 VERDICTS = "verdicts.csv"
 
 
+_LOGS = (".err", ".log", ".out", ".txt")  # of a run that is about to begin
+
 # Settings with which a run may go on otherwise than it began.
 _FREE = ("steps", "precision")
 
@@ -86,6 +88,17 @@ class Writer:
         self.wait()
 
 
+def require_own(out: Path) -> None:
+    """Refuse a directory without a run that holds files which are neither hidden nor logs."""
+    if not out.is_dir() or (out / SETTINGS).exists():
+        return
+    own = {CHECKPOINT, HISTORY, VERDICTS, "model", "samples"}
+    for entry in out.iterdir():
+        if entry.name not in own and not entry.name.startswith(".") and entry.suffix not in _LOGS:
+            wanted = "be empty or hold a run"
+            raise _checks.refuse("out", wanted, f"{out}, which holds other files: {entry.name}")
+
+
 class RunDirectory:
     """The files of a run in ``out``."""
 
@@ -107,6 +120,7 @@ class RunDirectory:
         """Refuse a directory with a run on other data or settings, or with any if not resuming."""
         file = self.out / SETTINGS
         if not file.exists():
+            require_own(self.out)
             return
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
@@ -136,10 +150,11 @@ class RunDirectory:
                 if k == "data"
                 else f"{k} was {brief(found.get(k))}, now {brief(settings[k])}"
                 for k in other
+                if k not in _FREE
             )
             raise ResumeError(
                 f"`out` must hold a run of the same data and settings, got {self.out}, "
-                f"where {changes}"
+                f"where {changes}: give the same, or another `out` for another run"
             )
 
     def create(self, settings: dict[str, Any]) -> None:

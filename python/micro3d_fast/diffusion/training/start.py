@@ -40,6 +40,7 @@ def starting_model(init: Any) -> Model | None:
         model = load_model(directory)
     except FileNotFoundError as error:
         message = str(error).replace("`path_or_bundled_name`", "`init`")
+        message = message.replace(", ".join(BUNDLED), ", ".join((UNIVERSAL, *BUNDLED)))
         raise FileNotFoundError(message) from None
     return replace(model, details={**model.details, "source": source})
 

@@ -14,6 +14,7 @@ import contextlib
 import copy
 import dataclasses
 import functools
+import inspect
 import json
 import math
 import time
@@ -33,7 +34,7 @@ from .judgement import outcome_of, poor, recent_losses, verdict_record
 from .learner import DivergedError, Learner, State
 from .options import TrainingOptions
 from .pictures import draw_samples, judge_samples, save_samples
-from .run_directory import Progress, RunDirectory, Writer
+from .run_directory import Progress, RunDirectory, Writer, require_own
 from .sample_errors import GOOD_RATIO, sample_ratio
 from .shift import material_shift
 from .start import require_network, starting_model
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from ...statistics import Verdict
     from .teacher import Teacher
 
-__all__ = ["fine_tune", "train"]
+__all__ = ["check_options", "fine_tune", "train"]
 
 SAVE_SECONDS = 60.0  # between checkpoints at most
 
@@ -207,15 +208,13 @@ def train(
     arguments = dict(locals())  # by name; first statement
     if not hasattr(micrographs, "sample") or not hasattr(micrographs, "fingerprint"):
         raise _checks.refuse_type("micrographs", "be a Micrographs", type(micrographs).__name__)
-    group = arguments["group"] = current_group()
-    arguments["init"] = starting_model(init)
+    if micrographs.n_phases < 2:
+        raise _checks.refuse("micrographs", "show at least two phases", str(micrographs.n_phases))
     arguments["mirrored"] = micrographs.mirrored
     if shift is None:
         arguments["shift"] = functools.partial(material_shift, micrographs)
-    fields = TrainingOptions.__dataclass_fields__
-    options = TrainingOptions(**{name: arguments[name] for name in fields if name in arguments})
-    if options.init is not None:
-        require_network(options.init, options.preset)
+    options = _checked_options(arguments)
+    group = options.group
     if micrographs.min_side < options.patch:
         wanted = f"be at most {micrographs.min_side}, the shortest side of the images"
         raise _checks.refuse("patch", wanted, str(options.patch))
@@ -307,6 +306,23 @@ def fine_tune(
     )
     _run(micrographs, out, options, True, callback)
     return load_model(Path(out) / "model")
+
+
+def check_options(out: str | Path, **options: Any) -> None:
+    """Refuse arguments of `train` that no micrographs would make right."""
+    require_own(Path(out))
+    parameters = inspect.signature(train).parameters.items()
+    _checked_options({name: parameter.default for name, parameter in parameters} | options)
+
+
+def _checked_options(arguments: dict[str, Any]) -> TrainingOptions:
+    """Return the options among the arguments of `train`, checked."""
+    arguments |= {"group": current_group(), "init": starting_model(arguments["init"])}
+    fields = TrainingOptions.__dataclass_fields__
+    options = TrainingOptions(**{name: arguments[name] for name in fields if name in arguments})
+    if options.init is not None:
+        require_network(options.init, options.preset)
+    return options
 
 
 def _run_until_good(
