@@ -227,6 +227,7 @@ def test_direction_is_a_line_of_the_map(labels, periodic):
 
 
 GOOD = np.zeros((4, 4, 4), dtype=np.uint8)
+BARS = np.arange(64).reshape(4, 4, 4) % 2
 
 
 @pytest.mark.parametrize(
@@ -259,6 +260,11 @@ GOOD = np.zeros((4, 4, 4), dtype=np.uint8)
         (lambda: m3.two_point_radial(GOOD, 0, max_lag=4), ValueError, "`max_lag` must be"),
         (lambda: m3.two_point_radial(GOOD, 0, voxel_size=0), ValueError, "`voxel_size` must be"),
         (lambda: m3.volume_fractions(GOOD, mask=GOOD), ValueError, "`mask` must leave"),
+        (
+            lambda: m3.volume_fractions(m3.Micrographs.from_volume(BARS)),
+            TypeError,
+            r"got Micrographs: call its own method, `micrographs.volume_fractions\(\)`",
+        ),
         (lambda: m3.euler_number(GOOD, 0, mask=GOOD), ValueError, "`mask` must leave"),
         (lambda: m3.two_point_map(GOOD, 0, mask=GOOD + 2), ValueError, "`mask` must be bool or"),
     ],

@@ -90,6 +90,10 @@ def volume_fractions(labels: Labels, *, mask: Labels | None = None) -> np.ndarra
     >>> volume_fractions(np.array([[0, 2], [2, 2]]))
     array([0.25, 0.  , 0.75])
     """
+    if callable(getattr(labels, "volume_fractions", None)):  # Micrographs
+        wanted = "be an array of bool or integers 0 ... 255, or a Microstructure"
+        hint = "call its own method, `micrographs.volume_fractions()`"
+        raise _checks.refuse_type("labels", wanted, type(labels).__name__, hint)
     volume = LabelVolume.of(labels, mask, on_device=True, by_blocks=True)
     n = volume.phase_count()
     if volume.mask is None:
