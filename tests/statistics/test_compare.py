@@ -206,6 +206,13 @@ def test_a_phase_of_one_side_alone_is_named():
     assert " alone" not in m3.compare(three, three).summary()
 
 
+def test_a_side_without_a_voxel_size_is_said():
+    made = m3.Microstructure(texture((12, 13, 14)), 1e-6)
+    text = str(m3.compare(made, made.labels, splits=1, bootstrap=1))
+    assert " against 1 volume of 12 × 13 × 14 without a voxel size, so compared in voxels" in text
+    assert "without" not in str(m3.compare(made, made, splits=1, bootstrap=1))
+
+
 def test_errors_against_nothing_are_not_printed_in_full():
     comparison = infinite_errors()
     assert np.isinf(comparison.error("S2"))

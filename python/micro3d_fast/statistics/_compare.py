@@ -145,6 +145,11 @@ def compare(
             "are compared at their common distances",
             stacklevel=2,
         )
+    unsized = " without a voxel size, so compared in voxels"
+    note, note_ref = (
+        unsized if mine is None and other is not None else ""
+        for mine, other in ((ours.voxel, theirs.voxel), (theirs.voxel, ours.voxel))
+    )
     pairs = {place: _counts(ours, theirs, scale, place, request) for place in places}
     names = tuple(names[p] if p < len(names) else f"phase {p}" for p in range(count))
     laws: dict[Place, _AxisLaw] = {}
@@ -159,8 +164,8 @@ def compare(
     ]
     return Comparison(
         curves=tuple(sorted(found, key=lambda c: (c.phase, PLANES.index(c.plane)))),
-        generated=ours.text,
-        reference=theirs.text,
+        generated=ours.text + note,
+        reference=theirs.text + note_ref,
         units={plane: pair[1].unit_text for (plane, _), pair in pairs.items()},
         fractions_generated=ours.fractions(count),
         fractions_reference=theirs.fractions(count),
