@@ -63,6 +63,7 @@ def test_characterization(tmp_path):
     for words in ("Correlation lengths", "Clusters, and the share", "Chord-length densities"):
         assert words in text
     assert "over all directions" in text
+    assert "opposite faces of the volume are not joined" in text
 
 
 def test_characterization_of_one_layer_and_of_one_phase():
@@ -174,6 +175,7 @@ def test_connectivity_beside_micrographs_and_volumes(tmp_path):
         assert beside[5] == particles
         assert beside[7] == "2 ± 0"
         assert Page(page.read_text(encoding="utf-8")).balanced
+        assert "Opposite faces are not joined" in section["parts"][0]["caption"]
     page = write_report(tmp_path, microstructure=volume)
     assert "Particles" not in Page(page.read_text(encoding="utf-8")).text
 

@@ -48,6 +48,8 @@ class Measured(Result):
         S2 over all directions, in bins as wide as the smallest voxel size.
     descriptors : dict of phase to Descriptors
         Correlation lengths, chords, surface, percolation, local fractions.
+    periodic : bool
+        Whether opposite faces were joined.
     """
 
     phases: tuple[int, ...]
@@ -60,6 +62,7 @@ class Measured(Result):
     radial: dict[int, statistics.RadialCorrelation]
     descriptors: dict[int, Descriptors]
     unit: LengthUnit
+    periodic: bool = False
 
     def spacing(self, axis: str) -> float:
         """Return the voxel size along an axis."""
@@ -136,6 +139,7 @@ def measure(
             for phase in present
         },
         unit=length_unit(volume.voxel_size, max(edges)),
+        periodic=periodic,
     )
 
 
@@ -158,9 +162,11 @@ def _lags(volume: Microstructure, max_lag: int | None) -> dict[str, int]:
 def sections(measured: Measured) -> list[Section]:
     """Return the curves and lengths as sections of a report."""
     figures = [_figure(measured, phase) for phase in measured.phases]
+    joined = "are joined (--periodic)" if measured.periodic else "are not joined"
+    lead = f"{_LEAD}; opposite faces of the volume {joined}."
     return [
         Section("Two-point correlation and lineal path", figures, anchor="curves-of-volume"),
-        Section("Lengths, surface, connectivity", _tables(measured), _LEAD, anchor="descriptors"),
+        Section("Lengths, surface, connectivity", _tables(measured), lead, anchor="descriptors"),
         Section(
             "Chords and local fractions",
             [_chord_figure(measured), _local_figure(measured)],
@@ -172,7 +178,7 @@ def sections(measured: Measured) -> list[Section]:
 _LEAD = (
     "A correlation length is the lag at which the scaled autocovariance (S₂ − φ²)/(φ − φ²) falls "
     "to 1/e; a mean chord is that of all straight runs through the phase, corrected for those cut "
-    "by the faces of the volume. Clusters consist of voxels that share faces."
+    "by the faces of the volume. Clusters consist of voxels that share faces"
 )
 
 
