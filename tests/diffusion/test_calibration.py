@@ -4,6 +4,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import micro3d_fast as m3
 from _tilted import tilted
 from _toy import tiny_model
 from micro3d_fast._planes import IMAGE_AXES
+from micro3d_fast.calibration._fractions import fractions_doubt
 from micro3d_fast.calibration._loop import deviation
 from micro3d_fast.calibration._surface import (
     Trial,
@@ -491,6 +493,47 @@ def test_a_damaged_record_of_it_is_refused(tmp_path, wrong):
     file.write_text(json.dumps({**record, "harmonize": json.loads(wrong)}))
     with pytest.raises(ValueError, match="failed: `harmonize` must be one number per step"):
         m3.load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "own", "words"),
+    [
+        ((0.43, 0.57), (0.57, 0.43), "where the model has 0.57, 0.43: are the phases swapped?"),
+        ((0.6, 0.4), (0.75, 0.25), "of the same material, and segmented alike?"),
+        ((0.35, 0.15, 0.5), (0.5, 0.35, 0.15), "are the phases swapped?"),
+        ((0.57, 0.43), (0.60, 0.40), None),
+        ((0.55, 0.35, 0.1), (0.5, 0.38, 0.12), None),
+    ],
+)
+def test_fractions_far_from_those_of_the_model_are_doubted(given, own, words):
+    images = m3.Micrographs.from_volume(m3.synthetic.level_cut((64,) * 3, given, 3.0, 5), 20)
+    model = m3.Micrographs.from_volume(m3.synthetic.level_cut((64,) * 3, own, 3.0, 6), 20)
+    law = m3.statistics.fraction_scatter(model)
+    trained = SimpleNamespace(volume_fractions=own, fraction_scatter=law, patch=64)
+    found = fractions_doubt(images, trained)
+    assert found is None if words is None else words in found
+
+
+def test_halves_of_a_heterogeneous_tomogram_are_not_doubted():
+    """A fraction that drifts along z by .1, in structure of a tenth of its height."""
+    drift = np.linspace(0.35, 0.45, 96)[:, None, None]
+    noise = m3.synthetic.level_cut((96, 64, 64), np.full(50, 0.02), 5.0, 3).labels
+    labels = (noise < 50 * drift).astype(np.uint8)
+    low, high = (m3.Micrographs.from_volume(half, 30) for half in (labels[:48], labels[48:]))
+    for a, b in ((low, high), (high, low)):
+        model = SimpleNamespace(
+            volume_fractions=a.volume_fractions(),
+            fraction_scatter=m3.statistics.fraction_scatter(a),
+            patch=48,
+        )
+        assert fractions_doubt(b, model) is None
+
+
+def test_calibrate_warns_of_other_fractions():
+    labels = m3.synthetic.level_cut((24, 24, 24), (0.9, 0.1), (2, 2, 2), 1)
+    images = m3.Micrographs.from_volume(labels, images_per_plane=8, seed=0)
+    with pytest.warns(UserWarning, match="`micrographs` have the volume fractions 0.*swapped"):
+        m3.calibrate(tiny_model(fractions=(0.1, 0.9)), images, volume_shape=16, volumes=1)
 
 
 def test_micrographs_of_another_scale_or_of_other_phases_are_refused(micrographs):

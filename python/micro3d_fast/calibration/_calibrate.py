@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import math
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from ..diffusion.volumes import Options
 from ..micrographs import Micrographs
 from ..microstructure import phase_names_for
 from ..statistics import Verdict
+from ._fractions import fractions_doubt
 from ._loop import Round, close_loop
 from ._surface import FAR, Trial, enough_volumes, island_rates
 from ._volumes import Volumes, with_trial
@@ -184,6 +186,12 @@ def calibrate(
     -------
     Calibration
 
+    Warns
+    -----
+    UserWarning
+        The volume fractions of the micrographs are so far from the model's that the phases seem
+        swapped, the threshold or the material another.
+
     Raises
     ------
     ValueError, TypeError
@@ -213,6 +221,8 @@ def calibrate(
     if out is not None and not full:
         raise _checks.refuse("out", 'be None unless `effort` is "full"', repr(str(out)))
     _check_micrographs(micrographs, model)
+    if (doubt := fractions_doubt(micrographs, model)) is not None:
+        warnings.warn(doubt, stacklevel=2)
     if model.agreement is None and model.harmonize is None:  # of a former version
         model = replace(model, agreement=default_agreement(model.schedule))
     model = replace(model, island_rates=island_rates(micrographs))
