@@ -50,7 +50,7 @@ def save_samples(
     path: Path, samples: dict[str, list[np.ndarray]], micrographs: Micrographs
 ) -> None:
     """Save the samples of each plane above crops of the micrographs."""
-    rows = {}
+    rows: dict[str, list[np.ndarray]] = {}
     rng = np.random.default_rng(0)
     for plane in PLANES:
         made, images = samples[plane], micrographs.images[plane]
