@@ -32,7 +32,9 @@ __all__ = ["view"]
 Out = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="The page, ending in .html; default: that of the volume with -view."
+        metavar="FILE",
+        help="The page, ending in .html; default: in the current folder, named after the "
+        "volume, such as volume-view.html.",
     ),
 ]
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")]
