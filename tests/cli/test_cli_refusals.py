@@ -23,6 +23,7 @@ from micro3d_fast.cli import errors, files
         (["train", "--out", "o", "--steps", "x"], "Invalid value for '--steps'"),
         (["train", "--out", "o", "--nonsense", "1"], "No such option: --nonsense"),
         (["nonsense"], "No such command 'nonsense'"),
+        (["compare", "a.tif", "b.tif"], "micro3d report VOLUME --reference OTHER --out DIR comp"),
         (["train", "--out", "o", "--xy", "{}/none-*.png"], "no file matches"),
         (["train", "--out", "o", "--xy", ""], "--xy must be a path, got an empty string"),
         (

@@ -106,6 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = " ".join(message().split())
         if "unexpected extra argument" in text:  # of a pattern that the shell has expanded
             text += "; quote patterns, such as --xy 'xy/*.png'"
+        if "No such command 'compare'" in text:
+            text += " micro3d report VOLUME --reference OTHER --out DIR compares two volumes."
         to_stderr(f"{where}: {text} (see {where} --help)")
         return int(getattr(error, "exit_code", BAD_INPUT))
     return code if isinstance(code, int) else 0
