@@ -144,7 +144,20 @@ def voxel_size_of_model(found: Sequence[float], own: Sequence[float], *, name: s
     """Refuse another voxel size than the model's, where both are known."""
     in_voxels = (1.0, 1.0, 1.0) in (tuple(found), tuple(own))
     if not in_voxels and not np.allclose(found, own, rtol=1e-3, atol=0.0):
-        raise refuse(name, f"have the voxel size of the model, {own}", str(found))
+        wanted = f"have the voxel size of the model, {tuple(own)}"
+        hint = "resample to it, or give the voxel size 1 to count in voxels whatever their size"
+        raise refuse(name, wanted, str(tuple(found)), hint)
+
+
+def phase_names_of_model(
+    found: Sequence[str], own: Sequence[str], *, name: str, of: str = "the model"
+) -> None:
+    """Refuse other phase names than the model's, where both have names of their own."""
+    unnamed = tuple(f"phase {label}" for label in range(len(own)))
+    if len({tuple(found), tuple(own)} - {unnamed}) > 1:
+        wanted = f"have the phases of {of}, {', '.join(own)}"
+        hint = "rename or relabel the phases of one side"
+        raise refuse(name, wanted, ", ".join(found), hint)
 
 
 def boolean(value: Any, *, name: str) -> bool:

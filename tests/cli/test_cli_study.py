@@ -51,6 +51,18 @@ def test_refusals_name_the_options(run, folder, model, tmp_path):
         assert message in err, (words, err)
 
 
+def test_another_voxel_size_is_refused_before_the_volume_is_read(run, model, tmp_path):
+    work = ["study", "--model", model, "--volume", "none.tif", "--out", tmp_path / "s"]
+    code, _, err = run(*work, "--voxel-size", "2e-6")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--voxel-size must have the voxel size of the model, (1e-06, 1e-06, 1e-06), got" in err
+    assert "resample to it, or give the voxel size 1 to count in voxels" in err
+    code, _, err = run(*work, "--phase-names", "void,solid")
+    assert "--phase-names must have the phases of the model, pore, solid, got void, solid" in err
+    code, _, err = run(*work, "--voxel-size", "1", "--phase-names", "pore,solid")
+    assert "--volume must be an existing file" in err
+
+
 def test_a_grey_volume_is_segmented(run, folder, model, tmp_path, monkeypatch):
     """It was taken as it is, with a phase for each grey value."""
     labels = m3.io.load(folder / "v.tif").labels

@@ -80,6 +80,23 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.parametrize("workers", [None, 2])
+def test_a_script_without_guard_gets_one_sentence(model, truth, tmp_path, workers):
+    model.save(tmp_path / "model")
+    truth.save(tmp_path / "truth.npz")
+    (tmp_path / "script.py").write_text(
+        "import micro3d_fast as m3\n"
+        f"m3.study('model', 'truth.npz', 'out', count=1, volume_shape=16, passes=3, device='cpu', "
+        f"workers={workers})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("Traceback") == 1  # none of the workers
+    assert 'must do so under `if __name__ == "__main__":`, or with workers=1' in done.stderr
+
+
 @pytest.mark.slow
 def test_a_study_killed_again_and_again_ends_with_the_same_numbers(
     model, truth, run_study, tmp_path

@@ -183,6 +183,14 @@ def test_refusals_name_the_argument(run_study, model, truth, tmp_path):
     for options, message in (
         ({"second": None}, "`truth` must be a volume or a Micrographs, to compare with, got None"),
         ({"second": three}, "`truth` must have the 2 phases of the model, got 3"),
+        (
+            {"second": dataclasses.replace(truth, phase_names=("b", "a"))},
+            "`truth` must have the phases of the model, a, b, got b, a: rename or relabel",
+        ),
+        (
+            {"second": dataclasses.replace(truth, voxel_size=(2e-6,) * 3)},
+            "`truth` must have the voxel size of the model, .*: resample to it, or give",
+        ),
         ({"second": truth[:8]}, "`truth` must be at least as large as the volumes"),
         ({"count": 0}, "`count` must be"),
         ({"gamma": 0.5}, "`gamma` must be a sequence: the values of a grid, got"),

@@ -23,7 +23,6 @@ from ..diffusion.reconstruction import Reconstruction
 from ..diffusion.settings import CouplingTable, default_agreement, rows_text
 from ..diffusion.volumes import Options
 from ..micrographs import Micrographs
-from ..microstructure import phase_names_for
 from ..statistics import Verdict
 from ._fractions import fractions_doubt
 from ._loop import Round, close_loop
@@ -270,10 +269,7 @@ def _check_micrographs(micrographs: Any, model: Model) -> None:
     if micrographs.n_phases != model.n_phases:
         wanted = f"have the {model.n_phases} phases of the model"
         raise _checks.refuse("micrographs", wanted, str(micrographs.n_phases))
-    unnamed = phase_names_for(model.n_phases, None)
-    if len({model.phase_names, micrographs.phase_names} - {unnamed}) > 1:
-        wanted = f"have the phases of the model, {', '.join(model.phase_names)}"
-        raise _checks.refuse("micrographs", wanted, ", ".join(micrographs.phase_names))
+    _checks.phase_names_of_model(micrographs.phase_names, model.phase_names, name="micrographs")
     _checks.voxel_size_of_model(micrographs.voxel_size, model.voxel_size, name="micrographs")
     for plane, images in micrographs.images.items():
         for phase, name in enumerate(model.phase_names):

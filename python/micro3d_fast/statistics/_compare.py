@@ -374,10 +374,8 @@ def _raw_fractions(side: Any, count: int) -> np.ndarray | None:
 def _common_names(generated: Any, reference: Any) -> tuple[str, ...]:
     """Return the phase names of the sides that have them; refuse sides that differ."""
     ours, theirs = _phase_names(generated), _phase_names(reference)
-    if ours and theirs and ours != theirs:
-        wanted = f"have the phases of `reference`, {', '.join(theirs)}"
-        hint = "rename or relabel the phases of one side"
-        raise _checks.refuse("generated", wanted, ", ".join(ours), hint)
+    if ours and theirs:
+        _checks.phase_names_of_model(ours, theirs, name="generated", of="`reference`")
     return theirs or ours
 
 

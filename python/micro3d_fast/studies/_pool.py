@@ -31,7 +31,16 @@ from ._tasks import Outcome, run_task
 
 ATTEMPTS = 3  # of a task whose worker died
 _MARGIN = 1.2  # memory of a further worker over the largest seen
+_UNGUARDED = (
+    "workers of the study end as they start: a script that calls study must do so under "
+    '`if __name__ == "__main__":`, or with workers=1'
+)
 _TICK = 0.2  # seconds between two looks at Ctrl-C
+
+
+def imports_a_script() -> bool:
+    """Return whether this process has just been started and still imports the calling script."""
+    return bool(getattr(multiprocessing.current_process(), "_inheriting", False))
 
 
 def usable_cores() -> int:
@@ -112,10 +121,7 @@ class LocalPool:
         except BrokenProcessPool:
             self._broken += 1
             if self._broken == ATTEMPTS:
-                raise RuntimeError(
-                    "workers of the study end as they start: a script that calls study must do so "
-                    'under `if __name__ == "__main__":`, or with workers=1'
-                ) from None
+                raise RuntimeError(_UNGUARDED) from None
             return
         self._broken = 0
         self._busy[future] = (worker, waiting.popleft())
@@ -153,7 +159,10 @@ class LocalPool:
         self.threads = 1
         on_cpu = self.plan.device is None or self.plan.device.startswith("cpu")
         if with_network and on_cpu and self.cores > 1 and not _has_gpu(self.plan):
-            worker = _Worker(self.cores)
+            try:
+                worker = _Worker(self.cores)
+            except BrokenProcessPool:
+                raise RuntimeError(_UNGUARDED) from None
             try:
                 self.rates = worker.call(_pass_rates, str(self.plan.folder), self.cores)
             finally:

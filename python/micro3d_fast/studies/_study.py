@@ -138,7 +138,8 @@ def study(
         Address of a Dask scheduler, such as ``"tcp://host:8786"``; default: processes on this
         machine.  Workers should have one thread each (``dask worker --nthreads 1``).
     workers : int, optional
-        Most processes on this machine; 1 works in this process.  Default: measured.
+        Most processes on this machine; 1 works in this process.  Default: measured.  Other
+        processes import the calling script: call this under ``if __name__ == "__main__":`` there.
     device : str, optional
         ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; default: CUDA if it is available.
     training : mapping, optional
@@ -176,8 +177,6 @@ def study(
     tests call a difference significant somewhat too often.  Real blocks are never periodic: leave
     ``periodic`` out where properties are compared.
 
-    Worker processes import the calling script: call this under ``if __name__ == "__main__":``.
-
     Examples
     --------
     >>> found = study("separator", "tomogram.tif", "study/", count=50)  # doctest: +SKIP
@@ -195,6 +194,8 @@ def study(
         None if device is None else str(device), dict(options),
     )  # fmt: skip
     _checks.callback(callback)
+    if scheduler is None and _pool.imports_a_script():  # which calls study, again
+        raise SystemExit(1)  # the process that started this one says why
     if workers is not None:
         workers = _checks.integer(workers, name="workers", minimum=1)
     with following(progress, "study", on=str(device or "")) as bar:
@@ -428,9 +429,11 @@ def _like_model(
         if owner is not None and owner.n_phases != model.n_phases:
             wanted = f"have the {model.n_phases} phases of the model"
             raise _checks.refuse(name, wanted, str(owner.n_phases))
+        if owner is not None:
+            _checks.phase_names_of_model(owner.phase_names, model.phase_names, name=name)
+            _checks.voxel_size_of_model(owner.voxel_size, model.voxel_size, name=name)
     if truth is None:
         return None
-    _checks.voxel_size_of_model(truth.voxel_size, model.voxel_size, name="truth")
     return Microstructure(truth.labels, voxel_size=model.voxel_size, phase_names=model.phase_names)
 
 
