@@ -52,6 +52,20 @@ class Judged:
     reference_share: float  # of the variance that is the reference's
 
 
+@dataclass(frozen=True)
+class _Evidence:
+    """How much both sides show."""
+
+    voxels: int  # of the generated side
+    parts: float  # independent parts of the material that it shows
+    absent: set[int]  # phases that neither side has
+    constant: str | None  # a sentence where no phase varies on either side
+    independent: dict[str, float]  # images of the reference, by plane
+    dependent: list[str]  # sentences on planes whose images depend on each other
+    freedom: float  # of the law
+    of_volume: bool  # the reference
+
+
 def judge(
     generated: Sample,
     material: Material,
@@ -104,17 +118,17 @@ def judge(
     parts = (real - real**2)[shown] / np.maximum(specimen[shown], 1e-300)
     freedom = float(np.median([law.freedom for law in laws.values()]))
     absent = {p for p, a, b in zip(material.phases, made, real, strict=True) if a == b == 0}
-    return _verdict(
-        judged,
-        independent,
-        dependent,
-        freedom,
-        generated.voxels,
-        float(parts.min(initial=np.inf)),
-        absent,
-        _nothing_varies(made, real, [names[p] for p in material.phases]),
-        material.of_volume,
+    evidence = _Evidence(
+        voxels=generated.voxels,
+        parts=float(parts.min(initial=np.inf)),
+        absent=absent,
+        constant=_nothing_varies(made, real, [names[p] for p in material.phases]),
+        independent=independent,
+        dependent=dependent,
+        freedom=freedom,
+        of_volume=material.of_volume,
     )
+    return _verdict(judged, evidence)
 
 
 def _judge_axis(
@@ -247,22 +261,8 @@ def _ratio(a: float, b: float) -> float:
     return a / b if b > 0 else math.inf if a > 0 else 0.0
 
 
-def _verdict(
-    judged: list[Judged],
-    independent: dict[str, float],
-    dependent: list[str],
-    freedom: float,
-    voxels: int,
-    parts: float,
-    absent: set[int],
-    constant: str | None,
-    of_volume: bool,
-) -> Verdict:
-    """Return the verdict on all quantities together.
-
-    ``parts``: how many independent parts of the material the generated side shows; ``absent``:
-    phases that neither side has; ``constant``: a sentence where no phase varies on either side.
-    """
+def _verdict(judged: list[Judged], shown: _Evidence) -> Verdict:
+    """Return the verdict on all quantities together."""
     order = sorted(judged, key=lambda j: j.observed, reverse=True)
     largest = np.max([j.draws for j in judged], axis=0)
     p = float((1 + np.sum(largest >= order[0].observed)) / (1 + len(largest)))
@@ -270,21 +270,21 @@ def _verdict(
     curves = [
         j
         for j in judged
-        if j.deviation.quantity in ("S2", "surface") and j.deviation.phase not in absent
+        if j.deviation.quantity in ("S2", "surface") and j.deviation.phase not in shown.absent
     ]
     errors = [j.quantile for j in curves if math.isfinite(j.quantile)]
     unnoticed = critical * float(np.median(errors)) if errors else math.inf
-    needed, limits = None, dependent
-    if voxels < FEWEST:
+    needed, limits = None, shown.dependent
+    if shown.voxels < FEWEST:
         outcome = "undecided"
-        limits = [f"{voxels} voxels show too little of the material", *limits]
-    elif constant is not None and p > DOUBTFUL:
+        limits = [f"{shown.voxels} voxels show too little of the material", *limits]
+    elif shown.constant is not None and p > DOUBTFUL:
         outcome = "undecided"
-        limits = [constant, *limits]
-    elif parts < PARTS and p <= DOUBTFUL and order[0].observed < CLEARLY * critical:
+        limits = [shown.constant, *limits]
+    elif shown.parts < PARTS and p <= DOUBTFUL and order[0].observed < CLEARLY * critical:
         outcome = "undecided"
         limits = [
-            f"so little is shown, about {parts:.1f} independent parts of the material, that real "
+            f"so little is shown, about {shown.parts:.1f} independent parts of the material, that real "
             f"specimens of this size are not told apart; larger or more volumes would decide",
             *limits,
         ]
@@ -298,8 +298,7 @@ def _verdict(
         outcome = "undecided"
         share = float(np.median([j.reference_share for j in curves])) if curves else 1.0
         level = 1 - DIFFERENT / 2 / len(judged)
-        fewest = min(independent.values())
-        needed, text = _images_needed(unnoticed, share, fewest, freedom, level, of_volume)
+        needed, text = _images_needed(unnoticed, share, level, shown)
         limits = [text, *limits]
     if outcome in ("different", "doubtful"):
         limits = [*_noticeable(order), *limits]
@@ -314,7 +313,7 @@ def _verdict(
         worst=order[0].deviation,
         deviations=tuple(j.deviation for j in order),
         reasons=tuple(limits),
-        independent_images=independent,
+        independent_images=shown.independent,
         images_needed=needed,
     )
 
@@ -350,24 +349,20 @@ def _dependent(independent: dict[str, float], material: Material) -> list[str]:
 
 
 def _images_needed(
-    unnoticed: float,
-    share: float,
-    independent: float,
-    freedom: float,
-    level: float,
-    of_volume: bool,
+    unnoticed: float, share: float, level: float, shown: _Evidence
 ) -> tuple[int | None, str]:
     """Return how many independent images per plane would decide, and what is missing.
 
-    No number is returned for a reference ``of_volume``, which has no images to add to.
+    No number is returned for a reference volume, which has no images to add to.
 
     ``share``: of the variance that is the reference's.  More images make it smaller, and add
-    degrees of ``freedom``, few of which widen the law's quantile ``level``.  The law of a few
+    degrees of freedom, few of which widen the law's quantile ``level``.  The law of a few
     images is uncertain itself, so some more are asked for than just enough.
     """
     from scipy import stats
 
     text = f"errors of S2 and of the surface up to {unnoticed:.0%} could pass unnoticed"
+    independent, freedom = min(shown.independent.values()), shown.freedom
     counts = np.unique(np.geomspace(max(independent, 3) + 1, 1e5, 1000).astype(int))
     times = counts / independent
     narrower = stats.t.ppf(level, freedom * times) / stats.t.ppf(level, freedom)
@@ -380,7 +375,7 @@ def _images_needed(
             f"a set of about {volumes} volumes of this size would decide"
         )
     needed = int(counts[enough.argmax()])
-    if of_volume:
+    if shown.of_volume:
         return None, (
             f"the reference volume shows too little of the material, {text}; "
             f"one about {math.ceil(needed / independent)} times as large would decide"
