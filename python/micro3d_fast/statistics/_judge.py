@@ -284,8 +284,8 @@ def _verdict(judged: list[Judged], shown: _Evidence) -> Verdict:
     elif shown.parts < PARTS and p <= DOUBTFUL and order[0].observed < CLEARLY * critical:
         outcome = "undecided"
         limits = [
-            f"so little is shown, about {shown.parts:.1f} independent parts of the material, that real "
-            f"specimens of this size are not told apart; larger or more volumes would decide",
+            f"so little is shown, about {shown.parts:.1f} independent parts of the material, that "
+            "real specimens of this size are not told apart; larger or more volumes would decide",
             *limits,
         ]
     elif p <= DIFFERENT:
