@@ -11,7 +11,7 @@ import pytest
 from skimage.filters import threshold_multiotsu, threshold_otsu
 
 from _micrographs import GREY, LABELS, MAP, SERIAL, loaded, refused, write
-from micro3d_fast import synthetic
+from micro3d_fast import io, synthetic
 from micro3d_fast._otsu import otsu_thresholds
 from micro3d_fast.micrographs import Micrographs
 
@@ -69,6 +69,18 @@ def test_check_says_which_threshold_was_used():
         {"xy": np.tile(few, (1, 13))}, {0: 2, 1: 1, 2: 0}, threshold="multi-otsu", n_phases=3
     ).segmentation
     assert found == "grey values above 0 are phase 1, above 90 phase 0, others phase 2 (multi-otsu)"
+
+
+def test_slices_of_a_volume_know_its_threshold(tmp_path):
+    np.save(tmp_path / "grey.npy", np.where(LABELS[:12] == 1, 180, 60).astype(np.uint8))
+    words = "grey values above 60 are phase 1 (otsu)"
+    for crop in (None, ((0, 8), (2, None), (None, 30))):
+        volume = io.load(tmp_path / "grey.npy", threshold="otsu", crop=crop)
+        got = Micrographs.from_volume(volume, 4)
+        assert (got.segmentation, got.thresholds) == (words, (60.0,))
+        volume.save(tmp_path / "v.npz")
+        again = io.load(tmp_path / "v.npz")
+        assert Micrographs.from_volume(again[:4], 4).segmentation == words
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])

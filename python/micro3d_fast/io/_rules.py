@@ -14,7 +14,7 @@ from .. import _checks
 from .._checks import refuse, refuse_content, refuse_type, shown
 from .._errors import ArgumentError, ArgumentTypeError
 from .._grey_images import GreyImage
-from .._phase_rules import label_images
+from .._phase_rules import Segmentation, label_images
 
 
 class LabelRule(NamedTuple):
@@ -26,42 +26,47 @@ class LabelRule(NamedTuple):
     mask: Any
     crop: Any
 
-    def labels(self, source: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return the labels, and where the mask is true, None if that is everywhere."""
+    def labels(
+        self, source: str, values: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray | None, Segmentation]:
+        """Return the labels, where the mask is true (None: everywhere), and the thresholds."""
         inside = self._inside(values.shape)
         if self.crop is not None:
             box = box_of(self.crop, values.shape)
             values, inside = values[box], None if inside is None else inside[box]
         if inside is None or inside.all():
-            return self._inner_labels(source, values), None
+            whole, segmentation = self._inner_labels(source, values)
+            return whole, None, segmentation
         if not inside.any():
             raise refuse("mask", "hold a voxel of the material", "none")
-        inner = self._inner_labels(source, values[inside][None])
+        inner, segmentation = self._inner_labels(source, values[inside][None])
         labels = np.zeros(values.shape, dtype=np.uint8)
         labels[inside] = inner[0]
-        return labels, inside
+        return labels, inside, segmentation
 
     def count(self, labels: np.ndarray) -> int:
         """Return the number of phases, with those that are mapped and do not occur."""
         mapped = self.phases.values() if isinstance(self.phases, Mapping) else ()
         return max(int(labels.max()), *mapped, 0) + 1
 
-    def _inner_labels(self, source: str, values: np.ndarray) -> np.ndarray:
+    def _inner_labels(self, source: str, values: np.ndarray) -> tuple[np.ndarray, Segmentation]:
         if self.phases == "labels" and values.dtype.kind == "f" and self.threshold is None:
             whole = values.astype(np.uint8)
             if (whole != values).any():
                 raise refuse_content(source, "hold whole numbers 0 ... 255", "others")
-            return whole
+            return whole, Segmentation()
         as_they_are = self.phases is None or self.phases == "labels"
         if self.threshold is None and as_they_are:
             try:
                 labels = _checks.as_labels(values, ndim=values.ndim)
             except (ArgumentError, ArgumentTypeError) as error:
                 raise error.in_source(source, named=False) from None
-            return labels
+            return labels, Segmentation()
         image = GreyImage(values, source)
-        images, *_ = label_images({"": [image]}, self.phases, self.threshold, self.n_phases)
-        return images[""][0]
+        images, _, segmentation = label_images(
+            {"": [image]}, self.phases, self.threshold, self.n_phases
+        )
+        return images[""][0], segmentation
 
     def _inside(self, shape: tuple[int, ...]) -> np.ndarray | None:
         if self.mask is None:

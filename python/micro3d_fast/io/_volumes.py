@@ -260,8 +260,11 @@ def _microstructure(
 ) -> Microstructure:
     """Return the volume of a file, with arguments of the caller in place of its metadata."""
     values, (_, meta, fields) = _volume_values(content, source), content
-    labels, inside = rule.labels(source, values)
+    labels, inside, segmentation = rule.labels(source, values)
     provenance = meta.get("provenance") or {}
+    if segmentation.text and isinstance(provenance, Mapping):
+        thresholds = list(segmentation.thresholds)
+        provenance = {**provenance, "thresholds": thresholds, "segmentation": segmentation.text}
     count = int(labels.max()) + 1 if inside is None else rule.count(labels)
     names = meta.get("phase_names") if phase_names is None else phase_names
     mapped = rule.phases is not None or rule.threshold is not None

@@ -25,6 +25,7 @@ from ..microstructure import (
     describe_fractions,
     describe_voxel_size,
     phase_names_for,
+    recorded_crop,
 )
 from ..typing import Images, Labels, VoxelSize
 from ._borrowing import complete_planes
@@ -224,7 +225,8 @@ class Micrographs:
             given[plane] = [np.take(volume, index, axis=axis) for index in chosen]
             sources[plane] = [f"labels[{_slice_text(axis, index)}]" for index in chosen]
         size = 1.0 if voxel_size is None else voxel_size
-        return cls._complete(given, sources, names, size, symmetry_axis)
+        segmentation = _recorded_segmentation(getattr(labels, "provenance", None))
+        return cls._complete(given, sources, names, size, symmetry_axis, segmentation=segmentation)
 
     @classmethod
     def _complete(
@@ -443,6 +445,18 @@ class Micrographs:
         size = describe_voxel_size(self.voxel_size).replace(" of ", "; voxel size ")
         size += f" ({self.voxel_size_source})" if self.voxel_size_source else ""
         return f"Micrographs: {'; '.join(planes)}{size}; {phases}"
+
+
+def _recorded_segmentation(provenance: Any) -> Segmentation:
+    """Return how the grey values of a volume were segmented when it was loaded."""
+    whole = recorded_crop(provenance)
+    record = provenance if whole is None else whole[2]
+    text = record.get("segmentation") if isinstance(record, Mapping) else None
+    if not isinstance(text, str):
+        return Segmentation()
+    thresholds = record.get("thresholds")
+    numbers = thresholds if isinstance(thresholds, list) else []
+    return Segmentation(tuple(float(n) for n in numbers if isinstance(n, int | float)), text)
 
 
 def _refuse_different_phases(given: dict[str, list[np.ndarray]], n_phases: int) -> None:
