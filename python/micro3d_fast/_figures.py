@@ -67,8 +67,10 @@ def save_segmentation(
     from matplotlib.patches import Patch
 
     columns = [labels] if grey is None else [grey, labels]
-    figure = Figure((4.2 * len(columns), 4.5 * len(labels)), layout="constrained")
-    axes = figure.subplots(len(labels), len(columns), squeeze=False)
+    heights = [min(image.shape[0], _MIDDLE) / min(image.shape[1], _MIDDLE) for image in labels]
+    size = (4.2 * len(columns), sum(4.2 * height + 0.4 for height in heights) + 0.4)
+    figure = Figure(size, layout="constrained")
+    axes = figure.subplots(len(labels), len(columns), squeeze=False, height_ratios=heights)
     colours = ListedColormap([phase_colour(phase) for phase in range(256)])
     for row, title in enumerate(titles):
         shape = labels[row].shape
