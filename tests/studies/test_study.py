@@ -110,10 +110,14 @@ def test_tables_and_json_hold_the_result(small):
 
 def test_a_finished_study_is_read_and_a_larger_count_goes_on(run_study, tmp_path):
     first = run_study(tmp_path, count=1)
+    (tmp_path / "figures").mkdir(exist_ok=True)
+    left = tmp_path / "figures" / ".a.svg.x1.tmp.svg"  # by a killed writer
+    left.touch()
     assert first.resources["Workers"] == "this process"
     written = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("0000.*")}
     assert run_study(tmp_path, count=1).to_dict()["quantities"] == first.to_dict()["quantities"]
     assert run_study(tmp_path, count=1).resources == first.resources
+    assert not left.exists()
     more = run_study(tmp_path, count=2)
     assert {file: file.stat().st_mtime_ns for file in written} == written
     assert more.numbers == [0, 1]

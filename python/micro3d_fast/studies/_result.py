@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .._atomic import sweep
 from .._results import Result
 from .._spread import MOST, percent_error
 from ..homogenization import MaterialSet, PropertyScatter
@@ -213,6 +214,8 @@ class Study(Result):
         from ._page import write_page
         from ._tables import write_tables
 
+        for folder in (self.out, *(path for path in self.out.rglob("*") if path.is_dir())):
+            sweep(folder)  # temporary files of killed writers; all work is done
         write_tables(self)
         return write_page(self, write_figures(self))
 
