@@ -81,6 +81,14 @@ def test_slices_of_a_volume_know_its_threshold(tmp_path):
         volume.save(tmp_path / "v.npz")
         again = io.load(tmp_path / "v.npz")
         assert Micrographs.from_volume(again[:4], 4).segmentation == words
+        again[:4].save(tmp_path / "part.npz")
+        for name in ("v.npz", "part.npz"):
+            swapped = io.load(tmp_path / name, phases={0: 1, 1: 0})
+            assert Micrographs.from_volume(swapped, 4).segmentation == ""
+            assert "otsu" not in str(swapped.provenance)
+            cut = io.load(tmp_path / name, threshold=0)
+            assert Micrographs.from_volume(cut, 4).segmentation.endswith("above 0 are phase 1")
+            assert "otsu" not in str(cut.provenance)
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])

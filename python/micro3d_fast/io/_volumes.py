@@ -20,10 +20,16 @@ from .._atomic import present_directory
 from .._checks import refuse, refuse_content, refuse_type, shown
 from .._errors import ArgumentError, ArgumentTypeError
 from .._files import UnreadableFileError, regular_size
+from .._phase_rules import Segmentation
 from .._pixel_size import SAME_SIZE, PixelSize
 from .._progress import checked
 from .._stored import BLOCK_BYTES, Stored, StoredLabels
-from ..microstructure import Microstructure, phase_names_for, provenance_of_crop
+from ..microstructure import (
+    Microstructure,
+    phase_names_for,
+    provenance_of_crop,
+    recorded_crop,
+)
 from ..typing import Chunked, Labels, VoxelSize
 from ._format import Content, Format, require_digests
 from ._registry import OPENERS, READERS, WRITERS
@@ -262,12 +268,11 @@ def _microstructure(
     values, (_, meta, fields) = _volume_values(content, source), content
     labels, inside, segmentation = rule.labels(source, values)
     provenance = meta.get("provenance") or {}
-    if segmentation.text and isinstance(provenance, Mapping):
-        thresholds = list(segmentation.thresholds)
-        provenance = {**provenance, "thresholds": thresholds, "segmentation": segmentation.text}
     count = int(labels.max()) + 1 if inside is None else rule.count(labels)
     names = meta.get("phase_names") if phase_names is None else phase_names
     mapped = rule.phases is not None or rule.threshold is not None
+    if rule.threshold is not None or isinstance(rule.phases, Mapping):
+        provenance = _provenance_of_labels(provenance, segmentation)
     if phase_names is None and mapped and len(names or ()) != count:
         names = None  # those of other values
     if rule.crop is not None:
@@ -299,6 +304,20 @@ def _microstructure(
         provenance=provenance,
         fields=dict(fields),
     )
+
+
+def _provenance_of_labels(provenance: Any, segmentation: Segmentation) -> Any:
+    """Return a provenance with the thresholds of these labels in place of those of others."""
+    if not isinstance(provenance, Mapping):
+        return provenance
+    if recorded_crop(provenance):  # that of the whole says how it was segmented
+        crop = provenance["crop"]
+        whole = _provenance_of_labels(crop["provenance"], segmentation)
+        return {**provenance, "crop": {**crop, "provenance": whole}}
+    own = {k: v for k, v in provenance.items() if k not in ("thresholds", "segmentation")}
+    if segmentation.text:
+        own |= {"thresholds": list(segmentation.thresholds), "segmentation": segmentation.text}
+    return own
 
 
 def _volume_values(content: Content, source: str) -> np.ndarray:
