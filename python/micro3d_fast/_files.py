@@ -64,7 +64,7 @@ class UnreadableFileError(ValueError):
         words = first_line(error)
         if type(error) is not ValueError and getattr(error, "errno", None) is None:
             suffix = os.path.splitext(path)[1].lower()
-            words = f"it is damaged, cut short or no {suffix} file ({words})"
+            words = f"it may be damaged, cut short or no {suffix} file ({words})"
         return cls(f"{path} cannot be read as {kind}: {words}")
 
 

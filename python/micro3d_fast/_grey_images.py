@@ -112,7 +112,7 @@ def read(path: Path) -> list[GreyImage]:
             if suffix in (".tif", ".tiff"):
                 return _read_tiff(path)
             return _read_pillow(path)
-    except ArgumentError:
+    except (ArgumentError, MemoryError):
         raise
     except _too_large() as error:
         wanted = "have fewer pixels, or the environment variable MICRO3D_MAX_PIXELS raise the limit"

@@ -322,3 +322,13 @@ def test_broken_files_are_refused_by_name(tmp_path, suffix):
     for content in (b"", b"this is no image"):
         path.write_bytes(content)
         refused(ValueError, rf"a\{suffix} cannot be read as an image: ", {"xy": path}, phases=MAP)
+
+
+def test_too_little_memory_is_no_fault_of_the_file(tmp_path, monkeypatch):
+    def full(path):
+        raise MemoryError("no memory for 40 GiB")
+
+    write(tmp_path / "a.png", GREY[0])
+    monkeypatch.setattr(_grey_images, "_read_pillow", full)
+    with pytest.raises(MemoryError, match="no memory for 40 GiB"):
+        Micrographs.load({"xy": tmp_path / "a.png"}, phases=MAP)

@@ -617,6 +617,7 @@ def test_damaged_files_are_refused_by_name(tmp_path, suffix, kept):
         io.load(path)
     if kept == 0.5 and suffix != ".npy":
         assert re.search(r" damaged(,| or) cut short.* \(.*\)$", str(e.value))
+        assert "it is damaged" not in str(e.value)  # a sound one may need a filter that is absent
 
 
 @pytest.mark.parametrize(
