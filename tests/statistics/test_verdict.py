@@ -247,9 +247,7 @@ def test_the_images_asked_for_nearly_decide(count, size):
     asked = found.images_needed
     assert str(found).endswith(f"; about {asked} independent ones per plane would decide")
     verdict = m3.compare(cubes((24,) * 3, 1), micrographs(asked, 5, size=size)).verdict
-    assert verdict.images_needed is None or verdict.images_needed < 1.5 * asked
-    more = m3.compare(cubes((24,) * 3, 1), micrographs(2 * asked, 5, size=size)).verdict
-    assert more.outcome == "consistent"
+    assert verdict.images_needed is None
 
 
 def test_a_small_volume_as_reference_asks_for_a_larger_one():
@@ -280,9 +278,23 @@ def test_real_blocks_of_a_few_parts_are_undecided_and_noise_is_found():
     edge = CELL + 1
     found = [m3.compare(cubes((edge,) * 3, seed), images).verdict for seed in range(30)]
     assert {verdict.outcome for verdict in found} == {"undecided"}
-    assert any("independent parts" in str(verdict) for verdict in found)
+    assert all("independent parts" in str(verdict) for verdict in found)
     noise = np.random.default_rng(0).random((edge,) * 3) < 0.4
     assert m3.compare(noise, images).verdict.outcome == "different"
+
+
+def test_a_rare_coarse_phase_does_not_hide_errors_of_the_others():
+    def specimen(shape, seed, fraction=0.5):
+        fine, coarse = cubes(shape, seed, fraction), cubes(shape, seed + 5000, 0.06, cell=16)
+        return np.where(coarse == 1, 2, fine).astype(np.uint8)
+
+    whole = specimen((96, 96, 96), 1)
+    images = m3.Micrographs.from_volume(whole, images_per_plane=40)
+    real = m3.compare(specimen((24,) * 3, 3), images).verdict
+    assert real.outcome != "different"
+    wrong = m3.compare(specimen((24,) * 3, 3, fraction=0.65), images).verdict
+    assert wrong.outcome == "different"
+    assert wrong.worst.phase != 2
 
 
 def test_a_phase_that_fills_the_reference_shows_no_parts():

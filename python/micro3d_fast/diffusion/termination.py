@@ -39,11 +39,13 @@ class Termination:
                     self._changed[number] = signal.signal(number, self._on_signal)
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         for number, handler in self._changed.items():
             signal.signal(number, handler)
-        if self.received not in (0, signal.SIGINT):  # that one is raised already
+        if self.received not in (0, signal.SIGINT):
             os.kill(os.getpid(), self.received)
+        elif self.received and kind is None and not self._patient:  # after the last check
+            raise KeyboardInterrupt
 
     def _on_signal(self, number: int, _: Any) -> None:
         if self.received and number == signal.SIGINT and not self._patient:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,9 +32,10 @@ DRAWS = 1000
 DIFFERENT, DOUBTFUL = 0.05, 0.10  # levels of the outcomes
 RESOLUTION = 0.5  # nothing is decided if a relative error larger than this could pass unnoticed
 FEWEST = 64  # voxels of the generated side, below which nothing is decided
-# Below so many independent parts of the material the law of real specimens is too narrow: real
-# blocks deviate by up to 3.3 of its 95 % quantiles, white noise and speckle by 5 and more.
-PARTS, CLEARLY = 8, 4.0
+# Of phases of which fewer independent parts are shown, and of all if it is so of the typical one,
+# the law of real specimens is too narrow: real blocks deviate by up to 3.3 of its 95 % quantiles,
+# white noise and speckle by 5 and more.
+PARTS, WIDER = 8, 4.0
 _NAMED = 0.01  # level of a quantity alone at which it is named as a reason
 _QUANTILE = 0.95  # of its own law that a deviation is divided by
 _TOLERANCE = 1e-3  # relative standard deviation that is never undercut
@@ -57,7 +58,8 @@ class _Evidence:
     """How much both sides show."""
 
     voxels: int  # of the generated side
-    parts: float  # independent parts of the material that it shows
+    parts: dict[int, float]  # independent parts of each phase that it shows
+    names: Sequence[str]
     absent: set[int]  # phases that neither side has
     constant: str | None  # a sentence where no phase varies on either side
     independent: dict[str, float]  # images of the reference, by plane
@@ -114,13 +116,17 @@ def judge(
         judged += _judge_fractions(raw, fractions, material.phases, sources, freedom, names, rng)
     real, specimen, _ = fractions
     made = np.mean([pair[0][0, :, 0] for pair in curves.values()], axis=0)
-    shown = (real > 0) & (real < 1)
-    parts = (real - real**2)[shown] / np.maximum(specimen[shown], 1e-300)
+    parts = {
+        phase: float((phi - phi**2) / max(variance, 1e-300))
+        for phase, phi, variance in zip(material.phases, real, specimen, strict=True)
+        if 0 < phi < 1
+    }
     freedom = float(np.median([law.freedom for law in laws.values()]))
     absent = {p for p, a, b in zip(material.phases, made, real, strict=True) if a == b == 0}
     evidence = _Evidence(
         voxels=generated.voxels,
-        parts=float(parts.min(initial=np.inf)),
+        parts=parts,
+        names=names,
         absent=absent,
         constant=_nothing_varies(made, real, [names[p] for p in material.phases]),
         independent=independent,
@@ -263,6 +269,9 @@ def _ratio(a: float, b: float) -> float:
 
 def _verdict(judged: list[Judged], shown: _Evidence) -> Verdict:
     """Return the verdict on all quantities together."""
+    typical = float(np.median([*shown.parts.values()])) if shown.parts else math.inf
+    few = {p for p, parts in shown.parts.items() if min(parts, typical) < PARTS}
+    judged = [_widened(j) if j.deviation.phase in few else j for j in judged]
     order = sorted(judged, key=lambda j: j.observed, reverse=True)
     largest = np.max([j.draws for j in judged], axis=0)
     p = float((1 + np.sum(largest >= order[0].observed)) / (1 + len(largest)))
@@ -281,13 +290,6 @@ def _verdict(judged: list[Judged], shown: _Evidence) -> Verdict:
     elif shown.constant is not None and p > DOUBTFUL:
         outcome = "undecided"
         limits = [shown.constant, *limits]
-    elif shown.parts < PARTS and p <= DOUBTFUL and order[0].observed < CLEARLY * critical:
-        outcome = "undecided"
-        limits = [
-            f"so little is shown, about {shown.parts:.1f} independent parts of the material, that "
-            "real specimens of this size are not told apart; larger or more volumes would decide",
-            *limits,
-        ]
     elif p <= DIFFERENT:
         outcome = "different"
     elif p <= DOUBTFUL:
@@ -298,7 +300,10 @@ def _verdict(judged: list[Judged], shown: _Evidence) -> Verdict:
         outcome = "undecided"
         share = float(np.median([j.reference_share for j in curves])) if curves else 1.0
         level = 1 - DIFFERENT / 2 / len(judged)
-        needed, text = _images_needed(unnoticed, share, level, shown)
+        if few:
+            needed, text = None, _too_few_parts(shown)
+        else:
+            needed, text = _images_needed(unnoticed, share, level, shown)
         limits = [text, *limits]
     if outcome in ("different", "doubtful"):
         limits = [*_noticeable(order), *limits]
@@ -315,6 +320,22 @@ def _verdict(judged: list[Judged], shown: _Evidence) -> Verdict:
         reasons=tuple(limits),
         independent_images=shown.independent,
         images_needed=needed,
+    )
+
+
+def _widened(one: Judged) -> Judged:
+    """Return a quantity judged by a wider law."""
+    return replace(one, observed=one.observed / WIDER, quantile=one.quantile * WIDER)
+
+
+def _too_few_parts(shown: _Evidence) -> str:
+    """Return a sentence on the phase that is shown least."""
+    phase = min(shown.parts, key=shown.parts.__getitem__)
+    parts = shown.parts[phase]
+    return (
+        f"about {parts:.1f} independent parts of {shown.names[phase]} show too little of the "
+        f"material; a set of about {math.ceil(PARTS / parts)} volumes of this size, or a larger "
+        "one, would decide"
     )
 
 
@@ -366,7 +387,7 @@ def _images_needed(
     counts = np.unique(np.geomspace(max(independent, 3) + 1, 1e5, 1000).astype(int))
     times = counts / independent
     narrower = stats.t.ppf(level, freedom * times) / stats.t.ppf(level, freedom)
-    enough = unnoticed * narrower * np.sqrt(1 - share + share / times) <= 0.9 * RESOLUTION
+    enough = unnoticed * narrower * np.sqrt(1 - share + share / times) <= 0.8 * RESOLUTION
     if not enough.any():
         least = stats.norm.ppf(level) / stats.t.ppf(level, freedom)
         volumes = 1 + math.ceil((1 - share) * (least * unnoticed / RESOLUTION) ** 2)
