@@ -148,6 +148,16 @@ def test_ctrl_c_waits_for_the_end_of_the_step(tmp_path, monkeypatch):
     assert steps == [4, 5, 6]
 
 
+def test_ctrl_c_after_the_last_check_is_not_lost(tmp_path):
+    def interrupted(event):
+        if event["step"] == event["steps"]:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(micrographs(), tmp_path, steps=2, callback=interrupted, **QUICK)
+    assert train(micrographs(), tmp_path, steps=2, **QUICK).details["training"]
+
+
 def test_a_second_ctrl_c_does_not_wait(tmp_path, monkeypatch):
     def interrupted(self, *_):
         signal.raise_signal(signal.SIGINT)

@@ -47,7 +47,7 @@ def test_results_have_the_unit_of_the_set(materials, tmp_path):
         assert "(Pa)" not in text
 
 
-@pytest.mark.parametrize(("young", "unit"), [(70e9, "Pa"), (70.0, "")])
+@pytest.mark.parametrize(("young", "unit"), [(70e9, "Pa"), (70.0, ""), (29e6, "")])
 def test_a_stiffness_without_a_set_is_in_pascals_where_it_must_be(young, unit):
     found = m3.homogenize_elasticity(LAYERS[0], [m3.Isotropic(0), m3.Isotropic(young, 0.3)])
     assert found.unit == unit

@@ -271,3 +271,14 @@ def test_figures_are_vector_graphics_of_the_papers_compositions(small):
         assert "<svg" in svg
         if name not in ("volumes-and-curves", "equivalent-stress"):
             assert "<image" not in svg  # lines and text alone
+
+
+def test_units_do_not_change_what_a_study_is():
+    """Studies of former versions recorded no units of their materials."""
+    from micro3d_fast.studies._study import _digest_of_phases, _material_record
+
+    bare = [m3.Isotropic(4.0, 0.3), m3.Isotropic(70.0, 0.2)]
+    record = _material_record(bare, ("a", "b"))
+    assert record["stress_unit"] == ""
+    former = {"phases": record["phases"]}
+    assert _digest_of_phases(record) == _digest_of_phases(former)

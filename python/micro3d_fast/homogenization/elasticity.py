@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ElasticProperties", "homogenize_elasticity"]
 
-_SURELY_PASCALS = 1e7  # diamond has 1.2e6 MPa
+_PASCALS = 1e9  # more than solids have in MPa, psi or kPa (diamond alone has 1.2e9 kPa)
 _EXPANSION_ERROR = 1e-3  # relative error of the thermal expansion that warns
 
 
@@ -97,7 +97,7 @@ class ElasticProperties(Result):
         Where the solver ran.
     unit : str
         Of the stresses: that of a `MaterialSet`; of other materials ``"Pa"`` where one is stiffer
-        than 1e7, as no material is in another unit, and otherwise empty: their own.
+        than 1e9, as solids are in no other usual unit, and otherwise empty: their own.
     """
 
     stiffness: np.ndarray
@@ -398,7 +398,7 @@ def _checked(call: Call, materials: Any, directions: Any, bbar: Any, fields: Any
     return _Problem(
         call=call,
         materials=phases,
-        unit=_unit(materials, present),
+        unit=_unit(materials, phases),
         bbar=bbar,
         fields=fields,
         phase_codes=phase_codes,
@@ -415,11 +415,11 @@ def _checked(call: Call, materials: Any, directions: Any, bbar: Any, fields: Any
     )
 
 
-def _unit(materials: Any, present: list[Material]) -> str:
+def _unit(materials: Any, phases: Sequence[Material]) -> str:
     """Return the unit of the stresses, as far as it is known."""
     if isinstance(materials, MaterialSet):
         return materials.stress_unit
-    return "Pa" if max(float(m.stiffness.max()) for m in present) > _SURELY_PASCALS else ""
+    return "Pa" if max(float(m.stiffness.max()) for m in phases) > _PASCALS else ""
 
 
 def _connectivity(problem: _Problem) -> Connectivity | None:

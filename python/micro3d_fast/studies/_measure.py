@@ -81,14 +81,15 @@ def properties(
     found: dict[str, Quantity] = {}
     if materials is not None and materials.materials is not None:
         elastic = homogenize_elasticity(volume, materials.materials, tol=tol, device=device)
+        unit = materials.stress_unit or elastic.unit
         alpha = np.asarray(elastic.thermal_expansion)
-        found["E"] = Quantity("Young's modulus E", materials.stress_unit, XYZ, _floats(elastic.E))
+        found["E"] = Quantity("Young's modulus E", unit, XYZ, _floats(elastic.E))
         found["nu"] = Quantity(
             "Poisson's ratio ν", "", CONTRACTIONS, _floats(elastic.nu[k] for k in CONTRACTIONS)
         )
         found["G"] = Quantity(
             "shear modulus G",
-            materials.stress_unit,
+            unit,
             SHEAR_PAIRS,
             _floats(elastic.G[k] for k in SHEAR_PAIRS),
         )

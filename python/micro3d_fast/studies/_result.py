@@ -323,6 +323,7 @@ def collect(plan: Plan, failed: Mapping[str, str], resources: Mapping[str, str])
     )
 
 
+_FORMER_UNITS = {"stress": "Pa", "conductivity": ""}
 _LAPS = ("volume", "descriptors", "properties")
 
 
@@ -338,7 +339,7 @@ def _quantities(
         )
         found[name] = ScatteredProperty(
             entry["title"],
-            entry["unit"],
+            _FORMER_UNITS.get(entry["unit"], entry["unit"]),
             tuple(entry["components"]),
             values,
             reference if real else None,

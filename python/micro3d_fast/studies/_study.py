@@ -261,7 +261,7 @@ class _Request:
             groups=groups, blocks=starts, diffusing=diffusing, tol=self.tol,
             truth="" if truth is None else _digest(truth.labels, truth.voxel_size),
             micrographs="" if images is None else images.fingerprint(),
-            materials="" if found is None else _digest(json.dumps(found).encode()),
+            materials="" if found is None else _digest_of_phases(found),
             images_per_plane=self.images_per_plane, model_name=name, device=self.device,
         )  # fmt: skip
         plan.write()
@@ -445,7 +445,7 @@ def _material_record(materials: Any, names: tuple[str, ...]) -> dict[str, Any] |
         return None
     if isinstance(materials, str | Path):
         materials = load_materials(materials)
-    elastic, conductivities, units = materials, None, {}
+    elastic, conductivities, units = materials, None, {"stress_unit": ""}
     if isinstance(materials, MaterialSet):
         ordered = materials.for_phases(names)
         elastic, conductivities = ordered.materials, ordered.conductivities
@@ -458,6 +458,10 @@ def _material_record(materials: Any, names: tuple[str, ...]) -> dict[str, Any] |
             wanted = f"hold one material for each of {len(names)} phases"
             raise _checks.refuse("materials", wanted, str(len(one)))
     return materials_record(elastic, conductivities, units)
+
+
+def _digest_of_phases(record: Mapping[str, Any]) -> str:
+    return _digest(json.dumps({"phases": record["phases"]}).encode())
 
 
 def _block_starts(
