@@ -411,12 +411,24 @@ def require_label_kind(array: Any, *, name: str, ndim: int | Sequence[int] = (2,
         raise refuse(name, "not be empty", f"shape {shape}")
 
 
-def inside_of_mask(mask: Any, *, name: str = "mask") -> Any:
-    """Return a mask of labels (numpy or torch) as bool; refuse labels other than 0 and 1."""
-    if dtype_name(mask) != "bool" and int(mask.max()) > 1:
-        hint = f"compare it with what lies inside, such as `{name} == 1`"
-        raise refuse(name, "be bool or hold 0 and 1 alone", f"values up to {int(mask.max())}", hint)
-    return mask != 0
+def inside_of_mask(mask: Any, *, name: str = "mask", values: set[int] | None = None) -> Any:
+    """Return a numpy or torch mask as bool: what is not 0 lies inside, as 1, 255 or another number.
+
+    Refuse labels, which have several.  ``values`` holds the numbers of other parts of the mask.
+    """
+    if dtype_name(mask) == "bool":
+        return mask
+    inside = mask != 0
+    found = {int(mask.min()), int(mask.max())} - {0}
+    value = max(found, default=0)
+    within = found | (set() if values is None else values)
+    if len(within) > 1 or (abs(value) > 1 and bool((inside & (mask != value)).any())):
+        hint = f"compare it with what lies inside, such as `{name} == {max(within)}`"
+        got = f"several values up to {max(within)}"
+        raise refuse(name, "be bool or hold 0 and one other value", got, hint)
+    if values is not None:
+        values |= found
+    return inside
 
 
 def to_host(array: Any, *, name: str, wanted: str = "be an array") -> np.ndarray:

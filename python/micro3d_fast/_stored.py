@@ -209,12 +209,18 @@ class StoredLabels(Stored):
         """
         windows = self._windows(halo, whole)
         with following(self.progress, f"Reading {self!r}") as bar:
+            inside: set[int] = set()  # the numbers of a mask, which is read in parts
             for done, window in enumerate(windows):
-                yield from self._parts_of(window, halo, periodic, mask)
+                yield from self._parts_of(window, halo, periodic, mask, inside)
                 bar.part(done + 1, len(windows))
 
     def _parts_of(
-        self, window: Window, halo: Sequence[int], periodic: Flags3, mask: Any
+        self,
+        window: Window,
+        halo: Sequence[int],
+        periodic: Flags3,
+        mask: Any,
+        values: set[int],
     ) -> Iterator[Part]:
         """Yield a block with its halo, and the parts of the halo."""
         cut = [w.stop - w.start < n for w, n in zip(window, self.shape, strict=True)]
@@ -224,7 +230,9 @@ class StoredLabels(Stored):
         ]
         box = tuple(slice(w.start, end) for w, end in zip(window, ends, strict=True))
         labels = _read_box(self, box)
-        inside = None if mask is None else _checks.inside_of_mask(_read_box(mask, box))
+        inside = None
+        if mask is not None:
+            inside = _checks.inside_of_mask(_read_box(mask, box), values=values)
         wraps = tuple(wrap and not c for wrap, c in zip(periodic, cut, strict=True))
         flags = wraps[0], wraps[1], wraps[2]
         choices = [

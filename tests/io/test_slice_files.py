@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from _micrographs import loaded, pillow
-from micro3d_fast import io, synthetic
+from micro3d_fast import io, statistics, synthetic
 from micro3d_fast.microstructure import Microstructure
 
 LABELS = synthetic.level_cut((12, 40, 44), (0.6, 0.4), 4.0, seed=2).labels
@@ -130,6 +130,20 @@ def test_threshold_crop_and_mask_of_a_tomogram(tmp_path):
 def masked(tmp_path, mask, labels=LABELS, **options):
     np.save(tmp_path / "labels.npy", labels)
     return io.load(tmp_path / "labels.npy", mask=mask, **options)
+
+
+def test_masks_hold_one_value_inside(tmp_path):
+    """Statistics and files take the same masks."""
+    inside = np.ones(LABELS.shape, np.uint8)
+    inside[:, :3] = 0
+    for value in (1, 255):
+        assert masked(tmp_path, value * inside).n_phases == 3
+        got = statistics.volume_fractions(LABELS, mask=value * inside)
+        np.testing.assert_array_equal(got, statistics.volume_fractions(LABELS, mask=inside > 0))
+    inside[:, :5] += 1  # 1 and 2, of which neither is outside
+    for refused in (masked, lambda _, mask: statistics.volume_fractions(LABELS, mask=mask)):
+        with pytest.raises(ValueError, match="`mask` must be bool or hold 0 and one other value"):
+            refused(tmp_path, inside)
 
 
 def test_the_phase_outside_a_mask_is_the_last_and_named(tmp_path):

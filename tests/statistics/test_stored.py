@@ -199,8 +199,11 @@ def test_refusals():
         m3.lineal_path(Chunked(labels.astype(float), (3, 3, 3)), 1, axis="z")
     with pytest.raises(ValueError, match="must have 2 or 3 dimensions"):
         m3.volume_fractions(Chunked(labels[None], (1, 3, 3, 3)))
-    with pytest.raises(ValueError, match="`mask` must be bool or hold 0 and 1 alone"):
+    with pytest.raises(ValueError, match="`mask` must be bool or hold 0 and one other value"):
         m3.volume_fractions(stored(labels), mask=stored(labels + 1))
+    halves = np.repeat(np.uint8([1, 2]), 3)[:, None, None] * np.ones((6, 7, 8), np.uint8)
+    with pytest.raises(ValueError, match="`mask` must be bool or hold 0 and one other value"):
+        m3.volume_fractions(stored(labels), mask=stored(halves))
     with pytest.raises(ValueError, match="`mask` must have the shape of `labels`"):
         m3.volume_fractions(stored(labels), mask=np.ones((6, 7, 7), bool))
     with pytest.raises(ValueError, match=r"blocks of 90 bytes, got lags or lines that need \d+"):

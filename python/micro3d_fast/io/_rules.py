@@ -76,7 +76,7 @@ class LabelRule(NamedTuple):
             raise refuse_type("mask", "be an array of bool or integers", f"dtype {inside.dtype}")
         if inside.shape != shape:
             raise refuse("mask", f"have the shape {shape}", str(inside.shape))
-        return inside != 0
+        return _checks.inside_of_mask(inside)
 
 
 def box_of(crop: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:
