@@ -132,6 +132,12 @@ def test_blocks_of_known_scatter(stack):
     assert one["value"].rows() == [("", "0.1562", "0")]
 
 
+def test_volumes_may_stand_in_an_array_of_objects():
+    volumes = np.empty(2, object)
+    volumes[:] = [m3.Microstructure(laminate(n)) for n in (3, 4)]
+    assert property_scatter(volumes, lambda v: v.labels.mean()).count == 2
+
+
 def test_one_volume_is_not_taken_for_its_slices():
     with pytest.raises(TypeError, match=r"got one array of 3 dimensions: give `\[volume\]`"):
         property_scatter(laminate(4), lambda v: v.mean())

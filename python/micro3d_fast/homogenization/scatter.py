@@ -349,7 +349,8 @@ def property_scatter(
     if isinstance(volumes, Microstructure | str | bytes) or not isinstance(volumes, Iterable):
         raise refuse_type("volumes", "be an iterable of volumes", type(volumes).__name__)
     dimensions = getattr(volumes, "ndim", None)
-    if dimensions is not None and dimensions < 4:  # whose slices would be taken for volumes
+    of_objects = getattr(getattr(volumes, "dtype", None), "kind", "") == "O"  # whole volumes
+    if dimensions in (2, 3) and not of_objects:  # whose slices would be taken for volumes
         hint = "give `[volume]` for one volume, and `list(images)` for 2D images"
         got = f"one array of {dimensions} dimensions"
         raise refuse_type("volumes", "be an iterable of volumes", got, hint)
