@@ -75,6 +75,13 @@ def test_images_of_several_planes_are_found():
     only(checked(dict.fromkeys(PLANES, own)), "the same 5 images are given for planes xy, xz and y")
 
 
+def test_slices_of_a_symmetric_volume_share_no_images():
+    cell = np.zeros((16, 16, 16), np.uint8)
+    cell[4:12, 4:12, 4:12] = 1
+    report = Micrographs.from_volume(np.tile(cell, (4, 4, 4)), 64).check()
+    assert not [warning for warning in report.warnings if "given for planes" in warning]
+
+
 def test_laminates_share_no_images():
     volume = np.repeat(np.uint8([0, 1, 0, 1]), 8)[:, None, None].repeat(32, 1).repeat(32, 2)
     report = Micrographs.from_volume(volume, 4, planes=("xz", "yz")).check()

@@ -24,7 +24,9 @@ def check(micrographs: Micrographs) -> MicrographReport:
     given = micrographs.given
     planes = {plane: _plane_report(micrographs, plane) for plane in PLANES}
     axes, contradictions = find_contradictions(micrographs, planes)
-    found = [*contradictions, *shared_warnings({p: micrographs.images[p] for p in given})]
+    found = list(contradictions)
+    if not _is_sliced(micrographs):  # planes of a symmetric volume show the same by themselves
+        found += shared_warnings({p: micrographs.images[p] for p in given})
     for plane in given:
         found += _plane_warnings(planes[plane], micrographs.phase_names)
     return MicrographReport(
@@ -35,6 +37,12 @@ def check(micrographs: Micrographs) -> MicrographReport:
         warnings=tuple(found),
         segmentation=micrographs.segmentation,
     )
+
+
+def _is_sliced(micrographs: Micrographs) -> bool:
+    """Return whether all images are slices that `Micrographs.from_volume` took."""
+    sources = [source for plane in micrographs.given for source in micrographs.sources[plane]]
+    return all(source.startswith("labels[") and source.endswith("]") for source in sources)
 
 
 def _plane_report(micrographs: Micrographs, plane: str) -> PlaneReport:
