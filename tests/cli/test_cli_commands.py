@@ -186,10 +186,10 @@ def test_calibrate_finds_what_reconstruct_takes(run, model, folder, tmp_path, mo
     assert "These options do not limit single-pixel islands to the number in the micro" in said
     code, _, err = run(*work, "--phase-names", "a,b")
     assert code == errors.BAD_INPUT
-    assert "--phase-names must be those of --model, " in err
+    assert "--phase-names must have the phases of the model, " in err
     code, _, err = run(*work, "--voxel-size", "2e-6")
     assert code == errors.BAD_INPUT
-    assert "--voxel-size must be that of --model, 1e-06,1e-06,1e-06, got 2e-06,2e-06,2e-06" in err
+    assert "--voxel-size must have the voxel size of the model, (1e-06, 1e-06, 1e-06), got" in err
 
 
 def test_calibrate_keeps_what_it_finds(run, model, folder, tmp_path, monkeypatch):
@@ -304,12 +304,13 @@ def test_reconstruct_takes_the_details_of_the_images(run, model, tmp_path):
     work = ["reconstruct", "--model", model, "--shape", 8, "--passes", 1, "--out"]
     own = ["--voxel-size", "1e-6", "--phase-names", "pore,solid"]
     assert run(*work, tmp_path / "v.tif", *own)[0] == 0
+    assert run(*work, tmp_path / "v.tif", "--voxel-size", "1")[0] == 0  # as the hint says
     code, _, err = run(*work, tmp_path / "w.tif", "--voxel-size", "2e-6")
     assert code == errors.BAD_INPUT
-    assert "--voxel-size must be that of --model, 1e-06,1e-06,1e-06, got 2e-06,2e-06,2e-06" in err
+    assert "--voxel-size must have the voxel size of the model, (1e-06, 1e-06, 1e-06), got" in err
     code, _, err = run(*work, tmp_path / "w.tif", "--phase-names", "void,solid")
     assert code == errors.BAD_INPUT
-    assert "--phase-names must be those of --model, pore,solid, got void,solid" in err
+    assert "--phase-names must have the phases of the model, pore, solid, got void, solid" in err
 
 
 def test_check_reports_and_draws_the_segmentation(run, tmp_path):

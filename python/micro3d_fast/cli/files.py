@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._atomic import try_write
-from .._errors import ArgumentError
+from .._errors import ArgumentError, ArgumentTypeError
 from .._planes import PLANES
 from .errors import fail, to_stderr
 from .options import read_crop, read_phases, read_shape, read_threshold
@@ -234,16 +233,14 @@ def check_output(path: Path, *, folder: bool, option: str = "--out", voxels: int
 def require_model_details(
     model: Model, names: Sequence[str] | None, voxel_size: float | tuple[float, ...] | None
 ) -> None:
-    """Refuse phase names and a voxel size that are not those of the model."""
-    if names is not None and tuple(names) != model.phase_names:
-        own = ",".join(model.phase_names)
-        fail(f"--phase-names must be those of --model, {own}, got {','.join(names)}")
-    if voxel_size is not None:
-        from .._checks import voxel_size3
+    """Refuse phase names and a voxel size other than the model's before any volume is read."""
+    from .. import _checks
 
-        given = voxel_size3(voxel_size)
-        pairs = zip(given, model.voxel_size, strict=True)
-        if not all(math.isclose(mine, own, rel_tol=1e-6) for mine, own in pairs):
-            own = ",".join(f"{size:g}" for size in model.voxel_size)
-            got = ",".join(f"{size:g}" for size in given)
-            fail(f"--voxel-size must be that of --model, {own}, got {got}")
+    try:
+        if names is not None:
+            _checks.phase_names_of_model(names, model.phase_names, name="phase_names")
+        if voxel_size is not None:
+            size = _checks.voxel_size3(voxel_size)
+            _checks.voxel_size_of_model(size, model.voxel_size, name="voxel_size")
+    except (ArgumentError, ArgumentTypeError) as error:  # commands give these names other options
+        fail(error.sentence(lambda name: "--" + name.replace("_", "-")))

@@ -5,14 +5,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .errors import Stopped, fail, guarded, to_stderr
-from .files import IMAGES, MicrographOptions, VolumeDetails, check_output, load_volume
+from .files import (
+    IMAGES,
+    MicrographOptions,
+    VolumeDetails,
+    check_output,
+    load_volume,
+    require_model_details,
+)
 from .options import (
     XY,
     XZ,
@@ -187,7 +193,9 @@ def study(
     check_output(out, folder=True)
     names, size = read_names(phase_names), read_voxel_size(voxel_size)
     if model is not None:
-        _require_details(model, names, size)
+        from ..diffusion.model import check_model
+
+        require_model_details(check_model(model), names, size)
     options: dict[str, Any] = {
         "count": count,
         "volume_shape": None if shape is None else read_shape(shape),
@@ -223,21 +231,6 @@ def study(
     found = _run(model, truth, images, out, options)
     print(found)
     print(f"Page in {out / 'study.html'}.")
-
-
-def _require_details(
-    model: str, names: Sequence[str] | None, size: float | tuple[float, ...] | None
-) -> None:
-    """Refuse phase names and a voxel size other than the model's before any volume is read."""
-    from .. import _checks
-    from ..diffusion.model import check_model
-
-    own = check_model(model)
-    if names is not None:
-        _checks.phase_names_of_model(names, own.phase_names, name="phase_names")
-    if size is not None:
-        found = _checks.voxel_size3(size)
-        _checks.voxel_size_of_model(found, own.voxel_size, name="voxel_size")
 
 
 def _others(texts: list[str] | None) -> dict[str, str]:
