@@ -306,7 +306,12 @@ def test_a_folder_of_other_files_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"`out` must be empty or hold a run, got .*image\.png"):
         train(micrographs(), tmp_path, steps=1, **QUICK)
     assert [entry.name for entry in tmp_path.iterdir()] == ["image.png"]
-    (tmp_path / "image.png").rename(tmp_path / "train.log")
+    (tmp_path / "image.png").rename(tmp_path / "history.csv")
+    with pytest.raises(ValueError, match=r"`out` must be empty or hold a run, .*history\.csv"):
+        train(micrographs(), tmp_path, steps=1, **QUICK)
+    (tmp_path / "history.csv").rename(tmp_path / "README.md")
+    for name in ("lost+found", "model", "samples"):
+        (tmp_path / name).mkdir()
     train(micrographs(), tmp_path, steps=1, **QUICK)
 
 

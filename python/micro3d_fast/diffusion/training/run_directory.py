@@ -39,7 +39,7 @@ HISTORY = "history.csv"
 VERDICTS = "verdicts.csv"
 
 
-_LOGS = (".err", ".log", ".out", ".txt")  # of a run that is about to begin
+_IMAGES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")  # the micrographs themselves
 
 # Settings with which a run may go on otherwise than it began.
 _FREE = ("steps", "precision")
@@ -89,14 +89,21 @@ class Writer:
 
 
 def require_own(out: Path) -> None:
-    """Refuse a directory without a run that holds files which are neither hidden nor logs."""
+    """Refuse a directory without a run that holds images, or files that a run would write over."""
     if not out.is_dir() or (out / SETTINGS).exists():
         return
-    own = {CHECKPOINT, HISTORY, VERDICTS, "model", "samples"}
-    for entry in out.iterdir():
-        if entry.name not in own and not entry.name.startswith(".") and entry.suffix not in _LOGS:
+    for entry in sorted(out.iterdir()):
+        is_image = entry.suffix.lower() in _IMAGES
+        if is_image or _is_taken(entry):
             wanted = "be empty or hold a run"
             raise _checks.refuse("out", wanted, f"{out}, which holds other files: {entry.name}")
+
+
+def _is_taken(entry: Path) -> bool:
+    """Return whether a run would write over a file, or into a folder that holds something."""
+    if entry.name in ("model", "samples"):  # empty ones are those of a run that was killed
+        return not entry.is_dir() or any(not e.name.startswith(".") for e in entry.iterdir())
+    return entry.name in (CHECKPOINT, HISTORY, VERDICTS)
 
 
 class RunDirectory:
