@@ -274,7 +274,12 @@ def test_the_prediction_is_that_of_the_start(model, tmp_path):
     ("init", "preset", "error", "words"),
     [
         (3, "small", TypeError, "`init` must be a Model, a path, 'universal', 'fibre-composite', "),
-        ("nowhere", "small", FileNotFoundError, "`init` must be a model directory or one of fibre"),
+        (
+            "nowhere",
+            "small",
+            FileNotFoundError,
+            "`init` must be a model directory or one of universal, fibre",
+        ),
         ("", "small", ValueError, "`init` must be a path, got an empty string"),
         (
             "separator",

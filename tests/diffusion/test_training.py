@@ -127,6 +127,15 @@ def test_interrupt_inside_a_step_saves_nothing_half_done(tmp_path, monkeypatch):
     assert_same_weights(whole, resumed)
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler, which a shell in the background takes away."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_waits_for_the_end_of_the_step(tmp_path, monkeypatch):
     step, calls = torch.optim.Adam.step, []
 
@@ -148,6 +157,7 @@ def test_ctrl_c_waits_for_the_end_of_the_step(tmp_path, monkeypatch):
     assert steps == [4, 5, 6]
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_after_the_last_check_is_not_lost(tmp_path):
     def interrupted(event):
         if event["step"] == event["steps"]:
@@ -158,6 +168,7 @@ def test_ctrl_c_after_the_last_check_is_not_lost(tmp_path):
     assert train(micrographs(), tmp_path, steps=2, **QUICK).details["training"]
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_does_not_wait(tmp_path, monkeypatch):
     def interrupted(self, *_):
         signal.raise_signal(signal.SIGINT)
