@@ -266,7 +266,11 @@ BARS = np.arange(64).reshape(4, 4, 4) % 2
             r"got Micrographs: call its own method, `micrographs.volume_fractions\(\)`",
         ),
         (lambda: m3.euler_number(GOOD, 0, mask=GOOD), ValueError, "`mask` must leave"),
-        (lambda: m3.two_point_map(GOOD, 0, mask=GOOD + 2), ValueError, "`mask` must be bool or"),
+        (
+            lambda: m3.two_point_map(GOOD, 0, mask=GOOD + np.arange(GOOD.shape[-1])),
+            ValueError,
+            "`mask` must be bool or",
+        ),
     ],
 )
 def test_refusals(call, error, words):
