@@ -52,7 +52,7 @@ def first_line(error: BaseException) -> str:
 
 
 class UnreadableFileError(ValueError):
-    """The content of a file is not what its name says."""
+    """A file could not be read."""
 
     @classmethod
     def of(cls, path: str | os.PathLike[str], kind: str, error: Exception) -> UnreadableFileError:

@@ -252,7 +252,7 @@ def _read(path: Path, form: Format, options: Mapping[str, Any], lazy: bool) -> C
         content = read(path, **options)
     except (ArgumentError, ArgumentTypeError, ModuleNotFoundError, PermissionError, MemoryError):
         raise
-    except UnreadableFileError:
+    except UnreadableFileError:  # which says it already
         raise
     except Exception as error:
         raise UnreadableFileError.of(path, path.suffix.lower(), error) from error

@@ -287,7 +287,7 @@ def connectivity_section(found: Connectivity, reference: str) -> Section:
     caption = (
         "Share of each phase in clusters that reach from face to face, connected clusters "
         f"(particles), and connected islands in slices of {', '.join(windows)} pixels. "
-        "Opposite faces are not joined, of periodic volumes neither. "
+        "Opposite faces are not joined, not even those of periodic volumes. "
         f"{reference.capitalize()}: mean ± standard deviation of one block or slice."
     )
     return Section(

@@ -132,8 +132,8 @@ def connectivity(
     connectivity : int, optional
         6 (default), 18 or 26 neighbours in 3D; 4 for 6, otherwise 8, in slices.
     periodic : bool or one per axis
-        Particles connect across the faces of ``labels``; slices and blocks are open.  Faces are
-        not joined by default, of a volume that was made periodic neither.
+        Particles connect across the faces of ``labels``; slices and blocks are open.  By default
+        faces are not joined, not even those of a volume that was made periodic.
 
     Returns
     -------
