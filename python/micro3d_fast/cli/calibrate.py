@@ -31,6 +31,7 @@ from .options import (
     RawShape,
     RawType,
     Seed,
+    SourceVolume,
     Threshold,
     VoxelSize,
     command_line,
@@ -78,9 +79,6 @@ Volumes = Annotated[
 ]
 Rounds = Annotated[int, typer.Option(help="Most rounds of --effort full.")]
 Save = Annotated[bool, typer.Option("--save", help="Save the result in --model.")]
-SourceVolume = Annotated[
-    Path | None, typer.Option(help="Use slices of this volume as micrographs.")
-]
 
 
 @guarded(

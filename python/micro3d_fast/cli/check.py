@@ -29,6 +29,7 @@ from .options import (
     RawShape,
     RawType,
     Seed,
+    SourceVolume,
     Threshold,
     VoxelSize,
     read_names,
@@ -50,9 +51,6 @@ Out = Annotated[
         help=f"Directory for a PNG of each plane: up to {SHOWN} of its images beside their "
         "segmentation (of --volume, the segmentation alone)."
     ),
-]
-SourceVolume = Annotated[
-    Path | None, typer.Option(help="Use slices of this volume as micrographs.")
 ]
 Patch = Annotated[int, typer.Option(help="Side of the training crops, in pixels.")]
 

@@ -35,6 +35,7 @@ __all__ = [
     "RawShape",
     "RawType",
     "Seed",
+    "SourceVolume",
     "Threshold",
     "VolumeFile",
     "VoxelSize",
@@ -73,6 +74,9 @@ Phases = Annotated[
         metavar="VALUE:PHASE,...",
         help="Grey value to phase, such as 0:0,255:1; or 'labels' if the values are phases.",
     ),
+]
+SourceVolume = Annotated[
+    Path | None, typer.Option(help="Use slices of this volume as micrographs.")
 ]
 Threshold = Annotated[
     str | None,
@@ -171,14 +175,17 @@ def read_phases(text: str | None) -> dict[float, int] | str | None:
     return phases
 
 
-def read_numbers(text: str, option: str, kind: type = float) -> list[Any]:
-    """Return ``"64,64,64"`` (integers also with x between them) as numbers."""
+def read_numbers(text: str, option: str, kind: type = float, others: str = "") -> list[Any]:
+    """Return ``"64,64,64"`` (integers also with x between them) as numbers.
+
+    A refusal names ``others`` too, words that the option takes.
+    """
     separator = "x" if kind is int and "," not in text else ","
     try:
         return [kind(item) for item in text.split(separator)]
     except ValueError:
         wanted = "whole numbers" if kind is int else "numbers"
-        fail(f"{option} must be {wanted} with commas between, got {text!r}")
+        fail(f"{option} must be {wanted} with commas between{others}, got {text!r}")
 
 
 def read_shape(text: str, option: str = "--shape") -> tuple[int, ...]:
@@ -217,11 +224,7 @@ def read_threshold(text: str | None) -> float | list[float] | str | None:
     """Return a number, a list of numbers, or the name of a method."""
     if text is None or text in ("otsu", "multi-otsu"):
         return text
-    try:
-        numbers = [float(item) for item in text.split(",")]
-    except ValueError:
-        wanted = "numbers with commas between, otsu or multi-otsu"
-        fail(f"--threshold must be {wanted}, got {text!r}")
+    numbers = read_numbers(text, "--threshold", others=", otsu or multi-otsu")
     return numbers[0] if len(numbers) == 1 else numbers
 
 

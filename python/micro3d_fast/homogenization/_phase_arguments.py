@@ -17,6 +17,8 @@ from ._voxels import LabelledVoxels
 from .material_sets import MaterialSet
 from .materials import Material
 
+_PASCALS = 1e9  # more than solids have in MPa, psi or kPa (diamond alone has 1.2e9 kPa)
+
 
 def checked_materials(materials: Any, voxels: LabelledVoxels) -> tuple[Material, ...]:
     """Return the materials by label; every label present must have one."""
@@ -33,6 +35,13 @@ def checked_materials(materials: Any, voxels: LabelledVoxels) -> tuple[Material,
             )
     _require_cover(len(materials), voxels.present, name=name)
     return tuple(materials)
+
+
+def stress_unit(materials: Any, phases: Sequence[Material]) -> str:
+    """Return the unit of the stresses, as far as it is known."""
+    if isinstance(materials, MaterialSet):
+        return materials.stress_unit
+    return "Pa" if max(float(m.stiffness.max()) for m in phases) > _PASCALS else ""
 
 
 def checked_conductivities(values: Any, voxels: LabelledVoxels) -> tuple[np.ndarray, ...]:

@@ -29,7 +29,7 @@ from ..typing import Device, Labels, VoxelSize
 from ._call import Call
 from ._fibres import checked_directions, fibre_thermal_work
 from ._hex8 import Hex8Results, solve_unit_loads
-from ._phase_arguments import checked_materials
+from ._phase_arguments import checked_materials, stress_unit
 from ._resistance import Resistance, carried_stresses, consistent_strains, kelvin_values
 from ._unit_elements import UnitElements
 from ._voigt import COMPONENTS, VOIGT_NAMES, strain_tensor
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ElasticProperties", "homogenize_elasticity"]
 
-_PASCALS = 1e9  # more than solids have in MPa, psi or kPa (diamond alone has 1.2e9 kPa)
 _EXPANSION_ERROR = 1e-3  # relative error of the thermal expansion that warns
 
 
@@ -398,7 +397,7 @@ def _checked(call: Call, materials: Any, directions: Any, bbar: Any, fields: Any
     return _Problem(
         call=call,
         materials=phases,
-        unit=_unit(materials, phases),
+        unit=stress_unit(materials, phases),
         bbar=bbar,
         fields=fields,
         phase_codes=phase_codes,
@@ -413,13 +412,6 @@ def _checked(call: Call, materials: Any, directions: Any, bbar: Any, fields: Any
         fibre_directions=unit_vectors,
         fibre_phases=fibre_phases,
     )
-
-
-def _unit(materials: Any, phases: Sequence[Material]) -> str:
-    """Return the unit of the stresses, as far as it is known."""
-    if isinstance(materials, MaterialSet):
-        return materials.stress_unit
-    return "Pa" if max(float(m.stiffness.max()) for m in phases) > _PASCALS else ""
 
 
 def _connectivity(problem: _Problem) -> Connectivity | None:
